@@ -1,0 +1,1 @@
+"""The reference detectors: trained on a corpus, they validate it."""

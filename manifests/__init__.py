@@ -1,0 +1,1 @@
+"""One YAML a dataset (data), and the registry of manipulation methods."""

@@ -1,0 +1,331 @@
+"""Every file under a dataset's root accounted for: a medium with its labels, a label file, ignored, or unmatched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Generic, Literal, TypeVar
+
+from mmidd.layout import Field, Pattern, Template, path_fault
+from mmidd.methods import Method
+from mmidd.tables import BadValue, Table, TableSpec, missing_files, read_table
+
+T = TypeVar("T")
+S = TypeVar("S", str, str | None)
+
+Kind = Literal["video", "image"]
+Label = Literal["real", "fake"]
+Split = Literal["train", "validation", "test"]
+Basis = Literal["stated", "dataset", "unknown"]
+
+SUFFIXES: dict[str, Kind] = {
+    **dict.fromkeys((".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"), "video"),
+    **dict.fromkeys((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"), "image"),
+}
+SPLITS: dict[str, Split] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "val", "valid"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """One video or image with everything its name and label files say of it.
+
+    `media` is its POSIX path below the dataset's root. `forgery_type` is REAL, FS, FR, EFS, FE, or None where nobody
+    published it. `pair_media` lies in dataset `pair_dataset`; `aligned` says that frames and geometry agree with it.
+    Media that share one of `group_keys` stay on one side of a split. `split` is the official one.
+    """
+
+    dataset: str
+    media: str
+    kind: Kind
+    rule: str
+    label: Label
+    forgery_type: str | None
+    method: str | None
+    compression: str | None
+    target_id: str | None
+    source_id: str | None
+    pair_dataset: str | None
+    pair_media: str | None
+    aligned: bool
+    group_keys: tuple[str, ...]
+    split: Split | None
+    licence: str
+
+
+@dataclass(frozen=True)
+class Accounting:
+    """Where every path went; each is in exactly one of `media`, `label_files`, `ignored` (counted), `unmatched`.
+
+    `missing_label_files` ("table: path") are those of tables that media asked for which the disk lacks;
+    `missing_pairs` are fakes whose real is not there.
+    """
+
+    media: list[Medium]
+    label_files: list[str]
+    ignored: dict[str, int]
+    unmatched: list[tuple[str, str]]
+    missing_label_files: list[str] = field(default_factory=list)
+    missing_pairs: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Where a fake's real may lie: a path below the root of `dataset` (None: the same dataset)."""
+
+    dataset: str | None
+    media: Template
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One compiled rule of a manifest: which paths it takes and what it says of them."""
+
+    id: str
+    paths: tuple[Pattern, ...]
+    kind: Kind | None
+    look_up: tuple[tuple[str, Template], ...]
+    where: tuple[tuple[str, frozenset[str | None]], ...]
+    label: Label
+    method: Template | None
+    basis: Basis
+    forgery_type: str | None
+    compression: Template | None
+    target_id: Template | None
+    source_id: Template | None
+    pairs: tuple[Pair, ...]
+    aligned: bool
+    groups: tuple[Template, ...]
+    join_identities: bool
+    split: Template | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A manifest compiled for matching.
+
+    `bundled` holds lists that ship with the manifest, as table -> official path -> bytes; they stand in for a table of
+    which the dataset has no file.
+    """
+
+    dataset: str
+    licence: str
+    fields: Mapping[str, Field]
+    tables: tuple[TableSpec, ...]
+    rules: tuple[Rule, ...]
+    ignore: tuple[Pattern, ...]
+    find_method: Callable[[str], Method | None]
+    bundled: Mapping[str, Mapping[str, bytes]]
+
+
+class _Rejected(Exception):
+    """A rule whose path matched cannot take it. A strong reason is told rather than a condition that did not hold."""
+
+    def __init__(self, reason: str, *, strong: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.strong = strong
+
+
+def label_paths(layout: Layout, paths: Iterable[str]) -> list[str]:
+    """The label files among `paths`, sorted."""
+    files = _Heads([(pattern, pattern) for spec in layout.tables for pattern in spec.files])
+    return sorted({path for path in paths if files.first(path) is not None})
+
+
+def account(layout: Layout, paths: Iterable[str], read: Callable[[str], bytes]) -> Accounting:
+    """Describe every path below a dataset's root. Pure but for `read`, which gives a label file's bytes.
+
+    `read` is called once for each of `label_paths` and should refuse files beyond MAX_LABEL_BYTES before reading them.
+    Raises ManifestError for a label file that cannot be used.
+    """
+    faults: dict[str, str] = {}
+    clean: set[str] = set()
+    for path in paths:
+        fault = path_fault(path)
+        if fault is None:
+            clean.add(path)
+        else:
+            faults[path] = fault
+    labels = label_paths(layout, clean)
+    tables = {spec.name: _table(layout, spec, labels, read) for spec in layout.tables}
+    result = Accounting([], labels, {}, list(faults.items()))
+    matcher = _Matcher(layout, tables, clean)
+    taken = frozenset(labels)
+    for path in sorted(clean):
+        if path not in taken:
+            matcher.file(path, result)
+    result.unmatched.sort()
+    for name in sorted(matcher.asked):
+        absent = missing_files(tables[name].spec, layout.fields, tables[name].files)
+        result.missing_label_files.extend(f"{name}: {path}" for path in absent)
+    return result
+
+
+def _table(layout: Layout, spec: TableSpec, labels: list[str], read: Callable[[str], bytes]) -> Table:
+    """The table from the dataset's own label files; where it has none, from the list that ships with the manifest."""
+    table = read_table(spec, labels, read)
+    bundled = layout.bundled.get(spec.name, {})
+    return table if table.files else read_table(spec, bundled, bundled.__getitem__)
+
+
+class _Heads(Generic[T]):
+    """Patterns found by the first segment of a path, in their order, so that few are tried on each of a million."""
+
+    def __init__(self, patterns: Sequence[tuple[Pattern, T]]) -> None:
+        self.open = tuple((pattern.regex.fullmatch, item) for pattern, item in patterns if pattern.heads is None)
+        heads = {head for pattern, _ in patterns for head in pattern.heads or ()}
+        self.by_head = {
+            head: tuple((p.regex.fullmatch, item) for p, item in patterns if p.heads is None or head in p.heads)
+            for head in heads
+        }
+
+    def matches(self, path: str) -> Iterator[tuple[re.Match[str], T]]:
+        """Every match of `path`, in the order of the patterns."""
+        for fullmatch, item in self.by_head.get(path.partition("/")[0], self.open):
+            found = fullmatch(path)
+            if found is not None:
+                yield found, item
+
+    def first(self, path: str) -> T | None:
+        """What the first matching pattern stands for; None where none matches."""
+        return next((item for _, item in self.matches(path)), None)
+
+
+class _Matcher:
+    """The rules of one layout over the files that are there."""
+
+    def __init__(self, layout: Layout, tables: Mapping[str, Table], present: AbstractSet[str]) -> None:
+        self.layout = layout
+        self.tables = tables
+        self.present = present
+        self.rules = _Heads([(pattern, rule) for rule in layout.rules for pattern in rule.paths])
+        self.ignore = _Heads([(pattern, pattern.text) for pattern in layout.ignore])
+        self.renames = {name: each.rename for name, each in layout.fields.items() if each.rename}
+        self.shared: dict[str, str] = {}
+        self.asked: set[str] = set()
+
+    def file(self, path: str, result: Accounting) -> None:
+        """Put one path where it belongs."""
+        reason: str | None = None
+        for match, rule in self.rules.matches(path):
+            try:
+                medium = self._medium(rule, path, match.groupdict())
+            except _Rejected as rejected:
+                reason = rejected.reason if reason is None or rejected.strong else reason
+                continue
+            result.media.append(medium)
+            if rule.pairs and medium.pair_media is None:
+                result.missing_pairs.append(path)
+            return
+        ignored = self.ignore.first(path) if reason is None else None
+        if ignored is None:
+            result.unmatched.append((path, reason or "no rule"))
+        else:
+            result.ignored[ignored] = result.ignored.get(ignored, 0) + 1
+
+    def _medium(self, rule: Rule, path: str, raw: dict[str, str]) -> Medium:
+        values = self._values(rule, raw)
+        self._check(rule, values)
+        method, forgery_type = self._method(rule, values)
+        target, source = _text(rule.target_id, values), _text(rule.source_id, values)
+        pair, wanted = self._pair(rule, {**values, **raw} if rule.pairs else values)
+        keys = [_text(each, values) for each in rule.groups]
+        if rule.join_identities:
+            keys += [f"identity/{each}" for each in (target, source) if each is not None]
+        if pair is None and wanted is not None:
+            keys.append(f"media/{wanted}")
+        return Medium(
+            dataset=self.layout.dataset,
+            media=path,
+            kind=rule.kind or SUFFIXES[PurePosixPath(path).suffix],
+            rule=rule.id,
+            label=rule.label,
+            forgery_type=forgery_type,
+            method=method,
+            compression=self._share(_text(rule.compression, values)),
+            target_id=self._share(target),
+            source_id=self._share(source),
+            pair_dataset=pair[0] if pair else None,
+            pair_media=pair[1] if pair else None,
+            aligned=rule.aligned and pair is not None,
+            group_keys=tuple(self._share(f"{self.layout.dataset}/{key}") for key in keys if key is not None),
+            split=_split(rule, values),
+            licence=self.layout.licence,
+        )
+
+    def _share(self, text: S) -> S:
+        """One object for equal texts: a million media repeat few identities."""
+        return text if text is None else self.shared.setdefault(text, text)
+
+    def _values(self, rule: Rule, raw: dict[str, str]) -> dict[str, str | None]:
+        values: dict[str, str | None] = dict(raw)
+        for name, rename in self.renames.items():
+            if name in raw:
+                values[name] = rename.get(raw[name], raw[name])
+        for name, key in rule.look_up:
+            table = self.tables[name]
+            self.asked.add(name)
+            if not table.files:
+                if table.spec.required:
+                    raise _Rejected(f"no label file for table '{name}' ({table.spec.files[0].text})")
+                values.update(dict.fromkeys(f"{name}.{column}" for column in table.order))
+                continue
+            row = table.row(str(key.render(raw)))
+            if row is None:
+                raise _Rejected(f"no row in table '{name}'")
+            for column, index in table.order.items():
+                value = row[index]
+                if isinstance(value, BadValue):
+                    raise _Rejected(f"bad {column} value '{value.text[:40]}' at {value.place}")
+                values[f"{name}.{column}"] = value
+        return values
+
+    def _check(self, rule: Rule, values: Mapping[str, str | None]) -> None:
+        for name, allowed in rule.where:
+            if values[name] not in allowed:
+                raise _Rejected(f"{name} is '{values[name]}', which rule '{rule.id}' does not take", strong=False)
+
+    def _method(self, rule: Rule, values: Mapping[str, str | None]) -> tuple[str | None, str | None]:
+        if rule.label == "real":
+            return None, "REAL"
+        name = _text(rule.method, values)
+        if name is None:
+            if rule.basis == "stated":
+                raise _Rejected("no method given")
+            return "unknown", rule.forgery_type
+        method = self.layout.find_method(name)
+        if method is None:
+            raise _Rejected(f"unknown method '{name}'")
+        return method.id, method.type
+
+    def _pair(self, rule: Rule, values: Mapping[str, str | None]) -> tuple[tuple[str, str] | None, str | None]:
+        """The first pair that exists, and the first that was looked for."""
+        wanted = None
+        for each in rule.pairs:
+            media = each.media.render(values)
+            if media is None or path_fault(media) is not None:
+                continue
+            if each.dataset is not None or media in self.present:
+                return (each.dataset or self.layout.dataset, self._share(media)), media
+            wanted = wanted or media
+        return None, wanted
+
+
+def _text(template: Template | None, values: Mapping[str, str | None]) -> str | None:
+    return None if template is None else template.render(values)
+
+
+def _split(rule: Rule, values: Mapping[str, str | None]) -> Split | None:
+    name = _text(rule.split, values)
+    if name is None:
+        return None
+    if name not in SPLITS:
+        raise _Rejected(f"bad split value '{name}'")
+    return SPLITS[name]

@@ -1,0 +1,297 @@
+"""The end of a build: shards, `media.parquet`, card and `mmidd.json`, written beside the old corpus and swapped in."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mmidd import __version__
+from mmidd.corpus.card import DatasetFacts, ShardFacts, card
+from mmidd.corpus.folder import MANIFEST, Corpus
+from mmidd.engine import tables
+from mmidd.engine.files import digest
+from mmidd.engine.run import run_units
+from mmidd.engine.store import Record
+from mmidd.engine.units import Outcome, Unit
+from mmidd.errors import CorpusError
+from mmidd.faces.detector import DetectorIdentity, detector_identity
+from mmidd.manifest import Manifest
+from mmidd.schema import SCHEMA_VERSION, media_schema
+from mmidd.site import Name, Site
+from mmidd.stages import caption, curate, extract, index, shard
+from mmidd.steps import Extracted, Indexed
+from mmidd.video import backend_identity
+
+NOTES = ("README.md", "media.parquet", MANIFEST)
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build gave: the corpus, how many media ended how, how many samples it has, and whether it changed."""
+
+    out: Path
+    media: Mapping[str, int]
+    samples: int
+    counts: Mapping[tuple[str, str, str], int]
+    drops: Mapping[str, int]
+    frames: Mapping[str, int]
+    changed: bool
+
+
+def assemble(
+    site: Site,
+    indexed: Indexed,
+    extracted: Extracted,
+    captions: Mapping[str, Record],
+    verdicts: Record,
+    corpus: Corpus,
+    *,
+    allow_removals: bool,
+) -> Built:
+    """Write the next version of the corpus and put it in its place. CorpusError before any row would be lost."""
+    judged = tables.read_rows(site.store, verdicts)
+    kept = judged.filter(pc.and_(pc.is_valid(judged["frame"]), pc.is_null(judged["drop"])))
+    if not kept.num_rows:
+        raise CorpusError(f"no sample is left, so there is no corpus; {_why_nothing(extracted.outcomes.values())}")
+    if not allow_removals:
+        refuse_removals(corpus.out, kept, site, indexed)
+    media = media_table(indexed, extracted, judged)
+    shards = _write_shards(site, indexed, extracted, captions, judged, corpus)
+    counts = _count(indexed, kept)
+    facts = [_dataset_facts(dataset.manifest) for dataset in indexed.datasets]
+    identity = detector_identity(extract.config(site.recipe).detector)
+    notes = {
+        "media.parquet": _parquet(media),
+        "README.md": card(
+            site.recipe.name, site.recipe.description, facts, shards, counts, media.to_pylist(),
+            {"kind": identity.kind, "licence": identity.licence},
+        ).encode(),
+    }  # fmt: skip
+    about = _about(site, indexed, shards, notes, identity)
+    changed = about != corpus.manifest() or not corpus.out.exists()
+    if changed:
+        for name, data in {**notes, MANIFEST: json.dumps(about, indent=1, sort_keys=True).encode() + b"\n"}.items():
+            (corpus.building / name).write_bytes(data)
+        corpus.swap({*NOTES, *(shard.file for shard in shards)})
+    return _built(corpus, media, kept, counts, judged, changed)
+
+
+def refuse_removals(out: Path, kept: pa.Table, site: Site, indexed: Indexed) -> None:
+    """Stop before rows of the existing corpus would go, unless their media were taken down."""
+    before = [
+        pq.read_table(path, columns=["id", "dataset", "media"])
+        for path in sorted(out.glob("data/*.parquet"))
+        if path.is_file()
+    ]
+    if not before:
+        return
+    old = pa.concat_tables(before)
+    gone = old.filter(pc.invert(pc.is_in(old["id"], kept["id"].combine_chunks())))
+    taken_down = {name for name, reason in indexed.dropped.items() if reason == "excluded"}
+    pairs = zip(gone["dataset"].to_pylist(), gone["media"].to_pylist(), strict=True)
+    lost = Counter(name for name in pairs if name not in taken_down | site.excluded.media)
+    if lost:
+        shown = "\n".join(f"  {dataset}/{media}: {rows} rows" for (dataset, media), rows in sorted(lost.items())[:10])
+        more = f"\n  ... and {len(lost) - 10} more media" if len(lost) > 10 else ""
+        raise CorpusError(
+            f"this build would remove {sum(lost.values())} rows of {len(lost)} media from {out}:\n{shown}{more}\n"
+            "Nothing was changed. If that is meant, say --allow-removals; else bring the media back or change --out."
+        )
+
+
+def _why_nothing(outcomes: Iterable[Outcome]) -> str:
+    reasons = Counter(outcome.reason or outcome.error or outcome.status for outcome in outcomes)
+    told = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3))
+    return f"media ended as: {told}. `mmidd failures WORK` lists them." if told else "no medium was selected."
+
+
+def _write_shards(
+    site: Site,
+    indexed: Indexed,
+    extracted: Extracted,
+    captions: Mapping[str, Record],
+    judged: pa.Table,
+    corpus: Corpus,
+) -> list[ShardFacts]:
+    units = shard_units(site, indexed, extracted, captions, judged, corpus)
+    records = run_units(
+        shard.STAGE,
+        shard.ingredients(site.recipe),
+        units,
+        shard.config(site.recipe),
+        store=site.store,
+        engine=site.engine,
+        progress=site.progress,
+        usable=partial(_usable, site, corpus),
+    )
+    found = []
+    for unit in units:
+        (row,) = tables.read_rows(site.store, records[unit.name]).to_pylist()
+        found.append(ShardFacts(row["file"], row["bytes"], row["sha256"], row["rows"], row["dataset"]))
+    return found
+
+
+def _usable(site: Site, corpus: Corpus, unit: Unit, record: Record) -> bool:
+    """A shard that was written before counts only while its file is still there, whole."""
+    (row,) = tables.read_rows(site.store, record).to_pylist()
+    return corpus.has(row["file"], row["bytes"], row["sha256"])
+
+
+def shard_units(
+    site: Site,
+    indexed: Indexed,
+    extracted: Extracted,
+    captions: Mapping[str, Record],
+    judged: pa.Table,
+    corpus: Corpus,
+) -> list[Unit]:
+    """The shards of every dataset, one dataset in memory at a time."""
+    labels = {(row["dataset"], row["media"]): row for row in indexed.of_status("media")}
+    units: list[Unit] = []
+    for dataset in indexed.datasets:
+        name = dataset.manifest.name
+        mine = judged.filter(pc.and_(pc.equal(judged["dataset"], name), pc.is_valid(judged["frame"])))
+        verdicts = {(row["dataset"], row["media"], row["frame"], row["face"]): row for row in mine.to_pylist()}
+        sources = [
+            _source(site, extracted.records[unit.name], captions.get(unit.name))
+            for unit in extracted.units
+            if unit.name.partition("/")[0] == name
+        ]
+        limits = shard.config(site.recipe)
+        units += shard.plan(name, dataset.manifest.slug, sources, labels, verdicts, limits, corpus.building)
+    return units
+
+
+def _source(site: Site, record: Record, captioned: Record | None) -> shard.Source:
+    rows, blobs = site.store.path(record, tables.ROWS), site.store.path(record, tables.BLOBS)
+    return shard.Source(rows, blobs, site.store.path(captioned, tables.ROWS) if captioned else None)
+
+
+def media_table(indexed: Indexed, extracted: Extracted, judged: pa.Table) -> pa.Table:
+    """One row for every medium that was found, and for every file that was refused: `media.parquet`."""
+    of_media = {(row["dataset"], row["media"]): row for row in judged.filter(pc.is_null(judged["frame"])).to_pylist()}
+    samples = judged.filter(pc.is_valid(judged["frame"])).to_pylist()
+    kept = Counter((row["dataset"], row["media"]) for row in samples if row["drop"] is None)
+    lost: dict[Name, Counter[str]] = {}
+    for row in samples:
+        if row["drop"] is not None:
+            lost.setdefault((row["dataset"], row["media"]), Counter())[row["drop"]] += 1
+    rows = []
+    for row in indexed.of_status("media", "refused"):
+        name = (row["dataset"], row["media"])
+        verdict = of_media.get(name, {})
+        outcome = extracted.outcomes.get(name)
+        about = {key: row[key] for key in _FROM_INDEX} | {"group": verdict.get("group")}
+        about |= {"split": verdict.get("split"), "split_basis": verdict.get("split_basis")}
+        mine = lost.get(name, Counter())
+        judgement = verdict.get("drop") or (None if kept[name] or not mine else mine.most_common(1)[0][0])
+        ending = _ending(row, outcome, indexed.dropped.get(name), judgement)
+        rows.append({**about, **ending, "samples": kept[name], "frame_reasons": _frame_reasons(outcome, mine)})
+    rows.sort(key=lambda row: (row["dataset"], row["media"]))
+    return pa.Table.from_pylist(rows, media_schema())
+
+
+_FROM_INDEX = (
+    "dataset", "media", "kind", "bytes", "label", "forgery_type", "method", "compression", "target_id", "source_id",
+    "pair_media", "license",
+)  # fmt: skip
+
+
+def _ending(
+    row: Mapping[str, Any], outcome: Outcome | None, unselected: str | None, verdict: str | None
+) -> dict[str, Any]:
+    """How a medium ended: refused, not taken, failed or dropped in extraction, dropped by curation, or ok."""
+    if row["status"] == "refused":
+        return {"outcome": "failed", "error": "Refused", "message": row["reason"]}
+    if outcome is None:
+        return {"outcome": "dropped", "reason": unselected or "not_selected"}
+    ending = {
+        "outcome": "dropped" if verdict and outcome.status == "ok" else outcome.status,
+        "reason": verdict if outcome.status == "ok" else outcome.reason,
+        "error": outcome.error,
+        "message": outcome.message,
+        "media_sha256": outcome.facts.get("sha256"),
+        "geometry": outcome.facts.get("geometry"),
+    }
+    frames = {f"frames_{name}": getattr(outcome, name) for name in ("planned", "ok", "dropped", "failed")}
+    return ending | frames
+
+
+def _frame_reasons(outcome: Outcome | None, lost: Counter[str]) -> list[dict[str, Any]]:
+    counted = Counter(reason for _, _, reason in outcome.reasons) if outcome else Counter[str]()
+    return [{"reason": reason, "count": count} for reason, count in sorted((counted + lost).items())]
+
+
+def _count(indexed: Indexed, kept: pa.Table) -> dict[tuple[str, str, str], int]:
+    """Samples by dataset, forgery type ("unknown" where there is none) and split."""
+    types = {(row["dataset"], row["media"]): row["forgery_type"] for row in indexed.of_status("media")}
+    columns = (kept[name].to_pylist() for name in ("dataset", "media", "split"))
+    return dict(
+        Counter(
+            (dataset, types[dataset, media] or "unknown", split)
+            for dataset, media, split in zip(*columns, strict=True)
+        )
+    )
+
+
+def _dataset_facts(manifest: Manifest) -> DatasetFacts:
+    licence = manifest.licence
+    return DatasetFacts(
+        manifest.name, manifest.slug, manifest.year, manifest.citation, licence.name, licence.url,
+        licence.redistributable,
+    )  # fmt: skip
+
+
+def _about(
+    site: Site,
+    indexed: Indexed,
+    shards: Sequence[ShardFacts],
+    notes: Mapping[str, bytes],
+    identity: DetectorIdentity,
+) -> dict[str, Any]:
+    """`mmidd.json`: what this corpus was built from and by, and the digest of every file. No time, host or path."""
+    files = {shard.file: {"bytes": shard.bytes, "sha256": shard.sha256, "rows": shard.rows} for shard in shards}
+    files |= {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in notes.items()}
+    manifests = {dataset.manifest.name: dataset.manifest.digest for dataset in indexed.datasets}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "mmidd": __version__,
+        "recipe": site.recipe.model_dump(mode="json"),
+        "only": sorted(site.only),
+        "manifests": manifests,
+        "stages": {
+            stage.name: stage.version
+            for stage in (index.STAGE, extract.STAGE, caption.STAGE, curate.STAGE, shard.STAGE)
+        },
+        "libraries": {**identity.libraries, **backend_identity(site.recipe.decoder), "pyarrow": pa.__version__},
+        "models": dict(identity.weights),
+        "detector_licence": identity.licence,
+        "device": site.device,
+        "excluded": digest(site.excluded.lines()) if site.excluded.lines() else None,
+        "files": files,
+    }
+
+
+def _parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _built(
+    corpus: Corpus, media: pa.Table, kept: pa.Table, counts: Mapping[Any, int], judged: pa.Table, changed: bool
+) -> Built:
+    drops = Counter(judged.filter(pc.is_valid(judged["frame"]))["drop"].drop_null().to_pylist())
+    frames = {name: pc.sum(media[f"frames_{name}"]).as_py() or 0 for name in ("planned", "ok", "dropped", "failed")}
+    return Built(corpus.out, Counter(media["outcome"].to_pylist()), kept.num_rows, counts, drops, frames, changed)

@@ -1,0 +1,29 @@
+"""A build, top to bottom: the whole story in one function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mmidd.assemble import Built, assemble
+from mmidd.corpus.folder import Corpus
+from mmidd.site import Site, remember
+from mmidd.steps import Indexed, caption_all, curate_all, extract_all, index_all
+
+
+@dataclass(frozen=True)
+class Report:
+    """What there is to tell after a build."""
+
+    indexed: Indexed
+    built: Built
+
+
+def build(site: Site, corpus: Corpus, *, workers: int | None, allow_removals: bool) -> Report:
+    """Bring the corpus up to date with the data, the recipe and the code; do only what is missing or stale."""
+    indexed = index_all(site)
+    remember(site, corpus.out, workers, indexed.keys)
+    extracted = extract_all(site, indexed)
+    captions = caption_all(site, extracted)
+    verdicts = curate_all(site, indexed, extracted)
+    built = assemble(site, indexed, extracted, captions, verdicts, corpus, allow_removals=allow_removals)
+    return Report(indexed, built)

@@ -1,0 +1,144 @@
+"""What a captioner is given, what it gives back, and how one is made.
+
+A request holds pixels and geometry only: no label, path, dataset or method, so that no captioner can leak them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mmidd.errors import UsageError
+
+CONTEXT_SIDE = 336
+OK = "ok"
+
+
+@dataclass(frozen=True, eq=False)
+class CaptionRequest:
+    """One sample to describe.
+
+    `crop`: (h, w, 3) uint8 RGB, the face crop or the whole image. `context`: (h, w, 3) uint8 RGB, the upright frame
+    reduced to at most 336 pixels on its long side, or null. `landmarks`: (5, 2) float32 in pixels of the crop (eyes,
+    nose, mouth corners, image left first); null for whole images. `face_box`: (4,) float32 xyxy in pixels of the
+    upright frame, or null. `frame_size`: width and height of the upright frame. Raises ValueError for anything else.
+    """
+
+    crop: npt.NDArray[np.uint8]
+    context: npt.NDArray[np.uint8] | None
+    landmarks: npt.NDArray[np.float32] | None
+    face_box: npt.NDArray[np.float32] | None
+    frame_size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        _check_image("crop", self.crop)
+        if self.context is not None:
+            _check_image("context", self.context)
+            if max(self.context.shape[:2]) > CONTEXT_SIDE:
+                raise ValueError(f"the context is {self.context.shape}, more than {CONTEXT_SIDE} pixels on a side")
+        _check_points("landmarks", self.landmarks, (5, 2))
+        _check_points("face_box", self.face_box, (4,))
+        if min(self.frame_size) < 1:
+            raise ValueError(f"the frame size {self.frame_size} is not positive")
+
+
+@dataclass(frozen=True)
+class Caption:
+    """Two descriptions, or the reason why there are none: both are null unless `status` is "ok"."""
+
+    face: str | None
+    environment: str | None
+    status: str
+
+    def __post_init__(self) -> None:
+        if (self.status == OK) != (self.face is not None and self.environment is not None):
+            raise ValueError(f"a caption has both texts exactly when it is ok, not {self}")
+        if self.status != OK and (self.face, self.environment) != (None, None):
+            raise ValueError(f"a caption that is not ok has no text, not {self}")
+
+
+class Captioner(Protocol):
+    """Describes samples. `name` goes into the corpus's `captioner` column."""
+
+    @property
+    def name(self) -> str:
+        """Who describes, with its version."""
+        ...
+
+    def caption(self, requests: Sequence[CaptionRequest]) -> list[Caption]:
+        """One caption per request, in their order. A caption never depends on the other requests."""
+        ...
+
+
+@dataclass(frozen=True)
+class CaptionerConfig:
+    """Which captioner describes. `model` and `base_url` belong to the kinds that use a model or a server."""
+
+    kind: Literal["attributes", "transformers", "openai", "none"] = "attributes"
+    model: str | None = None
+    base_url: str | None = None
+
+
+def make_captioner(config: CaptionerConfig, device: str = "cpu") -> Captioner | None:
+    """The captioner that the configuration names; null for `none`. Raises UsageError for one that is not at hand.
+
+    `device` is where a model would run; `attributes` runs on the CPU whatever it says.
+    """
+    _check(config)
+    if config.kind == "none":
+        return None
+    from mmidd.captions.attributes import Attributes
+
+    return Attributes()
+
+
+def captioner_identity(config: CaptionerConfig) -> dict[str, str]:
+    """Everything that shapes the captions' text, for cache keys. Raises UsageError as `make_captioner` does."""
+    _check(config)
+    if config.kind == "none":
+        return {"captioner": "none"}
+    from mmidd.captions import attributes
+
+    return attributes.identity()
+
+
+def context_of(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """An (h, w, 3) uint8 RGB frame as a request's context. ValueError for another shape or type."""
+    _check_image("frame", frame)
+    return reduced(frame, CONTEXT_SIDE)
+
+
+def reduced(image: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
+    """The image reduced by area averaging to at most `side` pixels on its long side; a smaller one stays as it is."""
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return np.ascontiguousarray(image)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _check(config: CaptionerConfig) -> None:
+    if config.kind not in ("attributes", "none"):
+        raise UsageError(
+            f"captioner {config.kind!r} is not built into this version of mmidd; choose 'attributes' "
+            "(describes what it measures, needs no weights) or 'none': --set captioner.kind=attributes"
+        )
+    given = [name for name in ("model", "base_url") if getattr(config, name) is not None]
+    if given:
+        raise UsageError(f"captioner {config.kind!r} takes no {' and no '.join(given)}; leave it out of the recipe")
+
+
+def _check_image(name: str, image: npt.NDArray[np.uint8]) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(f"the {name} must be (h, w, 3) uint8 with h, w >= 1, not {image.shape} {image.dtype}")
+
+
+def _check_points(name: str, points: npt.NDArray[np.float32] | None, shape: tuple[int, ...]) -> None:
+    if points is not None and (points.shape != shape or not np.isfinite(points).all()):
+        raise ValueError(f"{name} must be {shape} and finite, not {points.shape} {points.tolist()}")

@@ -1,0 +1,203 @@
+"""The dataset card and `mmidd.json`: every number comes from the corpus's own tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from mmidd.schema import COLUMNS, FORGERY_NAMES, FORGERY_TYPES, SPLITS, features
+
+_SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10**7, "1M<n<10M"),
+)
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What the card says of one origin dataset."""
+
+    name: str
+    slug: str
+    year: int
+    citation: str
+    licence: str
+    url: str
+    redistributable: bool
+
+
+@dataclass(frozen=True)
+class ShardFacts:
+    """One data file: its name, size, rows, and to which dataset and split it belongs."""
+
+    file: str
+    bytes: int
+    sha256: str
+    rows: int
+    dataset: str
+
+    @property
+    def split(self) -> str:
+        return self.file.removeprefix("data/").split("-")[0]
+
+
+def card(
+    recipe: str,
+    description: str,
+    datasets: Sequence[DatasetFacts],
+    shards: Sequence[ShardFacts],
+    counts: Mapping[tuple[str, str, str], int],
+    media: Iterable[Mapping[str, Any]],
+    detector: Mapping[str, str],
+) -> str:
+    """README.md of a corpus. `counts` are samples by (dataset, forgery type or "unknown", split)."""
+    media = list(media)
+    front = yaml.safe_dump(_front_matter(recipe, datasets, shards), sort_keys=False, allow_unicode=True)
+    total = sum(shard.rows for shard in shards)
+    sections = [
+        f"---\n{front}---\n",
+        f"# {escape(recipe)}\n",
+        f"{escape(description)}\n" if description else "",
+        f"{total:,} samples of {len({(r['dataset'], r['media']) for r in media if r['samples']}):,} media from "
+        f"{len({shard.dataset for shard in shards})} datasets. Built with mmidd; `mmidd verify` checks it against "
+        "`mmidd.json`.\n",
+        _usage(datasets, shards),
+        "## Samples by dataset, type and split\n",
+        _count_table(datasets, counts),
+        "## Where media were lost\n",
+        "Every medium that was found has a row in `media.parquet` with its outcome.\n",
+        _loss_table(media),
+        "## Columns\n",
+        _column_table(),
+        "## Licences\n",
+        _licence_table(datasets, detector),
+        "This corpus shows real people. Use it for research on forgery detection, under the terms of every dataset "
+        "above; do not try to identify anybody.\n",
+        "## Citations\n",
+        "\n".join(f"- {escape(d.name)}: {escape(' '.join(d.citation.split()))}" for d in datasets) + "\n",
+    ]
+    return "\n".join(section for section in sections if section)
+
+
+def _front_matter(recipe: str, datasets: Sequence[DatasetFacts], shards: Sequence[ShardFacts]) -> dict[str, Any]:
+    total = sum(shard.rows for shard in shards)
+    size = next((name for most, name in _SIZES if total < most), "n>10M")
+    configs = [_config("all", "*", shards) | {"default": True}]
+    configs += [_config(d.slug, d.slug, [s for s in shards if s.dataset == d.name]) for d in datasets]
+    configs = [config for config in configs if config["data_files"]]
+    return {
+        "pretty_name": recipe,
+        "license": "other",
+        "license_name": "see-licences-below",
+        "task_categories": ["image-classification"],
+        "tags": ["deepfake-detection", "face-forgery", "mmidd"],
+        "size_categories": [size],
+        "annotations_creators": ["machine-generated"],
+        "source_datasets": [dataset.name for dataset in datasets],
+        "configs": configs,
+        "dataset_info": [_info(config["config_name"], datasets, shards) for config in configs],
+    }
+
+
+def _config(name: str, pattern: str, shards: Sequence[ShardFacts]) -> dict[str, Any]:
+    present = [split for split in SPLITS if any(shard.split == split for shard in shards)]
+    files = [{"split": split, "path": f"data/{split}-{pattern}{'' if pattern == '*' else '-*'}"} for split in present]
+    return {"config_name": name, "data_files": files}
+
+
+def _info(name: str, datasets: Sequence[DatasetFacts], shards: Sequence[ShardFacts]) -> dict[str, Any]:
+    slugs = {dataset.name: dataset.slug for dataset in datasets}
+    mine = [shard for shard in shards if name in ("all", slugs[shard.dataset])]
+    splits = []
+    for split in SPLITS:
+        part = [shard for shard in mine if shard.split == split]
+        if part:
+            sizes = {"num_bytes": sum(s.bytes for s in part), "num_examples": sum(s.rows for s in part)}
+            splits.append({"name": split, **sizes})
+    size = sum(shard.bytes for shard in mine)
+    return {
+        "config_name": name,
+        "features": [{"name": key, **_card_feature(value)} for key, value in features().items()],
+        "splits": splits,
+        "download_size": size,
+        "dataset_size": size,
+    }
+
+
+def _card_feature(feature: Mapping[str, Any]) -> dict[str, Any]:
+    """A feature in the notation of dataset cards."""
+    if feature["_type"] == "ClassLabel":
+        return {"dtype": {"class_label": {"names": {str(i): name for i, name in enumerate(feature["names"])}}}}
+    if feature["_type"] == "Image":
+        return {"dtype": "image"}
+    if feature["_type"] == "List":
+        inner = _card_feature(feature["feature"])
+        return {"list": inner.get("dtype", inner), "length": feature["length"]}
+    return {"dtype": feature["dtype"]}
+
+
+def _usage(datasets: Sequence[DatasetFacts], shards: Sequence[ShardFacts]) -> str:
+    one = next((d.slug for d in datasets if any(s.dataset == d.name for s in shards)), "all")
+    split = shards[0].split if shards else "train"
+    return (
+        "```python\nfrom datasets import load_dataset\n\n"
+        f'corpus = load_dataset("PATH/TO/THIS/FOLDER", split="{split}")  # or name="{one}" for one dataset\n```\n'
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    lines += ["| " + " | ".join(escape(str(cell)) for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _count_table(datasets: Sequence[DatasetFacts], counts: Mapping[tuple[str, str, str], int]) -> str:
+    kinds = (*FORGERY_TYPES, "unknown")
+    rows: list[list[object]] = []
+    for dataset in datasets:
+        for kind in kinds:
+            cells = [counts.get((dataset.name, kind, split), 0) for split in SPLITS]
+            if any(cells):
+                label = f"{kind} ({FORGERY_NAMES[kind]})" if kind in FORGERY_NAMES else "fake, type unknown"
+                rows.append([dataset.name, label, *(f"{n:,}" for n in cells), f"{sum(cells):,}"])
+    totals = [sum(n for (_, _, s), n in counts.items() if s == split) for split in SPLITS]
+    rows.append(["all", "", *(f"{n:,}" for n in totals), f"{sum(totals):,}"])
+    return _table(["dataset", "type", *SPLITS, "samples"], rows)
+
+
+def _loss_table(media: Sequence[Mapping[str, Any]]) -> str:
+    groups: dict[tuple[str, str], Counter[str]] = {}
+    for row in media:
+        key = (row["dataset"], row["method"] or (row["label"] or "unread"))
+        groups.setdefault(key, Counter()).update(
+            {"media": 1, row["outcome"]: 1, "planned": row["frames_planned"] or 0, "samples": row["samples"] or 0}
+        )
+    head = ["dataset", "method", "media", "ok", "dropped", "failed", "frames planned", "samples"]
+    names = ("media", "ok", "dropped", "failed", "planned", "samples")
+    return _table(head, ([*key, *(f"{groups[key][name]:,}" for name in names)] for key in sorted(groups)))
+
+
+def _column_table() -> str:
+    rows = ([c.name, "/".join(c.classes) if c.classes else c.unit, c.meaning] for c in COLUMNS)
+    return _table(["column", "unit", "meaning"], rows)
+
+
+def _licence_table(datasets: Sequence[DatasetFacts], detector: Mapping[str, str]) -> str:
+    rows = [[d.name, d.licence, "yes" if d.redistributable else "NO", d.url] for d in datasets]
+    rows.append([f"face detector {detector['kind']} (weights)", detector["licence"], "", ""])
+    return _table(["what", "licence", "pixels may be redistributed", "terms"], rows)
+
+
+_MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*[]<>|"} | {"\n": " ", "\r": " "})
+
+
+def escape(text: str) -> str:
+    """Text that a Markdown table shows as it is, whatever is in it."""
+    return "".join(c for c in text if c.isprintable() or c in "\n\r").translate(_MARKDOWN)

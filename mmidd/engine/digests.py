@@ -1,0 +1,71 @@
+"""The digest cache: path, size and modification time to sha256, so that no file is read twice to be known.
+
+An equal stat trusts the digest. The cache is an append-only text file a dataset; a torn or broken line is skipped, and
+losing the cache costs reading, never correctness. Times stay here and enter nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from mmidd.engine.files import disk_errors
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was seen of a file when its digest was taken."""
+
+    bytes: int
+    mtime_ns: int
+    sha256: str
+
+
+class DigestCache:
+    """The known digests of the media under one data root."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._known: dict[str, dict[str, Known]] = {}
+
+    def fresh(self, dataset: str, media: str, size: int, mtime_ns: int) -> str | None:
+        """The digest, if the file still has the size and time it was taken at."""
+        known = self.last(dataset, media)
+        return known.sha256 if known and (known.bytes, known.mtime_ns) == (size, mtime_ns) else None
+
+    def last(self, dataset: str, media: str) -> Known | None:
+        """What was last known of the file, whatever it is now."""
+        return self._load(dataset).get(media)
+
+    def put(self, dataset: str, entries: Iterable[tuple[str, Known]]) -> None:
+        """Remember digests that were just taken."""
+        entries = list(entries)
+        if not entries:
+            return
+        lines = [json.dumps([media, known.bytes, known.mtime_ns, known.sha256]) + "\n" for media, known in entries]
+        path = self._path(dataset)
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as file:
+                file.write("".join(lines))
+        self._load(dataset).update(entries)
+
+    def _path(self, dataset: str) -> Path:
+        return self.folder / f"{quote(dataset, safe=' +')}.jsonl"
+
+    def _load(self, dataset: str) -> dict[str, Known]:
+        if dataset not in self._known:
+            known: dict[str, Known] = {}
+            path = self._path(dataset)
+            if path.exists():
+                with path.open(encoding="utf-8", errors="replace") as lines:
+                    for line in lines:
+                        with contextlib.suppress(ValueError, TypeError):
+                            media, size, mtime_ns, sha256 = json.loads(line)
+                            known[str(media)] = Known(int(size), int(mtime_ns), str(sha256))
+            self._known[dataset] = known
+        return self._known[dataset]

@@ -1,0 +1,129 @@
+"""The engines of one machine: a pool of spawned worker processes, or this process itself."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, TimeoutError, wait
+from dataclasses import dataclass, field
+from itertools import islice
+from multiprocessing import get_context
+from typing import Any
+
+from pebble import ProcessExpired, ProcessPool
+
+from mmidd.engine.units import Crash, Resources, Result, StageFunction, Task
+
+_PR_SET_PDEATHSIG = 1
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Inline:
+    """Runs tasks here, one after the other: for small work, where starting workers would cost more."""
+
+    resources: Resources = field(default_factory=Resources)
+
+    def map(
+        self, function: StageFunction, tasks: Iterable[Task], config: Any, *, time_limit: float | None
+    ) -> Iterator[tuple[Task, Result | Crash]]:
+        for task in tasks:
+            yield task, function(task, config, self.resources)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Local:
+    """A pool of spawned processes, one thread each. A worker that dies or hangs costs its task only.
+
+    Workers start with the first task and stay for the stages that follow, with what they have loaded.
+    """
+
+    def __init__(self, workers: int, resources: Resources) -> None:
+        self._workers, self._resources = workers, resources
+        self._pool: ProcessPool | None = None
+
+    def map(
+        self, function: StageFunction, tasks: Iterable[Task], config: Any, *, time_limit: float | None
+    ) -> Iterator[tuple[Task, Result | Crash]]:
+        """Yields in order of completion; at most three tasks a worker are under way, so memory stays bounded."""
+        waiting = iter(tasks)
+        under_way: dict[Any, Task] = {}
+
+        def schedule(count: int) -> None:
+            for task in islice(waiting, count):
+                arguments = (task, config, self._resources)
+                under_way[self._running().schedule(function, args=arguments, timeout=time_limit)] = task
+
+        try:
+            with _one_thread_each():
+                schedule(3 * self._workers)
+                while under_way:
+                    for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                        task = under_way.pop(future)
+                        result = _result(future, time_limit)
+                        schedule(1)
+                        yield task, result
+        finally:
+            if under_way:  # stopped half-way: what still runs is of no use to anybody
+                self.close()
+
+    def close(self) -> None:
+        """Stop the workers, at once."""
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool.join()
+            self._pool = None
+
+    def _running(self) -> ProcessPool:
+        if self._pool is None:
+            spawn = get_context("spawn")
+            self._pool = ProcessPool(self._workers, context=spawn, initializer=_start_worker, initargs=(os.getpid(),))
+        return self._pool
+
+
+def _result(future: Any, time_limit: float | None) -> Result | Crash:
+    try:
+        result: Result = future.result()
+        return result
+    except ProcessExpired as error:
+        code = error.exitcode
+        cause = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"exit code {code}"
+        return Crash("WorkerDied", f"the worker process ended with {cause}")
+    except TimeoutError:
+        return Crash("TimedOut", f"no result within {time_limit:g} s" if time_limit else "no result in time")
+
+
+class _one_thread_each:
+    """While workers are started: their numeric libraries use one thread each. Restored afterwards."""
+
+    def __enter__(self) -> None:
+        self._before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+
+    def __exit__(self, *_: object) -> None:
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _start_worker(parent: int) -> None:
+    """In a new worker: leave Ctrl-C to the parent, and never outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
+
+
+def _watch_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)

@@ -1,0 +1,269 @@
+"""Runs a stage over its units: only what is missing or stale; what still holds is taken over."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mmidd.engine import tables
+from mmidd.engine.files import digest
+from mmidd.engine.store import Record, Store
+from mmidd.engine.units import Crash, Engine, Item, Outcome, Result, StageFunction, Task, Unit
+from mmidd.errors import WorkError
+
+MAX_ATTEMPTS = 2
+
+Name = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the runner needs to know of a stage: its function, its row schema, and how its rows lie."""
+
+    name: str
+    version: int
+    function: StageFunction
+    schema: pa.Schema
+    blobs: tuple[str, ...] = ()
+    row_order: tuple[str, ...] = ("frame", "face")
+    """How one medium's rows are sorted, in units of several media."""
+    identify: Callable[[Item], tuple[tuple[str, ...], dict[str, Any]]] | None = None
+    """Inputs and facts of an item that was never read because its worker died."""
+
+
+class Progress(Protocol):
+    """Somebody who watches. Counts are media."""
+
+    def begin(self, stage: str, total: int, done: int) -> None: ...
+
+    def advance(self, outcomes: Sequence[Outcome]) -> None: ...
+
+    def end(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Which units of a stage are committed, and which are not."""
+
+    done: dict[str, Record] = field(default_factory=dict)
+    missing: tuple[Unit, ...] = ()
+
+
+def ingredients(stage: Stage, recipe: Any, **others: Any) -> dict[str, Any]:
+    """All that shapes a stage's bytes beside the media themselves; shown by `plan` when it changes."""
+    return {"stage": stage.name, "version": stage.version, "recipe": recipe, **others}
+
+
+def unit_key(base: dict[str, Any], members: Iterable[tuple[Name, tuple[str, ...]]]) -> str:
+    """The key of a unit whose members have these inputs."""
+    return digest(base, sorted([name[0], name[1], list(inputs)] for name, inputs in members))
+
+
+Usable = Callable[[Unit, Record], bool]
+
+
+def survey(
+    stage: Stage, base: dict[str, Any], units: Iterable[Unit], store: Store, usable: Usable = lambda unit, record: True
+) -> Survey:
+    """Look every unit up. One with an item of unknown content, or whose record is of no use any more, is missing."""
+    done: dict[str, Record] = {}
+    missing: list[Unit] = []
+    for unit in units:
+        record = None
+        known = [(item.name, item.inputs) for item in unit.items if item.inputs is not None]
+        if len(known) == sum(len(task.items) for task in unit.tasks):
+            record = store.latest(stage.name, unit_key(base, known))
+        if record is None or not usable(unit, record):
+            missing.append(unit)
+        else:
+            done[unit.name] = record
+    return Survey(done, tuple(missing))
+
+
+def run_units(
+    stage: Stage,
+    base: dict[str, Any],
+    units: Sequence[Unit],
+    config: Any,
+    *,
+    store: Store,
+    engine: Engine,
+    progress: Progress,
+    landed: Callable[[Result], None] = lambda result: None,
+    usable: Usable = lambda unit, record: True,
+    retry: bool = False,
+    time_limit: float | None = None,
+) -> dict[str, Record]:
+    """Bring every unit to a commit and return the records by unit name. `landed` sees each fresh result.
+
+    Failed media stay failed unless `retry`; then they alone run again and their unit gets a new generation.
+    """
+    found = survey(stage, base, units, store, usable)
+    records = dict(found.done)
+    again = [unit for unit in units if retry and unit.name in records and records[unit.name].counts.get("failed")]
+    pending = [*found.missing, *again]
+    left = sum(len(task.items) for unit in pending for task in unit.tasks)
+    total = sum(len(task.items) for unit in units for task in unit.tasks)
+    progress.begin(stage.name, total, total - left)
+    if pending:
+        previous = Previous.load(stage, base, store, {item.dataset for unit in pending for item in unit.items})
+        work = [_Open(stage, base, unit, previous, store, retry) for unit in pending]
+        watch = _Watch(progress, landed)
+        for opened in _complete(work, engine, stage, config, watch, time_limit):
+            records[opened.unit.name] = opened.commit()
+    progress.end()
+    return records
+
+
+@dataclass(frozen=True)
+class _Watch:
+    progress: Progress
+    landed: Callable[[Result], None]
+
+
+def _complete(
+    work: Sequence[_Open], engine: Engine, stage: Stage, config: Any, watch: _Watch, time_limit: float | None
+) -> Iterator[_Open]:
+    """Run all fresh tasks; yield each unit once its last medium is in. Crashed tasks run again at the end, singly."""
+    owner = {item.name: opened for opened in work for item in opened.fresh}
+    for opened in work:
+        watch.progress.advance(opened.taken)
+        if not opened.fresh:
+            yield opened
+    queue = [task for opened in work for task in opened.tasks()]
+    deaths: Counter[Name] = Counter()
+    while queue:
+        crashed: list[Task] = []
+        for task, result in engine.map(stage.function, iter(queue), config, time_limit=time_limit):
+            if isinstance(result, Crash):
+                retried, lost = _after_crash(stage, task, result, deaths)
+                crashed += retried
+                if lost is None:
+                    continue
+                result = Result(stage.schema.empty_table(), (lost,))
+            watch.progress.advance(result.outcomes)
+            watch.landed(result)
+            opened = owner[task.items[0].name]
+            opened.take(task, result)
+            if opened.complete:
+                yield opened
+        queue = crashed
+
+
+def _after_crash(stage: Stage, task: Task, crash: Crash, deaths: Counter[Name]) -> tuple[list[Task], Outcome | None]:
+    """Charge the medium whose worker died: a run is split first; one medium has two attempts, then is quarantined."""
+    if len(task.items) > 1:
+        return [Task((item,)) for item in task.items], None
+    item = task.items[0]
+    deaths[item.name] += 1
+    if deaths[item.name] < MAX_ATTEMPTS:
+        return [task], None
+    inputs, facts = (item.inputs, {}) if item.inputs or not stage.identify else stage.identify(item)
+    lost = Outcome(
+        item.dataset,
+        item.media,
+        "failed",
+        inputs or ("unread",),
+        error=crash.error,
+        message=crash.message,
+        attempts=deaths[item.name],
+        facts=facts,
+    )
+    return [], lost
+
+
+class Previous:
+    """What earlier units of a stage know about single media, so that a changed neighbour costs nobody a second run."""
+
+    def __init__(self, places: dict[tuple[Name, tuple[str, ...]], tuple[Record, Outcome]]) -> None:
+        self._places = places
+
+    @classmethod
+    def load(cls, stage: Stage, base: dict[str, Any], store: Store, datasets: set[str]) -> Previous:
+        places: dict[tuple[Name, tuple[str, ...]], tuple[Record, Outcome]] = {}
+        wanted = digest(base)
+        for record in store.records(stage.name):
+            if digest(record.ingredients) != wanted or record.unit.split("/")[0] not in datasets:
+                continue
+            for outcome in tables.read_outcomes(store, record):
+                place = ((outcome.dataset, outcome.media), outcome.inputs)
+                if place not in places or outcome.status != "failed":
+                    places[place] = (record, outcome)
+        return cls(places)
+
+    def find(self, item: Item) -> tuple[Record, Outcome] | None:
+        return self._places.get((item.name, item.inputs)) if item.inputs is not None else None
+
+
+class _Open:
+    """A unit on its way to a commit: what is taken over, what runs, what has come back."""
+
+    def __init__(
+        self, stage: Stage, base: dict[str, Any], unit: Unit, previous: Previous, store: Store, retry: bool
+    ) -> None:
+        self.stage, self.base, self.unit, self.store = stage, base, unit, store
+        self.started = time.monotonic()
+        self.sources: dict[Name, Record] = {}
+        self.outcomes: dict[Name, Outcome] = {}
+        self.rows: list[pa.Table] = []
+        for item in unit.items:
+            place = previous.find(item)
+            if place is not None and not (retry and place[1].status == "failed"):
+                self.sources[item.name], self.outcomes[item.name] = place
+        self.taken = list(self.outcomes.values())
+        self.fresh = [item for item in unit.items if item.name not in self.outcomes]
+
+    def tasks(self) -> Iterator[Task]:
+        """The unit's tasks, without the media that were taken over."""
+        for task in self.unit.tasks:
+            items = tuple(item for item in task.items if item.name not in self.sources)
+            if items:
+                yield Task(items)
+
+    def take(self, task: Task, result: Result) -> None:
+        """Accept a task's result: one conserved outcome for each of its media, or it is a fault of ours."""
+        names = [(outcome.dataset, outcome.media) for outcome in result.outcomes]
+        if sorted(names) != sorted(item.name for item in task.items):
+            raise WorkError(f"stage {self.stage.name} lost or invented a medium of {self.unit.name}: {names[:3]}")
+        for name, outcome in zip(names, result.outcomes, strict=True):
+            if not outcome.conserved():
+                raise WorkError(f"stage {self.stage.name} lost a frame of {'/'.join(name)}: {outcome}")
+            self.outcomes[name] = outcome
+        self.rows.append(result.rows)
+
+    @property
+    def complete(self) -> bool:
+        return all(item.name in self.outcomes for item in self.fresh)
+
+    def commit(self) -> Record:
+        """Put the unit: rows in the order of the unit, whatever order they came in."""
+        names = [item.name for item in self.unit.items]
+        rows = pa.concat_tables([self.stage.schema.empty_table(), *self.rows, *self._taken_rows()])
+        if len(names) > 1:
+            rows = tables.in_order(rows, names, self.stage.row_order)
+        outcomes = [self.outcomes[name] for name in names]
+        counts = Counter[str](outcome.status for outcome in outcomes)
+        return self.store.commit(
+            self.stage.name,
+            unit_key(self.base, ((name, self.outcomes[name].inputs) for name in names)),
+            self.unit.name,
+            tables.writers(rows, outcomes, self.stage.blobs),
+            ingredients=self.base,
+            counts={"media": len(names), "rows": rows.num_rows, "fresh": len(self.fresh), **counts},
+            seconds=time.monotonic() - self.started if self.fresh else 0.0,
+        )
+
+    def _taken_rows(self) -> Iterator[pa.Table]:
+        for record in {record.key: record for record in self.sources.values()}.values():
+            wanted = {name for name, source in self.sources.items() if source.key == record.key}
+            stored = tables.read_rows(self.store, record, ["dataset", "media"])
+            pairs = zip(stored["dataset"].to_pylist(), stored["media"].to_pylist(), strict=True)
+            mask = pa.array([pair in wanted for pair in pairs], pa.bool_())
+            if pc.any(mask).as_py():
+                yield tables.read_inline(self.store, record, self.stage.schema, self.stage.blobs, mask)

@@ -1,0 +1,160 @@
+"""The work folder: committed units, their records, and nothing that is not committed.
+
+A commit writes its data files first and its record last (put-if-absent). Readers follow records only, so a file
+without a record does not exist for them. Records are immutable generations of one key and carry their own checksum;
+an invalid one counts as absent. All state is plain files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmidd.engine.files import canonical, digest, disk_errors, put_if_absent, sha256_file, write_text, write_whole
+from mmidd.errors import WorkError
+
+FORMAT = 1
+_NAME = re.compile(r"^(?P<key>[0-9a-f]{32})\.g(?P<generation>\d+)\.json$")
+
+Writer = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a commit put: which unit, under which key, from which ingredients, in which files."""
+
+    stage: str
+    key: str
+    generation: int
+    unit: str
+    ingredients: dict[str, Any]
+    files: dict[str, dict[str, Any]]
+    counts: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def digest(self) -> str:
+        """Names the content: equal files, equal digest, whatever the generation."""
+        return digest({name: entry["sha256"] for name, entry in self.files.items()})
+
+
+class Store:
+    """The commit records and data files of one work folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.scratch = root / "tmp"
+
+    @classmethod
+    def open(cls, root: Path) -> Store:
+        """Open a work folder, making it if it is new; refuse one that holds something else."""
+        marker = root / "mmidd-work.json"
+        if root.exists() and not root.is_dir():
+            raise WorkError(f"{root} is a file, not a work folder; choose another --work")
+        if not marker.exists():
+            if root.exists() and any(entry.name != "tmp" for entry in root.iterdir()):
+                raise WorkError(f"{root} holds something that is not a work folder of mmidd; choose another --work")
+            with disk_errors(root):
+                root.mkdir(parents=True, exist_ok=True)
+            write_text(marker, canonical({"format": FORMAT}), scratch=root / "tmp")
+        try:
+            found = json.loads(marker.read_text()).get("format")
+        except (OSError, ValueError, AttributeError) as error:
+            raise WorkError(f"{marker} cannot be read ({type(error).__name__}); is this a work folder?") from error
+        if found != FORMAT:
+            raise WorkError(f"{root} was made by another version of mmidd (format {found}, here {FORMAT})")
+        return cls(root)
+
+    def path(self, record: Record, name: str) -> Path:
+        """Where a file of a committed unit lies."""
+        return self.root / str(record.files[name]["path"])
+
+    def latest(self, stage: str, key: str) -> Record | None:
+        """The newest valid generation of a key, or None."""
+        for generation in sorted(self._generations(stage, key), reverse=True):
+            record = self._read(self._record_path(stage, key, generation))
+            if record is not None:
+                return record
+        return None
+
+    def records(self, stage: str) -> Iterator[Record]:
+        """The newest valid generation of every key of a stage, in order of key."""
+        folder = self.root / "records" / stage
+        keys = {match["key"] for path in folder.glob("*/*.json") if (match := _NAME.match(path.name))}
+        for key in sorted(keys):
+            record = self.latest(stage, key)
+            if record is not None:
+                yield record
+
+    def commit(
+        self,
+        stage: str,
+        key: str,
+        unit: str,
+        writers: Mapping[str, Writer],
+        *,
+        ingredients: Mapping[str, Any],
+        counts: Mapping[str, int],
+        seconds: float = 0.0,
+    ) -> Record:
+        """Write the files, then the record. A race for a generation is won by one; both end with a valid record."""
+        files = {name: self._write_data(stage, key, name, write) for name, write in writers.items()}
+        while True:
+            generation = max(self._generations(stage, key), default=-1) + 1
+            record = Record(stage, key, generation, unit, dict(ingredients), files, dict(counts), round(seconds, 3))
+            if self._put(record):
+                return record
+
+    def touch(self, name: str, value: Any) -> None:
+        """Replace a small JSON note of the work folder (what the last command was; never part of a corpus)."""
+        write_text(self.root / name, json.dumps(value, indent=1, sort_keys=True), scratch=self.scratch)
+
+    def note(self, name: str) -> Any:
+        """Read such a note; None where there is none or it is broken."""
+        try:
+            return json.loads((self.root / name).read_text())
+        except (OSError, ValueError):
+            return None
+
+    def _write_data(self, stage: str, key: str, name: str, write: Writer) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+
+        def write_and_name(temporary: Path) -> Path:
+            write(temporary)
+            found.update(bytes=temporary.stat().st_size, sha256=sha256_file(temporary))
+            return self.root / "data" / stage / key[:2] / f"{key}.{found['sha256'][:12]}.{name}"
+
+        path = write_whole(write_and_name, scratch=self.scratch)
+        return {"path": path.relative_to(self.root).as_posix(), **found}
+
+    def _record_path(self, stage: str, key: str, generation: int) -> Path:
+        return self.root / "records" / stage / key[:2] / f"{key}.g{generation}.json"
+
+    def _generations(self, stage: str, key: str) -> list[int]:
+        folder = self.root / "records" / stage / key[:2]
+        names = (_NAME.match(path.name) for path in folder.glob(f"{key}.g*.json"))
+        return [int(match["generation"]) for match in names if match]
+
+    def _put(self, record: Record) -> bool:
+        body = asdict(record)
+        text = canonical({"record": body, "sha256": digest(body)})
+        path = self._record_path(record.stage, record.key, record.generation)
+        return put_if_absent(path, text.encode(), scratch=self.scratch)
+
+    def _read(self, path: Path) -> Record | None:
+        """A record that is whole, unaltered and has its files at their size; anything else counts as absent."""
+        try:
+            content = json.loads(path.read_bytes())
+            if content["sha256"] != digest(content["record"]):
+                return None
+            record = Record(**content["record"])
+            for entry in record.files.values():
+                if (self.root / entry["path"]).stat().st_size != entry["bytes"]:
+                    return None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return record

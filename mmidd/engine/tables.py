@@ -1,0 +1,172 @@
+"""The files of a committed unit: `rows.parquet` with the columns, `blobs.bin` with the bytes, `outcomes.parquet`.
+
+Large binary columns live out of line in one file, so that a row's image is one read at a known place, and curation can
+read every column of every unit without touching an image.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmidd.engine.store import Record, Store, Writer
+from mmidd.engine.units import Outcome
+from mmidd.errors import WorkError
+
+ROWS, BLOBS, OUTCOMES = "rows.parquet", "blobs.bin", "outcomes.parquet"
+
+_REASON = pa.struct([("frame", pa.int32()), ("status", pa.string()), ("reason", pa.string())])
+OUTCOME_SCHEMA = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("media", pa.string()),
+        ("status", pa.string()),
+        ("inputs", pa.list_(pa.string())),
+        ("reason", pa.string()),
+        ("error", pa.string()),
+        ("message", pa.string()),
+        ("attempts", pa.int32()),
+        ("planned", pa.int32()),
+        ("ok", pa.int32()),
+        ("dropped", pa.int32()),
+        ("failed", pa.int32()),
+        ("reasons", pa.list_(_REASON)),
+        ("rows_digest", pa.string()),
+        ("facts", pa.string()),
+    ]
+)
+
+
+def stored_schema(schema: pa.Schema, blobs: Sequence[str]) -> pa.Schema:
+    """The schema of `rows.parquet`: each blob column becomes its place and length in `blobs.bin`."""
+    fields = []
+    for field in schema:
+        if field.name in blobs:
+            fields += [pa.field(f"{field.name}_at", pa.int64()), pa.field(f"{field.name}_bytes", pa.int64())]
+        else:
+            fields.append(field)
+    return pa.schema(fields)
+
+
+def writers(rows: pa.Table, outcomes: Sequence[Outcome], blobs: Sequence[str]) -> dict[str, Writer]:
+    """What to write for a unit. `rows` has its blob columns inline; equal rows give equal bytes."""
+    places, pieces = _lay_out(rows, blobs)
+    stored = stored_schema(rows.schema, blobs)
+    columns = {name: places.get(name, rows[name] if name in rows.column_names else None) for name in stored.names}
+    table = pa.table(columns, schema=stored)
+
+    def write_blobs(path: Path) -> None:
+        with path.open("wb") as file:
+            file.writelines(pieces)
+
+    named: dict[str, Writer] = {ROWS: lambda path: _write(table, path)}
+    if blobs:
+        named[BLOBS] = write_blobs
+    named[OUTCOMES] = lambda path: _write(outcome_table(outcomes), path)
+    return named
+
+
+def _lay_out(rows: pa.Table, blobs: Sequence[str]) -> tuple[dict[str, pa.Array], list[bytes]]:
+    places: dict[str, list[int | None]] = {f"{name}{end}": [] for name in blobs for end in ("_at", "_bytes")}
+    pieces: list[bytes] = []
+    at = 0
+    values = {name: rows[name].to_pylist() for name in blobs}
+    for row in range(rows.num_rows):
+        for name in blobs:
+            piece = values[name][row]
+            places[f"{name}_at"].append(None if piece is None else at)
+            places[f"{name}_bytes"].append(None if piece is None else len(piece))
+            if piece is not None:
+                pieces.append(piece)
+                at += len(piece)
+    return {name: pa.array(column, pa.int64()) for name, column in places.items()}, pieces
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    pq.write_table(table, path, compression="zstd", write_statistics=False)
+    if pq.read_metadata(path).num_rows != table.num_rows:
+        raise WorkError(f"{path} does not read back as it was written; is the disk sound?")
+
+
+def outcome_table(outcomes: Iterable[Outcome]) -> pa.Table:
+    """Outcomes as a table, in the given order."""
+    rows = []
+    for outcome in outcomes:
+        row = asdict(outcome)
+        row["reasons"] = [{"frame": f, "status": s, "reason": r} for f, s, r in outcome.reasons]
+        row["facts"] = json.dumps(outcome.facts, sort_keys=True)
+        rows.append(row)
+    return pa.Table.from_pylist(rows, OUTCOME_SCHEMA)
+
+
+def read_outcomes(store: Store, record: Record) -> list[Outcome]:
+    """The outcomes of a committed unit."""
+    found = []
+    for row in _read(store, record, OUTCOMES).to_pylist():
+        row["reasons"] = tuple((r["frame"], r["status"], r["reason"]) for r in row["reasons"])
+        row["inputs"] = tuple(row["inputs"])
+        row["facts"] = json.loads(row["facts"])
+        found.append(Outcome(**row))
+    return found
+
+
+def read_rows(store: Store, record: Record, columns: Sequence[str] | None = None) -> pa.Table:
+    """The stored rows of a unit (blobs as places); `columns` names those to read."""
+    return _read(store, record, ROWS, list(columns) if columns is not None else None)
+
+
+def read_inline(store: Store, record: Record, schema: pa.Schema, blobs: Sequence[str], mask: pa.Array) -> pa.Table:
+    """The rows of a unit where `mask` is true, with their blobs inline again."""
+    stored = read_rows(store, record).filter(mask)
+    reader = BlobReader(store.path(record, BLOBS)) if blobs else None
+    columns: dict[str, Any] = {}
+    for field in schema:
+        if field.name in blobs and reader is not None:
+            at, size = (stored[f"{field.name}{end}"].to_pylist() for end in ("_at", "_bytes"))
+            columns[field.name] = pa.array(map(reader.read, at, size), field.type)
+        else:
+            columns[field.name] = stored[field.name]
+    return pa.table(columns, schema=schema)
+
+
+def _read(store: Store, record: Record, name: str, columns: list[str] | None = None) -> pa.Table:
+    path = store.path(record, name)
+    try:
+        return pq.read_table(path, columns=columns, memory_map=True)
+    except (OSError, pa.ArrowException) as error:
+        raise WorkError(
+            f"{path} is damaged ({type(error).__name__}). Delete its record "
+            f"{record.stage}/{record.key}.g{record.generation}.json and run the same command to make it again."
+        ) from error
+
+
+class BlobReader:
+    """Reads pieces of a blob file by place and length, without loading the rest."""
+
+    def __init__(self, path: Path) -> None:
+        size = path.stat().st_size
+        self._bytes = np.memmap(path, np.uint8, "r") if size else np.zeros(0, np.uint8)
+
+    def read(self, at: int | None, size: int | None) -> bytes | None:
+        """The piece, or None where there is none. Raises WorkError when it lies outside the file."""
+        if at is None or size is None:
+            return None
+        if at < 0 or at + size > len(self._bytes):
+            raise WorkError(f"a blob of {size} bytes at {at} lies outside its file of {len(self._bytes)} bytes")
+        return self._bytes[at : at + size].tobytes()
+
+
+def in_order(rows: pa.Table, names: Sequence[tuple[str, str]], then: Sequence[str]) -> pa.Table:
+    """Rows sorted by the place of their medium in `names`, then by the columns `then`."""
+    place = {name: number for number, name in enumerate(names)}
+    pairs: Iterator[tuple[str, str]] = zip(rows["dataset"].to_pylist(), rows["media"].to_pylist(), strict=True)
+    keyed = rows.append_column("_place", pa.array([place[pair] for pair in pairs], pa.int64()))
+    order = [("_place", "ascending"), *((name, "ascending") for name in then)]
+    return keyed.sort_by(order).drop_columns(["_place"])

@@ -1,0 +1,141 @@
+"""The shape of work: items (one medium each) in tasks (atomic) in units (committed as one), and what comes back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import pyarrow as pa
+
+TASK_ITEMS = 256
+UNIT_TASKS = 16
+
+Status = Literal["ok", "dropped", "failed"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One medium's share of a stage's work.
+
+    `inputs` is everything that the medium's result depends on beside the stage's ingredients; None while the content
+    digest is not known yet. `payload` is what the stage function needs to do it.
+    """
+
+    dataset: str
+    media: str
+    inputs: tuple[str, ...] | None
+    payload: Any = None
+
+    @property
+    def name(self) -> tuple[str, str]:
+        return self.dataset, self.media
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker takes at once: one video, or a run of at most 256 images."""
+
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A stable bucket of tasks that is committed as one."""
+
+    name: str
+    tasks: tuple[Task, ...]
+
+    @property
+    def items(self) -> Iterator[Item]:
+        return (item for task in self.tasks for item in task.items)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one medium ended in one stage, with every planned frame accounted for.
+
+    `reasons` lists each frame that gave no sample as (frame, status, reason). `facts` are what the stage learned about
+    the medium (digest, size, geometry ...). `error` is the class of a failure, `message` its sanitised text.
+    """
+
+    dataset: str
+    media: str
+    status: Status
+    inputs: tuple[str, ...]
+    reason: str | None = None
+    error: str | None = None
+    message: str | None = None
+    attempts: int = 1
+    planned: int = 0
+    ok: int = 0
+    dropped: int = 0
+    failed: int = 0
+    reasons: tuple[tuple[int, str, str], ...] = ()
+    rows_digest: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def conserved(self) -> bool:
+        """Every planned frame has exactly one outcome, and the odd ones are listed."""
+        return self.ok + self.dropped + self.failed == self.planned and len(self.reasons) == self.dropped + self.failed
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a stage function gives for one task: rows, and one outcome for every item."""
+
+    rows: pa.Table
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True)
+class Crash:
+    """A task whose worker died or ran out of time: `error` is the class, `message` what is known."""
+
+    error: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a worker may use."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+
+
+StageFunction = Callable[[Task, Any, Resources], Result]
+
+
+class Engine(Protocol):
+    """Runs one function over tasks, at least once each, in any order; a dead worker comes back as a Crash."""
+
+    def map(
+        self, function: StageFunction, tasks: Iterable[Task], config: Any, *, time_limit: float | None
+    ) -> Iterator[tuple[Task, Result | Crash]]: ...
+
+    def close(self) -> None: ...
+
+
+def order_key(dataset: str, media: str) -> str:
+    """Places a medium: the same everywhere, whatever else is there. 16 hex digits."""
+    return hashlib.sha256(f"{dataset}\0{media}".encode()).hexdigest()[:16]
+
+
+def bucket(stage_part: str, items: Sequence[Item], *, per_task: int) -> list[Unit]:
+    """Group items into tasks of `per_task` and units of about 16 tasks, by the hash of each medium's name.
+
+    The number of buckets is a power of two, so growth moves media only when it doubles.
+    """
+    wanted = max(1, -(-len(items) // (per_task * UNIT_TASKS)))
+    bits = (wanted - 1).bit_length()
+    buckets: dict[int, list[tuple[str, Item]]] = {}
+    for item in items:
+        place = order_key(item.dataset, item.media)
+        buckets.setdefault(int(place, 16) >> (64 - bits), []).append((place, item))
+    units = []
+    for number in sorted(buckets):
+        members = [item for _, item in sorted(buckets[number], key=lambda pair: (pair[0], pair[1].name))]
+        tasks = tuple(Task(tuple(members[i : i + per_task])) for i in range(0, len(members), per_task))
+        units.append(Unit(f"{stage_part}/{number:0{max(1, -(-bits // 4))}x}-{bits}", tasks))
+    return units

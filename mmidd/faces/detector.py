@@ -1,0 +1,253 @@
+"""The detector protocol, what a detector returns, and how one is made and named."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mmidd.errors import MissingExtra
+from mmidd.faces import weights
+
+Kind = Literal["mtcnn", "yunet", "scrfd"]
+Device = Literal["cpu", "cuda"]
+Image = npt.NDArray[np.uint8]
+
+MIN_SCORE: dict[Kind, float] = {"mtcnn": 0.9, "yunet": 0.7, "scrfd": 0.5}
+LEAST_SIZE = 64
+MOST_SIZE: dict[Kind, int] = {"mtcnn": 4096, "yunet": 4096, "scrfd": 640}
+SMALLEST_FACE = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """The faces of one frame, in pixels of that frame (continuous coordinates, not clipped to its edges).
+
+    `boxes` (n,4) float32 is x0, y0, x1, y1; `landmarks` (n,5,2) float32 is x, y of the eye on the image's left, the
+    eye on its right (of an upright face: the order is the subject's right, left), the nose tip, the mouth corners
+    left and right; `scores` (n,) float32 lies in [0,1]. Ordered by score, descending, then by x0, then by y0.
+    Raises ValueError on wrong shapes, dtypes, values or order; `Faces.ordered` sorts first.
+    """
+
+    boxes: npt.NDArray[np.float32]
+    landmarks: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        n = len(self.scores)
+        for name, shape in (("boxes", (n, 4)), ("landmarks", (n, 5, 2)), ("scores", (n,))):
+            array = getattr(self, name)
+            if array.shape != shape or array.dtype != np.float32:
+                raise ValueError(f"{name} must be {shape} float32, not {array.shape} {array.dtype}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} must be finite")
+        if not (self.boxes[:, 2:] > self.boxes[:, :2]).all():
+            raise ValueError("every box needs x1 > x0 and y1 > y0")
+        if not ((self.scores >= 0) & (self.scores <= 1)).all():
+            raise ValueError("scores lie in [0, 1]")
+        if not np.array_equal(_order(self.boxes, self.scores), np.arange(n)):
+            raise ValueError("faces must be ordered by score (descending), x0, y0; see Faces.ordered")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def empty(cls) -> Faces:
+        """No face."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32))
+
+    @classmethod
+    def ordered(
+        cls, boxes: npt.NDArray[np.float32], landmarks: npt.NDArray[np.float32], scores: npt.NDArray[np.float32]
+    ) -> Faces:
+        """The same faces, brought into the order that the type demands."""
+        order = _order(boxes, scores)
+        return cls(boxes[order], landmarks[order], scores[order])
+
+
+def _order(boxes: npt.NDArray[np.float32], scores: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+    return np.lexsort((boxes[:, 1], boxes[:, 0], -scores))
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """Which detector, and what it looks for.
+
+    `size`: the long side in pixels of the working frame: larger frames are reduced to it, smaller ones are left.
+    At most `MOST_SIZE` of the kind.
+    `min_score`: faces below it are not found; None takes the kind's own, `MIN_SCORE`.
+    `min_face`: faces whose longer side has fewer pixels of the working frame are not found.
+    """
+
+    kind: Kind
+    size: int = 640
+    min_score: float | None = None
+    min_face: int = 20
+
+    def __post_init__(self) -> None:
+        if self.kind not in MIN_SCORE:
+            raise ValueError(f"no detector is called {self.kind!r}; there are {', '.join(MIN_SCORE)}")
+        most = MOST_SIZE[self.kind]
+        if not LEAST_SIZE <= self.size <= most:
+            raise ValueError(f"size must lie in {LEAST_SIZE}..{most} pixels for {self.kind}, not {self.size}")
+        if not SMALLEST_FACE <= self.min_face <= self.size:
+            raise ValueError(f"min_face must lie in {SMALLEST_FACE}..{self.size} (size) pixels, not {self.min_face}")
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"min_score must lie in 0..1, not {self.min_score}")
+
+    @property
+    def threshold(self) -> float:
+        """The least score of a face."""
+        return MIN_SCORE[self.kind] if self.min_score is None else self.min_score
+
+
+class Detector(Protocol):
+    """Finds faces. Made by `make_detector`; not shared between threads."""
+
+    kind: Kind
+
+    def detect(self, frames: Sequence[Image]) -> list[Faces]:
+        """The faces of each frame, one `Faces` a frame, in pixels of that frame as it was given.
+
+        `frames` are (H,W,3) RGB of any sizes: all the frames of one medium, and of no other. Raises ValueError for an
+        array that is no such image, `DetectorFault` (a MediaError) where the model breaks on a frame.
+        """
+        ...
+
+
+def make_detector(config: DetectorConfig, device: Device = "cpu") -> Detector:
+    """Load the detector that `config` names.
+
+    On "cpu" one thread computes (process-wide: work is spread over processes). On "cuda", `mtcnn` and `scrfd` compute
+    on the GPU; `yunet` has no GPU build and stays on the CPU. Raises MissingExtra, MissingWeights, WrongWeights, or
+    MmiddError where CUDA is asked for and absent.
+    """
+    _require_extra(config.kind)
+    if config.kind == "mtcnn":
+        from mmidd.faces.mtcnn import Mtcnn
+
+        return Mtcnn(config, device)
+    if config.kind == "yunet":
+        from mmidd.faces.yunet import YuNet
+
+        return YuNet(config)
+    from mmidd.faces.scrfd import Scrfd
+
+    return Scrfd(config, device)
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """A working frame, and the factors (x, y) that bring its pixels back to the original frame's."""
+
+    image: Image
+    scale: tuple[float, float]
+
+
+def reduce(frame: Image, size: int) -> Reduced:
+    """The (H,W,3) uint8 frame at a long side of at most `size` pixels (area averaging); ValueError for no image."""
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or 0 in frame.shape:
+        raise ValueError(f"a frame must be (H,W,3) uint8, not {frame.shape} {frame.dtype}")
+    height, width = frame.shape[:2]
+    if max(height, width) <= size:
+        return Reduced(np.ascontiguousarray(frame), (1.0, 1.0))
+    ratio = size / max(height, width)
+    w, h = max(1, round(width * ratio)), max(1, round(height * ratio))
+    small = cv2.resize(frame, (w, h), interpolation=cv2.INTER_AREA)
+    return Reduced(np.asarray(small, np.uint8), (width / w, height / h))
+
+
+def gather(
+    boxes: npt.ArrayLike, landmarks: npt.ArrayLike, scores: npt.ArrayLike, config: DetectorConfig, frame: Reduced
+) -> Faces:
+    """A model's raw finds in pixels of the working frame -> the faces that `config` asks for, in original pixels.
+
+    Left out, as no faces in the sense of `config`: scores below the threshold, boxes smaller than `min_face`, and
+    finds that are not finite or whose box is inside out.
+    """
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    landmarks = np.asarray(landmarks, np.float64).reshape(-1, 5, 2)
+    scores = np.asarray(scores, np.float32).reshape(-1)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    with np.errstate(invalid="ignore"):
+        keep = (scores >= np.float32(config.threshold)) & (sides.max(1) >= config.min_face) & (sides.min(1) >= 1)
+    keep &= np.isfinite(boxes).all(1) & np.isfinite(landmarks).all((1, 2))
+    scale = np.array(frame.scale)
+    found = (boxes[keep] * np.tile(scale, 2)).astype(np.float32)
+    points = (landmarks[keep] * scale).astype(np.float32)
+    return Faces.ordered(found, points, np.minimum(scores[keep], np.float32(1)))
+
+
+@dataclass(frozen=True)
+class DetectorIdentity:
+    """What shapes a detector's results: for commit keys, `mmidd.json` and the card.
+
+    `weights` maps file names to sha256, `libraries` distribution names to exact versions; `licence` is the weights'
+    own, `licence_note` a warning that users are to see, or None.
+    """
+
+    kind: Kind
+    weights: dict[str, str]
+    libraries: dict[str, str]
+    licence: str
+    licence_note: str | None
+
+
+_OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
+_ONNXRUNTIME = ("onnxruntime", "onnxruntime-gpu")
+_EXTRA: dict[Kind, tuple[str, tuple[str, ...]]] = {
+    "mtcnn": ("faces", ("torch", "torchvision", "facenet_pytorch")),
+    "yunet": ("faces", ()),
+    "scrfd": ("scrfd", ("onnxruntime",)),
+}
+_LIBRARIES: dict[Kind, tuple[tuple[str, ...], ...]] = {
+    "mtcnn": (("facenet-pytorch",), ("torch",), ("torchvision",), ("numpy",), _OPENCV),
+    "yunet": (("numpy",), _OPENCV),
+    "scrfd": (_ONNXRUNTIME, ("numpy",), _OPENCV),
+}
+_MTCNN_FILES = ("pnet.pt", "rnet.pt", "onet.pt")
+
+
+def detector_identity(config: DetectorConfig) -> DetectorIdentity:
+    """Name the weights and libraries that `config`'s detector computes with, without loading any of them.
+
+    Raises MissingExtra, MissingWeights or WrongWeights, as `make_detector` would. May download the weights.
+    """
+    _require_extra(config.kind)
+    libraries = dict(_installed(names) for names in _LIBRARIES[config.kind])
+    if config.kind == "mtcnn":
+        return DetectorIdentity(config.kind, _mtcnn_weights(), libraries, "MIT", None)
+    pinned = weights.of_detector(config.kind)
+    weights.find(pinned.name)  # there, and with the pinned digest
+    return DetectorIdentity(config.kind, {pinned.name: pinned.sha256}, libraries, pinned.licence, pinned.licence_note)
+
+
+def _require_extra(kind: Kind) -> None:
+    extra, modules = _EXTRA[kind]
+    if any(importlib.util.find_spec(module) is None for module in modules):
+        raise MissingExtra(extra, f"the detector {kind}")
+
+
+def _installed(names: tuple[str, ...]) -> tuple[str, str]:
+    for name in names:
+        try:
+            return name, importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return names[0], "unknown"
+
+
+def _mtcnn_weights() -> dict[str, str]:
+    spec = importlib.util.find_spec("facenet_pytorch")
+    if spec is None or spec.origin is None:
+        raise MissingExtra("faces", "the detector mtcnn")
+    data = Path(spec.origin).parent / "data"
+    return {name: hashlib.sha256((data / name).read_bytes()).hexdigest() for name in _MTCNN_FILES}

@@ -1,0 +1,252 @@
+"""Dataset manifests: one YAML file says where a dataset's media lie and what is known of each.
+
+This file holds the format (pydantic models, explained in docs/manifests.md) and loads it; `compilation` checks and
+compiles it, `layout`, `tables` and `accounting` do the matching.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, cached_property
+from importlib import resources
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
+from pydantic import StringConstraints as Text
+
+from mmidd.accounting import Accounting, Basis, Kind, Label, Layout, Medium, Split, account
+from mmidd.accounting import label_paths as _label_paths
+from mmidd.compilation import CompileFault, compile_layout, used_methods
+from mmidd.errors import ManifestError
+from mmidd.methods import Method, registry
+from mmidd.yamlfile import explain, load, place, unknown
+
+__all__ = ["Accounting", "Manifest", "Medium", "bundled", "describe", "find_manifest", "label_paths", "load_manifest"]
+
+
+def _listed(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _as_pattern(value: Any) -> Any:
+    return {"pattern": value} if isinstance(value, str) else {"choices": value} if isinstance(value, list) else value
+
+
+def _as_column(value: Any) -> Any:
+    return {"from": value} if isinstance(value, str) else value
+
+
+def _as_pair(value: Any) -> Any:
+    return {"media": value} if isinstance(value, str) else value
+
+
+Name = Annotated[StrictStr, Text(min_length=1, max_length=200)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Licence(_Model):
+    """Under which terms the dataset's media are had, and whether crops of them may be passed on."""
+
+    id: Name
+    name: Name
+    url: Name
+    redistributable: StrictBool
+
+
+class FieldSpec(_Model):
+    """A `{field}`: a regular expression (`pattern`) or `choices`; `as` renames choices; `path` may span folders."""
+
+    pattern: Name | None = None
+    choices: tuple[Name, ...] | None = None
+    as_: dict[str, Name] = Field(default={}, alias="as")
+    path: StrictBool = False
+
+
+class ColumnSpec(_Model):
+    """A table's column: a template over the row (`from`), and the only values allowed with their meaning (`as`)."""
+
+    from_: Name = Field(alias="from")
+    as_: dict[str, Name] | None = Field(default=None, alias="as")
+    optional: StrictBool = False
+
+
+class TableEntry(_Model):
+    """A label file or several of one form; `bundled` maps official paths to lists that ship with the manifest."""
+
+    files: Names
+    rows: Literal["list", "object"] = "list"
+    at: Names = ()
+    header: StrictBool = True
+    columns: StrictInt | None = None
+    key: Names
+    values: dict[str, Annotated[ColumnSpec, BeforeValidator(_as_column)]]
+    required: StrictBool = False
+    unlisted: dict[str, Name | None] | None = None
+    bundled: dict[str, Name] = {}
+
+
+class PairSpec(_Model):
+    """Where a fake's real lies; `dataset` names another one."""
+
+    media: Name
+    dataset: Name | None = None
+
+
+class RuleSpec(_Model):
+    """Which paths are media, and what is known of them; the first rule that fits a path takes it."""
+
+    id: Name
+    path: Names
+    kind: Kind | None = None
+    look_up: dict[str, Name] = {}
+    where: dict[str, Annotated[tuple[Name | None, ...], BeforeValidator(_listed)]] = {}
+    label: Label
+    method: Name | None = None
+    type_basis: Basis | None = None
+    compression: Name | None = None
+    target_id: Name | None = None
+    source_id: Name | None = None
+    pair: Annotated[
+        tuple[Annotated[PairSpec, BeforeValidator(_as_pair)], ...],
+        BeforeValidator(lambda value: (value,) if isinstance(value, str | dict) else value),
+    ] = ()
+    aligned: StrictBool = True
+    group: Names = ()
+    join_identities: StrictBool | None = None
+    split: Name | None = None
+
+
+class Expected(_Model):
+    """How many media the official release has, of a rule, label, method or split, in each compression."""
+
+    count: StrictInt
+    rule: Name | None = None
+    label: Label | None = None
+    method: Name | None = None
+    split: Split | None = None
+
+
+class Manifest(_Model):
+    """One dataset. `layout` is its compiled form; `digest` changes with anything that could change a label."""
+
+    name: Name
+    slug: Annotated[StrictStr, Text(pattern=r"^[a-z][a-z0-9_]*$")]
+    year: StrictInt
+    folders: Names
+    summary: Name
+    access: StrictStr
+    citation: StrictStr
+    licence: Licence
+    verified: StrictBool
+    verified_note: StrictStr | None = None
+    type_basis: Basis
+    forgery_type: Literal["FS", "FR", "EFS", "FE"] | None = None
+    join_identities: StrictBool = False
+    compressions: Names = ()
+    fields: dict[str, Annotated[FieldSpec, BeforeValidator(_as_pattern)]] = {}
+    tables: dict[str, TableEntry] = {}
+    rules: tuple[RuleSpec, ...] = Field(min_length=1)
+    ignore: Names = ()
+    expected: tuple[Expected, ...] = ()
+    known_defects: tuple[StrictStr, ...] = ()
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The manifest compiled for matching; raises CompileFault for what its parts get wrong together."""
+        return compile_layout(self, registry(), _resource)
+
+    @cached_property
+    def methods(self) -> tuple[Method, ...]:
+        """The methods that its rules can give, by id; all of the registry where a label file names them."""
+        return used_methods(self, registry())
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 over the manifest, the lists that ship with it and the registry entries it uses."""
+        content = {
+            "manifest": self.model_dump(mode="json", by_alias=True),
+            "bundled": {
+                path: hashlib.sha256(data).hexdigest()
+                for table in self.layout.bundled.values()
+                for path, data in table.items()
+            },
+            "methods": {each.id: [each.type, *each.aliases] for each in self.methods},
+        }
+        text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The forgery types its rules can give, REAL first."""
+        found = {"REAL"} if any(rule.label == "real" for rule in self.rules) else set()
+        found |= {method.type for method in self.methods}
+        found |= {self.forgery_type} if self.forgery_type else set()
+        return tuple(name for name in ("REAL", "FS", "FR", "EFS", "FE") if name in found)
+
+
+def _resource(name: str) -> bytes:
+    return resources.files("mmidd.manifests").joinpath(name).read_bytes()
+
+
+def load_manifest(text: str, source: str) -> Manifest:
+    """Read one manifest from YAML; raises ManifestError (or YamlError) with file and line for anything wrong."""
+    document = load(text, source)
+    try:
+        manifest = Manifest.model_validate(document.data)
+    except ValidationError as error:
+        raise ManifestError(explain(error, document, source, Manifest)) from None
+    try:
+        manifest.layout  # noqa: B018 - compiled here, so that faults are found on loading and not on a dataset
+    except CompileFault as fault:
+        raise ManifestError(f"{place(source, document.nearest_line(fault.path))}: {fault}") from None
+    return manifest
+
+
+@cache
+def bundled() -> Mapping[str, Manifest]:
+    """The manifests that ship with mmidd, by name, in the order of their names."""
+    found: dict[str, Manifest] = {}
+    keys: dict[str, str] = {}
+    files = [each for each in resources.files("mmidd.manifests").iterdir() if each.name.endswith(".yaml")]
+    for file in sorted(files, key=lambda each: each.name):
+        if file.name == "methods.yaml":
+            continue
+        manifest = load_manifest(file.read_text(encoding="utf-8"), f"manifests/{file.name}")
+        for key in _names(manifest):
+            if keys.setdefault(key, manifest.name) != manifest.name:
+                raise ManifestError(f"manifests/{file.name}: '{key}' already names {keys[key]}")
+        if manifest.name in found:
+            raise ManifestError(f"manifests/{file.name}: a second manifest is named {manifest.name}")
+        found[manifest.name] = manifest
+    return dict(sorted(found.items()))
+
+
+def _names(manifest: Manifest) -> set[str]:
+    return {each.casefold() for each in (manifest.name, manifest.slug, *manifest.folders)}
+
+
+def find_manifest(name: str) -> Manifest:
+    """The bundled manifest of a name, slug or folder, whatever the case; raises ManifestError with the nearest."""
+    for manifest in bundled().values():
+        if name.casefold() in _names(manifest):
+            return manifest
+    raise ManifestError(unknown("dataset", name, bundled()))
+
+
+def label_paths(manifest: Manifest, paths: Iterable[str]) -> list[str]:
+    """The label files among all paths of a dataset, sorted."""
+    return _label_paths(manifest.layout, paths)
+
+
+def describe(manifest: Manifest, paths: Iterable[str], read: Callable[[str], bytes]) -> Accounting:
+    """Account for every path (POSIX, relative) below a dataset's root; `read` gives the bytes of a label file.
+
+    Pure and ordered by path. Raises ManifestError for a label file that is too large, broken or of another shape.
+    """
+    return account(manifest.layout, paths, read)

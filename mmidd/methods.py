@@ -1,0 +1,95 @@
+"""The registry of manipulation methods: one canonical name, one forgery type, all the names datasets give it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError
+
+from mmidd.errors import ManifestError
+from mmidd.yamlfile import explain, load, place, unknown
+
+ForgeryType = Literal["FS", "FR", "EFS", "FE"]
+
+
+class UnknownMethod(ManifestError):
+    """A method name that is neither a canonical name nor an alias of the registry."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: ForgeryType
+    name: StrictStr
+    year: StrictInt
+    reference: StrictStr
+    aliases: tuple[StrictStr, ...] = ()
+
+
+class _Registry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    methods: dict[StrictStr, _Entry]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method. `id` is what the corpus column `method` holds; `type` is one of FS, FR, EFS, FE."""
+
+    id: str
+    type: ForgeryType
+    name: str
+    year: int
+    reference: str
+    aliases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Methods:
+    """All methods, found by id or alias whatever the case."""
+
+    by_id: Mapping[str, Method]
+    by_name: Mapping[str, Method]
+
+    def resolve(self, name: str) -> Method:
+        """The method that `name` means; raises UnknownMethod with the nearest names."""
+        method = self.find(name)
+        if method is None:
+            names = [*self.by_id, *(alias for method in self.by_id.values() for alias in method.aliases)]
+            raise UnknownMethod(unknown("method", name, names))
+        return method
+
+    def find(self, name: str) -> Method | None:
+        """The method that `name` means, or None."""
+        return self.by_name.get(name.casefold())
+
+
+def load_methods(text: str, source: str) -> Methods:
+    """Read a registry from YAML; raises ManifestError (or YamlError) naming file and line."""
+    document = load(text, source)
+    try:
+        entries = _Registry.model_validate(document.data).methods
+    except ValidationError as error:
+        raise ManifestError(explain(error, document, source, _Registry)) from None
+    by_id: dict[str, Method] = {}
+    by_name: dict[str, Method] = {}
+    for key, entry in entries.items():
+        method = Method(key, entry.type, entry.name, entry.year, entry.reference, entry.aliases)
+        by_id[key] = method
+        for name in {each.casefold() for each in (key, *entry.aliases)}:
+            if name in by_name:
+                where = place(source, document.line(("methods", key)))
+                raise ManifestError(f"{where}: '{name}' already names method '{by_name[name].id}'")
+            by_name[name] = method
+    return Methods(by_id, by_name)
+
+
+@cache
+def registry() -> Methods:
+    """The registry that ships with mmidd (`manifests/methods.yaml`)."""
+    text = resources.files("mmidd.manifests").joinpath("methods.yaml").read_text(encoding="utf-8")
+    return load_methods(text, "manifests/methods.yaml")

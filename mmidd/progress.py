@@ -1,0 +1,116 @@
+"""Progress of long work: bars on a terminal, a plain line every 30 s elsewhere, nothing under --json."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from mmidd.engine.units import Outcome
+
+EVERY = 30.0
+
+
+class Silent:
+    """Nobody watches."""
+
+    def begin(self, stage: str, total: int, done: int) -> None:
+        return
+
+    def advance(self, outcomes: Sequence[Outcome]) -> None:
+        return
+
+    def end(self) -> None:
+        return
+
+
+class Bars:
+    """One bar a stage, with rate, counts and time left. For terminals."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars: Progress | None = None
+        self._task = TaskID(0)
+        self._counts: Counter[str] = Counter()
+        self._started = 0.0
+
+    def begin(self, stage: str, total: int, done: int) -> None:
+        self._counts = Counter(done=done)
+        self._started = time.monotonic()
+        self._bars = Progress(
+            TextColumn("{task.description:<8}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}  {task.fields[counts]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+        )
+        self._bars.start()
+        self._task = self._bars.add_task(stage, total=total, completed=done, rate="", counts=self._told())
+
+    def advance(self, outcomes: Sequence[Outcome]) -> None:
+        self._counts.update(outcome.status for outcome in outcomes)
+        if self._bars is not None:
+            ran = sum(self._counts.values()) - self._counts["done"]
+            rate = f"{ran / max(time.monotonic() - self._started, 1e-9):.1f}/s"
+            self._bars.update(self._task, advance=len(outcomes), rate=rate, counts=self._told())
+
+    def end(self) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+    def _told(self) -> str:
+        done = f"{self._counts['done']} up to date, " if self._counts["done"] else ""
+        return done + told(self._counts)
+
+
+class Lines:
+    """A plain line when a stage begins and ends, and every 30 s between. For logs."""
+
+    def __init__(self, write: Callable[[str], None], every: float = EVERY) -> None:
+        self._write, self._every = write, every
+        self._stage, self._total, self._ran = "", 0, 0
+        self._counts: Counter[str] = Counter()
+        self._started = self._told_at = 0.0
+
+    def begin(self, stage: str, total: int, done: int) -> None:
+        self._stage, self._total, self._ran = stage, total, 0
+        self._counts = Counter(done=done)
+        self._started = self._told_at = time.monotonic()
+        self._write(f"{stage}: {total} media, {done} up to date")
+
+    def advance(self, outcomes: Sequence[Outcome]) -> None:
+        self._counts.update(outcome.status for outcome in outcomes)
+        self._ran += len(outcomes)
+        if time.monotonic() - self._told_at >= self._every:
+            self._told_at = time.monotonic()
+            self._write(self._line())
+
+    def end(self) -> None:
+        if self._ran:
+            self._write(self._line())
+
+    def _line(self) -> str:
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        finished = self._counts["done"] + self._ran
+        left = (self._total - finished) * seconds / max(self._ran, 1)
+        eta = f", {duration(left)} left" if left > 0 else f", took {duration(seconds)}"
+        return f"{self._stage}: {finished}/{self._total}, {told(self._counts)}, {self._ran / seconds:.1f}/s{eta}"
+
+
+def told(counts: Counter[str]) -> str:
+    """ok, dropped and failed, in words."""
+    return ", ".join(f"{counts[status]} {status}" for status in ("ok", "dropped", "failed"))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,215 @@
+"""Recipe YAML to typed, frozen configuration. An unknown key or an impossible value is an error with its line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from mmidd import yamlfile
+from mmidd.errors import RecipeError, UsageError
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # The geometry of DeepfakeBench's preprocessing (32 frames by linspace, ArcFace template, 256 px, margin 1.3, PNG).
+    "deepfakebench": {
+        "frames": {"count": 32, "spacing": "linspace"},
+        "crop": {"size": 256, "margin": 1.3, "template": "arcface", "border": "black", "pairs": "independent"},
+        "image": {"format": "png"},
+    },
+}
+
+
+class Part(BaseModel):
+    """A part of a recipe: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+def _named(value: Any) -> Any:
+    """`CelebA` is short for `{name: CelebA}`."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _of_kind(value: Any) -> Any:
+    """`mtcnn` is short for `{kind: mtcnn}`."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+class DatasetEntry(Part):
+    """One dataset of the corpus, and how much of it."""
+
+    name: str
+    compression: str | None = Field(None, description="which one to take where a dataset has several")
+    frames: int | None = Field(None, ge=1, le=100_000, description="frames per video, instead of the recipe's")
+    cap_per_method: int | None = Field(None, ge=1, description="at most so many media of each method (and of reals)")
+    subset: float = Field(1.0, gt=0, le=1, description="fraction to take, chosen by the seed; pairs stay together")
+
+
+class Frames(Part):
+    """Which frames of a video become samples."""
+
+    count: int = Field(32, ge=1, le=100_000)
+    spacing: Literal["even", "linspace", "consecutive"] = "even"
+
+
+class Crop(Part):
+    """The geometry of a face crop."""
+
+    size: int = Field(256, ge=32, le=2048, description="pixels")
+    margin: float = Field(1.3, ge=1.0, le=4.0)
+    template: Literal["arcface"] = "arcface"
+    border: Literal["black", "reflect"] = "black"
+    pairs: Literal["shared", "independent"] = Field("shared", description="does a fake take its real's geometry?")
+
+
+class ImageEncoding(Part):
+    """How crops are encoded: the same for real and fake."""
+
+    format: Literal["jpeg", "png", "webp"] = "jpeg"
+    quality: int = Field(95, ge=1, le=100)
+    subsampling: Literal["444", "420"] = "444"
+
+
+class Detector(Part):
+    """Which face detector, and its working size."""
+
+    kind: Literal["mtcnn", "yunet", "scrfd"] = "mtcnn"
+    size: int = Field(640, ge=64, le=4096, description="long side of the working frame, pixels")
+    min_score: float | None = Field(None, gt=0, lt=1)
+    min_face: int = Field(32, ge=12, le=1024, description="smallest face, pixels of the working frame")
+
+
+class Captioner(Part):
+    """Who describes the samples."""
+
+    kind: Literal["attributes", "transformers", "openai", "none"] = "attributes"
+    model: str | None = None
+    base_url: str | None = None
+
+
+class Splits(Part):
+    """Fractions of the media groups that have no official split."""
+
+    train: float = Field(0.8, ge=0, le=1)
+    validation: float = Field(0.1, ge=0, le=1)
+    test: float = Field(0.1, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Splits:
+        if abs(self.train + self.validation + self.test - 1) > 1e-9:
+            raise ValueError("train + validation + test must be 1")
+        return self
+
+
+class Curation(Part):
+    """What is removed, and how the rest is split."""
+
+    exact_duplicates: bool = True
+    splits: Splits = Splits()
+
+
+class Shards(Part):
+    """The size of the corpus's files."""
+
+    max_bytes: int = Field(500_000_000, ge=100_000, le=2_000_000_000)
+    row_group_rows: int = Field(1000, ge=1, le=1000)
+    row_group_bytes: int = Field(64_000_000, ge=10_000, le=100_000_000)
+
+
+class Recipe(Part):
+    """Everything a build depends on beside the data: which datasets, which options, which models."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
+    description: str = ""
+    preset: Literal["deepfakebench"] | None = None
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+    datasets: tuple[Annotated[DatasetEntry, BeforeValidator(_named)], ...] = Field(min_length=1)
+    decoder: Literal["pyav", "decord", "torchcodec"] = "pyav"
+    frames: Frames = Frames()
+    crop: Crop = Crop()
+    image: ImageEncoding = ImageEncoding()
+    detector: Annotated[Detector, BeforeValidator(_of_kind)] = Detector()
+    captioner: Annotated[Captioner, BeforeValidator(_of_kind)] = Captioner()
+    curation: Curation = Curation()
+    shards: Shards = Shards()
+    time_limit: float = Field(600, gt=0, description="seconds a worker may take for one video or run of images")
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Recipe:
+        names = [entry.name for entry in self.datasets]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"dataset named twice: {', '.join(twice)}")
+        return self
+
+
+def bundled() -> dict[str, str]:
+    """The recipes that come with mmidd: name to YAML text."""
+    folder = resources.files("mmidd.pipelines")
+    files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".yaml")), key=lambda entry: entry.name)
+    return {entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8") for entry in files}
+
+
+def read(name: str, settings: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by file or bundled name, with `key=value` settings laid over it."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise RecipeError(f"cannot read the recipe {name}: {reason}") from error
+        return parse(text, name, settings)
+    known = bundled()
+    if name not in known:
+        near = yamlfile.nearest(name, known)
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise RecipeError(f"no recipe {name!r}: neither a file nor one of {', '.join(known)}{hint}")
+    return parse(known[name], f"{name}.yaml", settings)
+
+
+def parse(text: str, source: str, settings: Sequence[str] = ()) -> Recipe:
+    """Parse recipe YAML. Raises RecipeError that names file, line, key and the nearest known key."""
+    document = yamlfile.load(text, source)
+    if not isinstance(document.data, dict):
+        raise RecipeError(f"{source}: a recipe is a mapping of keys, this is {_kind(document.data)}")
+    data = _over(PRESETS.get(str(document.data.get("preset")), {}), document.data)
+    _validate(data, document, source)
+    for setting in settings:
+        data = _set(data, setting)
+        _validate(data, document, f"--set {setting}")
+    return _validate(data, document, source)
+
+
+def _validate(data: dict[str, Any], document: yamlfile.Document, source: str) -> Recipe:
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise RecipeError(yamlfile.explain(error, document, source, Recipe)) from error
+
+
+def _set(data: dict[str, Any], setting: str) -> dict[str, Any]:
+    key, equals, value = setting.partition("=")
+    if not equals or not key:
+        raise UsageError(f"--set takes key=value, as in --set captioner.kind=none; got {setting!r}")
+    path = key.split(".")
+    tree: Any = yamlfile.load(value, f"--set {key}").data
+    for name in reversed(path):
+        tree = {name: tree}
+    return _over(data, tree)
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` laid over `below`, mapping by mapping; a short form (`detector: yunet`) below is spelled out first."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = _of_kind(merged.get(key)) if key in ("detector", "captioner") else merged.get(key)
+        merged[key] = _over(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _kind(value: Any) -> str:
+    return {list: "a list", str: "a text", type(None): "empty"}.get(type(value), type(value).__name__)

@@ -1,0 +1,203 @@
+"""The corpus schema, once: every column with its Arrow type, its unit and its meaning.
+
+Everything else reads it from here: the stages build their tables with these types, the writer puts the Hugging Face
+features beside them, `docs/schema.md` and the dataset card print the same sentences.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+LABELS = ("real", "fake")
+FORGERY_TYPES = ("REAL", "FS", "FR", "EFS", "FE")
+FORGERY_NAMES = {
+    "REAL": "real",
+    "FS": "face swapping",
+    "FR": "face reenactment",
+    "EFS": "entire face synthesis",
+    "FE": "face editing",
+}
+SPLITS = ("train", "validation", "test")
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+BOX = pa.list_(pa.float32(), 4)
+LANDMARKS = pa.list_(pa.list_(pa.float32(), 2), 5)
+TRANSFORM = pa.list_(pa.float32(), 6)
+
+Origin = Literal["pixels", "labels", "captions", "curation"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a corpus. `origin` says which stage alone may fill it: pixels never see labels."""
+
+    name: str
+    type: pa.DataType
+    origin: Origin
+    unit: str
+    meaning: str
+    classes: tuple[str, ...] = ()
+
+
+def _columns() -> tuple[Column, ...]:
+    text, i32, f32, f64 = pa.string(), pa.int32(), pa.float32(), pa.float64()
+    return (
+        Column("id", text, "pixels", "24 hex digits", "sample id: a hash of dataset, media, frame and face"),
+        Column(
+            "image", IMAGE, "pixels", "encoded image", "aligned face crop, or the whole image where geometry is whole"
+        ),
+        Column("label", pa.int64(), "labels", "class", "real or fake", LABELS),
+        Column(
+            "forgery_type", pa.int64(), "labels", "class", "type of manipulation; null where unknown", FORGERY_TYPES
+        ),
+        Column("method", text, "labels", "", "generator that made the fake; null for reals, unknown if unpublished"),
+        Column("dataset", text, "labels", "", "published origin collection"),
+        Column("media", text, "labels", "POSIX path", "video or image relative to the dataset's root"),
+        Column("media_sha256", text, "pixels", "64 hex digits", "digest of the medium's bytes"),
+        Column("frame", i32, "pixels", "index from 0", "frame in display order; 0 for images"),
+        Column("timestamp", f64, "pixels", "seconds", "presentation time of the frame; null for images"),
+        Column("face", i32, "pixels", "index from 0", "which of the medium's kept faces; 0 with one face a clip"),
+        Column("box", BOX, "pixels", "xyxy pixels", "face box in the upright frame; null for whole images"),
+        Column(
+            "landmarks",
+            LANDMARKS,
+            "pixels",
+            "xy pixels",
+            "eyes, nose, mouth corners (image left first), upright frame",
+        ),
+        Column("transform", TRANSFORM, "pixels", "2x3 row-major", "affine map, frame pixels to crop pixels"),
+        Column(
+            "detection_score", f32, "pixels", "0..1", "the detector's confidence; null where it found no face itself"
+        ),
+        Column("width", i32, "pixels", "pixels", "width of the upright frame"),
+        Column("height", i32, "pixels", "pixels", "height of the upright frame"),
+        Column("fps", f64, "pixels", "frames a second", "average frame rate; null for images"),
+        Column("codec", text, "pixels", "", "codec of the medium"),
+        Column(
+            "target_id", text, "labels", "", "identity that is shown: the person of a real, who receives in a fake"
+        ),
+        Column("source_id", text, "labels", "", "identity that donates; null for reals and where unpublished"),
+        Column(
+            "pair_media",
+            text,
+            "labels",
+            "POSIX path",
+            "medium a fake was made from (DATASET:path if of another dataset)",
+        ),
+        Column("pair", text, "curation", "24 hex digits", "id of the paired real sample at the same frame, if any"),
+        Column(
+            "group",
+            text,
+            "curation",
+            "DATASET:path",
+            "what stays on one side of a split, named by its smallest medium",
+        ),
+        Column("sharpness", f32, "pixels", "grey levels^2", "variance of the Laplacian of the crop's luma"),
+        Column("brightness", f32, "pixels", "0..255", "mean luma of the crop"),
+        Column("face_size", f32, "pixels", "pixels", "geometric mean of the face box's sides in the frame"),
+        Column("jpeg_quality", i32, "pixels", "1..100", "estimated quality of the source image; null for video"),
+        Column("phash", text, "pixels", "16 hex digits", "64-bit DCT perceptual hash of the crop"),
+        Column("face_caption", text, "captions", "", "label-blind description of the face"),
+        Column("environment_caption", text, "captions", "", "label-blind description of the surroundings"),
+        Column("captioner", text, "captions", "", "who described, with version"),
+        Column("license", text, "labels", "", "licence of the medium's dataset"),
+        Column(
+            "mask", IMAGE, "pixels", "encoded image", "manipulation mask under the same transform; null until filled"
+        ),
+        Column("track", i32, "pixels", "index from 0", "which tracked person of the clip was taken"),
+        Column(
+            "faces_found", i32, "pixels", "count", "faces the detector found in the frame; null if it was not asked"
+        ),
+        Column(
+            "runner_up", f32, "pixels", "0..1", "area of the largest other face over the chosen one's; null if none"
+        ),
+        Column(
+            "geometry", text, "pixels", "own|shared|whole", "own detection, taken from the paired real, or whole image"
+        ),
+        Column("split_basis", text, "curation", "official|group|hash", "where the split comes from"),
+        Column("caption_status", text, "captions", "", "ok, or why the captions are null; null if no captioner ran"),
+        Column("attack", text, "labels", "", "presentation attack; null until a dataset has any"),
+    )
+
+
+COLUMNS = _columns()
+BY_NAME = {column.name: column for column in COLUMNS}
+
+
+def of_origin(*origins: Origin) -> tuple[Column, ...]:
+    """The columns that the given origins fill, in the order of the corpus."""
+    return tuple(column for column in COLUMNS if column.origin in origins)
+
+
+def _feature(kind: pa.DataType, classes: tuple[str, ...]) -> dict[str, Any]:
+    if classes:
+        return {"names": list(classes), "_type": "ClassLabel"}
+    if kind == IMAGE:
+        return {"_type": "Image"}
+    if pa.types.is_fixed_size_list(kind):
+        return {"feature": _feature(kind.value_type, ()), "length": kind.list_size, "_type": "List"}
+    names = {pa.float32(): "float32", pa.float64(): "float64"}
+    return {"dtype": names.get(kind, str(kind)), "_type": "Value"}
+
+
+def features() -> dict[str, Any]:
+    """The columns as Hugging Face `Features`, in their JSON form."""
+    return {column.name: _feature(column.type, column.classes) for column in COLUMNS}
+
+
+def arrow_schema() -> pa.Schema:
+    """The schema of every shard, with the metadata that makes `datasets` see images and class labels."""
+    hugging_face = json.dumps({"info": {"features": features()}})
+    return pa.schema(
+        [pa.field(column.name, column.type) for column in COLUMNS],
+        metadata={"huggingface": hugging_face, "mmidd.schema_version": str(SCHEMA_VERSION)},
+    )
+
+
+def media_schema() -> pa.Schema:
+    """The schema of `media.parquet`: one row per medium found at indexing, with its outcome."""
+    text, i32, i64 = pa.string(), pa.int32(), pa.int64()
+    return pa.schema(
+        [
+            ("dataset", text),
+            ("media", text),
+            ("kind", text),
+            ("media_sha256", text),
+            ("bytes", i64),
+            ("label", text),
+            ("forgery_type", text),
+            ("method", text),
+            ("compression", text),
+            ("target_id", text),
+            ("source_id", text),
+            ("pair_media", text),
+            ("group", text),
+            ("split", text),
+            ("split_basis", text),
+            ("license", text),
+            ("outcome", text),
+            ("reason", text),
+            ("error", text),
+            ("message", text),
+            ("geometry", text),
+            ("frames_planned", i32),
+            ("frames_ok", i32),
+            ("frames_dropped", i32),
+            ("frames_failed", i32),
+            ("samples", i32),
+            ("frame_reasons", pa.list_(pa.struct([("reason", text), ("count", i32)]))),
+        ],
+        metadata={"mmidd.schema_version": str(SCHEMA_VERSION)},
+    )
+
+
+def sample_id(dataset: str, media: str, frame: int, face: int) -> str:
+    """The stable id of a sample: 24 hex digits over what names it, so that anybody can compute it again."""
+    return hashlib.sha256(f"{dataset}\0{media}\0{frame}\0{face}".encode()).hexdigest()[:24]

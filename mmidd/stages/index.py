@@ -1,0 +1,217 @@
+"""Index: every file under a dataset's root is a medium, a label file, a known sidecar, or listed as unmatched."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mmidd import manifest as manifests
+from mmidd.engine.files import digest
+from mmidd.engine.run import Stage
+from mmidd.engine.run import ingredients as _ingredients
+from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
+from mmidd.errors import DataError
+from mmidd.manifest import Manifest
+
+_TEXT = pa.string()
+SCHEMA = pa.schema(
+    [
+        ("dataset", _TEXT),
+        ("media", _TEXT),
+        ("status", _TEXT),
+        ("reason", _TEXT),
+        ("bytes", pa.int64()),
+        ("kind", _TEXT),
+        ("rule", _TEXT),
+        ("label", _TEXT),
+        ("forgery_type", _TEXT),
+        ("method", _TEXT),
+        ("compression", _TEXT),
+        ("target_id", _TEXT),
+        ("source_id", _TEXT),
+        ("pair_dataset", _TEXT),
+        ("pair_media", _TEXT),
+        ("aligned", pa.bool_()),
+        ("group_keys", pa.list_(_TEXT)),
+        ("split", _TEXT),
+        ("license", _TEXT),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What the file system says of a file: enough to trust an earlier digest of it."""
+
+    bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Every file under a dataset's root, and the entries that are refused, with the reason."""
+
+    files: Mapping[str, Stat]
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+def locate(manifest: Manifest, data: Path) -> Path | None:
+    """The dataset's folder under the data root, by any of its accepted names; None where there is none."""
+    accepted = {name.casefold() for name in manifest.folders}
+    found = sorted(entry for entry in data.iterdir() if entry.name.casefold() in accepted and entry.is_dir())
+    if len(found) > 1:
+        names = ", ".join(entry.name for entry in found)
+        raise DataError(f"{manifest.name} is under {data} twice: {names}. Keep one, or rename the other.")
+    return found[0] if found else None
+
+
+def walk(root: Path) -> Listing:
+    """List a dataset's folder without following a link out of it or into a loop. Raises DataError if unreadable."""
+    files: dict[str, Stat] = {}
+    refused: dict[str, str] = {}
+    inside = root.resolve()
+    for entry, relative in _entries(root, "", refused):
+        try:
+            relative.encode()
+        except UnicodeEncodeError:
+            refused[relative.encode(errors="backslashreplace").decode()] = "name is not UTF-8"
+            continue
+        reason = _refusal(entry, inside)
+        if reason:
+            refused[relative] = reason
+            continue
+        about = entry.stat()
+        files[relative] = Stat(about.st_size, about.st_mtime_ns)
+    return Listing(files, refused)
+
+
+def _entries(folder: Path, prefix: str, refused: dict[str, str]) -> Iterator[tuple[os.DirEntry[str], str]]:
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        if not prefix:
+            raise DataError(f"cannot read {folder}: {error.strerror}") from error
+        refused[_shown(prefix)] = f"folder cannot be read: {error.strerror}"
+        return
+    for entry in entries:
+        relative = f"{prefix}/{entry.name}" if prefix else entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from _entries(Path(entry.path), relative, refused)
+        else:
+            yield entry, relative
+
+
+def _refusal(entry: os.DirEntry[str], inside: Path) -> str | None:
+    if entry.is_symlink():
+        try:
+            target = Path(entry.path).resolve(strict=True)
+        except (OSError, RuntimeError):
+            return "link to nothing"
+        if not target.is_relative_to(inside):
+            return "link that leaves the dataset's root"
+        if target.is_dir():
+            return "link to a folder: not followed"
+    try:
+        return None if stat.S_ISREG(entry.stat().st_mode) else "not a regular file"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+
+
+def _shown(name: str) -> str:
+    return name.encode(errors="backslashreplace").decode()
+
+
+@dataclass(frozen=True)
+class Payload:
+    """What indexing one dataset needs."""
+
+    manifest: Manifest
+    root: Path
+    listing: Listing
+
+
+STAGE_VERSION = 1
+
+
+def ingredients(manifest: Manifest) -> dict[str, Any]:
+    """What shapes a dataset's index beside its files."""
+    return _ingredients(STAGE, {"dataset": manifest.name, "manifest": manifest.digest})
+
+
+def plan(manifest: Manifest, root: Path, listing: Listing) -> Unit:
+    """One unit a dataset; its inputs are all names and sizes, and the bytes of the label files."""
+    names = hashlib.sha256()
+    for path in sorted(listing.files):
+        names.update(f"{path}\0{listing.files[path].bytes}\n".encode())
+    labels = {path: _sha256(root / path) for path in manifests.label_paths(manifest, sorted(listing.files))}
+    inputs = (names.hexdigest(), digest(labels, dict(listing.refused)))
+    item = Item(manifest.name, ".", inputs, Payload(manifest, root, listing))
+    return Unit(f"{manifest.name}/index", (Task((item,)),))
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"cannot read the label file {path}: {error.strerror}") from error
+
+
+def run(task: Task, config: None, resources: Resources) -> Result:
+    """Describe every file of each dataset in the task. Raises ManifestError for a broken label file."""
+    results = [_describe(item) for item in task.items]
+    return Result(pa.concat_tables([rows for rows, _ in results]), tuple(outcome for _, outcome in results))
+
+
+def _describe(item: Item) -> tuple[pa.Table, Outcome]:
+    payload: Payload = item.payload
+    root, listing = payload.root, payload.listing
+    accounting = manifests.describe(payload.manifest, sorted(listing.files), lambda path: (root / path).read_bytes())
+    rows = [_medium_row(medium, listing.files[medium.media]) for medium in accounting.media]
+    rows += [_other(item, path, "label file", None) for path in accounting.label_files]
+    rows += [_other(item, path, "unmatched", reason) for path, reason in accounting.unmatched]
+    rows += [_other(item, path, "refused", reason) for path, reason in listing.refused.items()]
+    ignored = sum(accounting.ignored.values())
+    if len(rows) + ignored != len(listing.files) + len(listing.refused):
+        raise DataError(f"indexing {item.dataset} lost files: this is a fault of mmidd, please report it")
+    facts = {"ignored": dict(accounting.ignored), "files": len(listing.files)}
+    outcome = Outcome(item.dataset, ".", "ok", item.inputs or (), facts=facts)
+    return pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["media"])), SCHEMA), outcome
+
+
+def _medium_row(medium: manifests.Medium, about: Stat) -> dict[str, Any]:
+    return {
+        "dataset": medium.dataset,
+        "media": medium.media,
+        "status": "media",
+        "bytes": about.bytes,
+        "kind": medium.kind,
+        "rule": medium.rule,
+        "label": medium.label,
+        "forgery_type": medium.forgery_type,
+        "method": medium.method,
+        "compression": medium.compression,
+        "target_id": medium.target_id,
+        "source_id": medium.source_id,
+        "pair_dataset": medium.pair_dataset,
+        "pair_media": medium.pair_media,
+        "aligned": medium.aligned,
+        "group_keys": list(medium.group_keys),
+        "split": medium.split,
+        "license": medium.licence,
+    }
+
+
+def _other(item: Item, path: str, status: str, reason: str | None) -> dict[str, Any]:
+    return {"dataset": item.dataset, "media": path, "status": status, "reason": reason}
+
+
+STAGE = Stage("index", STAGE_VERSION, run, SCHEMA, row_order=())

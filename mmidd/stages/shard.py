@@ -1,0 +1,201 @@
+"""Shard: join pixels, labels, captions and verdicts into the corpus's rows, and write them as Parquet."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmidd.corpus.shards import Limits, partition, write_shard
+from mmidd.engine.files import digest, sha256_file
+from mmidd.engine.run import Stage
+from mmidd.engine.run import ingredients as _ingredients
+from mmidd.engine.tables import BlobReader
+from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit, order_key
+from mmidd.errors import WorkError
+from mmidd.recipe import Recipe
+from mmidd.schema import COLUMNS, FORGERY_TYPES, LABELS, SCHEMA_VERSION, SPLITS
+
+STAGE_VERSION = 1
+SCHEMA = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("media", pa.string()),
+        ("file", pa.string()),
+        ("bytes", pa.int64()),
+        ("sha256", pa.string()),
+        ("rows", pa.int64()),
+    ]
+)
+"""A row for each file that was written; `media` is the file's name once more."""
+
+_LABELS = ("label", "forgery_type", "method", "target_id", "source_id", "license")
+_CAPTIONS = ("face_caption", "environment_caption", "captioner", "caption_status")
+_VERDICTS = ("id", "group", "split_basis", "pair")
+
+Name = tuple[str, str]
+Place = tuple[str, str, int, int]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The committed crops of a unit, and its captions where a captioner ran."""
+
+    rows: Path
+    blobs: Path
+    captions: Path | None
+
+
+@dataclass(frozen=True)
+class Images:
+    """Where the images of a shard lie, row by row: number of the blob file, place, length, sha256."""
+
+    files: tuple[Path, ...]
+    rows: tuple[tuple[int, int, int, str], ...]
+
+
+@dataclass(frozen=True)
+class Payload:
+    """One shard to write: every column but the images, and where those are."""
+
+    target: Path
+    columns: pa.Table
+    images: Images
+
+
+def config(recipe: Recipe) -> Limits:
+    """Take from the recipe what this stage reads."""
+    return Limits(recipe.shards.max_bytes, recipe.shards.row_group_rows, recipe.shards.row_group_bytes)
+
+
+def ingredients(recipe: Recipe) -> dict[str, Any]:
+    """What shapes a shard's bytes, its rows aside."""
+    part = recipe.model_dump(mode="json", include={"shards"})
+    return _ingredients(STAGE, part, libraries={"pyarrow": pa.__version__}, schema=SCHEMA_VERSION)
+
+
+def plan(
+    dataset: str,
+    slug: str,
+    sources: Iterable[Source],
+    labels: Mapping[Name, Mapping[str, Any]],
+    verdicts: Mapping[Place, Mapping[str, Any]],
+    limits: Limits,
+    folder: Path,
+) -> list[Unit]:
+    """The shards of one dataset, one unit each. A sample that its verdict drops is not in the corpus."""
+    rows = [row for source in sources for row in _joined(source, labels, verdicts)]
+    units = []
+    for split in SPLITS:
+        mine = [row for row in rows if row["_split"] == split]
+        mine.sort(key=lambda row: (row["_place"], row["media"], row["frame"], row["face"]))
+        parts = partition([row["_place"] for row in mine], [row["_size"] for row in mine], limits)
+        for number, part in enumerate(parts):
+            name = f"data/{split}-{slug}-{number:05d}-of-{len(parts):05d}.parquet"
+            units.append(_unit(dataset, name, [mine[row] for row in part], folder))
+    return units
+
+
+def _joined(
+    source: Source, labels: Mapping[Name, Mapping[str, Any]], verdicts: Mapping[Place, Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    captions = _captions(source.captions)
+    for row in pq.read_table(source.rows).to_pylist():
+        place = (row["dataset"], row["media"], row["frame"], row["face"])
+        verdict = verdicts.get(place)
+        if verdict is None or verdict["drop"] is not None:
+            continue
+        about = labels[row["dataset"], row["media"]]
+        anchor_dataset, _, anchor_media = verdict["group"].partition("/")
+        yield {
+            **row,
+            **{name: about[name] for name in _LABELS},
+            **captions.get(place, {}),
+            **{name: verdict[name] for name in _VERDICTS},
+            "label": LABELS.index(about["label"]),
+            "forgery_type": FORGERY_TYPES.index(about["forgery_type"]) if about["forgery_type"] else None,
+            "pair_media": _pair_name(about),
+            "_split": verdict["split"],
+            "_place": order_key(anchor_dataset, anchor_media),
+            "_size": row["image_bytes"],
+            "_image": (source.blobs, row["image_at"], row["image_bytes"], row["image_sha256"]),
+        }
+
+
+def _captions(path: Path | None) -> dict[Place, dict[str, Any]]:
+    if path is None:
+        return {}
+    rows = pq.read_table(path).to_pylist()
+    return {
+        (row["dataset"], row["media"], row["frame"], row["face"]): {name: row[name] for name in _CAPTIONS}
+        for row in rows
+    }
+
+
+def _pair_name(about: Mapping[str, Any]) -> str | None:
+    """The pair's path; with its dataset before it if that is another one."""
+    if not about["pair_media"]:
+        return None
+    other = about["pair_dataset"] not in (None, about["dataset"])
+    return f"{about['pair_dataset']}:{about['pair_media']}" if other else about["pair_media"]
+
+
+def _unit(dataset: str, name: str, rows: Sequence[dict[str, Any]], folder: Path) -> Unit:
+    light = [column for column in COLUMNS if column.name not in ("image", "mask")]
+    columns = pa.table({c.name: pa.array([row.get(c.name) for row in rows], c.type) for c in light})
+    files = sorted({row["_image"][0] for row in rows})
+    number = {path: place for place, path in enumerate(files)}
+    images = tuple((number[row["_image"][0]], *row["_image"][1:]) for row in rows)
+    content = hashlib.sha256()
+    for row in columns.to_pylist():
+        content.update(repr(sorted(row.items())).encode())
+    inputs = (name, content.hexdigest(), digest([sha256 for _, _, _, sha256 in images]))
+    item = Item(dataset, name, inputs, Payload(folder / name, columns, Images(tuple(files), images)))
+    return Unit(name, (Task((item,)),))
+
+
+def run(task: Task, config: Limits, resources: Resources) -> Result:
+    """Write the task's shards into the folder that is being built. Every image is checked against its digest."""
+    rows, outcomes = [], []
+    for item in task.items:
+        payload: Payload = item.payload
+        payload.target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = payload.target.with_name(f"{payload.target.name}.tmp")
+        write_shard(temporary, _columns(payload.columns), _images(payload.images), config)
+        written = pq.read_metadata(temporary).num_rows
+        if written != payload.columns.num_rows:
+            raise WorkError(f"{payload.target} does not read back as it was written; is the disk sound?")
+        facts = {"bytes": temporary.stat().st_size, "sha256": sha256_file(temporary), "rows": written}
+        temporary.replace(payload.target)
+        rows.append({"dataset": item.dataset, "media": item.media, "file": item.media, **facts})
+        outcomes.append(Outcome(item.dataset, item.media, "ok", item.inputs or (), facts=facts))
+    return Result(pa.Table.from_pylist(rows, SCHEMA), tuple(outcomes))
+
+
+def _columns(table: pa.Table) -> dict[str, Any]:
+    return {name: table[name].combine_chunks() for name in table.column_names}
+
+
+def _images(images: Images) -> Iterator[bytes]:
+    for number, at, size, sha256 in images.rows:
+        data = _reader(images.files[number]).read(at, size) or b""
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise WorkError(
+                f"{images.files[number].name} in the work folder is damaged at byte {at}. Run `mmidd verify` on the "
+                "work folder's disk, delete that file and build again."
+            )
+        yield data
+
+
+@lru_cache(maxsize=64)
+def _reader(path: Path) -> BlobReader:
+    return BlobReader(path)
+
+
+STAGE = Stage("shard", STAGE_VERSION, run, SCHEMA, row_order=())

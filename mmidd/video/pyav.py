@@ -1,0 +1,233 @@
+"""The exact reader: a demux pass numbers the frames by presentation time, a sequential decode finds them again."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.packet import Packet
+from av.sidedata.sidedata import Type
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from av.video.stream import VideoStream
+
+from mmidd.errors import EmptyMedia, UnreadableMedia
+from mmidd.video import orientation
+from mmidd.video.container import (
+    Decoder,
+    declared_of,
+    open_container,
+    packets,
+    states_presentation_times,
+    video_stream,
+)
+from mmidd.video.orientation import Orientation
+from mmidd.video.reader import MAX_PIXELS, Clip, CountMismatch, Frame, checked_indices
+
+# Without these flags swscale's last bits depend on the CPU's instruction set (measured).
+CONVERSION = (
+    Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
+)
+# H.264 and HEVC hold back at most 16 pictures; a timestamp further from its place in the file is no reordering.
+REORDER_LIMIT = 64
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over the packets told: `times` are the presentation timestamps in display order, None where they
+    cannot number the frames (missing, repeated, or jumping)."""
+
+    clip: Clip
+    orientation: Orientation
+    times: tuple[int, ...] | None
+
+
+class PyavReader:
+    """Exact on every container, codec and timing tried (docs/video.md). Decodes with one thread: the same bytes
+    whatever runs beside it."""
+
+    def __init__(self, path: Path, *, recount: bool = False, max_pixels: int = MAX_PIXELS) -> None:
+        self._path = path
+        self._max_pixels = max_pixels
+        self._reformatter = VideoReformatter()
+        self._survey = survey(path, recount=recount, max_pixels=max_pixels)
+        self.bad_packets = 0
+
+    @property
+    def clip(self) -> Clip:
+        return self._survey.clip
+
+    def frames(self, indices: Sequence[int]) -> Iterator[Frame]:
+        """See VideoReader. `bad_packets` then holds the packets that this pass could not decode."""
+        wanted = deque(checked_indices(indices, self.clip.frame_count))
+        if not wanted:
+            return iter(())
+        return self._by_order(wanted) if self._survey.times is None else self._by_time(wanted, self._survey.times)
+
+    def close(self) -> None:
+        """Nothing stays open between passes."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _by_time(self, wanted: deque[int], times: tuple[int, ...]) -> Iterator[Frame]:
+        """Frames known by their timestamps; pictures that nobody needs are not decoded."""
+        with open_container(self._path, self._max_pixels) as container:
+            stream = video_stream(container, self._max_pixels)
+            decoder = Decoder(stream, self._max_pixels)
+            for decoded in _decode(container, stream, decoder, {times[index] for index in wanted}):
+                self.bad_packets = decoder.bad_packets
+                if decoded.pts is None:
+                    continue
+                while wanted and times[wanted[0]] < decoded.pts:
+                    yield _too_large(wanted.popleft(), times, decoder, stream)
+                if wanted and times[wanted[0]] == decoded.pts:
+                    yield self._frame(wanted.popleft(), decoded, stream)
+                if not wanted:
+                    return
+            self.bad_packets = decoder.bad_packets
+            while wanted:
+                yield _too_large(wanted.popleft(), times, decoder, stream)
+
+    def _by_order(self, wanted: deque[int]) -> Iterator[Frame]:
+        """Frames known by their place in the decoder's output; everything before the last one is decoded."""
+        with open_container(self._path, self._max_pixels) as container:
+            stream = video_stream(container, self._max_pixels)
+            decoder = Decoder(stream, self._max_pixels)
+            for index, decoded in enumerate(_decode(container, stream, decoder)):
+                self.bad_packets = decoder.bad_packets
+                if index == wanted[0]:
+                    yield self._frame(wanted.popleft(), decoded, stream)
+                if not wanted:
+                    return
+            for index in wanted:
+                yield Frame(index, None, None, "undecodable_frame")
+
+    def _frame(self, index: int, decoded: VideoFrame, stream: VideoStream) -> Frame:
+        timestamp = _seconds(decoded.pts, stream.time_base)
+        if decoded.width * decoded.height > self._max_pixels:
+            return Frame(index, timestamp, None, "too_large_frame")
+        if decoded.is_corrupt:
+            return Frame(index, timestamp, None, "corrupt_frame")
+        return Frame(index, timestamp, self._survey.orientation.apply(to_rgb(decoded, self._reformatter)))
+
+
+def to_rgb(decoded: VideoFrame, reformatter: VideoReformatter) -> npt.NDArray[np.uint8]:
+    """(H,W,3) RGB uint8 by the colour matrix and range that the frame states (BT.601 limited where it states none)."""
+    converted = reformatter.reformat(
+        decoded, format="rgb24", interpolation=CONVERSION, dst_color_range=ColorRange.JPEG, threads=1
+    )
+    image: npt.NDArray[np.uint8] = np.asarray(converted.to_ndarray(), dtype=np.uint8)
+    return image
+
+
+def identity() -> dict[str, str]:
+    """The versions of PyAV and of the ffmpeg libraries that it carries, and the conversion to RGB."""
+    libraries = {
+        name: ".".join(map(str, av.library_versions[name])) for name in ("libavcodec", "libavformat", "libswscale")
+    }
+    return {"av": av.__version__, **libraries, "conversion": str(int(CONVERSION))}
+
+
+def survey(path: Path, *, recount: bool, max_pixels: int) -> Survey:
+    """Number the frames without decoding them, but for the first one, which tells the orientation.
+
+    Where timestamps cannot number them, or with `recount`, all are decoded once and counted as they come out.
+    Raises EmptyMedia, UnreadableMedia, TooLargeMedia.
+    """
+    with open_container(path, max_pixels) as container:
+        stream = video_stream(container, max_pixels)
+        decoder = Decoder(stream, max_pixels)
+        times: list[int | None] = []
+        first: VideoFrame | None = None
+        for packet in packets(container, stream):
+            if not packet.is_discard and not _hidden(packet, stream):
+                times.append(packet.pts)
+            if first is None:
+                first = next(iter(decoder.decode(packet)), None)
+        if first is None:
+            first = next(iter(decoder.decode(None)), None)
+        if first is None:
+            raise (UnreadableMedia("no frame can be decoded") if times else EmptyMedia("the video has no frame"))
+        ordered = display_order(times) if not recount and states_presentation_times(container, stream) else None
+        upright = _orientation(first)
+        clip = _clip(stream, first, upright, frame_count=len(times), recounted=ordered is None)
+    if ordered is None:
+        clip = Clip(**{**vars(clip), "frame_count": count_decodable(path, max_pixels)})
+    return Survey(clip, upright, ordered)
+
+
+def display_order(times: Sequence[int | None]) -> tuple[int, ...] | None:
+    """Sort presentation timestamps that came in decoding order; None where they cannot number the frames."""
+    known = [time for time in times if time is not None]
+    if len(known) != len(times) or len(set(known)) != len(known):
+        return None
+    order = np.argsort(np.asarray(known, dtype=np.int64), kind="stable")
+    if len(order) and int(np.abs(order - np.arange(len(order))).max()) > REORDER_LIMIT:
+        return None
+    return tuple(known[i] for i in order)
+
+
+def count_decodable(path: Path, max_pixels: int) -> int:
+    """How many frames come out of a full decode that skips what cannot be decoded."""
+    with open_container(path, max_pixels) as container:
+        stream = video_stream(container, max_pixels)
+        return sum(1 for _ in _decode(container, stream, Decoder(stream, max_pixels)))
+
+
+def _decode(
+    container: av.container.InputContainer, stream: VideoStream, decoder: Decoder, needed: set[int] | None = None
+) -> Iterator[VideoFrame]:
+    for packet in packets(container, stream):
+        yield from decoder.decode(packet, needed=needed is None or packet.pts in needed)
+    yield from decoder.decode(None)
+
+
+def _too_large(index: int, times: tuple[int, ...], decoder: Decoder, stream: VideoStream) -> Frame:
+    if times[index] not in decoder.too_large:
+        raise CountMismatch(f"frame {index} of {len(times)} never came out of the decoder")
+    return Frame(index, _seconds(times[index], stream.time_base), None, "too_large_frame")
+
+
+def _hidden(packet: Packet[VideoStream], stream: VideoStream) -> bool:
+    """VP8 stores alternate reference pictures as packets of their own that are never shown (RFC 6386, 9.1)."""
+    return stream.codec_context.codec.canonical_name == "vp8" and not memoryview(packet)[0] & 0x10
+
+
+def _orientation(frame: VideoFrame) -> Orientation:
+    side_data: Any = frame.side_data  # PyAV's stubs call it a dictionary; it is a list of buffers that know their type
+    matrices = (bytes(data) for data in side_data if data.type is Type.DISPLAYMATRIX)
+    return orientation.from_display_matrix(next(matrices, b""))
+
+
+def _clip(stream: VideoStream, first: VideoFrame, upright: Orientation, *, frame_count: int, recounted: bool) -> Clip:
+    said = declared_of(stream)
+    turned = upright.swap_axes
+    return Clip(
+        frame_count=frame_count,
+        width=first.height if turned else first.width,
+        height=first.width if turned else first.height,
+        fps=said.fps,
+        codec=said.codec,
+        rotation=upright.rotation,
+        sample_aspect_ratio=1 / said.aspect if turned else said.aspect,
+        recounted=recounted,
+        mirrored=upright.mirrored,
+    )
+
+
+def _seconds(pts: int | None, time_base: Fraction | None) -> float | None:
+    return None if pts is None or time_base is None else float(pts * time_base)

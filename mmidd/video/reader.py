@@ -1,0 +1,124 @@
+"""The protocol of video readers, what they return, and how one is opened and named."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from mmidd.errors import MissingExtra
+
+Backend = Literal["pyav", "decord", "torchcodec"]
+Lost = Literal["corrupt_frame", "undecodable_frame", "too_large_frame"]
+
+MAX_PIXELS = 8192 * 8192
+
+
+class CountMismatch(Exception):
+    """The frame count from the demux pass did not hold while decoding: open again with `recount=True` and replan."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is known of a video before its frames are taken.
+
+    `width` and `height` are pixels of the upright frame, `rotation` the degrees clockwise (0, 90, 180, 270) that make
+    it upright, after a top-bottom mirroring where `mirrored`. `fps` is the container's average rate, None where it
+    states none. `sample_aspect_ratio` is the width of an upright pixel over its height; pixels are never resampled.
+    `recounted`: `frame_count` was found by decoding everything, frames are numbered as they come out of the decoder.
+    """
+
+    frame_count: int
+    width: int
+    height: int
+    fps: float | None
+    codec: str
+    rotation: int
+    sample_aspect_ratio: float
+    recounted: bool
+    mirrored: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One frame: `index` 0-based in display order, `timestamp` in seconds (the container's presentation time, None
+    where it has none), `image` (H,W,3) RGB uint8 upright, or None and the reason in `lost`."""
+
+    index: int
+    timestamp: float | None
+    image: npt.NDArray[np.uint8] | None
+    lost: Lost | None = None
+
+
+class VideoReader(Protocol):
+    """An open video. Use it in a `with`; `frames` may be called more than once, each pass decodes from the start."""
+
+    @property
+    def clip(self) -> Clip: ...
+
+    def frames(self, indices: Sequence[int]) -> Iterator[Frame]:
+        """Exactly one Frame for each distinct index, ascending.
+
+        Raises ValueError for an index outside the clip, CountMismatch when the plan does not hold (after the frames
+        before the gap were given), MediaError when nothing can be decoded.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def open_video(
+    path: Path, backend: Backend = "pyav", *, recount: bool = False, max_pixels: int = MAX_PIXELS
+) -> VideoReader:
+    """Open a video file for reading frames.
+
+    `recount` decodes everything once, skipping what cannot be decoded, to count the frames that can be shown: for
+    files on which a first attempt ended in CountMismatch. Raises EmptyMedia, UnreadableMedia, TooLargeMedia (more than
+    `max_pixels` in a frame), MissingExtra, and OSError where the file system, not the medium, is at fault.
+    """
+    match backend:
+        case "pyav":
+            from mmidd.video.pyav import PyavReader
+
+            return PyavReader(path, recount=recount, max_pixels=max_pixels)
+        case "decord":
+            from mmidd.video.decord import DecordReader
+
+            return DecordReader(path, max_pixels=max_pixels)
+        case "torchcodec":
+            from mmidd.video.torchcodec import TorchcodecReader
+
+            return TorchcodecReader(path, max_pixels=max_pixels)
+    raise ValueError(f"unknown video backend {backend!r}")
+
+
+def backend_identity(backend: Backend) -> dict[str, str]:
+    """The exact versions of the libraries that shape a backend's pixels, for cache keys. Raises MissingExtra."""
+    if backend == "pyav":
+        from mmidd.video.pyav import identity
+
+        return {"backend": backend, **identity()}
+    if importlib.util.find_spec(backend) is None:
+        raise MissingExtra(backend, f"the {backend} video backend")
+    return {"backend": backend, backend: importlib.metadata.version(backend)}
+
+
+def checked_indices(indices: Sequence[int], frame_count: int) -> list[int]:
+    """The distinct indices, ascending. Raises ValueError when one lies outside the clip."""
+    wanted = sorted(set(indices))
+    if wanted and (wanted[0] < 0 or wanted[-1] >= frame_count):
+        raise ValueError(f"frame {wanted[0] if wanted[0] < 0 else wanted[-1]} of a clip of {frame_count}")
+    return wanted

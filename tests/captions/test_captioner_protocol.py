@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mmidd.captions import words
+from mmidd.captions.protocol import (
+    Caption,
+    CaptionerConfig,
+    CaptionRequest,
+    captioner_identity,
+    context_of,
+    make_captioner,
+)
+from mmidd.errors import UsageError
+
+CROP = np.zeros((8, 8, 3), np.uint8)
+
+
+def test_a_request_holds_pixels_and_geometry_and_nothing_else() -> None:
+    names = [field.name for field in dataclasses.fields(CaptionRequest)]
+    assert names == ["crop", "context", "landmarks", "face_box", "frame_size"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"crop": np.zeros((8, 8), np.uint8)}, "crop must be"),
+        ({"crop": np.zeros((0, 8, 3), np.uint8)}, "crop must be"),
+        ({"crop": np.zeros((8, 8, 3), np.float32)}, "crop must be"),
+        ({"context": np.zeros((8, 337, 3), np.uint8)}, "more than 336"),
+        ({"context": np.zeros((8, 8, 4), np.uint8)}, "context must be"),
+        ({"landmarks": np.zeros((4, 2), np.float32)}, "landmarks must be"),
+        ({"landmarks": np.full((5, 2), np.nan, np.float32)}, "finite"),
+        ({"face_box": np.full(4, np.inf, np.float32)}, "finite"),
+        ({"frame_size": (0, 8)}, "not positive"),
+    ],
+)
+def test_a_malformed_request_is_refused(change: dict[str, Any], message: str) -> None:
+    whole: dict[str, Any] = {"crop": CROP, "context": None, "landmarks": None, "face_box": None, "frame_size": (8, 8)}
+    with pytest.raises(ValueError, match=message):
+        CaptionRequest(**whole | change)
+
+
+@pytest.mark.parametrize(
+    ("face", "environment", "status"),
+    [(None, None, "ok"), ("a", None, "ok"), (None, "b", "ok"), ("a", "b", "refused"), ("a", None, "refused")],
+)
+def test_a_caption_has_both_texts_or_a_reason(face: str | None, environment: str | None, status: str) -> None:
+    with pytest.raises(ValueError, match="caption"):
+        Caption(face, environment, status)
+    assert Caption("a", "b", "ok").face == "a"
+    assert Caption(None, None, "refused").status == "refused"
+
+
+@pytest.mark.parametrize("kind", ["transformers", "openai", "magic"])
+def test_a_captioner_that_is_not_built_in_is_a_usage_error_that_names_the_others(kind: Any) -> None:
+    for make in (make_captioner, captioner_identity):
+        with pytest.raises(UsageError, match=f"'{kind}' is not built into this version.*attributes.*none"):
+            make(CaptionerConfig(kind=kind, model="m", base_url="http://localhost"))
+
+
+def test_an_option_that_would_be_ignored_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="takes no model"):
+        make_captioner(CaptionerConfig(model="Qwen"))
+    with pytest.raises(UsageError, match="takes no base_url"):
+        captioner_identity(CaptionerConfig(kind="none", base_url="http://localhost"))
+
+
+def test_none_is_no_captioner() -> None:
+    assert make_captioner(CaptionerConfig(kind="none")) is None
+    assert captioner_identity(CaptionerConfig(kind="none")) == {"captioner": "none"}
+
+
+def test_the_identity_holds_the_version_the_code_and_the_libraries() -> None:
+    found = captioner_identity(CaptionerConfig())
+    captioner = make_captioner(CaptionerConfig())
+    assert captioner is not None and found["captioner"] == captioner.name
+    assert set(found) == {"captioner", "code", "numpy", "opencv"}
+    assert len(found["code"]) == 64
+    assert found == captioner_identity(CaptionerConfig())
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((1080, 1920), (189, 336)),
+        ((1920, 1080), (336, 189)),
+        ((336, 10), (336, 10)),
+        ((5, 5), (5, 5)),
+        ((1, 9000), (1, 336)),
+    ],
+)
+def test_a_context_is_at_most_336_pixels_and_never_enlarged(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    frame = np.full((*size, 3), 77, np.uint8)
+    found = context_of(frame)
+    assert found.shape == (*expected, 3)
+    assert (found == 77).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("A deepfake made by StyleGAN2 from FFHQ.", ["deepfake", "StyleGAN2", "FFHQ"]),
+        ("A real photo, authentic and genuine.", ["real photo", "authentic", "genuine"]),
+        (
+            "The face was swapped, blended and manipulated; artifacts.",
+            ["swapped", "blended", "manipulated", "artifacts"],
+        ),
+        ("An AI-generated, synthetic forgery.", ["AI-generated", "synthetic", "forgery"]),
+        ("FaceForensics++ and Celeb-DF and DFDC", ["FaceForensics++", "Celeb-DF", "DFDC"]),
+        ("Soft natural light falls on a painted, aisle-like plain wall.", []),
+        ("It is really sharp.", []),
+    ],
+)
+def test_the_leak_list_finds_words_that_tell_a_label(text: str, found: list[str]) -> None:
+    assert words.leaks(text) == found

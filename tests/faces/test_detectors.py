@@ -1,0 +1,319 @@
+"""The contract of every face detector: one set of promises, checked on each that can run here."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from mmidd.errors import MissingExtra, MmiddError
+from mmidd.faces import weights
+from mmidd.faces.detector import (
+    MIN_SCORE,
+    Detector,
+    DetectorConfig,
+    Faces,
+    Kind,
+    detector_identity,
+    make_detector,
+    reduce,
+)
+
+from .conftest import Image, read_rgb, use_weights
+
+KINDS: tuple[Kind, ...] = ("mtcnn", "yunet", "scrfd")
+HOPPER_FACE = (178, 119, 353, 335)
+ASTRONAUT_FACE = (180, 63, 269, 175)
+
+
+def prepare(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind == "mtcnn":
+        pytest.importorskip("facenet_pytorch")
+    else:
+        if kind == "scrfd":
+            pytest.importorskip("onnxruntime")
+        use_weights(monkeypatch, weights.of_detector(kind))
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Iterator[Kind]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        prepare(request.param, monkeypatch)
+        yield request.param
+
+
+@pytest.fixture(scope="module")
+def detector(kind: Kind) -> Detector:
+    return make_detector(DetectorConfig(kind))
+
+
+def same(a: Faces, b: Faces) -> bool:
+    return all(np.array_equal(x, y) for x, y in ((a.boxes, b.boxes), (a.landmarks, b.landmarks), (a.scores, b.scores)))
+
+
+def iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
+    common = float(np.prod(np.maximum(high - low, 0)))
+    area = [float((x[2] - x[0]) * (x[3] - x[1])) for x in (a, b)]
+    return common / (sum(area) - common)
+
+
+def test_finds_the_one_face_where_it_is(detector: Detector, hopper: Image, astronaut: Image) -> None:
+    for image, expected in ((hopper, HOPPER_FACE), (astronaut, ASTRONAUT_FACE)):
+        (faces,) = detector.detect([image])
+        assert len(faces) == 1
+        assert iou(tuple(faces.boxes[0].tolist()), expected) > 0.75
+
+
+def test_landmarks_are_eyes_nose_mouth_from_the_images_left(
+    detector: Detector, hopper: Image, astronaut: Image
+) -> None:
+    for faces in detector.detect([hopper, astronaut]):
+        left_eye, right_eye, nose, left_mouth, right_mouth = faces.landmarks[0]
+        assert left_eye[0] < nose[0] < right_eye[0]
+        assert left_mouth[0] < right_mouth[0]
+        assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
+        low, high = faces.boxes[0, :2], faces.boxes[0, 2:]
+        assert ((faces.landmarks[0] > low) & (faces.landmarks[0] < high)).all()
+
+
+def test_finds_nothing_where_nothing_is(detector: Detector) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
+    gradient = np.repeat(np.linspace(0, 255, 320).astype(np.uint8)[None, :, None], 240, 0).repeat(3, 2)
+    frames = [np.zeros((240, 320, 3), np.uint8), np.full((240, 320, 3), 255, np.uint8), gradient, noise]
+    assert [len(faces) for faces in detector.detect(frames)] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (8, 8), (19, 19), (20, 20), (31, 33), (1, 640), (4, 5000), (5000, 4)])
+def test_odd_frame_sizes_are_no_fault(detector: Detector, shape: tuple[int, int]) -> None:
+    assert [len(faces) for faces in detector.detect([np.full((*shape, 3), 128, np.uint8)])] == [0]
+
+
+def test_no_frames_give_no_results(detector: Detector) -> None:
+    assert detector.detect([]) == []
+
+
+def test_a_huge_frame_gives_faces_in_its_own_pixels(detector: Detector, hopper: Image) -> None:
+    frame = np.zeros((4320, 7680, 3), np.uint8)
+    frame[1000:3400, 2000:4048] = cv2.resize(hopper, (2048, 2400))
+    (faces,) = detector.detect([frame])
+    expected = tuple(x * 4 + shift for x, shift in zip(HOPPER_FACE, (2000, 1000) * 2, strict=True))
+    assert len(faces) == 1
+    assert iou(tuple(faces.boxes[0].tolist()), expected) > 0.7
+
+
+def test_frames_of_different_sizes_go_together_and_do_not_touch_each_other(
+    detector: Detector, hopper: Image, astronaut: Image
+) -> None:
+    frames = [hopper, np.zeros((8, 8, 3), np.uint8), astronaut, cv2.resize(hopper, (256, 300)), hopper[:, ::-1]]
+    alone = [detector.detect([np.asarray(frame, np.uint8)])[0] for frame in frames]
+    together = detector.detect([np.asarray(frame, np.uint8) for frame in frames])
+    backwards = detector.detect([np.asarray(frame, np.uint8) for frame in reversed(frames)])[::-1]
+    assert [len(faces) for faces in together] == [1, 0, 1, 1, 1]
+    assert all(same(a, b) and same(a, c) for a, b, c in zip(alone, together, backwards, strict=True))
+
+
+def test_a_second_detector_gives_the_same_bits(detector: Detector, hopper: Image) -> None:
+    again = make_detector(DetectorConfig(detector.kind))
+    assert same(detector.detect([hopper])[0], again.detect([hopper])[0])
+
+
+def test_channels_are_read_as_rgb(detector: Detector, hopper: Image, astronaut: Image) -> None:
+    for image in (hopper, astronaut):
+        right, swapped = detector.detect([image, image[..., ::-1]])
+        assert right.scores[0] > swapped.scores[0]
+
+
+def test_the_given_frames_stay_as_they_are(detector: Detector, astronaut: Image) -> None:
+    frame = astronaut.copy()
+    detector.detect([frame])
+    assert np.array_equal(frame, astronaut)
+
+
+def test_min_score_decides_what_is_found(kind: Kind, hopper: Image) -> None:
+    (found,) = make_detector(DetectorConfig(kind)).detect([hopper])
+    score = float(found.scores[0])
+    assert score >= MIN_SCORE[kind]
+    assert len(make_detector(DetectorConfig(kind, min_score=score - 1e-4)).detect([hopper])[0]) == 1
+    higher = make_detector(DetectorConfig(kind, min_score=score + 1e-4))
+    assert len(higher.detect([hopper])[0]) == 0
+
+
+def test_min_face_decides_what_is_found(kind: Kind, astronaut: Image) -> None:
+    counts = [len(make_detector(DetectorConfig(kind, min_face=m)).detect([astronaut])[0]) for m in (80, 160)]
+    assert counts == [1, 0]
+
+
+def test_the_working_size_is_honoured(kind: Kind, hopper: Image) -> None:
+    frame = np.zeros((2400, 3200, 3), np.uint8)
+    frame[:600, :512] = hopper  # a face of 215 pixels: 43 at a long side of 640, 13 at 192
+    counts = [
+        len(make_detector(DetectorConfig(kind, size=size, min_face=20)).detect([frame])[0]) for size in (640, 192)
+    ]
+    assert counts == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        np.zeros((10, 10), np.uint8),
+        np.zeros((10, 10, 4), np.uint8),
+        np.zeros((10, 10, 3), np.float32),
+        np.zeros((0, 10, 3), np.uint8),
+    ],
+    ids=["grey", "rgba", "float", "empty"],
+)
+def test_what_is_no_frame_is_an_error(detector: Detector, frame: Image) -> None:
+    with pytest.raises(ValueError, match="frame must be"):
+        detector.detect([frame])
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"), [("multiface.jpg", 6, 6), ("selfie-many-people.jpg", 4, 8), ("person_img11.jpg", 1, 1)]
+)
+def test_finds_the_faces_of_real_photographs(
+    detector: Detector, media: Path, name: str, least: int, most: int
+) -> None:
+    (faces,) = detector.detect([read_rgb(media / "images" / name)])
+    assert least <= len(faces) <= most
+
+
+def test_finds_the_people_of_a_street(detector: Detector, media: Path) -> None:
+    with av.open(str(media / "videos" / "several_people_1080p.mp4")) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][6::26]
+    counts = [len(faces) for faces in detector.detect(frames)]
+    assert max(counts) >= 5
+    assert min(counts) >= 3
+
+
+def test_finds_the_speaker_in_every_sampled_frame(detector: Detector, media: Path) -> None:
+    for name in ("d19.mp4", "d20.mp4"):
+        with av.open(str(media / "videos" / name)) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][20::60]
+        assert [len(faces) for faces in detector.detect(frames)] == [1] * len(frames)
+
+
+def test_identity_names_weights_libraries_and_licence(kind: Kind) -> None:
+    identity = detector_identity(DetectorConfig(kind))
+    assert identity.kind == kind
+    assert all(len(digest) == 64 for digest in identity.weights.values())
+    assert all(version != "unknown" for version in identity.libraries.values())
+    wanted = {"mtcnn": ("onet.pt", "torch"), "yunet": (weights.YUNET.name, None), "scrfd": (weights.SCRFD.name, None)}
+    name, library = wanted[kind]
+    assert name in identity.weights
+    assert library is None or library in identity.libraries
+    assert ("non-commercial" in identity.licence) == (identity.licence_note is not None) == (kind == "scrfd")
+
+
+def test_naming_the_embedded_detector_loads_no_torch() -> None:
+    pytest.importorskip("facenet_pytorch")
+    code = (
+        "import sys; from mmidd.faces.detector import *; detector_identity(DetectorConfig('mtcnn'));"
+        "print([m for m in ('torch', 'onnxruntime', 'facenet_pytorch', 'huggingface_hub') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("kind_", "module", "extra"), [("mtcnn", "torch", "faces"), ("scrfd", "onnxruntime", "scrfd")]
+)
+def test_a_missing_extra_names_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, kind_: Kind, module: str, extra: str
+) -> None:
+    import importlib.util
+
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == module else real(name))
+    for ask in (make_detector, detector_identity):
+        with pytest.raises(MissingExtra, match=rf"mmidd\[{extra}\]"):
+            ask(DetectorConfig(kind_))
+
+
+@pytest.mark.parametrize("kind_", ["mtcnn", "scrfd"])
+def test_cuda_where_there_is_none_is_a_clear_error(monkeypatch: pytest.MonkeyPatch, kind_: Kind) -> None:
+    prepare(kind_, monkeypatch)
+    if kind_ == "mtcnn":
+        import torch
+
+        present = torch.cuda.is_available()
+    else:
+        import onnxruntime
+
+        present = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    if present:
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(MmiddError, match="--device cpu"):
+        make_detector(DetectorConfig(kind_), "cuda")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "dlib"}, "no detector is called"),
+        ({"size": 10}, "size"),
+        ({"size": 10_000}, "size"),
+        ({"kind": "scrfd", "size": 641}, "size"),
+        ({"min_face": 1}, "min_face"),
+        ({"min_face": 700}, "min_face"),
+        ({"min_score": 1.5}, "min_score"),
+    ],
+)
+def test_an_impossible_config_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DetectorConfig(**{"kind": "mtcnn", **change})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "expected"),
+    [
+        ((1080, 1920), 640, (360, 640)),
+        ((480, 480), 640, (480, 480)),
+        ((641, 3), 640, (640, 3)),
+        ((3, 9000), 640, (1, 640)),
+    ],
+)
+def test_working_frames_are_reduced_never_enlarged(
+    shape: tuple[int, int], size: int, expected: tuple[int, int]
+) -> None:
+    reduced = reduce(np.zeros((*shape, 3), np.uint8), size)
+    assert reduced.image.shape == (*expected, 3)
+    assert (expected[1] * reduced.scale[0], expected[0] * reduced.scale[1]) == pytest.approx(shape[::-1])
+
+
+def three(scores: list[float], x: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    boxes = np.array([[v, 0, v + 10, 10] for v in x], np.float32)
+    return boxes, np.zeros((len(x), 5, 2), np.float32), np.array(scores, np.float32)
+
+
+def test_faces_are_ordered_by_score_then_place() -> None:
+    faces = Faces.ordered(*three([0.5, 0.9, 0.5], [7, 8, 3]))
+    assert faces.boxes[:, 0].tolist() == [8, 3, 7]
+    assert len(faces) == 3
+    assert len(Faces.empty()) == 0
+
+
+@pytest.mark.parametrize(
+    ("boxes", "landmarks", "scores", "message"),
+    [
+        (*three([0.5, 0.9], [1, 2]), "ordered"),
+        (*three([0.9, 0.9], [2, 1]), "ordered"),
+        (*three([1.2], [0]), "scores"),
+        (np.zeros((1, 4), np.float32), *three([0.5], [0])[1:], "x1 > x0"),
+        (np.zeros((2, 4), np.float32), *three([0.5], [0])[1:], "boxes must be"),
+        (three([0.5], [0])[0].astype(np.float64), *three([0.5], [0])[1:], "float32"),
+        (three([0.5], [0])[0], np.full((1, 5, 2), np.nan, np.float32), three([0.5], [0])[2], "finite"),
+    ],
+    ids=["score order", "place order", "score range", "flat box", "count", "dtype", "nan"],
+)
+def test_faces_that_break_the_type_are_refused(
+    boxes: np.ndarray, landmarks: np.ndarray, scores: np.ndarray, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Faces(boxes, landmarks, scores)

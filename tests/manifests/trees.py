@@ -1,0 +1,32 @@
+"""Name-only trees: paths of a dataset and the bytes of its label files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mmidd.manifest import Accounting, Medium, describe, find_manifest
+
+
+def account(dataset: str, paths: Iterable[str], labels: dict[str, str | bytes] | None = None) -> Accounting:
+    """Describe `paths` and the label files, and check that every path ended in exactly one place."""
+    files = {path: text.encode() if isinstance(text, str) else text for path, text in (labels or {}).items()}
+    everything = {*paths, *files}
+    result = describe(find_manifest(dataset), everything, files.__getitem__)
+    media = [medium.media for medium in result.media]
+    listed = [*media, *result.label_files, *(path for path, _ in result.unmatched)]
+    assert len(listed) == len(set(listed))
+    assert set(listed) <= everything
+    assert len(listed) + sum(result.ignored.values()) == len(everything)
+    assert media == sorted(media)
+    return result
+
+
+def only(dataset: str, path: str, labels: dict[str, str | bytes] | None = None, *others: str) -> Medium:
+    """The one medium that `path` is, in a tree of it, the label files and `others`."""
+    found = {medium.media: medium for medium in account(dataset, [path, *others], labels).media}
+    return found[path]
+
+
+def fields(medium: Medium, names: Iterable[str]) -> dict[str, object]:
+    """Those fields of a medium that a test speaks of."""
+    return {name: getattr(medium, name) for name in names}
