@@ -63,7 +63,7 @@ class Medium:
 class Accounting:
     """Where every path went; each is in exactly one of `media`, `label_files`, `ignored` (counted), `unmatched`.
 
-    `missing_label_files` ("table: path") are those of tables that media asked for which the disk lacks;
+    `missing_label_files` ("table: path") are those that the disk lacks, of tables in which a medium had no row;
     `missing_pairs` are fakes whose real is not there.
     """
 
@@ -271,13 +271,15 @@ class _Matcher:
                 values[name] = rename.get(raw[name], raw[name])
         for name, key in rule.look_up:
             table = self.tables[name]
-            self.asked.add(name)
+            key_text = str(key.render(raw))
+            if key_text not in table.rows:
+                self.asked.add(name)
             if not table.files:
                 if table.spec.required:
                     raise _Rejected(f"no label file for table '{name}' ({table.spec.files[0].text})")
                 values.update(dict.fromkeys(f"{name}.{column}" for column in table.order))
                 continue
-            row = table.row(str(key.render(raw)))
+            row = table.row(key_text)
             if row is None:
                 raise _Rejected(f"no row in table '{name}'")
             for column, index in table.order.items():

@@ -208,9 +208,7 @@ _FROM_INDEX = (
 )  # fmt: skip
 
 
-def _ending(
-    row: Mapping[str, Any], outcome: Outcome | None, unselected: str | None, verdict: str | None
-) -> dict[str, Any]:
+def _ending(row: Mapping[str, Any], outcome: Outcome | None, unselected: str | None, verdict: str | None) -> dict[str, Any]:
     """How a medium ended: refused, not taken, failed or dropped in extraction, dropped by curation, or ok."""
     if row["status"] == "refused":
         return {"outcome": "failed", "error": "Refused", "message": row["reason"]}
@@ -238,10 +236,7 @@ def _count(indexed: Indexed, kept: pa.Table) -> dict[tuple[str, str, str], int]:
     types = {(row["dataset"], row["media"]): row["forgery_type"] for row in indexed.of_status("media")}
     columns = (kept[name].to_pylist() for name in ("dataset", "media", "split"))
     return dict(
-        Counter(
-            (dataset, types[dataset, media] or "unknown", split)
-            for dataset, media, split in zip(*columns, strict=True)
-        )
+        Counter((dataset, types[dataset, media] or "unknown", split) for dataset, media, split in zip(*columns, strict=True))
     )
 
 
@@ -271,8 +266,7 @@ def _about(
         "only": sorted(site.only),
         "manifests": manifests,
         "stages": {
-            stage.name: stage.version
-            for stage in (index.STAGE, extract.STAGE, caption.STAGE, curate.STAGE, shard.STAGE)
+            stage.name: stage.version for stage in (index.STAGE, extract.STAGE, caption.STAGE, curate.STAGE, shard.STAGE)
         },
         "libraries": {**identity.libraries, **backend_identity(site.recipe.decoder), "pyarrow": pa.__version__},
         "models": dict(identity.weights),

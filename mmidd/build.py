@@ -27,3 +27,12 @@ def build(site: Site, corpus: Corpus, *, workers: int | None, allow_removals: bo
     verdicts = curate_all(site, indexed, extracted)
     built = assemble(site, indexed, extracted, captions, verdicts, corpus, allow_removals=allow_removals)
     return Report(indexed, built)
+
+
+def shard_only(site: Site, corpus: Corpus, *, allow_removals: bool) -> Report:
+    """Assemble the corpus from committed stages alone. Raises WorkError if one of them is not up to date."""
+    indexed = index_all(site)
+    extracted = extract_all(site, indexed, run=False)
+    captions = caption_all(site, extracted, run=False)
+    verdicts = curate_all(site, indexed, extracted, run=False)
+    return Report(indexed, assemble(site, indexed, extracted, captions, verdicts, corpus, allow_removals=allow_removals))

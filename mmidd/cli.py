@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from mmidd import __version__
+from mmidd import __version__, show
 from mmidd.errors import MmiddError
 
 if TYPE_CHECKING:
@@ -21,18 +21,17 @@ if TYPE_CHECKING:
     from mmidd.engine.run import Progress
     from mmidd.site import Site
 
-COMPLETE, ERROR, USAGE, WITH_FAILURES, FINDINGS, INTERRUPTED = 0, 1, 2, 3, 4, 130
-
 app = typer.Typer(
     name="mmidd",
     help="Turns licensed face-forgery datasets into one corpus that is safe to train on and easy to share.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
 )
-out_console = Console(highlight=False, soft_wrap=True)
-err_console = Console(stderr=True, highlight=False, soft_wrap=True)
+_WIDE = None if sys.stdout.isatty() else 160  # a table in a pipe or a log is not folded to 80 columns
+_out = Console(highlight=False, soft_wrap=True, width=_WIDE)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Device(StrEnum):
@@ -46,10 +45,10 @@ class Device(StrEnum):
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or a bundled one: sample, ff++, mmi-dd.")]
 Data = Annotated[Path, typer.Option("--data", metavar="ROOT", help="The folder that holds the datasets' folders.")]
 Out = Annotated[Path, typer.Option("--out", metavar="CORPUS", help="The corpus folder to make or to update.")]
-Work = Annotated[Path | None, typer.Option("--work", metavar="DIR", help="The work folder [default: CORPUS.work].")]
+Work = Annotated[Path | None, typer.Option("--work", metavar="DIR", help="The work folder (default: CORPUS.work).")]
 StageWork = Annotated[Path, typer.Option("--work", metavar="DIR", help="The work folder.")]
 Workers = Annotated[
-    int | None, typer.Option("--workers", min=0, help="Worker processes [default: one a core]; 0: this process alone.")
+    int | None, typer.Option("--workers", min=0, help="Worker processes (default: one a core; 0: this process alone).")
 ]
 On = Annotated[Device, typer.Option("--device", help="auto takes a GPU where the detector can use one.")]
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="DATASET", help="Only this dataset (repeatable).")]
@@ -72,27 +71,29 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     try:
         code = app(list(arguments), standalone_mode=False)
-        return code if isinstance(code, int) else COMPLETE
+        return code if isinstance(code, int) else show.COMPLETE
     except typer.Exit as stop:
         return stop.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        err_console.print("\nStopped. Nothing that was committed is lost; run the same command to go on.")
-        return INTERRUPTED
+        _err.print("\nStopped. Nothing that was committed is lost; run the same command to go on.")
+        return show.INTERRUPTED
     except MmiddError as error:
-        err_console.print(f"mmidd: {escape(str(error))}", style="red")
+        _err.print(f"mmidd: {escape(str(error))}", style="red")
         return error.exit_code
     except Exception as error:
-        show = getattr(error, "show", None)  # a click usage error knows how to show itself
-        if not callable(show):
+        usage = getattr(error, "show", None)  # a usage error of the parser knows how to show itself
+        if not callable(usage):
             raise
-        show()
-        return USAGE
+        usage()
+        return show.USAGE
 
 
 @app.callback(invoke_without_command=True)
-def _top(version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False) -> None:
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
     if version:
-        out_console.print(f"mmidd {__version__}")
+        _out.print(f"mmidd {__version__}")
         raise typer.Exit
 
 
@@ -111,9 +112,249 @@ def build(
     allow_removals: AllowRemovals = False,
 ) -> int:
     """Build a corpus from raw datasets, or bring it up to date: only what is missing or stale is done."""
-    from mmidd import build as building
+    from mmidd.build import build
 
-    place = work or default_work(out)
-    site = _site(recipe, data, place, workers, device, only, settings, exclude, require_all)
+    place = work or _work_of(out)
     corpus = _claim(out, data, place)
-    return _closing(site, lambda: _report(building.build(site, corpus, workers=workers, allow_removals=allow_removals), place))
+    with _site(recipe, data, place, workers, device, only, settings, exclude, require_all) as site:
+        return show.built(_err, build(site, corpus, workers=workers, allow_removals=allow_removals), site)
+
+
+@app.command(name="index")
+def index_(
+    recipe: RecipeName,
+    data: Data,
+    work: StageWork,
+    only: Only = None,
+    settings: Set = None,
+    exclude: Exclude = None,
+    require_all: RequireAll = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 4 if a file is in no rule or is refused.")] = False,
+) -> int:
+    """Account for every file of the recipe's datasets: medium, label file, sidecar, or unmatched."""
+    from mmidd.steps import index_all
+
+    with _site(recipe, data, work, 0, Device.cpu, only, settings, exclude, require_all) as site:
+        return show.indexed(_out, index_all(site), check=check)
+
+
+@app.command()
+def extract(
+    recipe: RecipeName,
+    data: Data,
+    work: StageWork,
+    workers: Workers = None,
+    device: On = Device.auto,
+    only: Only = None,
+    settings: Set = None,
+    exclude: Exclude = None,
+    require_all: RequireAll = False,
+) -> int:
+    """Decode, detect, choose, align and encode the faces of the indexed media."""
+    from mmidd.steps import extract_all, index_all
+
+    with _site(recipe, data, work, workers, device, only, settings, exclude, require_all) as site:
+        extracted = extract_all(site, index_all(site))
+        return show.outcomes(_out, "extract", extracted.outcomes.values(), "mmidd caption")
+
+
+@app.command()
+def caption(
+    recipe: RecipeName,
+    data: Data,
+    work: StageWork,
+    workers: Workers = None,
+    device: On = Device.auto,
+    only: Only = None,
+    settings: Set = None,
+    exclude: Exclude = None,
+) -> int:
+    """Describe every crop and its surroundings, label-blind. Extraction must be up to date."""
+    from mmidd.engine.tables import read_outcomes
+    from mmidd.steps import caption_all, extract_all, index_all
+
+    with _site(recipe, data, work, workers, device, only, settings, exclude) as site:
+        records = caption_all(site, extract_all(site, index_all(site), run=False))
+        found = [outcome for record in records.values() for outcome in read_outcomes(site.store, record)]
+        return show.outcomes(_out, "caption", found, "mmidd curate")
+
+
+@app.command()
+def curate(
+    recipe: RecipeName,
+    data: Data,
+    work: StageWork,
+    only: Only = None,
+    settings: Set = None,
+    exclude: Exclude = None,
+    device: On = Device.auto,
+) -> int:
+    """Judge all samples: duplicates, groups, splits, pairs. Extraction must be up to date."""
+    from mmidd.steps import curate_all, extract_all, index_all
+
+    with _site(recipe, data, work, 0, device, only, settings, exclude) as site:
+        indexed = index_all(site)
+        return show.curated(_out, site, curate_all(site, indexed, extract_all(site, indexed, run=False)))
+
+
+@app.command()
+def shard(
+    recipe: RecipeName,
+    data: Data,
+    out: Out,
+    work: Work = None,
+    workers: Workers = None,
+    only: Only = None,
+    settings: Set = None,
+    exclude: Exclude = None,
+    device: On = Device.auto,
+    allow_removals: AllowRemovals = False,
+) -> int:
+    """Write the corpus from what the other stages committed. They must be up to date."""
+    from mmidd.build import shard_only
+
+    place = work or _work_of(out)
+    corpus = _claim(out, data, place)
+    with _site(recipe, data, place, workers, device, only, settings, exclude) as site:
+        return show.built(_err, shard_only(site, corpus, allow_removals=allow_removals), site)
+
+
+@app.command()
+def plan(
+    recipe: RecipeName,
+    data: Data,
+    out: Out,
+    work: Work = None,
+    workers: Workers = None,
+    device: On = Device.auto,
+    only: Only = None,
+    settings: Set = None,
+    exclude: Exclude = None,
+    as_json: Json = False,
+) -> int:
+    """Say what a build would do, and what disk and time it needs. Changes nothing."""
+    from mmidd.plan import plan as planned
+    from mmidd.steps import index_all
+
+    place = work or _work_of(out)
+    with _site(recipe, data, place, workers, device, only, settings, exclude, read_only=True, quiet=as_json) as site:
+        return show.plan(_out, planned(site, index_all(site, run=False), out), as_json=as_json)
+
+
+@app.command()
+def status(work: Annotated[Path, typer.Argument(metavar="WORK")], as_json: Json = False) -> int:
+    """Say how far the last build on a work folder is, and how its media ended."""
+    from mmidd.plan import status as looked_up
+
+    with _again(work, read_only=True, quiet=as_json) as (site, out):
+        return show.status(_out, looked_up(site, out), as_json=as_json)
+
+
+@app.command()
+def failures(
+    work: Annotated[Path, typer.Argument(metavar="WORK")],
+    retry: Annotated[bool, typer.Option("--retry", help="Do the failed media again, and no others.")] = False,
+    as_json: Json = False,
+) -> int:
+    """List what failed, with path, stage, error, message and attempts."""
+    from mmidd.build import build
+    from mmidd.plan import failures as listed
+
+    if retry:
+        with _again(work, retry=True, quiet=as_json) as (site, out):
+            build(site, _claim(out, site.data, work), workers=None, allow_removals=False)
+    with _again(work, read_only=True, quiet=True) as (site, _):
+        return show.failures(_out, listed(site), as_json=as_json)
+
+
+@app.command()
+def verify(corpus: Annotated[Path, typer.Argument(metavar="CORPUS")], as_json: Json = False) -> int:
+    """Check a corpus from its files alone: checksums, schema, counts, ids, and every row's medium."""
+    from mmidd.corpus.verify import verify as checked
+
+    return show.verified(_out, checked(corpus), as_json=as_json)
+
+
+@app.command()
+def sample(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> int:
+    """Lay out small raw datasets, made here from two free pictures, to try mmidd on. No benchmark."""
+    from mmidd.sample import write_sample
+
+    return show.sampled(_err, folder, lambda report: write_sample(folder, report=report))
+
+
+@app.command()
+def datasets(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
+    data: Annotated[Path | None, typer.Option("--data", metavar="ROOT", help="Say which are there.")] = None,
+    as_json: Json = False,
+) -> int:
+    """List the datasets that mmidd can read; with NAME, how to get one and how it must lie."""
+    return show.datasets(_out, name, data, as_json=as_json)
+
+
+def _work_of(out: Path) -> Path:
+    return out.with_name(f"{out.name}.work")
+
+
+def _claim(out: Path, data: Path, work: Path) -> Corpus:
+    from mmidd.site import claim_corpus
+
+    return claim_corpus(out, data, work)
+
+
+@contextmanager
+def _site(
+    recipe: str,
+    data: Path,
+    work: Path,
+    workers: int | None,
+    device: Device,
+    only: list[str] | None,
+    settings: list[str] | None,
+    exclude: Path | None,
+    require_all: bool = False,
+    *,
+    read_only: bool = False,
+    quiet: bool = False,
+) -> Iterator[Site]:
+    """A site from a command's words; its workers end with the command."""
+    from mmidd.recipe import read
+    from mmidd.site import open_site
+
+    site = open_site(
+        read(recipe, settings or ()),
+        data,
+        work,
+        progress=_progress(quiet or read_only),
+        workers=workers,
+        device=device.value,
+        only=only or (),
+        exclude=exclude,
+        require_all=require_all,
+        read_only=read_only,
+    )
+    try:
+        yield site
+    finally:
+        site.engine.close()
+
+
+@contextmanager
+def _again(work: Path, *, retry: bool = False, read_only: bool = False, quiet: bool = False) -> Iterator[tuple[Site, Path]]:
+    """The site of the last build on a work folder."""
+    from mmidd.site import reopen_site
+
+    site, out = reopen_site(work, progress=_progress(quiet or read_only), retry=retry, read_only=read_only)
+    try:
+        yield site, out
+    finally:
+        site.engine.close()
+
+
+def _progress(quiet: bool) -> Progress:
+    from mmidd.progress import Bars, Lines, Silent
+
+    if quiet:
+        return Silent()
+    return Bars(_err) if _err.is_terminal else Lines(lambda line: _err.print(escape(line)))

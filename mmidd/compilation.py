@@ -45,9 +45,7 @@ def compile_layout(manifest: Manifest, methods: Methods, resource: Callable[[str
         fields=fields,
         tables=tuple(tables.values()),
         rules=tuple(compiler.rule(index, spec) for index, spec in enumerate(manifest.rules)),
-        ignore=tuple(
-            _at(("ignore", index), compile_pattern, text, fields) for index, text in enumerate(manifest.ignore)
-        ),
+        ignore=tuple(_at(("ignore", index), compile_pattern, text, fields) for index, text in enumerate(manifest.ignore)),
         find_method=methods.find,
         bundled={
             name: {path: _at(("tables", name, "bundled"), resource, file) for path, file in entry.bundled.items()}
@@ -85,9 +83,7 @@ def _require(holds: bool, path: Path, message: str) -> None:
         raise CompileFault(path, message)
 
 
-def _field(
-    name: str, pattern: str | None, choices: Iterable[str] | None, rename: Mapping[str, str], path: bool
-) -> Field:
+def _field(name: str, pattern: str | None, choices: Iterable[str] | None, rename: Mapping[str, str], path: bool) -> Field:
     return make_field(name, pattern, choices, rename, path=path)
 
 
@@ -107,9 +103,7 @@ def _check_basis(manifest: Manifest) -> None:
 
 def _table(name: str, entry: TableEntry, fields: Mapping[str, Field]) -> TableSpec:
     path: Path = ("tables", name)
-    files = tuple(
-        _at((*path, "files", index), compile_pattern, text, fields) for index, text in enumerate(entry.files)
-    )
+    files = tuple(_at((*path, "files", index), compile_pattern, text, fields) for index, text in enumerate(entry.files))
     for text in entry.files:
         suffix = text.rpartition(".")[2]
         _require(suffix in ("json", "csv", "txt"), (*path, "files"), f"'{text}': a label file is .json, .csv or .txt")
@@ -189,8 +183,7 @@ class _Rules:
             kind=spec.kind,
             look_up=look_up,
             where=tuple(
-                (self._known((*path, "where", name), name, names), frozenset(values))
-                for name, values in spec.where.items()
+                (self._known((*path, "where", name), name, names), frozenset(values)) for name, values in spec.where.items()
             ),
             label=spec.label,
             method=text("method", spec.method),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from mmidd import yamlfile
 from mmidd.errors import RecipeError, UsageError
+from mmidd.faces.detector import DetectorConfig
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The geometry of DeepfakeBench's preprocessing (32 frames by linspace, ArcFace template, 256 px, margin 1.3, PNG).
@@ -79,7 +80,16 @@ class Detector(Part):
     kind: Literal["mtcnn", "yunet", "scrfd"] = "mtcnn"
     size: int = Field(640, ge=64, le=4096, description="long side of the working frame, pixels")
     min_score: float | None = Field(None, gt=0, lt=1)
-    min_face: int = Field(32, ge=12, le=1024, description="smallest face, pixels of the working frame")
+    min_face: int = Field(20, ge=12, le=1024, description="smallest face, pixels of the working frame")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Detector:
+        self.config()
+        return self
+
+    def config(self) -> DetectorConfig:
+        """The same, as the detector takes it; raises ValueError for what the kind cannot do."""
+        return DetectorConfig(self.kind, self.size, self.min_score, self.min_face)
 
 
 class Captioner(Part):
@@ -180,7 +190,7 @@ def parse(text: str, source: str, settings: Sequence[str] = ()) -> Recipe:
     _validate(data, document, source)
     for setting in settings:
         data = _set(data, setting)
-        _validate(data, document, f"--set {setting}")
+        _validate(data, yamlfile.Document(data, {}), f"--set {setting}")
     return _validate(data, document, source)
 
 

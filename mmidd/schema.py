@@ -50,13 +50,9 @@ def _columns() -> tuple[Column, ...]:
     text, i32, f32, f64 = pa.string(), pa.int32(), pa.float32(), pa.float64()
     return (
         Column("id", text, "pixels", "24 hex digits", "sample id: a hash of dataset, media, frame and face"),
-        Column(
-            "image", IMAGE, "pixels", "encoded image", "aligned face crop, or the whole image where geometry is whole"
-        ),
+        Column("image", IMAGE, "pixels", "encoded image", "aligned face crop, or the whole image where geometry is whole"),
         Column("label", pa.int64(), "labels", "class", "real or fake", LABELS),
-        Column(
-            "forgery_type", pa.int64(), "labels", "class", "type of manipulation; null where unknown", FORGERY_TYPES
-        ),
+        Column("forgery_type", pa.int64(), "labels", "class", "type of manipulation; null where unknown", FORGERY_TYPES),
         Column("method", text, "labels", "", "generator that made the fake; null for reals, unknown if unpublished"),
         Column("dataset", text, "labels", "", "published origin collection"),
         Column("media", text, "labels", "POSIX path", "video or image relative to the dataset's root"),
@@ -73,16 +69,12 @@ def _columns() -> tuple[Column, ...]:
             "eyes, nose, mouth corners (image left first), upright frame",
         ),
         Column("transform", TRANSFORM, "pixels", "2x3 row-major", "affine map, frame pixels to crop pixels"),
-        Column(
-            "detection_score", f32, "pixels", "0..1", "the detector's confidence; null where it found no face itself"
-        ),
+        Column("detection_score", f32, "pixels", "0..1", "the detector's confidence; null where it found no face itself"),
         Column("width", i32, "pixels", "pixels", "width of the upright frame"),
         Column("height", i32, "pixels", "pixels", "height of the upright frame"),
         Column("fps", f64, "pixels", "frames a second", "average frame rate; null for images"),
         Column("codec", text, "pixels", "", "codec of the medium"),
-        Column(
-            "target_id", text, "labels", "", "identity that is shown: the person of a real, who receives in a fake"
-        ),
+        Column("target_id", text, "labels", "", "identity that is shown: the person of a real, who receives in a fake"),
         Column("source_id", text, "labels", "", "identity that donates; null for reals and where unpublished"),
         Column(
             "pair_media",
@@ -108,19 +100,11 @@ def _columns() -> tuple[Column, ...]:
         Column("environment_caption", text, "captions", "", "label-blind description of the surroundings"),
         Column("captioner", text, "captions", "", "who described, with version"),
         Column("license", text, "labels", "", "licence of the medium's dataset"),
-        Column(
-            "mask", IMAGE, "pixels", "encoded image", "manipulation mask under the same transform; null until filled"
-        ),
+        Column("mask", IMAGE, "pixels", "encoded image", "manipulation mask under the same transform; null until filled"),
         Column("track", i32, "pixels", "index from 0", "which tracked person of the clip was taken"),
-        Column(
-            "faces_found", i32, "pixels", "count", "faces the detector found in the frame; null if it was not asked"
-        ),
-        Column(
-            "runner_up", f32, "pixels", "0..1", "area of the largest other face over the chosen one's; null if none"
-        ),
-        Column(
-            "geometry", text, "pixels", "own|shared|whole", "own detection, taken from the paired real, or whole image"
-        ),
+        Column("faces_found", i32, "pixels", "count", "faces the detector found in the frame; null if it was not asked"),
+        Column("runner_up", f32, "pixels", "0..1", "area of the largest other face over the chosen one's; null if none"),
+        Column("geometry", text, "pixels", "own|shared|whole", "own detection, taken from the paired real, or whole image"),
         Column("split_basis", text, "curation", "official|group|hash", "where the split comes from"),
         Column("caption_status", text, "captions", "", "ok, or why the captions are null; null if no captioner ran"),
         Column("attack", text, "labels", "", "presentation attack; null until a dataset has any"),

@@ -16,7 +16,7 @@ from mmidd.engine.local import Inline, Local
 from mmidd.engine.run import Progress
 from mmidd.engine.store import Store
 from mmidd.engine.units import Engine, Resources
-from mmidd.errors import DataError, UsageError
+from mmidd.errors import DataError, UsageError, WorkError
 from mmidd.faces.detector import detector_identity
 from mmidd.manifest import find_manifest
 from mmidd.recipe import DatasetEntry, Recipe
@@ -164,3 +164,22 @@ def remember(site: Site, out: Path, workers: int | None, index_keys: Mapping[str
         "index": dict(index_keys),
     }
     site.store.touch(LAST, store_note)
+
+
+def reopen_site(work: Path, *, progress: Progress, retry: bool = False, read_only: bool = False) -> tuple[Site, Path]:
+    """The site of the last build on a work folder, and where its corpus is. Raises WorkError if there was none."""
+    note = Store(work).note(LAST)
+    if not isinstance(note, dict) or not {"recipe", "data", "out", "only", "device", "workers"} <= note.keys():
+        raise WorkError(f"{work} is no work folder of a build; give the --work of one (by default CORPUS.work)")
+    site = open_site(
+        Recipe.model_validate(note["recipe"]),
+        Path(note["data"]),
+        work,
+        progress=progress,
+        workers=note["workers"],
+        device=note["device"],
+        only=note["only"],
+        retry=retry,
+        read_only=read_only,
+    )
+    return site, Path(note["out"])

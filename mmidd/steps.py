@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ from mmidd.engine import tables
 from mmidd.engine.digests import DigestCache, Known
 from mmidd.engine.files import digest, sha256_file
 from mmidd.engine.local import Inline
-from mmidd.engine.run import run_units
+from mmidd.engine.run import Stage, run_units, survey
 from mmidd.engine.store import Record, Store
-from mmidd.engine.units import Outcome, Result, Unit
-from mmidd.errors import DataError
+from mmidd.engine.units import Outcome, Resources, Result, Unit
+from mmidd.errors import DataError, WorkError
 from mmidd.manifest import Manifest, find_manifest
 from mmidd.progress import Silent
 from mmidd.recipe import DatasetEntry, Recipe
@@ -49,8 +48,9 @@ class Indexed:
     table: pa.Table
     selected: Mapping[Name, Selected]
     dropped: Mapping[Name, str]
-    ignored: Mapping[str, int]
+    facts: Mapping[str, Mapping[str, Any]]
     keys: Mapping[str, str]
+    fresh: tuple[str, ...]
 
     def of_status(self, *statuses: str) -> list[dict[str, Any]]:
         """The indexed files of these statuses, as rows."""
@@ -88,23 +88,51 @@ def locate(site: Site) -> tuple[list[Dataset], list[str]]:
     return found, absent
 
 
-def index_all(site: Site) -> Indexed:
-    """Index every dataset that is there, and decide which media the recipe takes."""
+def index_all(site: Site, *, run: bool = True) -> Indexed:
+    """Index every dataset that is there, and decide which media the recipe takes. `run=False` commits nothing."""
     datasets, absent = locate(site)
     parts: list[pa.Table] = []
-    ignored: Counter[str] = Counter()
+    facts: dict[str, dict[str, Any]] = {}
     keys: dict[str, str] = {}
+    fresh: list[str] = []
+    site.progress.begin("index", len(datasets), 0)
     for dataset in datasets:
+        name = dataset.manifest.name
         unit = index.plan(dataset.manifest, dataset.root, dataset.listing)
         base = index.ingredients(dataset.manifest)
-        records = run_units(index.STAGE, base, [unit], None, store=site.store, engine=Inline(), progress=Silent())
-        record = records[unit.name]
-        parts.append(tables.read_rows(site.store, record))
-        ignored.update(tables.read_outcomes(site.store, record)[0].facts["ignored"])
-        keys[dataset.manifest.name] = record.key
-    table = pa.concat_tables(parts)
+        before = survey(index.STAGE, base, [unit], site.store)
+        fresh += [name] if before.missing else []
+        if before.missing and not run:
+            result = index.run(unit.tasks[0], None, Resources())
+            rows, (outcome,) = result.rows, result.outcomes
+        else:
+            options: dict[str, Any] = {"store": site.store, "engine": Inline(), "progress": Silent()}
+            record = run_units(index.STAGE, base, [unit], None, **options)[unit.name]
+            rows, (outcome,) = tables.read_rows(site.store, record), tables.read_outcomes(site.store, record)
+            keys[name] = record.key
+        parts.append(rows)
+        facts[name] = outcome.facts
+        site.progress.advance([outcome])
+    site.progress.end()
     selected, dropped = _select(site, datasets, parts)
-    return Indexed(tuple(datasets), tuple(absent), table, selected, dropped, ignored, keys)
+    table = pa.concat_tables(parts)
+    return Indexed(tuple(datasets), tuple(absent), table, selected, dropped, facts, keys, tuple(fresh))
+
+
+def bring(
+    site: Site, stage: Stage, base: dict[str, Any], units: Sequence[Unit], config: Any, *, run: bool, **options: Any
+) -> dict[str, Record]:
+    """Bring the units of a stage up to date; with `run=False` insist that they are. Raises WorkError if not."""
+    if run:
+        return run_units(
+            stage, base, units, config, store=site.store, time_limit=site.recipe.time_limit,
+            **{"engine": site.engine, "progress": site.progress, **options},
+        )  # fmt: skip
+    found = survey(stage, base, units, site.store)
+    if found.missing:
+        left = sum(1 for unit in found.missing for _ in unit.items)
+        raise WorkError(f"{stage.name} is not up to date ({left} media to do): run `mmidd {stage.name}`, or `mmidd build`")
+    return found.done
 
 
 def _select(
@@ -140,19 +168,17 @@ def _selected(row: Mapping[str, Any], root: Path, stat: index.Stat) -> Selected:
     )  # fmt: skip
 
 
-def extract_all(site: Site, indexed: Indexed) -> Extracted:
+def extract_all(site: Site, indexed: Indexed, *, run: bool = True) -> Extracted:
     """Extract the reals and all that follows nobody; then the fakes that take their real's geometry."""
     digests = site.digests
     rehash(digests, indexed.selected.values())
     pairs = pair_levels(site.recipe, indexed.selected)
     first = [medium for medium in indexed.selected.values() if medium.name not in pairs]
     paired = [medium for medium in indexed.selected.values() if medium.name in pairs]
-    done = _extract_level(site, indexed, extract.plan(first, site.recipe, digests, {}, {}), digests)
+    done = _extract_level(site, indexed, extract.plan(first, site.recipe, digests, {}, {}), run)
     reals = track_records(site.store, done, set(pairs.values()))
-    later = _extract_level(site, indexed, extract.plan(paired, site.recipe, digests, reals, pairs), digests)
-    return Extracted(
-        (*done.units, *later.units), {**done.records, **later.records}, {**done.outcomes, **later.outcomes}
-    )
+    later = _extract_level(site, indexed, extract.plan(paired, site.recipe, digests, reals, pairs), run)
+    return Extracted((*done.units, *later.units), {**done.records, **later.records}, {**done.outcomes, **later.outcomes})
 
 
 def rehash(digests: DigestCache, media: Iterable[Selected]) -> None:
@@ -192,28 +218,19 @@ def track_records(store: Store, done: Extracted, wanted: set[Name]) -> dict[Name
     return found
 
 
-def _extract_level(site: Site, indexed: Indexed, units: Sequence[Unit], digests: DigestCache) -> Extracted:
+def _extract_level(site: Site, indexed: Indexed, units: Sequence[Unit], run: bool) -> Extracted:
     def remember(result: Result) -> None:
         for outcome in result.outcomes:
             sha256 = outcome.facts.get("sha256")
             medium = indexed.selected[outcome.dataset, outcome.media]
             if sha256:
-                digests.put(medium.dataset, [(medium.media, Known(medium.bytes, medium.mtime_ns, sha256))])
+                site.digests.put(medium.dataset, [(medium.media, Known(medium.bytes, medium.mtime_ns, sha256))])
 
     if not units:
         return Extracted((), {}, {})
-    records = run_units(
-        extract.STAGE,
-        extract.ingredients(site.recipe, site.device),
-        units,
-        extract.config(site.recipe),
-        store=site.store,
-        engine=site.engine,
-        progress=site.progress,
-        landed=remember,
-        retry=site.retry,
-        time_limit=site.recipe.time_limit,
-    )
+    base = extract.ingredients(site.recipe, site.device)
+    config = extract.config(site.recipe)
+    records = bring(site, extract.STAGE, base, units, config, run=run, landed=remember, retry=site.retry)
     outcomes = {
         (outcome.dataset, outcome.media): outcome
         for unit in units
@@ -222,21 +239,13 @@ def _extract_level(site: Site, indexed: Indexed, units: Sequence[Unit], digests:
     return Extracted(tuple(units), records, outcomes)
 
 
-def caption_all(site: Site, extracted: Extracted) -> dict[str, Record]:
+def caption_all(site: Site, extracted: Extracted, *, run: bool = True) -> dict[str, Record]:
     """Caption every unit of crops; nothing where the recipe wants no captions."""
     if site.recipe.captioner.kind == "none":
         return {}
-    return run_units(
-        caption.STAGE,
-        caption.ingredients(site.recipe, site.device),
-        caption_units(site, extracted),
-        caption.config(site.recipe),
-        store=site.store,
-        engine=site.engine,
-        progress=site.progress,
-        retry=site.retry,
-        time_limit=site.recipe.time_limit,
-    )
+    base = caption.ingredients(site.recipe, site.device)
+    units = caption_units(site, extracted)
+    return bring(site, caption.STAGE, base, units, caption.config(site.recipe), run=run, retry=site.retry)
 
 
 def caption_units(site: Site, extracted: Extracted) -> list[Unit]:
@@ -250,19 +259,12 @@ def caption_units(site: Site, extracted: Extracted) -> list[Unit]:
     return caption.plan(crops)
 
 
-def curate_all(site: Site, indexed: Indexed, extracted: Extracted) -> Record:
+def curate_all(site: Site, indexed: Indexed, extracted: Extracted, *, run: bool = True) -> Record:
     """Judge everything at once, over columns."""
     unit = curate_unit(site, indexed, extracted)
-    records = run_units(
-        curate.STAGE,
-        curate.ingredients(site.recipe),
-        [unit],
-        curate.config(site.recipe),
-        store=site.store,
-        engine=Inline(),
-        progress=Silent(),
-    )
-    return records[unit.name]
+    base, config = curate.ingredients(site.recipe), curate.config(site.recipe)
+    here = {"engine": Inline(), "progress": Silent()} if run else {}
+    return bring(site, curate.STAGE, base, [unit], config, run=run, **here)[unit.name]
 
 
 def curate_unit(site: Site, indexed: Indexed, extracted: Extracted) -> Unit:

@@ -129,9 +129,7 @@ def _environment(request: CaptionRequest) -> str:
     if visible < words.VISIBLE[0][0]:
         return note
     face = measures.strip(request.context.shape, box, 0, 1)
-    return _within(
-        MAX_WORDS, [note], *_surroundings("The surroundings are", "They are", request.context, region, face)
-    )
+    return _within(MAX_WORDS, [note], *_surroundings("The surroundings are", "They are", request.context, region, face))
 
 
 def _surroundings(

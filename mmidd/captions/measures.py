@@ -185,9 +185,7 @@ def strip(shape: tuple[int, ...], box: Points, top: float, bottom: float) -> Mas
     """The middle three fifths of a face box's width, from `top` to `bottom` box heights below the box's top edge."""
     x0, y0, x1, y1 = box
     x, y = _grid(shape)
-    inside = (
-        (np.abs(x - (x0 + x1) / 2) <= 0.3 * (x1 - x0)) & (y >= y0 + top * (y1 - y0)) & (y <= y0 + bottom * (y1 - y0))
-    )
+    inside = (np.abs(x - (x0 + x1) / 2) <= 0.3 * (x1 - x0)) & (y >= y0 + top * (y1 - y0)) & (y <= y0 + bottom * (y1 - y0))
     return np.asarray(inside)
 
 

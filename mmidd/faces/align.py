@@ -33,9 +33,7 @@ _FRACTION_BITS = 5
 _REMAP_LIMIT = 32766
 
 
-def similarity(
-    landmarks: npt.ArrayLike, *, size: int, margin: float, template: str = "arcface"
-) -> npt.NDArray[np.float32]:
+def similarity(landmarks: npt.ArrayLike, *, size: int, margin: float, template: str = "arcface") -> npt.NDArray[np.float32]:
     """The (2,3) float32 transform, frame to crop, that best (least squares) brings (5,2) landmarks onto the template.
 
     Rotation, uniform scale and shift, never a reflection. `size`: the crop's side in pixels. `margin`: 1 puts the
@@ -107,9 +105,7 @@ def warp_batch(
     images: Sequence[Image], transforms: Sequence[npt.ArrayLike], *, size: int, border: Border = "black"
 ) -> Image:
     """`warp` for each image with its own transform: (n,size,size,3) uint8. ValueError where the numbers differ."""
-    crops = [
-        warp(image, transform, size=size, border=border) for image, transform in zip(images, transforms, strict=True)
-    ]
+    crops = [warp(image, transform, size=size, border=border) for image, transform in zip(images, transforms, strict=True)]
     return np.stack(crops) if crops else np.zeros((0, size, size, 3), np.uint8)
 
 

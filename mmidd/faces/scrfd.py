@@ -99,8 +99,7 @@ def _load(device: Device) -> Any:
     provider = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
     if provider not in onnxruntime.get_available_providers():
         raise MmiddError(
-            "device cuda was asked for, but this onnxruntime has no CUDA (pip install onnxruntime-gpu), "
-            "or use --device cpu"
+            "device cuda was asked for, but this onnxruntime has no CUDA (pip install onnxruntime-gpu), or use --device cpu"
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

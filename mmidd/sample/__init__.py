@@ -97,9 +97,7 @@ def _existing(root: Path, size: Size) -> dict[str, int] | None:
         return None
     marker = _marker(root)
     if marker["version"] != VERSION or marker["size"] != size:
-        raise DataError(
-            f"{root} holds another sample ({marker['size']}, version {marker['version']}); remove it first"
-        )
+        raise DataError(f"{root} holds another sample ({marker['size']}, version {marker['version']}); remove it first")
     for name, digest in marker["files"].items():
         path = root / name
         if not path.is_file() or _digest(path) != digest:

@@ -135,9 +135,7 @@ def swapped_act(
         rng = np.random.default_rng([seed, round(time * 1e6)])
         shift = rng.normal(0, style.jitter, 2).clip(-2, 2)
         off = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float32)
-        moved = cv2.warpAffine(
-            still.rgb, off, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        moved = cv2.warpAffine(still.rgb, off, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         mask = portraits.face_mask(target.points, style.grow * 0.98, style.feather)
         return express(replace(target, rgb=portraits.blend(target.rgb, moved, mask)), performance(time))
 

@@ -170,9 +170,7 @@ def _deepfakeface(tiny: bool) -> Iterator[File]:
         for folder, (portrait, place) in made.items():
             scene = Scene(place, 384, 384, eye_distance=72, eye_height=0.45)
             yield File(name, f"{folder}/{file}", shots.still(portrait, scene))
-    yield File(
-        name, "notes.txt", shots.text("A stray file, to show that the index accounts for everything it finds.\n")
-    )
+    yield File(name, "notes.txt", shots.text("A stray file, to show that the index accounts for everything it finds.\n"))
 
 
 def _inpainted(person: Person, seed: int) -> Portrait:

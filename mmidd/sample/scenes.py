@@ -75,9 +75,7 @@ def _ramp(width: int, height: int, start: Floats, end: Floats, across: float) ->
 def _studio(rng: np.random.Generator, width: int, height: int) -> Floats:
     start, end = _palette(rng, 2)
     image = _ramp(width, height, start, end, rng.uniform(0.2, 0.8))
-    clouds = cv2.resize(
-        rng.normal(0, 14, (7, 9, 1)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
-    )
+    clouds = cv2.resize(rng.normal(0, 14, (7, 9, 1)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     studio: Floats = image + clouds[..., None]
     return studio
 
@@ -151,9 +149,7 @@ def _camera(scene: Scene, made: _Set, time: float) -> tuple[Floats, Floats]:
     portrait = _similarity(scene.eye_distance / EYE_DISTANCE * zoom, angle, EYES, eyes)
     middle = (scene.width * REACH / 2, scene.height * REACH / 2)
     # The background is further away: it moves less.
-    far = _similarity(
-        1 + 0.4 * (zoom - 1), angle * 0.5, middle, (centre + pan_x * 0.5, scene.height / 2 + pan_y * 0.5)
-    )
+    far = _similarity(1 + 0.4 * (zoom - 1), angle * 0.5, middle, (centre + pan_x * 0.5, scene.height / 2 + pan_y * 0.5))
     return portrait, far
 
 

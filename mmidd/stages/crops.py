@@ -247,9 +247,7 @@ def _of_person(seen: _Seen, place: int, person: dict[int, int]) -> Sample | str:
     return seen.cut[place].get(person[place], "crowd")
 
 
-def _cut_all(
-    frame: Frame, image: Image, faces: Faces, config: Config, context: bytes | None
-) -> dict[int, Sample | str]:
+def _cut_all(frame: Frame, image: Image, faces: Faces, config: Config, context: bytes | None) -> dict[int, Sample | str]:
     """Cut each face now, while the frame is at hand; who is chosen is known only at the end of the clip."""
     sides = faces.boxes[:, 2:] - faces.boxes[:, :2]
     areas = (sides[:, 0] * sides[:, 1]).astype(np.float64)

@@ -103,9 +103,7 @@ def _member(dataset: str, media: str) -> str:
 
 def _samples(payload: Payload) -> pa.Table:
     columns = ["dataset", "media", "frame", "face", "image_sha256"]
-    empty = pa.table(
-        {name: pa.array([], pa.int32() if name in ("frame", "face") else pa.string()) for name in columns}
-    )
+    empty = pa.table({name: pa.array([], pa.int32() if name in ("frame", "face") else pa.string()) for name in columns})
     return pa.concat_tables([empty, *(pq.read_table(path, columns=columns) for path in payload.rows)])
 
 

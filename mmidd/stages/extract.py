@@ -59,7 +59,7 @@ def config(recipe: Recipe) -> Config:
         recipe.crop.template,
         recipe.crop.border,
         ImageConfig(**recipe.image.model_dump()),
-        DetectorConfig(**recipe.detector.model_dump()),
+        recipe.detector.config(),
         recipe.decoder,
     )
 

@@ -19,6 +19,7 @@ from mmidd.engine.run import ingredients as _ingredients
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
 from mmidd.errors import DataError
 from mmidd.manifest import Manifest
+from mmidd.tables import MAX_LABEL_BYTES
 
 _TEXT = pa.string()
 SCHEMA = pa.schema(
@@ -152,6 +153,9 @@ def plan(manifest: Manifest, root: Path, listing: Listing) -> Unit:
     for path in sorted(listing.files):
         names.update(f"{path}\0{listing.files[path].bytes}\n".encode())
     labels = {path: _sha256(root / path) for path in manifests.label_paths(manifest, sorted(listing.files))}
+    for path in labels:
+        if listing.files[path].bytes > MAX_LABEL_BYTES:
+            raise DataError(f"the label file {root / path} has more than {MAX_LABEL_BYTES} bytes; is it one?")
     inputs = (names.hexdigest(), digest(labels, dict(listing.refused)))
     item = Item(manifest.name, ".", inputs, Payload(manifest, root, listing))
     return Unit(f"{manifest.name}/index", (Task((item,)),))
@@ -182,7 +186,12 @@ def _describe(item: Item) -> tuple[pa.Table, Outcome]:
     ignored = sum(accounting.ignored.values())
     if len(rows) + ignored != len(listing.files) + len(listing.refused):
         raise DataError(f"indexing {item.dataset} lost files: this is a fault of mmidd, please report it")
-    facts = {"ignored": dict(accounting.ignored), "files": len(listing.files)}
+    facts = {
+        "ignored": dict(accounting.ignored),
+        "files": len(listing.files),
+        "missing_label_files": list(accounting.missing_label_files),
+        "missing_pairs": len(accounting.missing_pairs),
+    }
     outcome = Outcome(item.dataset, ".", "ok", item.inputs or (), facts=facts)
     return pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["media"])), SCHEMA), outcome
 

@@ -108,9 +108,7 @@ def compression_taken(entry: DatasetEntry, offered: Sequence[str], present: Iter
     return next((name for name in offered if name in here), None)
 
 
-def drops(
-    rows: Sequence[Mapping[str, Any]], entry: DatasetEntry, compression: str | None, seed: int
-) -> dict[str, str]:
+def drops(rows: Sequence[Mapping[str, Any]], entry: DatasetEntry, compression: str | None, seed: int) -> dict[str, str]:
     """Media of one dataset that the recipe does not take, with the reason; subsets and caps keep pairs together."""
     dropped: dict[str, str] = {}
     kept: list[Mapping[str, Any]] = []

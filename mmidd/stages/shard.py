@@ -133,8 +133,7 @@ def _captions(path: Path | None) -> dict[Place, dict[str, Any]]:
         return {}
     rows = pq.read_table(path).to_pylist()
     return {
-        (row["dataset"], row["media"], row["frame"], row["face"]): {name: row[name] for name in _CAPTIONS}
-        for row in rows
+        (row["dataset"], row["media"], row["frame"], row["face"]): {name: row[name] for name in _CAPTIONS} for row in rows
     }
 
 

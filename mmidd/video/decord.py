@@ -2,7 +2,8 @@
 
 It applies no rotation and guarantees no exactness. Measured (decord 0.6.0, 60 random frames a clip, docs/video.md):
 wrong frames in MPEG-TS (0 of 60 right), MPEG-4 with B-frames in AVI (4 of 60), edit lists (15 of 60), HEVC (56 of 60),
-open GOPs (59 of 60); an error for AV1, GIF and anything damaged; 0.7 of the speed of PyAV and 0.5 GB of memory.
+open GOPs (59 of 60); nothing exact of AV1 and GIF; an error for a damaged stretch; 0.7 of the speed of PyAV and 0.5 GB
+of memory.
 """
 
 from __future__ import annotations
@@ -53,7 +54,5 @@ class DecordReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from av.packet import Packet
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from mmidd.errors import EmptyMedia, UnreadableMedia
@@ -33,9 +33,7 @@ from mmidd.video.orientation import Orientation
 from mmidd.video.reader import MAX_PIXELS, Clip, CountMismatch, Frame, checked_indices
 
 # Without these flags swscale's last bits depend on the CPU's instruction set (measured).
-CONVERSION = (
-    Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
-)
+CONVERSION = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
 # H.264 and HEVC hold back at most 16 pictures; a timestamp further from its place in the file is no reordering.
 REORDER_LIMIT = 64
 
@@ -78,9 +76,7 @@ class PyavReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     def _by_time(self, wanted: deque[int], times: tuple[int, ...]) -> Iterator[Frame]:
@@ -127,18 +123,14 @@ class PyavReader:
 
 def to_rgb(decoded: VideoFrame, reformatter: VideoReformatter) -> npt.NDArray[np.uint8]:
     """(H,W,3) RGB uint8 by the colour matrix and range that the frame states (BT.601 limited where it states none)."""
-    converted = reformatter.reformat(
-        decoded, format="rgb24", interpolation=CONVERSION, dst_color_range=ColorRange.JPEG, threads=1
-    )
+    converted = reformatter.reformat(decoded, format="rgb24", interpolation=CONVERSION, threads=1)
     image: npt.NDArray[np.uint8] = np.asarray(converted.to_ndarray(), dtype=np.uint8)
     return image
 
 
 def identity() -> dict[str, str]:
     """The versions of PyAV and of the ffmpeg libraries that it carries, and the conversion to RGB."""
-    libraries = {
-        name: ".".join(map(str, av.library_versions[name])) for name in ("libavcodec", "libavformat", "libswscale")
-    }
+    libraries = {name: ".".join(map(str, av.library_versions[name])) for name in ("libavcodec", "libavformat", "libswscale")}
     return {"av": av.__version__, **libraries, "conversion": str(int(CONVERSION))}
 
 

@@ -80,9 +80,7 @@ class VideoReader(Protocol):
     ) -> None: ...
 
 
-def open_video(
-    path: Path, backend: Backend = "pyav", *, recount: bool = False, max_pixels: int = MAX_PIXELS
-) -> VideoReader:
+def open_video(path: Path, backend: Backend = "pyav", *, recount: bool = False, max_pixels: int = MAX_PIXELS) -> VideoReader:
     """Open a video file for reading frames.
 
     `recount` decodes everything once, skipping what cannot be decoded, to count the frames that can be shown: for

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from dataclasses import dataclass
 
@@ -50,9 +51,7 @@ def read_still(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Still:
             raise UnreadableMedia("no image of a known format") from error
         except Image.DecompressionBombError as error:
             raise TooLargeMedia("the image declares more pixels than the limit") from error
-        except (
-            Exception
-        ) as error:  # Pillow's plugins raise anything on damaged bytes: OSError, SyntaxError, struct.error
+        except Exception as error:  # Pillow's plugins raise anything on damaged bytes: OSError, SyntaxError, struct.error
             raise UnreadableMedia(f"the image data is truncated or damaged ({type(error).__name__})") from error
 
 
@@ -91,5 +90,5 @@ def _exif_orientation(image: Image.Image) -> object:
     """The EXIF tag, None where there is none or where the EXIF block itself is broken (viewers ignore it too)."""
     try:
         return image.getexif().get(EXIF_ORIENTATION)
-    except (SyntaxError, ValueError, TypeError, KeyError, OSError, EOFError):
+    except (SyntaxError, ValueError, TypeError, KeyError, OSError, struct.error):
         return None

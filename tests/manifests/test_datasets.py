@@ -280,8 +280,11 @@ def test_a_pair_never_leaves_the_dataset() -> None:
 
 
 def test_label_files_that_are_not_there_are_named() -> None:
-    result = account(FF, ["original_sequences/youtube/c23/videos/071.mp4"], {"train.json": '[["071", "054"]]'})
-    assert result.media[0].split == "train"
+    listed, unlisted = (f"original_sequences/youtube/c23/videos/{clip}.mp4" for clip in ("071", "072"))
+    lists = {"train.json": '[["071", "054"]]'}
+    assert account(FF, [listed], lists).missing_label_files == []
+    result = account(FF, [listed, unlisted], lists)
+    assert [medium.split for medium in result.media] == ["train", None]
     assert result.missing_label_files == ["splits: dataset/splits/test.json", "splits: dataset/splits/val.json"]
 
 

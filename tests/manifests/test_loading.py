@@ -142,6 +142,33 @@ def test_types_of_fakes_whose_method_nobody_published() -> None:
         assert (medium.method, medium.forgery_type) == ("unknown", forgery_type)
 
 
+def test_a_method_may_come_from_a_label_file_and_an_unknown_one_is_told_rather_than_a_condition() -> None:
+    head, tail = (
+        MINIMAL.split("tables:")[0],
+        """\
+tables:
+  lists:
+    files: "{split}.json"
+    rows: object
+    key: "{key}"
+    values: {label: {from: "{label}", as: {R: real, F: fake}}, method: {from: "{method}", optional: true}}
+rules:
+  - {id: r, path: "x/{id}.mp4", label: real, look_up: {lists: "{id}"}, where: {lists.label: real}}
+  - id: f
+    path: "x/{id}.mp4"
+    label: fake
+    method: "{lists.method}"
+    look_up: {lists: "{id}"}
+    where: {lists.label: fake}
+""",
+    )
+    manifest = load_manifest(head + tail, "m.yaml")
+    rows = b'{"001": {"label": "F", "method": "F2F"}, "002": {"label": "F", "method": "Zap"}, "003": {"label": "F"}}'
+    result = describe(manifest, [*(f"x/00{i}.mp4" for i in (1, 2, 3)), "train.json"], lambda path: rows)
+    assert [(medium.method, medium.forgery_type) for medium in result.media] == [("Face2Face", "FR")]
+    assert result.unmatched == [("x/002.mp4", "unknown method 'Zap'"), ("x/003.mp4", "no method given")]
+
+
 def test_a_pair_may_lie_in_another_dataset() -> None:
     text = MINIMAL.replace('pair: "real/{id}.mp4"', 'pair: {dataset: VidTIMIT, media: "x/{id}.avi"}')
     medium = describe(load_manifest(text, "m.yaml"), ["Deepfakes/001.mp4"], {}.__getitem__).media[0]

@@ -110,6 +110,12 @@ def _mux_silence(container: Any, seconds: float) -> None:
     container.mux(stream.encode(None))
 
 
+def encode_audio(path: Path) -> None:
+    """An mp4 with sound and no picture."""
+    with av.open(str(path), "w") as container:
+        _mux_silence(container, seconds=1.0)
+
+
 def elementary_stream(size: tuple[int, int], frames: int, codec: str = "libx264", fmt: str = "h264") -> bytes:
     """Raw coded video without a container: grey frames of (width, height)."""
     buffer = io.BytesIO()
@@ -152,17 +158,18 @@ class Reference:
     image: Image
 
 
-def full_decode(path: Path) -> list[Reference]:
-    return list(decoded_frames(path))
-
-
-def decoded_frames(path: Path) -> Iterator[Reference]:
-    """Every frame in the order a plain decode gives them, stored orientation, converted as the reader converts."""
+@contextlib.contextmanager
+def plain_decode(path: Path) -> Iterator[Iterator[av.VideoFrame]]:
+    """The frames as a plain sequential decode of the best video stream shows them."""
     with av.open(str(path)) as container:
-        stream = container.streams.best("video")
-        reformatter = VideoReformatter()
-        for frame in container.decode(stream):
-            yield Reference(None if frame.pts is None else frame.time, to_rgb(frame, reformatter))
+        yield container.decode(container.streams.best("video"))
+
+
+def full_decode(path: Path) -> list[Reference]:
+    """All of a small clip's frames, in stored orientation, converted as the reader converts."""
+    reformatter = VideoReformatter()
+    with plain_decode(path) as frames:
+        return [Reference(None if frame.pts is None else frame.time, to_rgb(frame, reformatter)) for frame in frames]
 
 
 def rewrite_packets(path: Path, change: Callable[[int, bytes], bytes]) -> None:

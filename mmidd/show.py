@@ -1,0 +1,260 @@
+"""What the command line prints: words for people on a console, one JSON document for programs. Returns exit codes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from mmidd.build import Report
+    from mmidd.corpus.verify import Verified
+    from mmidd.engine.store import Record
+    from mmidd.engine.units import Outcome
+    from mmidd.plan import Failure, Plan, Space, Status
+    from mmidd.site import Site
+    from mmidd.steps import Indexed
+
+COMPLETE, ERROR, USAGE, WITH_FAILURES, FINDINGS, INTERRUPTED = 0, 1, 2, 3, 4, 130
+SHOWN = 20
+
+
+def document(console: Console, value: Any) -> None:
+    """One JSON document, and nothing else, on stdout."""
+    console.file.write(json.dumps(value, indent=1, ensure_ascii=True, default=str) + "\n")
+
+
+def plain(text: str) -> str:
+    """Text from outside as a terminal may show it: no escape sequence, no markup."""
+    return escape("".join(c if c.isprintable() else "?" for c in text))
+
+
+def built(console: Console, report: Report, site: Site) -> int:
+    """The end of a build: what there is now, what was lost, what to do next."""
+    done, indexed = report.built, report.indexed
+    notices(console, indexed)
+    frames = done.frames
+    console.print(
+        f"{done.media['ok']} media ok, {done.media['dropped']} dropped, {done.media['failed']} failed; "
+        f"{frames['planned']} frames planned = {frames['ok']} ok + {frames['dropped']} dropped + {frames['failed']} failed"
+    )
+    for reason, count in sorted(done.drops.items()):
+        console.print(f"  curation dropped {count} samples: {plain(reason)}")
+    types = Counter[str]()
+    for (_, kind, _), count in done.counts.items():
+        types[kind] += count
+    told = ", ".join(f"{kind} {types[kind]}" for kind in ("REAL", "FS", "FR", "EFS", "FE", "unknown") if types[kind])
+    state = "" if done.changed else " (unchanged)"
+    console.print(f"[bold]{done.samples} samples[/bold] in {plain(str(done.out))}{state}: {told}")
+    failed = bool(done.media["failed"] or frames["failed"])
+    if failed:
+        console.print(f"what failed: mmidd failures {plain(str(site.store.root))}")
+    console.print(
+        f'next: python -c "from datasets import load_dataset; print(load_dataset({str(done.out)!r}))"', markup=False
+    )
+    return WITH_FAILURES if failed else COMPLETE
+
+
+def notices(console: Console, indexed: Indexed) -> None:
+    """What a person should know about the raw data: absent datasets, missing label files, files in no rule."""
+    if indexed.absent:
+        console.print(f"not under the data root, skipped: {plain(', '.join(indexed.absent))}", style="yellow")
+    for dataset, facts in indexed.facts.items():
+        for missing in facts["missing_label_files"]:
+            console.print(f"{plain(dataset)}: label file missing ({plain(missing)})", style="yellow")
+        if facts["missing_pairs"]:
+            console.print(f"{plain(dataset)}: {facts['missing_pairs']} fakes whose real is not there", style="yellow")
+    odd = indexed.of_status("unmatched", "refused")
+    if odd:
+        console.print(f"{len(odd)} files are in no rule or were refused (mmidd index --check lists them):", style="yellow")
+        for row in odd[:3]:
+            console.print(f"  {plain(row['dataset'])}/{plain(row['media'])}: {plain(row['reason'] or '')}")
+
+
+def indexed(console: Console, found: Indexed, *, check: bool) -> int:
+    """The accounting of every file, by dataset."""
+    rows = found.table.to_pylist()
+    table = Table("dataset", "media", "real", "fake", "label files", "sidecars", "unmatched", "refused", box=None)
+    for dataset in found.datasets:
+        name = dataset.manifest.name
+        mine = [row for row in rows if row["dataset"] == name]
+        status = Counter(row["status"] for row in mine)
+        labels = Counter(row["label"] for row in mine)
+        counts = (
+            status["media"], labels["real"], labels["fake"], status["label file"],
+            sum(found.facts[name]["ignored"].values()), status["unmatched"], status["refused"],
+        )  # fmt: skip
+        table.add_row(plain(name), *(str(count) for count in counts))
+    console.print(table)
+    dropped = Counter(found.dropped.values())
+    console.print(f"{len(found.selected)} media selected" + "".join(f", {n} {r}" for r, n in sorted(dropped.items())))
+    odd = found.of_status("unmatched", "refused")
+    for row in odd[:SHOWN]:
+        console.print(f"  {row['status']}: {plain(row['dataset'])}/{plain(row['media'])}: {plain(row['reason'] or '')}")
+    if len(odd) > SHOWN:
+        console.print(f"  ... and {len(odd) - SHOWN} more")
+    if odd:
+        console.print("A file in no rule: move it away, or add it to the manifest's rules or `ignore` (docs/manifests.md).")
+    return FINDINGS if check and odd else COMPLETE
+
+
+def outcomes(console: Console, stage: str, found: Iterable[Outcome], following: str) -> int:
+    """How the media of a stage ended."""
+    found = list(found)
+    counts = Counter(outcome.status for outcome in found)
+    console.print(f"{stage}: {counts['ok']} ok, {counts['dropped']} dropped, {counts['failed']} failed; next: {following}")
+    for outcome in [o for o in found if o.status == "failed"][:SHOWN]:
+        console.print(f"  {plain(outcome.media)}: {outcome.error}: {plain(outcome.message or '')}")
+    return WITH_FAILURES if counts["failed"] else COMPLETE
+
+
+def curated(console: Console, site: Site, record: Record) -> int:
+    """The verdicts, counted."""
+    from mmidd.engine.tables import read_rows
+
+    rows = [row for row in read_rows(site.store, record).to_pylist() if row["frame"] is not None]
+    kept = Counter(row["split"] for row in rows if row["drop"] is None)
+    dropped = Counter(row["drop"] for row in rows if row["drop"] is not None)
+    console.print(f"{sum(kept.values())} samples kept: " + ", ".join(f"{n} {split}" for split, n in sorted(kept.items())))
+    for reason, count in sorted(dropped.items()):
+        console.print(f"  {count} dropped: {plain(reason)}")
+    console.print("next: mmidd shard")
+    return COMPLETE
+
+
+def plan(console: Console, planned: Plan, *, as_json: bool) -> int:
+    """What a build would do."""
+    if as_json:
+        document(console, asdict(planned) | {"complete": planned.complete})
+        return COMPLETE
+    _stages(console, planned)
+    if planned.absent:
+        console.print(f"not under the data root, will be skipped: {plain(', '.join(planned.absent))}")
+    for reason, count in sorted(planned.not_taken.items()):
+        console.print(f"not taken: {count} media ({plain(reason)})")
+    for space in (planned.work, planned.corpus):
+        console.print(_space(space), style=None if space.fits else "red")
+    console.print(f"about {planned.samples} samples at most; about {_hours(planned.hours)} to go ({planned.basis})")
+    return COMPLETE
+
+
+def _stages(console: Console, planned: Plan) -> None:
+    table = Table("stage", "up to date", "to do", "why", box=None)
+    for stage in planned.stages:
+        why = "; ".join(f"{count} {plain(reason)}" for reason, count in sorted(stage.why.items()))
+        to_do = "?" if stage.waits_for else str(stage.to_do)
+        table.add_row(
+            stage.stage, str(stage.up_to_date), to_do, why or (f"after {stage.waits_for}" if stage.waits_for else "")
+        )
+    console.print(table)
+
+
+def _space(space: Space) -> str:
+    verdict = "fits" if space.fits else "DOES NOT FIT"
+    return f"{plain(space.place)}: needs about {_bytes(space.needs)}, {_bytes(space.free)} free: {verdict}"
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.1f} minutes"
+
+
+def status(console: Console, found: Status, *, as_json: bool) -> int:
+    """How far a build is."""
+    if as_json:
+        document(console, asdict(found) | {"complete": found.plan.complete})
+        return COMPLETE
+    _stages(console, found.plan)
+    console.print("media so far: " + ", ".join(f"{found.media.get(s, 0)} {s}" for s in ("ok", "dropped", "failed")))
+    for reason, count in sorted(found.reasons.items()):
+        console.print(f"  {count} {plain(reason)}")
+    corpus = f"{found.samples} samples" if found.samples is not None else "not written yet"
+    console.print(f"corpus {plain(found.corpus)}: {corpus}")
+    return COMPLETE
+
+
+def failures(console: Console, found: list[Failure], *, as_json: bool) -> int:
+    """What failed; the exit code says whether anything of a stage did."""
+    serious = any(failure.error != "Unmatched" for failure in found)
+    if as_json:
+        document(console, [asdict(failure) for failure in found])
+        return WITH_FAILURES if serious else COMPLETE
+    for failure in found:
+        place = f"{plain(failure.dataset)}/{plain(failure.media)}"
+        tries = f" ({failure.attempts} attempts)" if failure.attempts > 1 else ""
+        console.print(f"{failure.stage}  {place}  {failure.error}: {plain(failure.message)}{tries}")
+    console.print(f"{len(found)} entries" if found else "nothing failed")
+    return WITH_FAILURES if serious else COMPLETE
+
+
+def verified(console: Console, found: Verified, *, as_json: bool) -> int:
+    """The findings of a check; 4 if there are any."""
+    if as_json:
+        document(console, asdict(found))
+        return FINDINGS if found.findings else COMPLETE
+    for finding in found.findings:
+        console.print(f"{plain(finding.file)}: {plain(finding.problem)}", style="red")
+    verdict = f"{len(found.findings)} findings" if found.findings else "all sound"
+    console.print(f"{found.files} files, {found.rows} rows, {found.media} media checked: {verdict}")
+    return FINDINGS if found.findings else COMPLETE
+
+
+def sampled(console: Console, folder: Path, write: Callable[[Any], Mapping[str, int]]) -> int:
+    """Write the sample with a word for each dataset."""
+
+    def report(dataset: str, done: int, total: int) -> None:
+        if done == total:
+            console.print(f"  {dataset}: {total} files")
+
+    counts = write(report)
+    console.print(f"{sum(counts.values())} files of {len(counts)} sample datasets in {plain(str(folder))}")
+    console.print(f"next: mmidd build sample --data {plain(str(folder))} --out CORPUS")
+    return COMPLETE
+
+
+def _count(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
+
+
+def datasets(console: Console, name: str | None, data: Path | None, *, as_json: bool) -> int:
+    """The table of datasets, or all about one."""
+    from mmidd.catalogue import describe, rows
+
+    if name is not None:
+        about = describe(name)
+        if as_json:
+            document(console, [about])
+        else:
+            console.print(about["text"], markup=False)
+        return COMPLETE
+    found = rows(data)
+    if as_json:
+        document(console, found)
+        return COMPLETE
+    head = ("name", "year", "real", "fake", "types", "licence", "redistributable", "verified")
+    table = Table(*head, box=None)
+    if data is not None:
+        table.add_column("found")
+    for row in found:
+        cells = [
+            row["name"], str(row["year"]), _count(row["real"]), _count(row["fake"]), " ".join(row["types"]), row["licence"],
+            "yes" if row["redistributable"] else "no", "yes" if row["verified"] else "no",
+        ]  # fmt: skip
+        table.add_row(*cells, *([row["found"] or "-"] if data is not None else []))
+    console.print(table)
+    console.print("mmidd datasets NAME: how to get one, and how it must lie on disk")
+    return COMPLETE
