@@ -1,0 +1,52 @@
+# Everything mmidd needs goes into .venv in this checkout, once; a second `make` of anything installs nothing.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+SAMPLE ?= sample
+
+export PYTHONUNBUFFERED := 1
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## install mmidd with all it needs into .venv
+
+# constraints.txt pins every version; uv links the packages from its cache, so further checkouts take a second.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "make: mmidd needs Python 3.11 or newer; give one with: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+	  || { echo "make: this Python lacks venv; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+sample: $(READY) ## build a small corpus from data made on the spot, and say where to look
+	@$(BIN)/mmidd sample $(SAMPLE)/data
+	@$(BIN)/mmidd build sample --data $(SAMPLE)/data --out $(SAMPLE)/corpus
+	@$(BIN)/mmidd verify $(SAMPLE)/corpus
+	@echo "look at: $(SAMPLE)/corpus/README.md (the dataset card), $(SAMPLE)/corpus/data (Parquet), $(SAMPLE)/corpus/media.parquet"
+
+test: $(READY) lint ## run the checks and the tests
+	@$(BIN)/python -m pytest
+
+lint: $(READY) ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "make: run 'make format'"; exit 1; }
+	@$(BIN)/mypy
+
+format: $(READY) ## let ruff format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+pin: ## choose new versions for constraints.txt (needs the package index)
+	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
+	$(BIN)/uv pip compile --quiet --universal --all-extras --python-version 3.11 --no-header --no-annotate \
+	  pyproject.toml --output-file constraints.txt
+
+clean: ## remove what make made
+	rm -rf $(VENV) $(SAMPLE) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.PHONY: help setup sample test lint format pin clean
