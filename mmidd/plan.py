@@ -16,14 +16,24 @@ from mmidd.engine.store import Record, Store
 from mmidd.engine.units import Item, Outcome, Unit
 from mmidd.site import Site
 from mmidd.stages import caption, curate, extract
-from mmidd.steps import Extracted, Indexed, caption_units, curate_unit, index_all, pair_levels, track_records
+from mmidd.steps import (
+    RATES,
+    Extracted,
+    Indexed,
+    caption_units,
+    curate_unit,
+    index_all,
+    pair_levels,
+    rate_key,
+    track_records,
+)
 
-RATES = "rates.json"
-# Bytes a pixel of a crop takes, and seconds a core takes for a video of 32 frames / an image (docs/performance):
-# what is assumed until the work folder holds measurements of its own.
+# Bytes that a pixel of a crop takes, and seconds that a core takes: assumed (from docs/performance.md's figures) until
+# the work folder holds measurements of its own.
 _BYTES_A_PIXEL = {"jpeg": 0.3, "png": 1.25, "webp": 0.8}
 _CONTEXT_BYTES = 25_000
-_SECONDS = {"mtcnn": (2.6, 0.08), "yunet": (1.2, 0.03), "scrfd": (1.5, 0.04)}
+_DECODE_SECONDS, _CUT_SECONDS = 0.6, 0.002
+_DETECT_SECONDS = {"mtcnn": 0.05, "yunet": 0.012, "scrfd": 0.015}
 _CAPTION_SECONDS = 0.01
 
 
@@ -278,20 +288,17 @@ def _sizes(site: Site, extracted: Extracted, samples: int, media: int) -> tuple[
 
 def _seconds(site: Site, to_do: Sequence[Item]) -> tuple[float, str]:
     """Wall time of extraction and captioning, and where the figure comes from."""
-    workers = max(1, getattr(site.engine, "workers", 1))
+    workers = max(1, site.workers)
+    frames = sum(_frames(site, item.dataset, item.payload.kind) for item in to_do)
+    captions = _CAPTION_SECONDS * frames if site.recipe.captioner.kind == "attributes" else 0.0
+    measured = (site.store.note(RATES) or {}).get(rate_key(site))
+    if measured:
+        seconds = measured["worker_seconds"] / measured["frames"] * frames
+        return (seconds + captions) / workers, f"measured here over {measured['frames']} frames"
     videos = sum(1 for item in to_do if item.payload.kind == "video")
-    stills = len(to_do) - videos
-    rates = site.store.note(RATES) or {}
-    key = f"{site.recipe.detector.kind}/{site.device}/{site.recipe.frames.count}"
-    if key in rates:
-        measured = rates[key]
-        mean = measured["worker_seconds"] / max(measured["media"], 1)
-        return mean * len(to_do) / workers, f"measured here over {measured['media']} media"
-    a_video, an_image = _SECONDS[site.recipe.detector.kind]
-    frames = site.recipe.frames.count
-    seconds = videos * (0.6 + (a_video - 0.6) * frames / 32) + stills * an_image
-    captions = _CAPTION_SECONDS * (videos * frames + stills) if site.recipe.captioner.kind == "attributes" else 0
-    return (seconds + captions) / workers, "assumed rates of one core; measured ones after a first build"
+    per_frame = _DETECT_SECONDS[site.recipe.detector.kind] + _CUT_SECONDS
+    seconds = videos * _DECODE_SECONDS + frames * per_frame
+    return (seconds + captions) / workers, "assumed rates; a first build measures them"
 
 
 def _free(place: Path) -> int:

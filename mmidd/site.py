@@ -44,6 +44,7 @@ class Site:
     only: tuple[str, ...] = ()
     require_all: bool = False
     retry: bool = False
+    workers: int = 0
 
     @cached_property
     def digests(self) -> DigestCache:
@@ -85,7 +86,7 @@ def open_site(
     count = workers if workers is not None else usable_cores()
     resources = Resources(chosen)
     engine: Engine = Inline(resources) if count == 0 else Local(count, resources)
-    site = Site(recipe, data, store, engine, chosen, progress, excluded, tuple(only), require_all, retry)
+    site = Site(recipe, data, store, engine, chosen, progress, excluded, tuple(only), require_all, retry, count)
     check_models(site)
     return site
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from mmidd.recipe import DatasetEntry, Recipe
 from mmidd.site import Name, Site
 from mmidd.stages import caption, curate, extract, index
 from mmidd.stages.selection import Selected, compression_taken, drops
+
+RATES = "rates.json"
+FIRST, PAIRED = "extract", "extract (fakes, as their reals)"
 
 
 @dataclass(frozen=True)
@@ -175,9 +179,9 @@ def extract_all(site: Site, indexed: Indexed, *, run: bool = True) -> Extracted:
     pairs = pair_levels(site.recipe, indexed.selected)
     first = [medium for medium in indexed.selected.values() if medium.name not in pairs]
     paired = [medium for medium in indexed.selected.values() if medium.name in pairs]
-    done = _extract_level(site, indexed, extract.plan(first, site.recipe, digests, {}, {}), run)
+    done = _extract_level(site, indexed, FIRST, extract.plan(first, site.recipe, digests, {}, {}), run)
     reals = track_records(site.store, done, set(pairs.values()))
-    later = _extract_level(site, indexed, extract.plan(paired, site.recipe, digests, reals, pairs), run)
+    later = _extract_level(site, indexed, PAIRED, extract.plan(paired, site.recipe, digests, reals, pairs), run)
     return Extracted((*done.units, *later.units), {**done.records, **later.records}, {**done.outcomes, **later.outcomes})
 
 
@@ -218,25 +222,50 @@ def track_records(store: Store, done: Extracted, wanted: set[Name]) -> dict[Name
     return found
 
 
-def _extract_level(site: Site, indexed: Indexed, units: Sequence[Unit], run: bool) -> Extracted:
-    def remember(result: Result) -> None:
-        for outcome in result.outcomes:
-            sha256 = outcome.facts.get("sha256")
-            medium = indexed.selected[outcome.dataset, outcome.media]
-            if sha256:
-                site.digests.put(medium.dataset, [(medium.media, Known(medium.bytes, medium.mtime_ns, sha256))])
-
+def _extract_level(site: Site, indexed: Indexed, title: str, units: Sequence[Unit], run: bool) -> Extracted:
     if not units:
         return Extracted((), {}, {})
     base = extract.ingredients(site.recipe, site.device)
     config = extract.config(site.recipe)
-    records = bring(site, extract.STAGE, base, units, config, run=run, landed=remember, retry=site.retry)
+    landed = _Landed(site, indexed)
+    records = bring(site, extract.STAGE, base, units, config, run=run, title=title, landed=landed, retry=site.retry)
+    landed.note_rate()
     outcomes = {
         (outcome.dataset, outcome.media): outcome
         for unit in units
         for outcome in tables.read_outcomes(site.store, records[unit.name])
     }
     return Extracted(tuple(units), records, outcomes)
+
+
+class _Landed:
+    """Sees each fresh result: remembers the media's digests, and how long a frame took, for `plan`."""
+
+    def __init__(self, site: Site, indexed: Indexed) -> None:
+        self._site, self._indexed = site, indexed
+        self._started = time.monotonic()
+        self._frames = 0
+
+    def __call__(self, result: Result) -> None:
+        for outcome in result.outcomes:
+            self._frames += outcome.planned
+            sha256 = outcome.facts.get("sha256")
+            medium = self._indexed.selected[outcome.dataset, outcome.media]
+            if sha256:
+                known = Known(medium.bytes, medium.mtime_ns, sha256)
+                self._site.digests.put(medium.dataset, [(medium.media, known)])
+
+    def note_rate(self) -> None:
+        if self._frames:
+            rates = self._site.store.note(RATES) or {}
+            seconds = (time.monotonic() - self._started) * max(1, self._site.workers)
+            rates[rate_key(self._site)] = {"frames": self._frames, "worker_seconds": round(seconds, 3)}
+            self._site.store.touch(RATES, rates)
+
+
+def rate_key(site: Site) -> str:
+    """What a measured rate holds for."""
+    return f"{site.recipe.detector.kind}/{site.recipe.detector.size}/{site.device}"
 
 
 def caption_all(site: Site, extracted: Extracted, *, run: bool = True) -> dict[str, Record]:

@@ -95,6 +95,7 @@ def run_units(
     store: Store,
     engine: Engine,
     progress: Progress,
+    title: str | None = None,
     landed: Callable[[Result], None] = lambda result: None,
     usable: Usable = lambda unit, record: True,
     retry: bool = False,
@@ -110,7 +111,7 @@ def run_units(
     pending = [*found.missing, *again]
     left = sum(len(task.items) for unit in pending for task in unit.tasks)
     total = sum(len(task.items) for unit in units for task in unit.tasks)
-    progress.begin(stage.name, total, total - left)
+    progress.begin(title or stage.name, total, total - left)
     if pending:
         previous = Previous.load(stage, base, store, {item.dataset for unit in pending for item in unit.items})
         work = [_Open(stage, base, unit, previous, store, retry) for unit in pending]
