@@ -7,11 +7,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from mmidd import yamlfile
-from mmidd.errors import RecipeError, UsageError
+from mmidd.errors import ManifestError, RecipeError, UsageError
 from mmidd.faces.detector import DetectorConfig
+from mmidd.manifest import find_manifest
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The geometry of DeepfakeBench's preprocessing (32 frames by linspace, ArcFace template, 256 px, margin 1.3, PNG).
@@ -24,9 +25,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class Part(BaseModel):
-    """A part of a recipe: frozen, and closed to unknown keys."""
+    """A part of a recipe: frozen, closed to unknown keys, and strict: `'3'` is no number and `yes` is no truth."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def _named(value: Any) -> Any:
@@ -39,10 +40,18 @@ def _of_kind(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
+def _published(name: str) -> str:
+    """The dataset's own name, for any of the names its manifest answers to."""
+    try:
+        return find_manifest(name).name
+    except ManifestError as error:
+        raise ValueError(str(error)) from error
+
+
 class DatasetEntry(Part):
     """One dataset of the corpus, and how much of it."""
 
-    name: str
+    name: Annotated[str, AfterValidator(_published)]
     compression: str | None = Field(None, description="which one to take where a dataset has several")
     frames: int | None = Field(None, ge=1, le=100_000, description="frames per video, instead of the recipe's")
     cap_per_method: int | None = Field(None, ge=1, description="at most so many media of each method (and of reals)")
@@ -129,6 +138,20 @@ class Shards(Part):
     row_group_bytes: int = Field(64_000_000, ge=10_000, le=100_000_000)
 
 
+def _each_once(entries: tuple[DatasetEntry, ...]) -> tuple[DatasetEntry, ...]:
+    names = [entry.name for entry in entries]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"named twice: {', '.join(twice)}")
+    if not names:
+        raise ValueError("at least one dataset is needed")
+    return entries
+
+
+Entries = Annotated[
+    tuple[Annotated[DatasetEntry, BeforeValidator(_named)], ...], Field(strict=False), AfterValidator(_each_once)
+]
+
+
 class Recipe(Part):
     """Everything a build depends on beside the data: which datasets, which options, which models."""
 
@@ -136,7 +159,7 @@ class Recipe(Part):
     description: str = ""
     preset: Literal["deepfakebench"] | None = None
     seed: int = Field(0, ge=0, le=2**31 - 1)
-    datasets: tuple[Annotated[DatasetEntry, BeforeValidator(_named)], ...] = Field(min_length=1)
+    datasets: Entries
     decoder: Literal["pyav", "decord", "torchcodec"] = "pyav"
     frames: Frames = Frames()
     crop: Crop = Crop()
@@ -146,14 +169,6 @@ class Recipe(Part):
     curation: Curation = Curation()
     shards: Shards = Shards()
     time_limit: float = Field(600, gt=0, description="seconds a worker may take for one video or run of images")
-
-    @model_validator(mode="after")
-    def _each_once(self) -> Recipe:
-        names = [entry.name for entry in self.datasets]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"dataset named twice: {', '.join(twice)}")
-        return self
 
 
 def bundled() -> dict[str, str]:
@@ -186,17 +201,18 @@ def parse(text: str, source: str, settings: Sequence[str] = ()) -> Recipe:
     document = yamlfile.load(text, source)
     if not isinstance(document.data, dict):
         raise RecipeError(f"{source}: a recipe is a mapping of keys, this is {_kind(document.data)}")
-    data = _over(PRESETS.get(str(document.data.get("preset")), {}), document.data)
-    _validate(data, document, source)
+    data = document.data
+    recipe = _validate(data, document, source)
     for setting in settings:
         data = _set(data, setting)
-        _validate(data, yamlfile.Document(data, {}), f"--set {setting}")
-    return _validate(data, document, source)
+        recipe = _validate(data, yamlfile.Document(data, {}), f"--set {setting}")
+    return recipe
 
 
 def _validate(data: dict[str, Any], document: yamlfile.Document, source: str) -> Recipe:
+    """The recipe of the keys that are written, with those of its preset under them."""
     try:
-        return Recipe.model_validate(data)
+        return Recipe.model_validate(_over(PRESETS.get(str(data.get("preset")), {}), data))
     except ValidationError as error:
         raise RecipeError(yamlfile.explain(error, document, source, Recipe)) from error
 
@@ -222,4 +238,4 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kind(value: Any) -> str:
-    return {list: "a list", str: "a text", type(None): "empty"}.get(type(value), type(value).__name__)
+    return {list: "a list", str: "a text", type(None): "empty", bool: "true or false"}.get(type(value), "a number")

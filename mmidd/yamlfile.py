@@ -250,9 +250,9 @@ def _sentence(item: Any, where: Path, fields: type[BaseModel]) -> str:
         return f"key '{key}': missing"
     if item["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"{key or 'the file'}: expected keys with values (`key: value`)"
-    message = item["msg"].removeprefix("Value error, ")
+    message = "input should be a list" if item["type"] == "tuple_type" else item["msg"].removeprefix("Value error, ")
     given = item.get("input")
-    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) or given is None else ""
+    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else " (got nothing)" if given is None else ""
     return f"key '{key}': {message[:1].lower()}{message[1:]}{shown}" if key else message
 
 
