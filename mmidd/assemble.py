@@ -84,6 +84,8 @@ def assemble(
         for name, data in {**notes, MANIFEST: json.dumps(about, indent=1, sort_keys=True).encode() + b"\n"}.items():
             (corpus.building / name).write_bytes(data)
         corpus.swap({*NOTES, *(shard.file for shard in shards)})
+    else:
+        corpus.discard()
     return _built(corpus, media, kept, counts, judged, changed)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mmidd.assemble import Built, assemble
 from mmidd.corpus.folder import Corpus
-from mmidd.site import Site, remember
+from mmidd.site import Site
 from mmidd.steps import Indexed, caption_all, curate_all, extract_all, index_all
 
 
@@ -18,10 +18,9 @@ class Report:
     built: Built
 
 
-def build(site: Site, corpus: Corpus, *, workers: int | None, allow_removals: bool) -> Report:
+def build(site: Site, corpus: Corpus, *, allow_removals: bool) -> Report:
     """Bring the corpus up to date with the data, the recipe and the code; do only what is missing or stale."""
     indexed = index_all(site)
-    remember(site, corpus.out, workers, indexed.keys)
     extracted = extract_all(site, indexed)
     captions = caption_all(site, extracted)
     verdicts = curate_all(site, indexed, extracted)

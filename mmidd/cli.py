@@ -116,8 +116,8 @@ def build(
 
     place = work or _work_of(out)
     corpus = _claim(out, data, place)
-    with _site(recipe, data, place, workers, device, only, settings, exclude, require_all) as site:
-        return show.built(_err, build(site, corpus, workers=workers, allow_removals=allow_removals), site)
+    with _site(recipe, data, place, workers, device, only, settings, exclude, require_all, out=out) as site:
+        return show.built(_err, build(site, corpus, allow_removals=allow_removals), site)
 
 
 @app.command(name="index")
@@ -215,7 +215,7 @@ def shard(
 
     place = work or _work_of(out)
     corpus = _claim(out, data, place)
-    with _site(recipe, data, place, workers, device, only, settings, exclude) as site:
+    with _site(recipe, data, place, workers, device, only, settings, exclude, out=out) as site:
         return show.built(_err, shard_only(site, corpus, allow_removals=allow_removals), site)
 
 
@@ -246,8 +246,8 @@ def status(work: Annotated[Path, typer.Argument(metavar="WORK")], as_json: Json 
     """Say how far the last build on a work folder is, and how its media ended."""
     from mmidd.plan import status as looked_up
 
-    with _again(work, read_only=True, quiet=as_json) as (site, out):
-        return show.status(_out, looked_up(site, out), as_json=as_json)
+    with _again(work, read_only=True, quiet=as_json) as site:
+        return show.status(_out, looked_up(site), as_json=as_json)
 
 
 @app.command()
@@ -261,9 +261,10 @@ def failures(
     from mmidd.plan import failures as listed
 
     if retry:
-        with _again(work, retry=True, quiet=as_json) as (site, out):
-            build(site, _claim(out, site.data, work), workers=None, allow_removals=False)
-    with _again(work, read_only=True, quiet=True) as (site, _):
+        with _again(work, retry=True, quiet=as_json) as site:
+            out = site.out or _corpus_of(work)
+            build(site, _claim(out, site.data, work), allow_removals=False)
+    with _again(work, read_only=True, quiet=True) as site:
         return show.failures(_out, listed(site), as_json=as_json)
 
 
@@ -297,6 +298,10 @@ def _work_of(out: Path) -> Path:
     return out.with_name(f"{out.name}.work")
 
 
+def _corpus_of(work: Path) -> Path:
+    return work.with_name(work.name.removesuffix(".work")) if work.suffix == ".work" else work.with_name("corpus")
+
+
 def _claim(out: Path, data: Path, work: Path) -> Corpus:
     from mmidd.site import claim_corpus
 
@@ -315,6 +320,7 @@ def _site(
     exclude: Path | None,
     require_all: bool = False,
     *,
+    out: Path | None = None,
     read_only: bool = False,
     quiet: bool = False,
 ) -> Iterator[Site]:
@@ -333,6 +339,7 @@ def _site(
         exclude=exclude,
         require_all=require_all,
         read_only=read_only,
+        out=out,
     )
     try:
         yield site
@@ -341,13 +348,13 @@ def _site(
 
 
 @contextmanager
-def _again(work: Path, *, retry: bool = False, read_only: bool = False, quiet: bool = False) -> Iterator[tuple[Site, Path]]:
+def _again(work: Path, *, retry: bool = False, read_only: bool = False, quiet: bool = False) -> Iterator[Site]:
     """The site of the last build on a work folder."""
     from mmidd.site import reopen_site
 
-    site, out = reopen_site(work, progress=_progress(quiet or read_only), retry=retry, read_only=read_only)
+    site = reopen_site(work, progress=_progress(quiet or read_only), retry=retry, read_only=read_only)
     try:
-        yield site, out
+        yield site
     finally:
         site.engine.close()
 

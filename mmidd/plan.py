@@ -111,8 +111,9 @@ class Status:
     samples: int | None
 
 
-def status(site: Site, out: Path) -> Status:
+def status(site: Site) -> Status:
     """Look at the work folder and the corpus as they are now."""
+    out = site.out or site.store.root
     indexed = index_all(site, run=False)
     extracted = _plan_extract(site, indexed)[1]
     media = Counter[str](outcome.status for outcome in extracted.outcomes.values())
@@ -149,7 +150,8 @@ def failures(site: Site) -> list[Failure]:
         outcomes += [("caption", o) for record in done.values() for o in tables.read_outcomes(site.store, record)]
     for stage, outcome in outcomes:
         if outcome.status == "failed" or outcome.failed:
-            lost = f"{outcome.failed} of {outcome.planned} frames: {', '.join(sorted({r for _, s, r in outcome.reasons if s == 'failed'}))}"
+            kinds = sorted({reason for _, status, reason in outcome.reasons if status == "failed"})
+            lost = f"{outcome.failed} of {outcome.planned} frames: {', '.join(kinds)}"
             found.append(
                 Failure(
                     stage, outcome.dataset, outcome.media, outcome.error or "LostFrames", outcome.message or lost,

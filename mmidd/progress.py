@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from mmidd.engine.units import Outcome
 
 EVERY = 30.0
+NOUNS = {"index": "datasets", "shard": "files"}
 
 
 class Silent:
@@ -81,7 +82,7 @@ class Lines:
         self._stage, self._total, self._ran = stage, total, 0
         self._counts = Counter(done=done)
         self._started = self._told_at = time.monotonic()
-        self._write(f"{stage}: {total} media, {done} up to date")
+        self._write(f"{stage}: {total} {NOUNS.get(stage, 'media')}, {done} up to date")
 
     def advance(self, outcomes: Sequence[Outcome]) -> None:
         self._counts.update(outcome.status for outcome in outcomes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -201,12 +202,19 @@ def parse(text: str, source: str, settings: Sequence[str] = ()) -> Recipe:
     document = yamlfile.load(text, source)
     if not isinstance(document.data, dict):
         raise RecipeError(f"{source}: a recipe is a mapping of keys, this is {_kind(document.data)}")
-    data = document.data
-    recipe = _validate(data, document, source)
-    for setting in settings:
-        data = _set(data, setting)
-        recipe = _validate(data, yamlfile.Document(data, {}), f"--set {setting}")
-    return recipe
+    recipe = _validate(document.data, document, source)
+    return _with_settings(document.data, settings) if settings else recipe
+
+
+def _with_settings(data: dict[str, Any], settings: Sequence[str]) -> Recipe:
+    """The settings hold together (two fractions may add up to 1 only as a pair); else the first bad one is named."""
+    steps = list(accumulate(settings, _set, initial=data))
+    try:
+        return _validate(steps[-1], yamlfile.Document(steps[-1], {}), "--set")
+    except RecipeError:
+        for setting, laid in zip(settings, steps[1:], strict=True):
+            _validate(laid, yamlfile.Document(laid, {}), f"--set {setting}")
+        raise
 
 
 def _validate(data: dict[str, Any], document: yamlfile.Document, source: str) -> Recipe:

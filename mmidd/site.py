@@ -45,6 +45,7 @@ class Site:
     require_all: bool = False
     retry: bool = False
     workers: int = 0
+    out: Path | None = None
 
     @cached_property
     def digests(self) -> DigestCache:
@@ -74,6 +75,7 @@ def open_site(
     require_all: bool = False,
     retry: bool = False,
     read_only: bool = False,
+    out: Path | None = None,
 ) -> Site:
     """Check everything that can be checked before work begins. `read_only` makes and changes nothing."""
     if not data.is_dir():
@@ -86,7 +88,7 @@ def open_site(
     count = workers if workers is not None else usable_cores()
     resources = Resources(chosen)
     engine: Engine = Inline(resources) if count == 0 else Local(count, resources)
-    site = Site(recipe, data, store, engine, chosen, progress, excluded, tuple(only), require_all, retry, count)
+    site = Site(recipe, data, store, engine, chosen, progress, excluded, tuple(only), require_all, retry, count, out)
     check_models(site)
     return site
 
@@ -153,26 +155,28 @@ def exclusions(store: Store, added: Path | None, *, keep: bool) -> Exclusions:
     return total
 
 
-def remember(site: Site, out: Path, workers: int | None, index_keys: Mapping[str, str]) -> None:
+def remember(site: Site, index_keys: Mapping[str, str]) -> None:
     """Note what the last command on this work folder was, so that `status` and `failures` need not be told."""
-    store_note: dict[str, Any] = {
+    before = site.store.note(LAST)
+    known = before.get("out") if isinstance(before, dict) else None
+    about: dict[str, Any] = {
         "recipe": site.recipe.model_dump(mode="json"),
         "data": str(site.data.resolve()),
-        "out": str(out.resolve()),
+        "out": str(site.out.resolve()) if site.out else known,
         "only": list(site.only),
         "device": site.device,
-        "workers": workers,
+        "workers": site.workers,
         "index": dict(index_keys),
     }
-    site.store.touch(LAST, store_note)
+    site.store.touch(LAST, about)
 
 
-def reopen_site(work: Path, *, progress: Progress, retry: bool = False, read_only: bool = False) -> tuple[Site, Path]:
-    """The site of the last build on a work folder, and where its corpus is. Raises WorkError if there was none."""
+def reopen_site(work: Path, *, progress: Progress, retry: bool = False, read_only: bool = False) -> Site:
+    """The site of the last build on a work folder. Raises WorkError if there was none."""
     note = Store(work).note(LAST)
     if not isinstance(note, dict) or not {"recipe", "data", "out", "only", "device", "workers"} <= note.keys():
         raise WorkError(f"{work} is no work folder of a build; give the --work of one (by default CORPUS.work)")
-    site = open_site(
+    return open_site(
         Recipe.model_validate(note["recipe"]),
         Path(note["data"]),
         work,
@@ -182,5 +186,5 @@ def reopen_site(work: Path, *, progress: Progress, retry: bool = False, read_onl
         only=note["only"],
         retry=retry,
         read_only=read_only,
+        out=Path(note["out"]) if note["out"] else None,
     )
-    return site, Path(note["out"])

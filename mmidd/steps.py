@@ -25,7 +25,7 @@ from mmidd.errors import DataError, WorkError
 from mmidd.manifest import Manifest, find_manifest
 from mmidd.progress import Silent
 from mmidd.recipe import DatasetEntry, Recipe
-from mmidd.site import Name, Site
+from mmidd.site import Name, Site, remember
 from mmidd.stages import caption, curate, extract, index
 from mmidd.stages.selection import Selected, compression_taken, drops
 
@@ -118,6 +118,8 @@ def index_all(site: Site, *, run: bool = True) -> Indexed:
         facts[name] = outcome.facts
         site.progress.advance([outcome])
     site.progress.end()
+    if run:
+        remember(site, keys)
     selected, dropped = _select(site, datasets, parts)
     table = pa.concat_tables(parts)
     return Indexed(tuple(datasets), tuple(absent), table, selected, dropped, facts, keys, tuple(fresh))

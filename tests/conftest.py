@@ -71,6 +71,6 @@ def built(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
     recipe, work, out = read("sample"), folder / "corpus.work", folder / "corpus"
     corpus = claim_corpus(out, sample_data, work)
     site = open_site(recipe, sample_data, work, progress=Silent(), workers=0)
-    report = build(site, corpus, workers=0, allow_removals=False)
+    report = build(site, corpus, allow_removals=False)
     site.engine.close()
     return Build(recipe, sample_data, work, out, report)

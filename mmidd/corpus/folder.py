@@ -60,6 +60,10 @@ class Corpus:
                 return True
         return False
 
+    def discard(self) -> None:
+        """Nothing changed: what was built beside the corpus is not needed."""
+        shutil.rmtree(self.building, ignore_errors=True)
+
     def swap(self, keep: set[str]) -> None:
         """Put what was built in the place of the old corpus: readers see the one or the other, never a mixture."""
         for path in sorted(self.building.rglob("*")):

@@ -152,7 +152,10 @@ def _item(medium: Selected, frames: int, digests: DigestCache, real: tuple[Path,
 
 def identify(item: Item) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Inputs and facts of a medium that nobody could process: its digest, taken here."""
-    sha256 = sha256_file(item.payload.path)
+    try:
+        sha256 = sha256_file(item.payload.path)
+    except OSError:
+        return item.payload.inputs(UNREAD), {}
     return item.payload.inputs(sha256), {"sha256": sha256}
 
 

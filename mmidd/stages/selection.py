@@ -104,6 +104,9 @@ def compression_taken(entry: DatasetEntry, offered: Sequence[str], present: Iter
         if entry.compression not in offered:
             known = ", ".join(offered) or "none"
             raise RecipeError(f"{entry.name}: no compression {entry.compression!r}; the manifest offers: {known}")
+        if here and entry.compression not in here:
+            found = ", ".join(sorted(here))
+            raise RecipeError(f"{entry.name}: compression {entry.compression} is not on disk, only {found}; set that one")
         return entry.compression
     return next((name for name in offered if name in here), None)
 
