@@ -194,7 +194,7 @@ def media_table(indexed: Indexed, extracted: Extracted, judged: pa.Table) -> pa.
         name = (row["dataset"], row["media"])
         verdict = of_media.get(name, {})
         outcome = extracted.outcomes.get(name)
-        about = {key: row[key] for key in _FROM_INDEX} | {"group": verdict.get("group")}
+        about = {key: row[key] for key in _FROM_INDEX} | {"pair_media": shard.pair_name(row), "group": verdict.get("group")}
         about |= {"split": verdict.get("split"), "split_basis": verdict.get("split_basis")}
         mine = lost.get(name, Counter())
         judgement = verdict.get("drop") or (None if kept[name] or not mine else mine.most_common(1)[0][0])
@@ -206,7 +206,7 @@ def media_table(indexed: Indexed, extracted: Extracted, judged: pa.Table) -> pa.
 
 _FROM_INDEX = (
     "dataset", "media", "kind", "bytes", "label", "forgery_type", "method", "compression", "target_id", "source_id",
-    "pair_media", "license",
+    "license",
 )  # fmt: skip
 
 

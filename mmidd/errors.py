@@ -42,7 +42,10 @@ class MissingExtra(MmiddError):
 
     def __init__(self, extra: str, what: str) -> None:
         super().__init__(f"{what} needs an extra that is not installed; run: pip install 'mmidd[{extra}]'")
-        self.extra = extra
+        self.extra, self.what = extra, what
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
+        return MissingExtra, (self.extra, self.what)  # it crosses from a worker to its parent
 
 
 class MissingWeights(MmiddError):

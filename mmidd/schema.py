@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 BOX = pa.list_(pa.float32(), 4)
 LANDMARKS = pa.list_(pa.list_(pa.float32(), 2), 5)
 TRANSFORM = pa.list_(pa.float32(), 6)
+_FLOATS = {pa.float32(): "float32", pa.float64(): "float64"}
 
 Origin = Literal["pixels", "labels", "captions", "curation"]
 
@@ -88,7 +90,7 @@ def _columns() -> tuple[Column, ...]:
             "group",
             text,
             "curation",
-            "DATASET:path",
+            "DATASET/path",
             "what stays on one side of a split, named by its smallest medium",
         ),
         Column("sharpness", f32, "pixels", "grey levels^2", "variance of the Laplacian of the crop's luma"),
@@ -127,8 +129,7 @@ def _feature(kind: pa.DataType, classes: tuple[str, ...]) -> dict[str, Any]:
         return {"_type": "Image"}
     if pa.types.is_fixed_size_list(kind):
         return {"feature": _feature(kind.value_type, ()), "length": kind.list_size, "_type": "List"}
-    names = {pa.float32(): "float32", pa.float64(): "float64"}
-    return {"dtype": names.get(kind, str(kind)), "_type": "Value"}
+    return {"dtype": _FLOATS.get(kind, str(kind)), "_type": "Value"}
 
 
 def features() -> dict[str, Any]:
@@ -145,43 +146,105 @@ def arrow_schema() -> pa.Schema:
     )
 
 
+def _media_columns() -> tuple[tuple[str, pa.DataType, str], ...]:
+    text, i32, i64 = pa.string(), pa.int32(), pa.int64()
+    return (
+        ("dataset", text, "published origin collection"),
+        ("media", text, "video or image relative to the dataset's root"),
+        ("kind", text, "video or image"),
+        ("media_sha256", text, "digest of the medium's bytes; null if it was not read"),
+        ("bytes", i64, "size of the medium"),
+        ("label", text, "real or fake"),
+        ("forgery_type", text, "REAL, FS, FR, EFS or FE; null where unknown"),
+        ("method", text, "generator that made the fake; null for reals"),
+        ("compression", text, "which of the dataset's compressions it is; null where it has one"),
+        ("target_id", text, "identity that is shown"),
+        ("source_id", text, "identity that donates"),
+        ("pair_media", text, "medium a fake was made from (DATASET:path if of another dataset)"),
+        ("group", text, "what stays on one side of a split, named by its smallest medium (DATASET/path)"),
+        ("split", text, "train, validation or test; null where it is left out of all"),
+        ("split_basis", text, "official, group or hash"),
+        ("license", text, "licence of the medium's dataset"),
+        ("outcome", text, "ok, dropped or failed"),
+        ("reason", text, "why it was dropped"),
+        ("error", text, "class of its failure"),
+        ("message", text, "text of its failure, without paths"),
+        ("geometry", text, "own, shared or whole; several where its frames differ"),
+        ("frames_planned", i32, "frames that were to become samples; the next three add up to it"),
+        ("frames_ok", i32, "frames that were extracted"),
+        ("frames_dropped", i32, "frames that were dropped in extraction"),
+        ("frames_failed", i32, "frames that failed in extraction"),
+        ("samples", i32, "rows of the corpus that come from it"),
+        ("frame_reasons", pa.list_(pa.struct([("reason", text), ("count", i32)])), "why frames became no sample, counted"),
+    )
+
+
+MEDIA_COLUMNS = _media_columns()
+
+
 def media_schema() -> pa.Schema:
     """The schema of `media.parquet`: one row per medium found at indexing, with its outcome."""
-    text, i32, i64 = pa.string(), pa.int32(), pa.int64()
-    return pa.schema(
-        [
-            ("dataset", text),
-            ("media", text),
-            ("kind", text),
-            ("media_sha256", text),
-            ("bytes", i64),
-            ("label", text),
-            ("forgery_type", text),
-            ("method", text),
-            ("compression", text),
-            ("target_id", text),
-            ("source_id", text),
-            ("pair_media", text),
-            ("group", text),
-            ("split", text),
-            ("split_basis", text),
-            ("license", text),
-            ("outcome", text),
-            ("reason", text),
-            ("error", text),
-            ("message", text),
-            ("geometry", text),
-            ("frames_planned", i32),
-            ("frames_ok", i32),
-            ("frames_dropped", i32),
-            ("frames_failed", i32),
-            ("samples", i32),
-            ("frame_reasons", pa.list_(pa.struct([("reason", text), ("count", i32)]))),
-        ],
-        metadata={"mmidd.schema_version": str(SCHEMA_VERSION)},
-    )
+    fields = [(name, kind) for name, kind, _ in MEDIA_COLUMNS]
+    return pa.schema(fields, metadata={"mmidd.schema_version": str(SCHEMA_VERSION)})
 
 
 def sample_id(dataset: str, media: str, frame: int, face: int) -> str:
     """The stable id of a sample: 24 hex digits over what names it, so that anybody can compute it again."""
     return hashlib.sha256(f"{dataset}\0{media}\0{frame}\0{face}".encode()).hexdigest()[:24]
+
+
+_PAGE = """\
+# The corpus schema, version {version}
+
+Written by `python -m mmidd.schema > docs/schema.md` from `mmidd/schema.py`. Columns are only ever added, at the end, and
+all may be null; the names of classes never change. The last column says which stage alone may fill it: pixels never see
+labels.
+
+## Rows: `data/{{split}}-{{dataset}}-*.parquet`
+
+{columns}
+`box` and `landmarks` are in pixels of the upright frame, whose size is `width` and `height`; `box`, `landmarks` and
+`transform` are null for whole images. `id` is the first 24 hex digits of the sha256 of dataset, media, frame and face, with
+a zero byte between them.
+
+## Forgery types
+
+{types}
+## Media: `media.parquet`
+
+{media}"""
+
+
+def markdown() -> str:
+    """The page `docs/schema.md`."""
+    columns = (
+        (c.name, _plain(c.type), " or ".join(c.classes) if c.classes else c.unit, c.meaning, c.origin) for c in COLUMNS
+    )
+    return _PAGE.format(
+        version=SCHEMA_VERSION,
+        columns=_table(("column", "type", "unit", "meaning", "filled from"), columns),
+        types=_table(("name", "meaning"), FORGERY_NAMES.items()),
+        media=_table(("column", "type", "meaning"), ((name, _plain(kind), text) for name, kind, text in MEDIA_COLUMNS)),
+    )
+
+
+def _plain(kind: pa.DataType) -> str:
+    """A type without the names that Arrow gives to a list's items."""
+    if kind == IMAGE:
+        return "image"
+    if pa.types.is_list(kind):
+        return f"{_plain(kind.value_type)}[]"
+    if pa.types.is_fixed_size_list(kind):
+        inner, _, rest = _plain(kind.value_type).partition("[")
+        return f"{inner}[{kind.list_size}{', ' + rest if rest else ']'}"
+    return _FLOATS.get(kind, str(kind))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")

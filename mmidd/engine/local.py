@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, TimeoutError, wait
+from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import get_context
@@ -18,9 +19,15 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from mmidd.engine.units import Crash, Resources, Result, StageFunction, Task
+from mmidd.errors import WorkError
 
 _PR_SET_PDEATHSIG = 1
+_LOOK_S = 0.5
+_MOST_BREAKS = 3
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+_OUT_OF_MEMORY = Crash("OutOfMemory", "there was not enough memory for it")
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,11 @@ class Inline:
         self, function: StageFunction, tasks: Iterable[Task], config: Any, *, time_limit: float | None
     ) -> Iterator[tuple[Task, Result | Crash]]:
         for task in tasks:
-            yield task, function(task, config, self.resources)
+            try:
+                result: Result | Crash = function(task, config, self.resources)
+            except MemoryError:
+                result = _OUT_OF_MEMORY
+            yield task, result
 
     def close(self) -> None:
         """Nothing is held."""
@@ -55,20 +66,30 @@ class Local:
         """Yields in order of completion; at most three tasks a worker are under way, so memory stays bounded."""
         waiting = iter(tasks)
         under_way: dict[Any, Task] = {}
+        breaks = 0
 
-        def schedule(count: int) -> None:
-            for task in islice(waiting, count):
-                arguments = (task, config, self._resources)
-                under_way[self._running().schedule(function, args=arguments, timeout=time_limit)] = task
+        def schedule(some: Iterable[Task]) -> None:
+            for task in some:
+                under_way[self._schedule(function, (task, config, self._resources), time_limit)] = task
 
         try:
             with _one_thread_each():
-                schedule(3 * self._workers)
+                schedule(islice(waiting, 3 * self._workers))
                 while under_way:
-                    for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-                        task = under_way.pop(future)
+                    done = wait(under_way, timeout=_LOOK_S, return_when=FIRST_COMPLETED).done
+                    if not self._running().active:
+                        breaks += 1
+                        self._replace(breaks)
+                        again = list(under_way.values())
+                        under_way.clear()
+                        schedule(again)
+                        continue
+                    for future in done:
+                        if isinstance(future.exception(), BrokenProcessPool):
+                            break
+                        task, breaks = under_way.pop(future), 0
                         result = _result(future, time_limit)
-                        schedule(1)
+                        schedule(islice(waiting, 1))
                         yield task, result
         finally:
             if under_way:  # stopped half-way: what still runs is of no use to anybody
@@ -87,6 +108,21 @@ class Local:
             self._pool = ProcessPool(self._workers, context=spawn, initializer=_start_worker, initargs=(os.getpid(),))
         return self._pool
 
+    def _schedule(self, function: StageFunction, arguments: tuple[Any, ...], time_limit: float | None) -> Any:
+        try:
+            return self._running().schedule(function, args=arguments, timeout=time_limit)
+        except RuntimeError:  # the pool is broken, and `map` is about to notice: this never comes back
+            return Future()
+
+    def _replace(self, breaks: int) -> None:
+        """A worker that dies while it waits breaks the whole pool. It is nobody's fault: all goes to a new one."""
+        self.close()
+        if breaks > _MOST_BREAKS:
+            raise WorkError(
+                f"worker processes died {breaks} times in a row before they took up any work; is there enough memory "
+                "for them? Try fewer --workers, or --workers 0 to see what happens. Run the same command to go on."
+            )
+
 
 def _result(future: Any, time_limit: float | None) -> Result | Crash:
     try:
@@ -96,6 +132,8 @@ def _result(future: Any, time_limit: float | None) -> Result | Crash:
         code = error.exitcode
         cause = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"exit code {code}"
         return Crash("WorkerDied", f"the worker process ended with {cause}")
+    except MemoryError:
+        return _OUT_OF_MEMORY
     except TimeoutError:
         return Crash("TimedOut", f"no result within {time_limit:g} s" if time_limit else "no result in time")
 

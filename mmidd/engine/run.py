@@ -49,10 +49,11 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Survey:
-    """Which units of a stage are committed, and which are not."""
+    """Which units of a stage are committed, and which are not; `spoiled` are the keys of records of no use any more."""
 
     done: dict[str, Record] = field(default_factory=dict)
     missing: tuple[Unit, ...] = ()
+    spoiled: frozenset[str] = frozenset()
 
 
 def ingredients(stage: Stage, recipe: Any, **others: Any) -> dict[str, Any]:
@@ -74,16 +75,18 @@ def survey(
     """Look every unit up. One with an item of unknown content, or whose record is of no use any more, is missing."""
     done: dict[str, Record] = {}
     missing: list[Unit] = []
+    spoiled: set[str] = set()
     for unit in units:
         record = None
         known = [(item.name, item.inputs) for item in unit.items if item.inputs is not None]
         if len(known) == sum(len(task.items) for task in unit.tasks):
             record = store.latest(stage.name, unit_key(base, known))
-        if record is None or not usable(unit, record):
-            missing.append(unit)
-        else:
+        if record is not None and usable(unit, record):
             done[unit.name] = record
-    return Survey(done, tuple(missing))
+            continue
+        missing.append(unit)
+        spoiled |= {record.key} if record is not None else set()
+    return Survey(done, tuple(missing), frozenset(spoiled))
 
 
 def run_units(
@@ -113,7 +116,8 @@ def run_units(
     total = sum(len(task.items) for unit in units for task in unit.tasks)
     progress.begin(title or stage.name, total, total - left)
     if pending:
-        previous = Previous.load(stage, base, store, {item.dataset for unit in pending for item in unit.items})
+        datasets = {item.dataset for unit in pending for item in unit.items}
+        previous = Previous.load(stage, base, store, datasets, found.spoiled)
         work = [_Open(stage, base, unit, previous, store, retry) for unit in pending]
         watch = _Watch(progress, landed)
         for opened in _complete(work, engine, stage, config, watch, time_limit):
@@ -186,11 +190,14 @@ class Previous:
         self._places = places
 
     @classmethod
-    def load(cls, stage: Stage, base: dict[str, Any], store: Store, datasets: set[str]) -> Previous:
+    def load(
+        cls, stage: Stage, base: dict[str, Any], store: Store, datasets: set[str], spoiled: frozenset[str]
+    ) -> Previous:
         places: dict[tuple[Name, tuple[str, ...]], tuple[Record, Outcome]] = {}
         wanted = digest(base)
         for record in store.records(stage.name):
-            if digest(record.ingredients) != wanted or record.unit.split("/")[0] not in datasets:
+            other = digest(record.ingredients) != wanted or record.unit.split("/")[0] not in datasets
+            if other or record.key in spoiled:
                 continue
             for outcome in tables.read_outcomes(store, record):
                 place = ((outcome.dataset, outcome.media), outcome.inputs)
@@ -232,7 +239,10 @@ class _Open:
         names = [(outcome.dataset, outcome.media) for outcome in result.outcomes]
         if sorted(names) != sorted(item.name for item in task.items):
             raise WorkError(f"stage {self.stage.name} lost or invented a medium of {self.unit.name}: {names[:3]}")
+        rows = Counter(zip(result.rows["dataset"].to_pylist(), result.rows["media"].to_pylist(), strict=True))
         for name, outcome in zip(names, result.outcomes, strict=True):
+            if outcome.planned and not outcome.ok <= rows[name] <= outcome.planned:
+                raise WorkError(f"stage {self.stage.name} lost rows of {'/'.join(name)}: {rows[name]} of {outcome.ok}")
             if not outcome.conserved():
                 raise WorkError(f"stage {self.stage.name} lost a frame of {'/'.join(name)}: {outcome}")
             self.outcomes[name] = outcome

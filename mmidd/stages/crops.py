@@ -128,10 +128,12 @@ def _video(path: Path, count: int, config: Config, detector: Detector, track: Tr
         clip = video.clip
         if clip.frame_count == 0:
             raise EmptyMedia("the video has no frame")
-        planned = track.planned if track else frame_plan(clip.frame_count, count, config.spacing)
+        there = clip.frame_count + clip.cut_off
+        planned = track.planned if track else frame_plan(there, count, config.spacing)
         frames = video.frames([index for index in planned if index < clip.frame_count])
         samples, reasons = _shared(frames, track, config) if track else _own(frames, planned, config, detector)
-        reasons += [(index, "dropped", "pair_short") for index in planned if index >= clip.frame_count]
+        reasons += [(index, "failed", "file_cut_off") for index in planned if clip.frame_count <= index < there]
+        reasons += [(index, "dropped", "pair_short") for index in planned if index >= there]
         facts = {
             "frame_count": clip.frame_count,
             "recounted": clip.recounted,

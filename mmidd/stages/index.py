@@ -19,7 +19,7 @@ from mmidd.engine.run import ingredients as _ingredients
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
 from mmidd.errors import DataError
 from mmidd.manifest import Manifest
-from mmidd.tables import MAX_LABEL_BYTES
+from mmidd.manifest.tables import MAX_LABEL_BYTES
 
 _TEXT = pa.string()
 SCHEMA = pa.schema(

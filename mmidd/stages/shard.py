@@ -120,7 +120,7 @@ def _joined(
             **{name: verdict[name] for name in _VERDICTS},
             "label": LABELS.index(about["label"]),
             "forgery_type": FORGERY_TYPES.index(about["forgery_type"]) if about["forgery_type"] else None,
-            "pair_media": _pair_name(about),
+            "pair_media": pair_name(about),
             "_split": verdict["split"],
             "_place": order_key(anchor_dataset, anchor_media),
             "_size": row["image_bytes"],
@@ -137,7 +137,7 @@ def _captions(path: Path | None) -> dict[Place, dict[str, Any]]:
     }
 
 
-def _pair_name(about: Mapping[str, Any]) -> str | None:
+def pair_name(about: Mapping[str, Any]) -> str | None:
     """The pair's path; with its dataset before it if that is another one."""
     if not about["pair_media"]:
         return None

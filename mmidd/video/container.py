@@ -114,6 +114,13 @@ def declared_of(stream: VideoStream) -> Declared:
     return Declared(decoder.width, decoder.height, fps, decoder.codec.canonical_name, aspect)
 
 
+def cut_off(container: InputContainer, stream: VideoStream, size: int) -> int:
+    """How many frames an mp4's own index places at least partly beyond the end of the file, which has `size` bytes."""
+    if "mov" not in container.format.name.split(","):
+        return 0
+    return sum(not entry.is_discard and entry.pos + entry.size > size for entry in stream.index_entries if entry.size)
+
+
 def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
     """The stream's packets in decoding order, without empty ones (an empty packet would end the decoder).
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,7 @@ from mmidd.errors import EmptyMedia, UnreadableMedia
 from mmidd.video import orientation
 from mmidd.video.container import (
     Decoder,
+    cut_off,
     declared_of,
     open_container,
     packets,
@@ -143,10 +144,12 @@ def survey(path: Path, *, recount: bool, max_pixels: int) -> Survey:
     with open_container(path, max_pixels) as container:
         stream = video_stream(container, max_pixels)
         decoder = Decoder(stream, max_pixels)
+        lost = cut_off(container, stream, path.stat().st_size)
         times: list[int | None] = []
         first: VideoFrame | None = None
         for packet in packets(container, stream):
-            if not packet.is_discard and not _hidden(packet, stream):
+            partial = lost and packet.is_corrupt  # the file ends within it
+            if not packet.is_discard and not partial and not _hidden(packet, stream):
                 times.append(packet.pts)
             if first is None:
                 first = next(iter(decoder.decode(packet)), None)
@@ -156,9 +159,9 @@ def survey(path: Path, *, recount: bool, max_pixels: int) -> Survey:
             raise (UnreadableMedia("no frame can be decoded") if times else EmptyMedia("the video has no frame"))
         ordered = display_order(times) if not recount and states_presentation_times(container, stream) else None
         upright = _orientation(first)
-        clip = _clip(stream, first, upright, frame_count=len(times), recounted=ordered is None)
+        clip = _clip(stream, first, upright, frame_count=len(times), recounted=ordered is None, cut_off=lost)
     if ordered is None:
-        clip = Clip(**{**vars(clip), "frame_count": count_decodable(path, max_pixels)})
+        clip = replace(clip, frame_count=count_decodable(path, max_pixels))
     return Survey(clip, upright, ordered)
 
 
@@ -205,7 +208,9 @@ def _orientation(frame: VideoFrame) -> Orientation:
     return orientation.from_display_matrix(next(matrices, b""))
 
 
-def _clip(stream: VideoStream, first: VideoFrame, upright: Orientation, *, frame_count: int, recounted: bool) -> Clip:
+def _clip(
+    stream: VideoStream, first: VideoFrame, upright: Orientation, *, frame_count: int, recounted: bool, cut_off: int
+) -> Clip:
     said = declared_of(stream)
     turned = upright.swap_axes
     return Clip(
@@ -218,6 +223,7 @@ def _clip(stream: VideoStream, first: VideoFrame, upright: Orientation, *, frame
         sample_aspect_ratio=1 / said.aspect if turned else said.aspect,
         recounted=recounted,
         mirrored=upright.mirrored,
+        cut_off=cut_off,
     )
 
 

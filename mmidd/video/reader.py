@@ -33,6 +33,7 @@ class Clip:
     it upright, after a top-bottom mirroring where `mirrored`. `fps` is the container's average rate, None where it
     states none. `sample_aspect_ratio` is the width of an upright pixel over its height; pixels are never resampled.
     `recounted`: `frame_count` was found by decoding everything, frames are numbered as they come out of the decoder.
+    `cut_off` frames more belong after these by the file's index, but the file ends before them.
     """
 
     frame_count: int
@@ -44,6 +45,7 @@ class Clip:
     sample_aspect_ratio: float
     recounted: bool
     mirrored: bool = False
+    cut_off: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmidd.layout import Field, LayoutError, compile_pattern, compile_template, make_field, path_fault
 from mmidd.manifest import bundled, describe
+from mmidd.manifest.layout import Field, LayoutError, compile_pattern, compile_template, make_field, path_fault
 
 FIELDS: dict[str, Field] = {
     "id": make_field("id", r"\d{3}"),

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mmidd import manifest as manifests
 from mmidd.errors import ManifestError
 from mmidd.manifest import bundled, describe, find_manifest, load_manifest
-from mmidd.methods import UnknownMethod, load_methods, registry
+from mmidd.manifest import format as manifests
+from mmidd.manifest.methods import UnknownMethod, load_methods, registry
 
 MINIMAL = """\
 name: Made up

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mmidd import tables
 from mmidd.errors import ManifestError
-from mmidd.layout import compile_pattern, compile_template
-from mmidd.tables import BadValue, Column, Table, TableSpec, read_table
+from mmidd.manifest import tables
+from mmidd.manifest.layout import compile_pattern, compile_template
+from mmidd.manifest.tables import BadValue, Column, Table, TableSpec, read_table
 
 from .trees import account
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from mmidd.errors import ManifestError
-from mmidd.layout import Field, Pattern, Template, expansions
+from mmidd.manifest.layout import Field, Pattern, Template, expansions
 
 MAX_LABEL_BYTES = 256 * 1024 * 1024
 MAX_COLUMNS = 4096

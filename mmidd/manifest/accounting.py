@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Generic, Literal, TypeVar
 
-from mmidd.layout import Field, Pattern, Template, path_fault
-from mmidd.methods import Method
-from mmidd.tables import BadValue, Table, TableSpec, missing_files, read_table
+from mmidd.manifest.layout import Field, Pattern, Template, path_fault
+from mmidd.manifest.methods import Method
+from mmidd.manifest.tables import BadValue, Table, TableSpec, missing_files, read_table
 
 T = TypeVar("T")
 S = TypeVar("S", str, str | None)

@@ -16,11 +16,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 from pydantic import StringConstraints as Text
 
-from mmidd.accounting import Accounting, Basis, Kind, Label, Layout, Medium, Split, account
-from mmidd.accounting import label_paths as _label_paths
-from mmidd.compilation import CompileFault, compile_layout, used_methods
 from mmidd.errors import ManifestError
-from mmidd.methods import Method, registry
+from mmidd.manifest.accounting import Accounting, Basis, Kind, Label, Layout, Medium, Split, account
+from mmidd.manifest.accounting import label_paths as _label_paths
+from mmidd.manifest.compilation import CompileFault, compile_layout, used_methods
+from mmidd.manifest.methods import Method, registry
 from mmidd.yamlfile import explain, load, place, unknown
 
 __all__ = ["Accounting", "Manifest", "Medium", "bundled", "describe", "find_manifest", "label_paths", "load_manifest"]

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from mmidd.accounting import SPLITS, SUFFIXES, Layout, Pair, Rule
-from mmidd.layout import Field, LayoutError, Pattern, Template, compile_pattern, compile_template, make_field
-from mmidd.methods import Method, Methods, UnknownMethod
-from mmidd.tables import Column, TableSpec
+from mmidd.manifest.accounting import SPLITS, SUFFIXES, Layout, Pair, Rule
+from mmidd.manifest.layout import Field, LayoutError, Pattern, Template, compile_pattern, compile_template, make_field
+from mmidd.manifest.methods import Method, Methods, UnknownMethod
+from mmidd.manifest.tables import Column, TableSpec
 from mmidd.yamlfile import Path, unknown
 
 if TYPE_CHECKING:
-    from mmidd.manifest import Manifest, RuleSpec, TableEntry
+    from mmidd.manifest.format import Manifest, RuleSpec, TableEntry
 
 T = TypeVar("T")
 

@@ -1,0 +1,108 @@
+"""Who may import whom: heavy packages stay out of the door, and dependencies point one way."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "mmidd"
+MAPPED = {"mmidd.detectors": "detectors", "mmidd.manifests": "manifests", "mmidd.pipelines": "pipelines"}
+SOURCES = sorted([*PACKAGE.rglob("*.py"), *(path for folder in MAPPED.values() for path in (ROOT / folder).rglob("*.py"))])
+
+
+def _imports(path: Path, *, deep: bool) -> Iterator[str]:
+    """The modules a file imports: at its top alone, or (deep) in functions as well; never those for type checkers."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = list(tree.body)
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            nodes += node.orelse
+        elif deep or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            nodes += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+
+
+def _room(name: str) -> str:
+    """The room of `mmidd` that a module name lies in: `mmidd.video.pyav.read` is in `video`."""
+    return (name.split(".") + [""])[1]
+
+
+def test_the_walk_over_imports_finds_what_is_there() -> None:
+    found = set(_imports(PACKAGE / "cli.py", deep=True))
+    assert {"mmidd.build.build", "typer"} <= found and "mmidd.site.Site" not in found
+    assert "mmidd.build.build" not in set(_imports(PACKAGE / "cli.py", deep=False))
+
+
+HEAVY = {"torch", "torchvision", "datasets", "transformers", "facenet_pytorch", "onnxruntime", "decord", "torchcodec"} | {
+    "insightface", "skimage", "matplotlib", "pandas", "ray", "submitit", "mlcroissant",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_module_imports_nothing_heavy_at_its_top_and_no_mapped_folder_by_its_bare_name(path: Path) -> None:
+    top = {name.split(".")[0] for name in _imports(path, deep=False)}
+    anywhere = {name.split(".")[0] for name in _imports(path, deep=True)}
+    assert not top & HEAVY
+    assert not anywhere & set(MAPPED.values())
+
+
+# What each room of mmidd may import of the others, anywhere in its files. Modules of the top floor (build, steps,
+# assemble, plan, show, site, catalogue) know of the rooms; no room knows of them.
+LEAVES = {"schema", "errors", "yamlfile", ""}
+ALLOWED = {
+    "engine": set(),
+    "video": set(),
+    "faces": {"video"},
+    "captions": {"faces"},
+    "curation": set(),
+    "corpus": {"engine"},
+    "sample": set(),
+    "stages": {
+        "engine", "video", "faces", "captions", "curation", "corpus", "recipe", "manifest",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("room", sorted(ALLOWED))
+def test_dependencies_between_rooms_point_one_way(room: str) -> None:
+    files = sorted((PACKAGE / room).rglob("*.py"))
+    assert files
+    for path in files:
+        used = {_room(name) for name in _imports(path, deep=True) if name.split(".")[0] == "mmidd"}
+        assert used <= ALLOWED[room] | LEAVES | {room}, f"{path.relative_to(ROOT)}: {used}"
+
+
+def test_every_package_folder_is_in_the_wheel_and_every_listed_one_exists() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    listed = set(project["tool"]["setuptools"]["packages"])
+    folders = {path.parent for path in PACKAGE.rglob("*.py")}
+    ours = {".".join(path.relative_to(ROOT).parts) for path in folders}
+    assert listed == ours | set(MAPPED)
+    assert project["tool"]["setuptools"]["package-dir"] == {"mmidd": "mmidd", **MAPPED}
+    assert all((path / "__init__.py").is_file() for path in folders)
+    assert all((ROOT / folder / "__init__.py").is_file() for folder in MAPPED.values())
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import mmidd", ["torch", "datasets", "pyarrow", "cv2", "av", "numpy", "typer", "pydantic"]),
+        ("import mmidd.cli", ["torch", "datasets", "pyarrow", "cv2", "av", "numpy", "pydantic", "yaml"]),
+        ("import mmidd.build, mmidd.plan, mmidd.corpus.verify", ["torch", "datasets", "pandas", "onnxruntime"]),
+    ],
+)
+def test_an_import_does_not_load(statement: str, absent: list[str]) -> None:
+    code = f"import sys\n{statement}\nprint(*[name for name in {absent!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == []
