@@ -30,6 +30,7 @@ from mmidd.manifest import Manifest
 from mmidd.schema import SCHEMA_VERSION, media_schema
 from mmidd.site import Name, Site
 from mmidd.stages import caption, curate, extract, index, shard
+from mmidd.stages.selection import Exclusions, taken_down
 from mmidd.steps import Extracted, Indexed
 from mmidd.video import backend_identity
 
@@ -65,7 +66,7 @@ def assemble(
     if not kept.num_rows:
         raise CorpusError(f"no sample is left, so there is no corpus; {_why_nothing(extracted.outcomes.values())}")
     if not allow_removals:
-        refuse_removals(corpus.out, kept, site, indexed)
+        refuse_removals(corpus.out, kept, site.excluded)
     media = media_table(indexed, extracted, judged)
     shards = _write_shards(site, indexed, extracted, captions, judged, corpus)
     counts = _count(indexed, kept)
@@ -89,20 +90,18 @@ def assemble(
     return _built(corpus, media, kept, counts, judged, changed)
 
 
-def refuse_removals(out: Path, kept: pa.Table, site: Site, indexed: Indexed) -> None:
-    """Stop before rows of the existing corpus would go, unless their media were taken down."""
-    before = [
-        pq.read_table(path, columns=["id", "dataset", "media"])
-        for path in sorted(out.glob("data/*.parquet"))
-        if path.is_file()
-    ]
+def refuse_removals(out: Path, kept: pa.Table, excluded: Exclusions) -> None:
+    """Stop before rows of the existing corpus would go, unless their media were taken down: the old rows tell."""
+    before = [pq.read_table(path, columns=list(_FROM_ROWS)) for path in sorted(out.glob("data/*.parquet"))]
     if not before:
         return
     old = pa.concat_tables(before)
     gone = old.filter(pc.invert(pc.is_in(old["id"], kept["id"].combine_chunks())))
-    taken_down = {name for name, reason in indexed.dropped.items() if reason == "excluded"}
-    pairs = zip(gone["dataset"].to_pylist(), gone["media"].to_pylist(), strict=True)
-    lost = Counter(name for name in pairs if name not in taken_down | site.excluded.media)
+    datasets = set(old["dataset"].to_pylist())
+    media = {(row["dataset"], row["media"]): row | _pair_of(row, datasets) for row in gone.to_pylist()}
+    excused = taken_down(media.values(), lambda name: media[name]["media_sha256"], excluded)
+    lost = Counter(zip(gone["dataset"].to_pylist(), gone["media"].to_pylist(), strict=True))
+    lost = Counter({name: rows for name, rows in lost.items() if name not in excused})
     if lost:
         shown = "\n".join(f"  {dataset}/{media}: {rows} rows" for (dataset, media), rows in sorted(lost.items())[:10])
         more = f"\n  ... and {len(lost) - 10} more media" if len(lost) > 10 else ""
@@ -110,6 +109,16 @@ def refuse_removals(out: Path, kept: pa.Table, site: Site, indexed: Indexed) -> 
             f"this build would remove {sum(lost.values())} rows of {len(lost)} media from {out}:\n{shown}{more}\n"
             "Nothing was changed. If that is meant, say --allow-removals; else bring the media back or change --out."
         )
+
+
+_FROM_ROWS = ("id", "dataset", "media", "media_sha256", "target_id", "source_id", "pair_media")
+
+
+def _pair_of(row: Mapping[str, Any], datasets: set[str]) -> dict[str, str | None]:
+    """The pair's dataset (null if the row's own) and path, from a corpus's `pair_media`."""
+    dataset, colon, path = (row["pair_media"] or "").partition(":")
+    other = bool(colon) and dataset in datasets
+    return {"pair_dataset": dataset if other else None, "pair_media": path if other else row["pair_media"]}
 
 
 def _why_nothing(outcomes: Iterable[Outcome]) -> str:

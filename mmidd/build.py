@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmidd.assemble import Built, assemble
@@ -18,9 +19,15 @@ class Report:
     built: Built
 
 
-def build(site: Site, corpus: Corpus, *, allow_removals: bool) -> Report:
-    """Bring the corpus up to date with the data, the recipe and the code; do only what is missing or stale."""
+def build(
+    site: Site, corpus: Corpus, *, allow_removals: bool, tell: Callable[[Indexed], None] = lambda indexed: None
+) -> Report:
+    """Bring the corpus up to date with the data, the recipe and the code; do only what is missing or stale.
+
+    `tell` hears of the raw data before the long work begins.
+    """
     indexed = index_all(site)
+    tell(indexed)
     extracted = extract_all(site, indexed)
     captions = caption_all(site, extracted)
     verdicts = curate_all(site, indexed, extracted)

@@ -117,7 +117,8 @@ def build(
     place = work or _work_of(out)
     corpus = _claim(out, data, place)
     with _site(recipe, data, place, workers, device, only, settings, exclude, require_all, out=out) as site:
-        return show.built(_err, build(site, corpus, allow_removals=allow_removals), site)
+        report = build(site, corpus, allow_removals=allow_removals, tell=lambda indexed: show.notices(_err, indexed))
+        return show.built(_err, report, site)
 
 
 @app.command(name="index")

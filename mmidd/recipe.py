@@ -55,7 +55,9 @@ class DatasetEntry(Part):
     name: Annotated[str, AfterValidator(_published)]
     compression: str | None = Field(None, description="which one to take where a dataset has several")
     frames: int | None = Field(None, ge=1, le=100_000, description="frames per video, instead of the recipe's")
-    cap_per_method: int | None = Field(None, ge=1, description="at most so many media of each method (and of reals)")
+    cap_per_method: int | None = Field(
+        None, ge=1, description="at most so many media of each method; as many reals, or all that these need"
+    )
     subset: float = Field(1.0, gt=0, le=1, description="fraction to take, chosen by the seed; pairs stay together")
 
 

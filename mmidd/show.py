@@ -38,8 +38,7 @@ def plain(text: str) -> str:
 
 def built(console: Console, report: Report, site: Site) -> int:
     """The end of a build: what there is now, what was lost, what to do next."""
-    done, indexed = report.built, report.indexed
-    notices(console, indexed)
+    done = report.built
     frames = done.frames
     console.print(
         f"{done.media['ok']} media ok, {done.media['dropped']} dropped, {done.media['failed']} failed; "

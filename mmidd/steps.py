@@ -27,7 +27,7 @@ from mmidd.progress import Silent
 from mmidd.recipe import DatasetEntry, Recipe
 from mmidd.site import Name, Site, remember
 from mmidd.stages import caption, curate, extract, index
-from mmidd.stages.selection import Selected, compression_taken, drops
+from mmidd.stages.selection import Selected, compression_taken, drops, taken_down
 
 RATES = "rates.json"
 FIRST, PAIRED = "extract", "extract (fakes, as their reals)"
@@ -146,20 +146,24 @@ def _select(
 ) -> tuple[dict[Name, Selected], dict[Name, str]]:
     selected: dict[Name, Selected] = {}
     dropped: dict[Name, str] = {}
-    digests = site.digests
-    for dataset, part in zip(datasets, parts, strict=True):
-        rows = [row for row in part.to_pylist() if row["status"] == "media"]
+    found = [[row for row in part.to_pylist() if row["status"] == "media"] for part in parts]
+    files = {dataset.manifest.name: dataset.listing.files for dataset in datasets}
+
+    def sha256(name: Name) -> str | None:
+        stat = files[name[0]][name[1]]
+        return site.digests.fresh(*name, stat.bytes, stat.mtime_ns)
+
+    excluded = taken_down([row for rows in found for row in rows], sha256, site.excluded)
+    for dataset, rows in zip(datasets, found, strict=True):
         taken = compression_taken(dataset.entry, dataset.manifest.compressions, _compressions(rows))
         reasons = drops(rows, dataset.entry, taken, site.recipe.seed)
         for row in rows:
             name = (row["dataset"], row["media"])
-            stat = dataset.listing.files[row["media"]]
-            sha256 = digests.fresh(*name, stat.bytes, stat.mtime_ns)
-            reason = "excluded" if site.excluded.hits(row, sha256) else reasons.get(row["media"])
+            reason = "excluded" if name in excluded else reasons.get(row["media"])
             if reason:
                 dropped[name] = reason
             else:
-                selected[name] = _selected(row, dataset.root, stat)
+                selected[name] = _selected(row, dataset.root, dataset.listing.files[row["media"]])
     return selected, dropped
 
 
@@ -301,17 +305,18 @@ def curate_all(site: Site, indexed: Indexed, extracted: Extracted, *, run: bool 
 def curate_unit(site: Site, indexed: Indexed, extracted: Extracted) -> Unit:
     """The one unit of curation. Its inputs: every committed row, every label, every medium that was taken down."""
     media = indexed.table.filter(pc.equal(indexed.table["status"], "media"))
-    taken_down = {
-        name: "excluded"
-        for name, outcome in extracted.outcomes.items()
-        if outcome.facts.get("sha256") in site.excluded.sha256
-    }
+
+    def sha256(name: Name) -> str | None:
+        known = site.digests.last(*name)
+        return known.sha256 if known else None
+
+    excluded = dict.fromkeys(sorted(taken_down(media.to_pylist(), sha256, site.excluded)), "excluded")
     records = [extracted.records[unit.name] for unit in extracted.units]
     rows = tuple(site.store.path(record, tables.ROWS) for record in records)
     labels = hashlib.sha256(json.dumps(media.to_pylist(), sort_keys=True).encode()).hexdigest()
     inputs = (
         digest(sorted(record.files[tables.ROWS]["sha256"] for record in records)),
         labels,
-        digest(sorted(taken_down)),
+        digest(sorted(excluded)),
     )
-    return curate.plan(inputs, curate.Payload(rows, media, taken_down))
+    return curate.plan(inputs, curate.Payload(rows, media, excluded))

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mmidd.errors import RecipeError, UsageError
+from mmidd.errors import ManifestError, RecipeError, UsageError
+from mmidd.manifest import find_manifest
 from mmidd.recipe import DatasetEntry
 
 Name = tuple[str, str]
@@ -66,7 +67,7 @@ class Exclusions:
             if colon and digest_ok:
                 found[kind].add(value.lower())
             elif colon and kind in ("media", "identity") and slash and dataset and rest:
-                found[kind].add((dataset, rest))
+                found[kind].add((_dataset(dataset, f"{source}:{number}"), rest))
             else:
                 raise UsageError(
                     f"{source}:{number}: {line[:80]!r} is none of sha256:HEX, media:DATASET/PATH, identity:DATASET/ID"
@@ -85,7 +86,7 @@ class Exclusions:
         ]
 
     def hits(self, row: Mapping[str, Any], sha256: str | None) -> bool:
-        """Is this medium on the list: itself, its bytes, a person in it, or the real it was made from?"""
+        """Is this medium on the list: itself, its bytes, a person in it, or the name of the real it was made from?"""
         dataset = row["dataset"]
         pair = (row["pair_dataset"] or dataset, row["pair_media"])
         people = {(dataset, row["target_id"]), (dataset, row["source_id"])}
@@ -95,6 +96,23 @@ class Exclusions:
             or bool(people & self.identities)
             or (sha256 is not None and sha256 in self.sha256)
         )
+
+
+def _dataset(name: str, place: str) -> str:
+    """The dataset's own name, so that no line of a takedown list misses its medium by the spelling."""
+    try:
+        return find_manifest(name).name
+    except ManifestError as error:
+        raise UsageError(f"{place}: {error}") from error
+
+
+def taken_down(
+    rows: Collection[Mapping[str, Any]], sha256: Callable[[Name], str | None], excluded: Exclusions
+) -> frozenset[Name]:
+    """The media that a takedown list hits, with all fakes that were made from one of them. `sha256`: None if unknown."""
+    pairs = {(row["dataset"], row["media"]): (row["pair_dataset"] or row["dataset"], row["pair_media"]) for row in rows}
+    hit = {name for name, row in zip(pairs, rows, strict=True) if excluded.hits(row, sha256(name))}
+    return frozenset(hit | {name for name, pair in pairs.items() if pair in hit})
 
 
 def compression_taken(entry: DatasetEntry, offered: Sequence[str], present: Iterable[str]) -> str | None:
@@ -112,7 +130,11 @@ def compression_taken(entry: DatasetEntry, offered: Sequence[str], present: Iter
 
 
 def drops(rows: Sequence[Mapping[str, Any]], entry: DatasetEntry, compression: str | None, seed: int) -> dict[str, str]:
-    """Media of one dataset that the recipe does not take, with the reason; subsets and caps keep pairs together."""
+    """Media of one dataset that the recipe does not take, with the reason.
+
+    Subsets and caps keep pairs together: a fake is taken or left with its real, and the real of every fake that is taken
+    is taken, even where the reals' cap is full.
+    """
     dropped: dict[str, str] = {}
     kept: list[Mapping[str, Any]] = []
     for row in rows:
@@ -123,13 +145,20 @@ def drops(rows: Sequence[Mapping[str, Any]], entry: DatasetEntry, compression: s
         else:
             kept.append(row)
     if entry.cap_per_method is not None:
-        methods: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-        for row in kept:
-            methods[row["method"] or "REAL"].append(row)
-        for members in methods.values():
-            members.sort(key=lambda row: (_lot(row, seed), row["media"]))
-            dropped.update((row["media"], "over_cap") for row in members[entry.cap_per_method :])
+        dropped.update((name, "over_cap") for name in _over_cap(kept, entry.cap_per_method, seed))
     return dropped
+
+
+def _over_cap(rows: Sequence[Mapping[str, Any]], cap: int, seed: int) -> set[str]:
+    methods: dict[str | None, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: (_lot(row, seed), row["media"])):
+        methods[row["method"] if row["label"] == "fake" else None].append(row)
+    reals = methods.pop(None, [])
+    taken = [row for members in methods.values() for row in members[:cap]]
+    needed = {row["pair_media"] for row in taken if row["pair_dataset"] in (None, row["dataset"])}
+    reals.sort(key=lambda row: row["media"] not in needed)
+    taken += reals[: max(cap, sum(row["media"] in needed for row in reals))]
+    return {row["media"] for row in rows} - {row["media"] for row in taken}
 
 
 def _lot(row: Mapping[str, Any], seed: int) -> float:
