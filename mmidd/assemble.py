@@ -20,7 +20,7 @@ from mmidd import __version__
 from mmidd.corpus.card import DatasetFacts, ShardFacts, card
 from mmidd.corpus.folder import MANIFEST, Corpus
 from mmidd.engine import tables
-from mmidd.engine.files import digest
+from mmidd.engine.files import digest, disk_errors
 from mmidd.engine.run import run_units
 from mmidd.engine.store import Record
 from mmidd.engine.units import Outcome, Unit
@@ -80,10 +80,11 @@ def assemble(
         ).encode(),
     }  # fmt: skip
     about = _about(site, indexed, shards, notes, identity)
-    changed = about != corpus.manifest() or not corpus.out.exists()
+    changed = about != corpus.manifest() or not corpus.holds(notes)
     if changed:
         for name, data in {**notes, MANIFEST: json.dumps(about, indent=1, sort_keys=True).encode() + b"\n"}.items():
-            (corpus.building / name).write_bytes(data)
+            with disk_errors(corpus.building / name):
+                (corpus.building / name).write_bytes(data)
         corpus.swap({*NOTES, *(shard.file for shard in shards)})
     else:
         corpus.discard()
@@ -92,7 +93,7 @@ def assemble(
 
 def refuse_removals(out: Path, kept: pa.Table, excluded: Exclusions) -> None:
     """Stop before rows of the existing corpus would go, unless their media were taken down: the old rows tell."""
-    before = [pq.read_table(path, columns=list(_FROM_ROWS)) for path in sorted(out.glob("data/*.parquet"))]
+    before = [_rows_before(path) for path in sorted(out.glob("data/*.parquet"))]
     if not before:
         return
     old = pa.concat_tables(before)
@@ -109,6 +110,16 @@ def refuse_removals(out: Path, kept: pa.Table, excluded: Exclusions) -> None:
             f"this build would remove {sum(lost.values())} rows of {len(lost)} media from {out}:\n{shown}{more}\n"
             "Nothing was changed. If that is meant, say --allow-removals; else bring the media back or change --out."
         )
+
+
+def _rows_before(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path, columns=list(_FROM_ROWS))
+    except (OSError, pa.ArrowException) as error:
+        raise CorpusError(
+            f"{path} cannot be read, so nobody knows which rows this build would remove. Nothing was changed. "
+            "Say --allow-removals to make the corpus anew, or choose another --out."
+        ) from error
 
 
 _FROM_ROWS = ("id", "dataset", "media", "media_sha256", "target_id", "source_id", "pair_media")
@@ -202,12 +213,14 @@ def media_table(indexed: Indexed, extracted: Extracted, judged: pa.Table) -> pa.
     for row in indexed.of_status("media", "refused"):
         name = (row["dataset"], row["media"])
         verdict = of_media.get(name, {})
-        outcome = extracted.outcomes.get(name)
+        # What was taken down reads the same whether a build met it in the index or only by its bytes, once read.
+        excluded = "excluded" in (verdict.get("drop"), indexed.dropped.get(name))
+        outcome = None if excluded else extracted.outcomes.get(name)
         about = {key: row[key] for key in _FROM_INDEX} | {"pair_media": shard.pair_name(row), "group": verdict.get("group")}
         about |= {"split": verdict.get("split"), "split_basis": verdict.get("split_basis")}
-        mine = lost.get(name, Counter())
+        mine = Counter[str]() if excluded else lost.get(name, Counter[str]())
         judgement = verdict.get("drop") or (None if kept[name] or not mine else mine.most_common(1)[0][0])
-        ending = _ending(row, outcome, indexed.dropped.get(name), judgement)
+        ending = _ending(row, outcome, "excluded" if excluded else indexed.dropped.get(name), judgement)
         rows.append({**about, **ending, "samples": kept[name], "frame_reasons": _frame_reasons(outcome, mine)})
     rows.sort(key=lambda row: (row["dataset"], row["media"]))
     return pa.Table.from_pylist(rows, media_schema())

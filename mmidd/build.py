@@ -26,19 +26,22 @@ def build(
 
     `tell` hears of the raw data before the long work begins.
     """
-    indexed = index_all(site)
-    tell(indexed)
-    extracted = extract_all(site, indexed)
-    captions = caption_all(site, extracted)
-    verdicts = curate_all(site, indexed, extracted)
-    built = assemble(site, indexed, extracted, captions, verdicts, corpus, allow_removals=allow_removals)
-    return Report(indexed, built)
+    with corpus.held():
+        indexed = index_all(site)
+        tell(indexed)
+        extracted = extract_all(site, indexed)
+        captions = caption_all(site, extracted)
+        verdicts = curate_all(site, indexed, extracted)
+        built = assemble(site, indexed, extracted, captions, verdicts, corpus, allow_removals=allow_removals)
+        return Report(indexed, built)
 
 
 def shard_only(site: Site, corpus: Corpus, *, allow_removals: bool) -> Report:
     """Assemble the corpus from committed stages alone. Raises WorkError if one of them is not up to date."""
-    indexed = index_all(site)
-    extracted = extract_all(site, indexed, run=False)
-    captions = caption_all(site, extracted, run=False)
-    verdicts = curate_all(site, indexed, extracted, run=False)
-    return Report(indexed, assemble(site, indexed, extracted, captions, verdicts, corpus, allow_removals=allow_removals))
+    with corpus.held():
+        indexed = index_all(site)
+        extracted = extract_all(site, indexed, run=False)
+        captions = caption_all(site, extracted, run=False)
+        verdicts = curate_all(site, indexed, extracted, run=False)
+        built = assemble(site, indexed, extracted, captions, verdicts, corpus, allow_removals=allow_removals)
+        return Report(indexed, built)

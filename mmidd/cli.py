@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from mmidd import __version__, show
-from mmidd.errors import MmiddError
+from mmidd.errors import MmiddError, UsageError
 
 if TYPE_CHECKING:
     from mmidd.corpus.folder import Corpus
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-_WIDE = None if sys.stdout.isatty() else 160  # a table in a pipe or a log is not folded to 80 columns
+_WIDE = None if sys.stdout and sys.stdout.isatty() else 160  # a table in a pipe or a log is not folded to 80 columns
 _out = Console(highlight=False, soft_wrap=True, width=_WIDE)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -69,17 +70,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
+    code = _run(arguments)
+    if code == show.INTERRUPTED:
+        _err.print("\nStopped. Nothing that was committed is lost; run the same command to go on.")
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         code = app(list(arguments), standalone_mode=False)
         return code if isinstance(code, int) else show.COMPLETE
     except typer.Exit as stop:
         return stop.exit_code
-    except (typer.Abort, KeyboardInterrupt):
-        _err.print("\nStopped. Nothing that was committed is lost; run the same command to go on.")
+    except (typer.Abort, KeyboardInterrupt):  # the parser makes an exit code of it, if it hears of it first
         return show.INTERRUPTED
     except MmiddError as error:
-        _err.print(f"mmidd: {escape(str(error))}", style="red")
+        _err.print("mmidd: " + "\n".join(show.plain(line) for line in str(error).split("\n")), style="red")
         return error.exit_code
+    except BrokenPipeError:  # who read our output has seen enough; rich ends with 1 as well
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (the interpreter flushes it at its end)
+        return show.ERROR
+    except OSError as error:
+        place = f" ({show.plain(str(error.filename))})" if error.filename is not None else ""
+        _err.print(f"mmidd: the system says: {show.plain(error.strerror or str(error))}{place}", style="red")
+        return show.ERROR
     except Exception as error:
         usage = getattr(error, "show", None)  # a usage error of the parser knows how to show itself
         if not callable(usage):
@@ -296,7 +310,10 @@ def datasets(
 
 
 def _work_of(out: Path) -> Path:
-    return out.with_name(f"{out.name}.work")
+    place = out.resolve() if out.name in ("", "..") else out
+    if not place.name:
+        raise UsageError(f"--out {out} is no place for a corpus; name a folder in it")
+    return place.with_name(f"{place.name}.work")
 
 
 def _corpus_of(work: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ def status(site: Site) -> Status:
     reasons = Counter(o.reason or o.error or "" for o in extracted.outcomes.values() if o.status != "ok")
     about = read_manifest(out)
     samples = sum(file.get("rows", 0) for file in about["files"].values()) if about else None
-    return Status(plan(site, indexed, out), media, reasons, str(out), samples)
+    return Status(plan(site, indexed, out), dict(media), dict(reasons), str(out), samples)
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def _plan_extract(site: Site, indexed: Indexed) -> tuple[StagePlan, Extracted, l
     extracted = Extracted(
         (*done.units, *done_later.units),
         {**done.records, **done_later.records},
-        {**done.outcomes, **done_later.outcomes},
+        {**_remembered(previous, missing), **done.outcomes, **done_later.outcomes},
     )
     return StagePlan("extract", len(indexed.selected) - len(to_do), len(to_do), dict(why)), extracted, to_do
 
@@ -201,8 +201,19 @@ def _committed(store: Store, units: Sequence[Unit], records: Mapping[str, Record
     return Extracted(kept, records, outcomes)
 
 
+def _remembered(previous: Previous, missing: Iterable[Unit]) -> dict[tuple[str, str], Outcome]:
+    """How media ended whose unit is to do: also those that could not be read, which every build tries again."""
+    found: dict[tuple[str, str], Outcome] = {}
+    for item in (item for unit in missing for item in unit.items):
+        unread = replace(item, inputs=item.payload.inputs(extract.UNREAD))
+        place = previous.find(item if item.inputs is not None else unread)
+        if place is not None:
+            found[item.name] = place[1]
+    return found
+
+
 def _previous(stage: Stage, base: dict[str, Any], missing: Iterable[Unit], store: Store) -> Previous:
-    return Previous.load(stage, base, store, {item.dataset for unit in missing for item in unit.items})
+    return Previous.load(stage, base, store, {item.dataset for unit in missing for item in unit.items}, frozenset())
 
 
 def _why(site: Site, stage: Stage, base: dict[str, Any], item: Item, pairs: Mapping[Any, Any], reals: Any) -> str:

@@ -16,7 +16,7 @@ from mmidd.engine.local import Inline, Local
 from mmidd.engine.run import Progress
 from mmidd.engine.store import Store
 from mmidd.engine.units import Engine, Resources
-from mmidd.errors import DataError, UsageError, WorkError
+from mmidd.errors import CorpusError, DataError, UsageError, WorkError
 from mmidd.faces.detector import detector_identity
 from mmidd.manifest import find_manifest
 from mmidd.recipe import DatasetEntry, Recipe
@@ -80,7 +80,7 @@ def open_site(
     """Check everything that can be checked before work begins. `read_only` makes and changes nothing."""
     if not data.is_dir():
         raise DataError(f"the data root {data} is not a folder; give the folder that holds the datasets' folders")
-    if work.resolve().is_relative_to(data.resolve()):
+    if _resolved(work).is_relative_to(_resolved(data)):
         raise UsageError(f"the work folder {work} lies inside the data root {data}; choose another --work")
     store = Store(work) if read_only else Store.open(work)
     excluded = exclusions(store, exclude, keep=not read_only)
@@ -103,7 +103,9 @@ def check_models(site: Site) -> None:
 
 def claim_corpus(out: Path, data: Path, work: Path) -> Corpus:
     """Make sure that a corpus may be written at `out`."""
-    place, root, own = out.resolve(), data.resolve(), work.resolve()
+    if out.is_symlink() and not out.exists():
+        raise CorpusError(f"{out} is a link to nothing; remove it or choose another --out")
+    place, root, own = _resolved(out), _resolved(data), _resolved(work)
     if place.is_relative_to(root) or root.is_relative_to(place):
         raise UsageError(f"--out {out} and the data root {data} lie in each other; choose another --out")
     if place.is_relative_to(own) or own.is_relative_to(place):
@@ -111,6 +113,17 @@ def claim_corpus(out: Path, data: Path, work: Path) -> Corpus:
     corpus = Corpus(place)
     corpus.claim()
     return corpus
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        resolved = path.resolve()
+        str(resolved).encode()
+    except RuntimeError as error:
+        raise UsageError(f"{path}: its links go round in a circle; name a folder") from error
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{path}: the name of this folder, or of one above it, is not UTF-8; choose another") from error
+    return resolved
 
 
 def usable_cores() -> int:

@@ -98,25 +98,22 @@ def index_all(site: Site, *, run: bool = True) -> Indexed:
     parts: list[pa.Table] = []
     facts: dict[str, dict[str, Any]] = {}
     keys: dict[str, str] = {}
-    fresh: list[str] = []
-    site.progress.begin("index", len(datasets), 0)
-    for dataset in datasets:
-        name = dataset.manifest.name
-        unit = index.plan(dataset.manifest, dataset.root, dataset.listing)
-        base = index.ingredients(dataset.manifest)
-        before = survey(index.STAGE, base, [unit], site.store)
-        fresh += [name] if before.missing else []
-        if before.missing and not run:
+    units = {d.manifest.name: index.plan(d.manifest, d.root, d.listing) for d in datasets}
+    bases = {d.manifest.name: index.ingredients(d.manifest) for d in datasets}
+    fresh = [name for name, unit in units.items() if survey(index.STAGE, bases[name], [unit], site.store).missing]
+    site.progress.begin("index", len(units), len(units) - len(fresh))
+    for name, unit in units.items():
+        if name in fresh and not run:
             result = index.run(unit.tasks[0], None, Resources())
             rows, (outcome,) = result.rows, result.outcomes
         else:
             options: dict[str, Any] = {"store": site.store, "engine": Inline(), "progress": Silent()}
-            record = run_units(index.STAGE, base, [unit], None, **options)[unit.name]
+            record = run_units(index.STAGE, bases[name], [unit], None, **options)[unit.name]
             rows, (outcome,) = tables.read_rows(site.store, record), tables.read_outcomes(site.store, record)
             keys[name] = record.key
         parts.append(rows)
         facts[name] = outcome.facts
-        site.progress.advance([outcome])
+        site.progress.advance([outcome] if name in fresh else [])
     site.progress.end()
     if run:
         remember(site, keys)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,16 +38,33 @@ class Corpus:
 
     def claim(self) -> None:
         """Refuse a place that holds something else, or cannot be written; recover from a kill between two renames."""
-        if not self.out.exists() and self.old.exists():
-            self.old.rename(self.out)
-        if self.out.is_symlink() and not self.out.exists():
-            raise CorpusError(f"{self.out} is a link to nothing; remove it or choose another --out")
-        if self.out.exists() and not self.out.is_dir():
-            raise CorpusError(f"{self.out} is a file; choose a folder for --out")
-        if self.out.exists() and any(self.out.iterdir()) and self.manifest() is None:
-            raise CorpusError(f"{self.out} holds something that is no corpus of mmidd; nothing was touched")
-        with disk_errors(self.building):
+        with disk_errors(self.out):
+            if not self.out.exists() and self.old.exists():
+                self.old.rename(self.out)
+            if self.out.exists() and not self.out.is_dir():
+                raise CorpusError(f"{self.out} is a file; choose a folder for --out")
+            if self.out.exists() and any(self.out.iterdir()) and self.manifest() is None:
+                raise CorpusError(f"{self.out} holds something that is no corpus of mmidd; nothing was touched")
             self.building.mkdir(parents=True, exist_ok=True)
+            if not any(self.building.iterdir()):
+                self.building.rmdir()  # it could be made; a command that stops before it has rows leaves nothing
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other builds from writing this corpus meanwhile. Raises CorpusError if one is doing so now.
+
+        The lock ends with the process, however it ends. Where the file system has no locks nothing is kept out.
+        """
+        path = self.out.with_name(f".{self.out.name}.lock")
+        with disk_errors(path):
+            handle = _locked(path)
+        if handle is None:
+            raise CorpusError(f"another build is writing {self.out}; wait until it has ended, or choose another --out")
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(handle)
 
     def manifest(self) -> dict[str, Any] | None:
         """The corpus's `mmidd.json`, or None where there is no (whole) corpus."""
@@ -56,9 +76,14 @@ class Corpus:
         for candidate in (target, self.out / name):
             if candidate.is_file() and candidate.stat().st_size == size and sha256_file(candidate) == sha256:
                 if candidate != target:
-                    link_or_copy(candidate, target)
+                    with disk_errors(target):
+                        link_or_copy(candidate, target)
                 return True
         return False
+
+    def holds(self, notes: Mapping[str, bytes]) -> bool:
+        """Are these files in the corpus, byte for byte?"""
+        return all((self.out / name).is_file() and (self.out / name).read_bytes() == data for name, data in notes.items())
 
     def discard(self) -> None:
         """Nothing changed: what was built beside the corpus is not needed."""
@@ -66,10 +91,10 @@ class Corpus:
 
     def swap(self, keep: set[str]) -> None:
         """Put what was built in the place of the old corpus: readers see the one or the other, never a mixture."""
-        for path in sorted(self.building.rglob("*")):
-            if path.is_file() and path.relative_to(self.building).as_posix() not in keep:
-                path.unlink()
         with disk_errors(self.out):
+            for path in sorted(self.building.rglob("*")):
+                if path.is_file() and path.relative_to(self.building).as_posix() not in keep:
+                    path.unlink()
             for folder in (self.building / "data", self.building):
                 if folder.is_dir():
                     fsync_folder(folder)
@@ -85,11 +110,28 @@ class Corpus:
             fsync_folder(self.out.parent)
 
 
+def _locked(path: Path) -> int | None:
+    """A handle on the lock file that is held now; None where another process holds it."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            return None
+        except OSError:
+            return handle
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        os.close(handle)  # its holder took the file away between our two steps
+
+
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The `mmidd.json` of a corpus folder; None where there is none or it is broken."""
     try:
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) and "schema_version" in content else None
 

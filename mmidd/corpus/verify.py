@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from mmidd.corpus.folder import MANIFEST, read_manifest
 from mmidd.engine.files import sha256_file
 from mmidd.errors import CorpusError
-from mmidd.schema import arrow_schema
+from mmidd.schema import SCHEMA_VERSION, arrow_schema, media_schema, sample_id
 
 HUGGING_FACE = b"huggingface"
 
@@ -44,24 +44,42 @@ def verify(folder: Path) -> Verified:
     about = read_manifest(folder)
     if about is None:
         raise CorpusError(f"{folder} has no readable {MANIFEST}: it is no corpus of mmidd, or that file is damaged")
-    findings = list(_check_files(folder, about["files"]))
+    files = _listed(folder, about)
+    findings = [Finding(MANIFEST, version)] if (version := _version(about)) else []
+    findings += _check_files(folder, files)
     damaged = {finding.file for finding in findings}
-    shards = sorted(name for name in about["files"] if name.startswith("data/") and name not in damaged)
-    rows, seen, ids = 0, Counter[tuple[str, str]](), Counter[str]()
+    shards = sorted(name for name in files if name.startswith("data/"))
+    tables = []
     for name in shards:
-        findings += _check_shard(folder / name, name, about["files"][name])
-        table = _columns(folder / name)
-        if table is not None:
-            rows += table.num_rows
-            seen.update(zip(table["dataset"].to_pylist(), table["media"].to_pylist(), strict=True))
-            ids.update(table["id"].to_pylist())
-    findings += [Finding("data", f"id {name} occurs {count} times") for name, count in ids.items() if count > 1]
-    media, more = _check_media(folder, seen, complete="media.parquet" not in damaged and len(shards) == _shards(about))
-    return Verified(len(about["files"]), rows, media, (*findings, *more))
+        if name not in damaged:
+            findings += _check_shard(folder / name, name, files[name])
+            tables += [table] if (table := _columns(folder / name)) is not None else []
+    complete = len(tables) == len(shards)
+    rows = pa.concat_tables(tables) if tables else arrow_schema().empty_table().select(_COLUMNS)
+    findings += _check_rows(rows, complete=complete)
+    seen = Counter(zip(rows["dataset"].to_pylist(), rows["media"].to_pylist(), strict=True))
+    media, more = _check_media(folder, seen, complete=complete and "media.parquet" not in damaged)
+    return Verified(len(files), rows.num_rows, media, (*findings, *more))
 
 
-def _shards(about: dict[str, Any]) -> int:
-    return sum(name.startswith("data/") for name in about["files"])
+def _listed(folder: Path, about: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The files that `mmidd.json` lists. Raises CorpusError for a list that no build of mmidd writes."""
+    files = about.get("files")
+    if not isinstance(files, dict) or not files or not all(_sound(name, entry) for name, entry in files.items()):
+        raise CorpusError(f"{folder / MANIFEST} does not list files with their size and sha256: it is damaged")
+    return files
+
+
+def _sound(name: str, entry: Any) -> bool:
+    inside = bool(name) and not name.startswith("/") and ".." not in name.split("/")
+    return (
+        inside and isinstance(entry, dict) and isinstance(entry.get("bytes"), int) and isinstance(entry.get("sha256"), str)
+    )
+
+
+def _version(about: dict[str, Any]) -> str | None:
+    found = about["schema_version"]
+    return None if found == SCHEMA_VERSION else f"has schema version {found!r}, this mmidd knows {SCHEMA_VERSION}"
 
 
 def _check_files(folder: Path, files: dict[str, Any]) -> Iterator[Finding]:
@@ -94,20 +112,41 @@ def _check_shard(path: Path, name: str, entry: dict[str, Any]) -> Iterator[Findi
         yield Finding(name, f"has {rows} rows, should have {entry.get('rows')}")
 
 
+_COLUMNS = ["id", "dataset", "media", "frame", "face", "pair"]
+
+
 def _columns(path: Path) -> pa.Table | None:
+    wanted = pa.schema([arrow_schema().field(name) for name in _COLUMNS])
     try:
-        return pq.read_table(path, columns=["id", "dataset", "media"])
-    except (OSError, pa.ArrowException):
+        return pq.read_table(path, columns=_COLUMNS).select(_COLUMNS).cast(wanted)
+    except (OSError, KeyError, pa.ArrowException):
         return None
+
+
+def _check_rows(rows: pa.Table, *, complete: bool) -> Iterator[Finding]:
+    """Every id is that of its row and occurs once; every pair is a row, where all rows could be read."""
+    ids, pairs = rows["id"].to_pylist(), rows["pair"].to_pylist()
+    names = zip(*(rows[name].to_pylist() for name in ("dataset", "media", "frame", "face")), strict=True)
+    for found, name in zip(ids, names, strict=True):
+        if found != sample_id(*name):
+            yield Finding("data", f"id {found} is not that of its row ({'/'.join(map(str, name))})")
+    for found, count in Counter(ids).items():
+        if count > 1:
+            yield Finding("data", f"id {found} occurs {count} times")
+    for missing in sorted(set(pairs) - {None, *ids}) if complete else ():
+        yield Finding("data", f"pair {missing} is no row of the corpus")
 
 
 def _check_media(folder: Path, seen: Counter[tuple[str, str]], *, complete: bool) -> tuple[int, list[Finding]]:
     """Every row has its medium, every medium its rows, every planned frame its outcome."""
     name = "media.parquet"
     try:
-        media = pq.read_table(folder / name).to_pylist()
-    except (OSError, pa.ArrowException):
-        return 0, [Finding(name, "cannot be read as Parquet")]
+        table = pq.read_table(folder / name)
+    except (OSError, pa.ArrowException) as error:
+        return 0, [Finding(name, f"cannot be read as Parquet ({type(error).__name__})")]
+    if not table.schema.equals(media_schema()):
+        return 0, [Finding(name, "has other columns or types than the schema")]
+    media = table.to_pylist()
     known = {(row["dataset"], row["media"]): row for row in media}
     findings = [Finding("data", f"{d}/{m} has rows and is not in {name}") for d, m in sorted(set(seen) - set(known))]
     if len(known) != len(media):

@@ -46,7 +46,8 @@ class DigestCache:
         entries = list(entries)
         if not entries:
             return
-        lines = [json.dumps([media, known.bytes, known.mtime_ns, known.sha256]) + "\n" for media, known in entries]
+        # Each batch begins on a line of its own, whatever a killed command left at the end of the file.
+        lines = ["\n", *(json.dumps([media, known.bytes, known.mtime_ns, known.sha256]) + "\n" for media, known in entries)]
         path = self._path(dataset)
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,8 +65,9 @@ class DigestCache:
             if path.exists():
                 with path.open(encoding="utf-8", errors="replace") as lines:
                     for line in lines:
-                        with contextlib.suppress(ValueError, TypeError):
+                        with contextlib.suppress(ValueError, TypeError, OverflowError, RecursionError):
                             media, size, mtime_ns, sha256 = json.loads(line)
-                            known[str(media)] = Known(int(size), int(mtime_ns), str(sha256))
+                            if isinstance(sha256, str) and len(sha256) == 64:
+                                known[str(media)] = Known(int(size), int(mtime_ns), sha256)
             self._known[dataset] = known
         return self._known[dataset]

@@ -117,6 +117,14 @@ def disk_errors(path: Path) -> Iterator[None]:
             errno.EROFS: "the file system is read-only",
             errno.EACCES: "permission denied",
             errno.EPERM: "permission denied",
+            errno.ESTALE: "the network disk lost it",
+            errno.EEXIST: "a file is in the way",
+            errno.ENOTDIR: "a part of the path is a file, not a folder",
+            errno.EISDIR: "there is a folder of that name",
+            errno.ENAMETOOLONG: "the name is too long",
+            errno.ELOOP: "its links go round in a circle",
+            errno.EFBIG: "the file system takes no file of that size",
+            errno.EIO: "the disk reports an error",
         }
         reason = reasons.get(error.errno or 0)
         if reason is None:

@@ -190,9 +190,7 @@ class Previous:
         self._places = places
 
     @classmethod
-    def load(
-        cls, stage: Stage, base: dict[str, Any], store: Store, datasets: set[str], spoiled: frozenset[str]
-    ) -> Previous:
+    def load(cls, stage: Stage, base: dict[str, Any], store: Store, datasets: set[str], spoiled: frozenset[str]) -> Previous:
         places: dict[tuple[Name, tuple[str, ...]], tuple[Record, Outcome]] = {}
         wanted = digest(base)
         for record in store.records(stage.name):

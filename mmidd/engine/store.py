@@ -53,6 +53,8 @@ class Store:
     def open(cls, root: Path) -> Store:
         """Open a work folder, making it if it is new; refuse one that holds something else."""
         marker = root / "mmidd-work.json"
+        if root.is_symlink() and not root.exists():
+            raise WorkError(f"{root} is a link to nothing; remove it or choose another --work")
         if root.exists() and not root.is_dir():
             raise WorkError(f"{root} is a file, not a work folder; choose another --work")
         if not marker.exists():
@@ -63,7 +65,7 @@ class Store:
             write_text(marker, canonical({"format": FORMAT}), scratch=root / "tmp")
         try:
             found = json.loads(marker.read_text()).get("format")
-        except (OSError, ValueError, AttributeError) as error:
+        except (OSError, ValueError, AttributeError, RecursionError) as error:
             raise WorkError(f"{marker} cannot be read ({type(error).__name__}); is this a work folder?") from error
         if found != FORMAT:
             raise WorkError(f"{root} was made by another version of mmidd (format {found}, here {FORMAT})")
@@ -117,7 +119,7 @@ class Store:
         """Read such a note; None where there is none or it is broken."""
         try:
             return json.loads((self.root / name).read_text())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
 
     def _write_data(self, stage: str, key: str, name: str, write: Writer) -> dict[str, Any]:
@@ -155,6 +157,6 @@ class Store:
             for entry in record.files.values():
                 if (self.root / entry["path"]).stat().st_size != entry["bytes"]:
                     return None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         return record

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mmidd.engine.files import sha256_file
 from mmidd.engine.store import Record, Store, Writer
 from mmidd.engine.units import Outcome
 from mmidd.errors import WorkError
@@ -125,7 +127,7 @@ def read_rows(store: Store, record: Record, columns: Sequence[str] | None = None
 def read_inline(store: Store, record: Record, schema: pa.Schema, blobs: Sequence[str], mask: pa.Array) -> pa.Table:
     """The rows of a unit where `mask` is true, with their blobs inline again."""
     stored = read_rows(store, record).filter(mask)
-    reader = BlobReader(store.path(record, BLOBS)) if blobs else None
+    reader = BlobReader(sound(store.path(record, BLOBS))) if blobs else None
     columns: dict[str, Any] = {}
     for field in schema:
         if field.name in blobs and reader is not None:
@@ -137,14 +139,41 @@ def read_inline(store: Store, record: Record, schema: pa.Schema, blobs: Sequence
 
 
 def _read(store: Store, record: Record, name: str, columns: list[str] | None = None) -> pa.Table:
-    path = store.path(record, name)
+    return read_sound(store.path(record, name), columns)
+
+
+def read_sound(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read a committed Parquet file; `columns` names those to read. Raises WorkError if it is not what was committed."""
     try:
-        return pq.read_table(path, columns=columns, memory_map=True)
+        return pq.read_table(sound(path), columns=columns, memory_map=True)
     except (OSError, pa.ArrowException) as error:
-        raise WorkError(
-            f"{path} is damaged ({type(error).__name__}). Delete its record "
-            f"{record.stage}/{record.key}.g{record.generation}.json and run the same command to make it again."
-        ) from error
+        raise damaged(path, type(error).__name__) from error
+
+
+def sound(path: Path) -> Path:
+    """The path of a committed file whose bytes are those of its commit: their digest is in its name. Else WorkError."""
+    try:
+        about = path.stat()
+        whole = _digest_at(path, about.st_size, about.st_mtime_ns).startswith(path.name.split(".")[1])
+    except OSError as error:
+        raise damaged(path, error.strerror or type(error).__name__) from error
+    if not whole:
+        raise damaged(path, "it has another checksum than when it was written")
+    return path
+
+
+@lru_cache(maxsize=4096)
+def _digest_at(path: Path, size: int, mtime_ns: int) -> str:
+    """Every file is read for this once in a process, unless it changes."""
+    return sha256_file(path)
+
+
+def damaged(path: Path, how: str) -> WorkError:
+    """What to say of a committed file that is not what it was."""
+    return WorkError(
+        f"{path} is damaged ({how}). Delete that file and run the same command: what it held is made again, and "
+        "nothing else. Is the disk sound?"
+    )
 
 
 class BlobReader:
@@ -158,7 +187,7 @@ class BlobReader:
         """The piece, or None where there is none. Raises WorkError when it lies outside the file."""
         if at is None or size is None:
             return None
-        if at < 0 or at + size > len(self._bytes):
+        if at < 0 or size < 0 or at + size > len(self._bytes):
             raise WorkError(f"a blob of {size} bytes at {at} lies outside its file of {len(self._bytes)} bytes")
         return self._bytes[at : at + size].tobytes()
 

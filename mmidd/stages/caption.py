@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mmidd.captions.protocol import (
     Caption,
@@ -22,7 +21,7 @@ from mmidd.captions.protocol import (
 )
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
-from mmidd.engine.tables import BlobReader
+from mmidd.engine.tables import BlobReader, read_sound, sound
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
 from mmidd.faces.align import apply
 from mmidd.faces.encode import decode
@@ -112,14 +111,14 @@ def _captioner(config: CaptionerConfig, device: str) -> Captioner:
 @lru_cache(maxsize=4)
 def _rows(path: Path) -> Mapping[tuple[str, str], list[dict[str, Any]]]:
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in pq.read_table(path, columns=list(_READ)).to_pylist():
+    for row in read_sound(path, list(_READ)).to_pylist():
         found.setdefault((row["dataset"], row["media"]), []).append(row)
     return found
 
 
 @lru_cache(maxsize=4)
 def _blobs(path: Path) -> BlobReader:
-    return BlobReader(path)
+    return BlobReader(sound(path))
 
 
 def _request(row: Mapping[str, Any], blobs: BlobReader) -> CaptionRequest:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mmidd.curation.duplicates import REASONS, exact_duplicates
 from mmidd.curation.groups import join
 from mmidd.curation.splits import SplitVerdict, assign_splits
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
+from mmidd.engine.tables import read_sound
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
 from mmidd.recipe import Recipe
 from mmidd.schema import LABELS, sample_id
@@ -104,7 +104,7 @@ def _member(dataset: str, media: str) -> str:
 def _samples(payload: Payload) -> pa.Table:
     columns = ["dataset", "media", "frame", "face", "image_sha256"]
     empty = pa.table({name: pa.array([], pa.int32() if name in ("frame", "face") else pa.string()) for name in columns})
-    return pa.concat_tables([empty, *(pq.read_table(path, columns=columns) for path in payload.rows)])
+    return pa.concat_tables([empty, *(read_sound(path, columns) for path in payload.rows)])
 
 
 def _duplicates(

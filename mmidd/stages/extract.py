@@ -18,13 +18,13 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mmidd import schema
 from mmidd.engine.digests import DigestCache
 from mmidd.engine.files import digest, sha256_file
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
+from mmidd.engine.tables import read_sound
 from mmidd.engine.units import TASK_ITEMS, Item, Outcome, Resources, Result, Task, Unit, bucket
 from mmidd.errors import EmptyMedia, MediaError, MmiddError, UnreadableMedia, sanitised
 from mmidd.faces.detector import Detector, DetectorConfig, detector_identity, make_detector
@@ -242,7 +242,7 @@ def _tracks(rows: Path) -> dict[tuple[str, str], dict[int, Fix]]:
     """The track records of a committed unit of reals."""
     names = ["dataset", "media", "frame", "width", "height", "box", "landmarks", "transform", "track"]
     found: dict[tuple[str, str], dict[int, Fix]] = {}
-    for row in pq.read_table(rows, columns=names).to_pylist():
+    for row in read_sound(rows, names).to_pylist():
         landmarks = tuple(tuple(point) for point in row["landmarks"])
         fix = Fix(row["width"], row["height"], tuple(row["box"]), landmarks, tuple(row["transform"]), row["track"])
         found.setdefault((row["dataset"], row["media"]), {})[row["frame"]] = fix

@@ -66,7 +66,10 @@ class Listing:
 def locate(manifest: Manifest, data: Path) -> Path | None:
     """The dataset's folder under the data root, by any of its accepted names; None where there is none."""
     accepted = {name.casefold() for name in manifest.folders}
-    found = sorted(entry for entry in data.iterdir() if entry.name.casefold() in accepted and entry.is_dir())
+    try:
+        found = sorted(entry for entry in data.iterdir() if entry.name.casefold() in accepted and entry.is_dir())
+    except OSError as error:
+        raise DataError(f"cannot read the data root {data}: {error.strerror}") from error
     if len(found) > 1:
         names = ", ".join(entry.name for entry in found)
         raise DataError(f"{manifest.name} is under {data} twice: {names}. Keep one, or rename the other.")
@@ -78,39 +81,43 @@ def walk(root: Path) -> Listing:
     files: dict[str, Stat] = {}
     refused: dict[str, str] = {}
     inside = root.resolve()
-    for entry, relative in _entries(root, "", refused):
+    for entry, relative in _entries(root, refused):
         try:
             relative.encode()
         except UnicodeEncodeError:
             refused[relative.encode(errors="backslashreplace").decode()] = "name is not UTF-8"
             continue
-        reason = _refusal(entry, inside)
-        if reason:
-            refused[relative] = reason
-            continue
-        about = entry.stat()
-        files[relative] = Stat(about.st_size, about.st_mtime_ns)
+        about = _look(entry, inside)
+        if isinstance(about, str):
+            refused[relative] = about
+        else:
+            files[relative] = about
     return Listing(files, refused)
 
 
-def _entries(folder: Path, prefix: str, refused: dict[str, str]) -> Iterator[tuple[os.DirEntry[str], str]]:
-    try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-    except OSError as error:
-        if not prefix:
-            raise DataError(f"cannot read {folder}: {error.strerror}") from error
-        refused[_shown(prefix)] = f"folder cannot be read: {error.strerror}"
-        return
-    for entry in entries:
-        relative = f"{prefix}/{entry.name}" if prefix else entry.name
-        if entry.is_dir(follow_symlinks=False):
-            yield from _entries(Path(entry.path), relative, refused)
-        else:
-            yield entry, relative
+def _entries(root: Path, refused: dict[str, str]) -> Iterator[tuple[os.DirEntry[str], str]]:
+    """Every entry below `root` that is no folder, with its path from there. No recursion: depth is the data's choice."""
+    folders: list[tuple[str, str]] = [(os.fspath(root), "")]
+    while folders:
+        folder, prefix = folders.pop()
+        try:
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            if not prefix:
+                raise DataError(f"cannot read {folder}: {error.strerror}") from error
+            refused[_shown(prefix)] = f"folder cannot be read: {error.strerror}"
+            continue
+        for entry in entries:
+            relative = f"{prefix}/{entry.name}" if prefix else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                folders.append((entry.path, relative))
+            else:
+                yield entry, relative
 
 
-def _refusal(entry: os.DirEntry[str], inside: Path) -> str | None:
+def _look(entry: os.DirEntry[str], inside: Path) -> Stat | str:
+    """What there is to know of a file, or why it is refused."""
     if entry.is_symlink():
         try:
             target = Path(entry.path).resolve(strict=True)
@@ -121,9 +128,10 @@ def _refusal(entry: os.DirEntry[str], inside: Path) -> str | None:
         if target.is_dir():
             return "link to a folder: not followed"
     try:
-        return None if stat.S_ISREG(entry.stat().st_mode) else "not a regular file"
+        about = entry.stat()
     except OSError as error:
         return f"cannot be read: {error.strerror}"
+    return Stat(about.st_size, about.st_mtime_ns) if stat.S_ISREG(about.st_mode) else "not a regular file"
 
 
 def _shown(name: str) -> str:
@@ -152,10 +160,11 @@ def plan(manifest: Manifest, root: Path, listing: Listing) -> Unit:
     names = hashlib.sha256()
     for path in sorted(listing.files):
         names.update(f"{path}\0{listing.files[path].bytes}\n".encode())
-    labels = {path: _sha256(root / path) for path in manifests.label_paths(manifest, sorted(listing.files))}
-    for path in labels:
+    paths = manifests.label_paths(manifest, sorted(listing.files))
+    for path in paths:
         if listing.files[path].bytes > MAX_LABEL_BYTES:
-            raise DataError(f"the label file {root / path} has more than {MAX_LABEL_BYTES} bytes; is it one?")
+            raise DataError(f"the label file {root / path} has more than {MAX_LABEL_BYTES:,} bytes; is it one?")
+    labels = {path: _sha256(root / path) for path in paths}
     inputs = (names.hexdigest(), digest(labels, dict(listing.refused)))
     item = Item(manifest.name, ".", inputs, Payload(manifest, root, listing))
     return Unit(f"{manifest.name}/index", (Task((item,)),))

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmidd.corpus.shards import Limits, partition, write_shard
-from mmidd.engine.files import digest, sha256_file
+from mmidd.engine.files import digest, disk_errors, sha256_file
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
-from mmidd.engine.tables import BlobReader
+from mmidd.engine.tables import BlobReader, damaged, read_sound
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit, order_key
 from mmidd.errors import WorkError
 from mmidd.recipe import Recipe
@@ -106,7 +106,7 @@ def _joined(
     source: Source, labels: Mapping[Name, Mapping[str, Any]], verdicts: Mapping[Place, Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     captions = _captions(source.captions)
-    for row in pq.read_table(source.rows).to_pylist():
+    for row in read_sound(source.rows).to_pylist():
         place = (row["dataset"], row["media"], row["frame"], row["face"])
         verdict = verdicts.get(place)
         if verdict is None or verdict["drop"] is not None:
@@ -131,7 +131,7 @@ def _joined(
 def _captions(path: Path | None) -> dict[Place, dict[str, Any]]:
     if path is None:
         return {}
-    rows = pq.read_table(path).to_pylist()
+    rows = read_sound(path).to_pylist()
     return {
         (row["dataset"], row["media"], row["frame"], row["face"]): {name: row[name] for name in _CAPTIONS} for row in rows
     }
@@ -164,9 +164,10 @@ def run(task: Task, config: Limits, resources: Resources) -> Result:
     rows, outcomes = [], []
     for item in task.items:
         payload: Payload = item.payload
-        payload.target.parent.mkdir(parents=True, exist_ok=True)
         temporary = payload.target.with_name(f"{payload.target.name}.tmp")
-        write_shard(temporary, _columns(payload.columns), _images(payload.images), config)
+        with disk_errors(payload.target):
+            payload.target.parent.mkdir(parents=True, exist_ok=True)
+            write_shard(temporary, _columns(payload.columns), _images(payload.images), config)
         written = pq.read_metadata(temporary).num_rows
         if written != payload.columns.num_rows:
             raise WorkError(f"{payload.target} does not read back as it was written; is the disk sound?")
@@ -185,10 +186,7 @@ def _images(images: Images) -> Iterator[bytes]:
     for number, at, size, sha256 in images.rows:
         data = _reader(images.files[number]).read(at, size) or b""
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise WorkError(
-                f"{images.files[number].name} in the work folder is damaged at byte {at}. Run `mmidd verify` on the "
-                "work folder's disk, delete that file and build again."
-            )
+            raise damaged(images.files[number], f"at byte {at}")
         yield data
 
 

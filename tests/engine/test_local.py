@@ -16,10 +16,10 @@ import pytest
 
 from mmidd.engine.local import Inline, Local
 from mmidd.engine.tables import read_outcomes
-from mmidd.engine.units import Crash, Resources, Result, Task
+from mmidd.engine.units import Crash, Outcome, Resources, Result, Task
 from mmidd.errors import MissingExtra
 
-from .toy import Bench, item, run, unit
+from .toy import SCHEMA, Bench, item, run, unit
 
 WAIT_S = 20.0
 
@@ -99,7 +99,7 @@ def test_workers_give_the_bytes_of_this_process(local: Local, bench: Bench, tmp_
     other = Bench(tmp_path / "inline")
     units = [unit(*map(item, "abcdefg"), per_task=2, name=f"set/{number}") for number in range(2)]
     here, there = other.run(*units, engine=Inline()), bench.run(*units, engine=local)
-    assert [bench.bytes(record) for record in there.values()] == [other.bytes(record) for record in here.values()]
+    assert [bench.files(record) for record in there.values()] == [other.files(record) for record in here.values()]
 
 
 def test_an_error_of_ours_reaches_the_parent_as_it_was_raised(local: Local, bench: Bench) -> None:
@@ -162,14 +162,16 @@ def test_workers_run_one_thread_each_and_the_parents_environment_is_left_alone(
     monkeypatch.setenv("MKL_NUM_THREADS", "5")
     local = Local(1, Resources())
     try:
-        assert list(local.map(_threads, tasks("ok"), None, time_limit=None))[0][1] == ("1", "1")
+        _, seen = next(iter(local.map(_threads, tasks("ok"), None, time_limit=None)))
+        assert isinstance(seen, Result) and seen.outcomes[0].facts == {"threads": ["1", "1"]}
     finally:
         local.close()
     assert "OMP_NUM_THREADS" not in os.environ and os.environ["MKL_NUM_THREADS"] == "5"
 
 
-def _threads(task: Task, config: Any, resources: Resources) -> Any:
-    return os.environ["OMP_NUM_THREADS"], os.environ["MKL_NUM_THREADS"]
+def _threads(task: Task, config: Any, resources: Resources) -> Result:
+    told = [os.environ["OMP_NUM_THREADS"], os.environ["MKL_NUM_THREADS"]]
+    return Result(SCHEMA.empty_table(), (Outcome("set", "a", "ok", (), facts={"threads": told}),))
 
 
 PARENT = """

@@ -84,7 +84,7 @@ def test_one_changed_input_costs_one_call_and_gives_the_bytes_of_a_clean_build(
     assert bench.calls() == ["a"]
     (tmp_path / "clean").mkdir()
     clean = Bench(tmp_path / "clean")
-    assert bench.bytes(record) == clean.bytes(clean.run(changed, engine=inline)["set/0"])
+    assert bench.files(record) == clean.files(clean.run(changed, engine=inline)["set/0"])
     assert record.counts == {"media": 4, "rows": 12, "fresh": 1, "ok": 4}
 
 
@@ -149,8 +149,8 @@ def test_any_order_of_results_and_any_engine_give_the_same_bytes(bench: Bench, i
     (tmp_path / "other").mkdir()
     other = Bench(tmp_path / "other")
     shuffled = other.run(*units, engine=Shuffled())
-    assert {name: bench.bytes(record) for name, record in straight.items()} == {
-        name: other.bytes(record) for name, record in shuffled.items()
+    assert {name: bench.files(record) for name, record in straight.items()} == {
+        name: other.files(record) for name, record in shuffled.items()
     }
     assert read_rows(bench.store, straight["set/0"])["media"].to_pylist()[::3] == list("hgfedcba")
 

@@ -66,6 +66,11 @@ def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
 
 
+def _make_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 def _edit(path: Path) -> None:
     path.write_text(path.read_text().replace('"media":2', '"media":3'))
 
@@ -79,7 +84,7 @@ def _reseal(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
     return write
 
 
-RUINS: dict[str, Callable[[Path], None]] = {
+RUINS: dict[str, Callable[[Path], Any]] = {
     "torn": _cut,
     "edited": _edit,
     "empty": lambda path: path.write_bytes(b""),
@@ -87,7 +92,7 @@ RUINS: dict[str, Callable[[Path], None]] = {
     "a list": lambda path: path.write_text("[1]"),
     "a number": lambda path: path.write_text("7"),
     "deep": lambda path: path.write_text("[" * 100_000),
-    "a folder": lambda path: (path.unlink(), path.mkdir())[0],
+    "a folder": _make_a_folder,
     "of unknown fields": _reseal(lambda body: body.update(more=1)),
     "of missing fields": _reseal(lambda body: body.pop("files")),
     "files of another shape": _reseal(lambda body: body.update(files=[])),

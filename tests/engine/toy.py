@@ -14,7 +14,6 @@ import pyarrow as pa
 from mmidd.engine.files import digest
 from mmidd.engine.run import Stage, ingredients, run_units
 from mmidd.engine.store import Record, Store
-from mmidd.engine.tables import BLOBS, ROWS
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
 from mmidd.errors import MissingExtra
 from mmidd.progress import Silent
@@ -146,10 +145,5 @@ class Bench:
         self.config.calls.unlink()
         return [line.split()[0] for line in lines]
 
-    def bytes(self, record: Record) -> dict[str, bytes]:
+    def files(self, record: Record) -> dict[str, bytes]:
         return {name: self.store.path(record, name).read_bytes() for name in record.files}
-
-    def data(self, record: Record) -> tuple[bytes, bytes]:
-        """Rows and blobs, without the outcomes."""
-        found = self.bytes(record)
-        return found[ROWS], found[BLOBS]

@@ -98,7 +98,7 @@ def test_only_one_compression_is_taken() -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "present", "taken"),
-    [(None, {"c40", "c23"}, "c23"), (None, {"c40"}, "c40"), (None, set(), None), ("c40", {"c23"}, "c40")],
+    [(None, {"c40", "c23"}, "c23"), (None, {"c40"}, "c40"), (None, set(), None), ("c40", {"c23", "c40"}, "c40")],
 )
 def test_the_recipes_compression_is_taken_or_the_manifests_first_that_is_there(
     wanted: str | None, present: set[str], taken: str | None
@@ -109,6 +109,11 @@ def test_the_recipes_compression_is_taken_or_the_manifests_first_that_is_there(
 def test_a_compression_that_the_dataset_does_not_have_is_an_error() -> None:
     with pytest.raises(RecipeError, match=r"FaceForensics\+\+: no compression 'c32'; the manifest offers: c23, c40"):
         compression_taken(_entry(compression="c32"), ("c23", "c40"), ["c23"])
+
+
+def test_a_compression_that_is_not_on_disk_is_an_error_that_names_those_that_are() -> None:
+    with pytest.raises(RecipeError, match="compression c40 is not on disk, only c23"):
+        compression_taken(_entry(compression="c40"), ("c23", "c40"), ["c23"])
 
 
 LIST = f"""

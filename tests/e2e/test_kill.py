@@ -1,0 +1,143 @@
+"""A build that is killed, at whatever moment, goes on where it was and ends with the very bytes of one that was not."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import Build
+
+from mmidd.engine.files import sha256_file
+
+WAIT_S = 120.0
+MOMENTS = (("extract", 2), ("caption", 1), ("shard", 1))
+"""When to kill: as soon as so many units of a stage are committed, beside those of the runs before."""
+
+
+class Command:
+    """A build in a process group of its own, as a terminal would start it."""
+
+    def __init__(self, data: Path, folder: Path) -> None:
+        self.out, self.work = folder / "corpus", folder / "corpus.work"
+        self.log = folder / "log.txt"
+        arguments = ["build", "sample", "--data", str(data), "--out", str(self.out), "--workers", "2"]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mmidd", *arguments], stdout=log, stderr=log, start_new_session=True
+            )
+
+    def committed(self, stage: str) -> int:
+        return len(list(self.work.glob(f"records/{stage}/*/*.json")))
+
+    def wait_for(self, stage: str, more: int) -> bool:
+        """Wait until so many more units are committed; False if the build ended first."""
+        before, deadline = self.committed(stage), time.monotonic() + WAIT_S
+        while self.committed(stage) < before + more and time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                return False
+            time.sleep(0.002)
+        return self.process.poll() is None
+
+    def end(self) -> int:
+        return self.process.wait(WAIT_S)
+
+    def told(self) -> str:
+        return self.log.read_text()
+
+    def workers(self) -> set[int]:
+        """The processes that this one started."""
+        return {
+            int(pid)
+            for path in Path(f"/proc/{self.process.pid}/task").glob("*/children")
+            for pid in path.read_text().split()
+        }
+
+
+def gone(pids: set[int]) -> bool:
+    deadline = time.monotonic() + 20
+    while any(map(_alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not any(map(_alive, pids))
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in folder.rglob("*") if path.is_file()}
+
+
+def places(folder: Path) -> dict[Path, tuple[int, int]]:
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.rglob("*")}
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """What came of a build that was killed at every moment and then left to end: how often, and the last command."""
+
+    kills: int
+    orphans: bool
+    halves: bool
+    last: Command
+
+
+@pytest.fixture(scope="module")
+def resumed(built: Build, tmp_path_factory: pytest.TempPathFactory) -> Resumed:
+    folder = tmp_path_factory.mktemp("killed")
+    kills, orphans, halves = 0, False, False
+    for stage, more in MOMENTS:
+        command = Command(built.data, folder)
+        under_way = command.wait_for(stage, more)
+        workers = command.workers()
+        command.process.kill()
+        kills += command.end() == -signal.SIGKILL and under_way
+        orphans |= not gone(workers)
+        halves |= command.out.exists() and digests(command.out) != digests(built.out)
+    last = Command(built.data, folder)
+    last.end()
+    return Resumed(kills, orphans, halves, last)
+
+
+def test_a_build_that_was_killed_again_and_again_ends_as_one_that_was_not(built: Build, resumed: Resumed) -> None:
+    assert resumed.kills >= len(MOMENTS) - 1  # the last moment is a short one
+    assert not resumed.orphans, "a worker outlived its build"
+    assert not resumed.halves, "a killed build left half a corpus"
+    last = resumed.last
+    assert last.process.returncode == 0 and " 0 failed" in last.told(), last.told()
+    assert digests(last.out) == digests(built.out)
+    assert [path.name for path in last.out.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_one_more_build_does_nothing_and_leaves_every_file_as_it_is(built: Build, resumed: Resumed) -> None:
+    out, work = resumed.last.out, resumed.last.work
+    before, records = places(out), sorted(work.glob("records/*/*/*.json"))
+    command = Command(built.data, out.parent)
+    assert command.end() == 0, command.told()
+    told = re.findall(r"^(\w+).*: (\d+) \w+, (\d+) up to date$", command.told(), re.MULTILINE)
+    assert {stage for stage, _, _ in told} == {"index", "extract", "caption", "shard"}, command.told()
+    assert all(total == done for _, total, done in told), command.told()
+    assert "(unchanged)" in command.told()
+    assert places(out) == before and sorted(work.glob("records/*/*/*.json")) == records
+
+
+def test_an_interrupt_stops_cleanly_and_says_how_to_go_on(built: Build, tmp_path: Path) -> None:
+    command = Command(built.data, tmp_path)
+    assert command.wait_for("extract", 1), command.told()
+    workers = command.workers()
+    assert len(workers) >= 2
+    os.killpg(command.process.pid, signal.SIGINT)  # as Ctrl-C does: the workers hear it too
+    assert command.end() == 130, command.told()
+    assert "run the same command to go on" in command.told() and "Traceback" not in command.told()
+    assert gone(workers) and not command.out.exists()
+    assert list(command.work.glob("tmp/*")) == []

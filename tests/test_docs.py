@@ -1,0 +1,73 @@
+"""The documents: every link leads somewhere, every quoted command is one."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from mmidd.cli import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+_LINK = re.compile(r"\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
+_HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_PLACEHOLDER = re.compile(r"^(\.\.\.|…)$")
+
+
+def _without_code(text: str) -> str:
+    return re.sub(r"`[^`\n]*`", "", _FENCE.sub("", text))
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to a page's headings."""
+    headings = (re.sub(r"[`*]", "", found) for found in _HEADING.findall(page.read_text(encoding="utf-8")))
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_relative_link_leads_to_a_file_and_a_heading_that_exist(page: Path) -> None:
+    for link in _LINK.findall(_without_code(page.read_text(encoding="utf-8"))):
+        if re.match(r"[a-z][a-z0-9+.-]*:", link):
+            continue
+        target, _, anchor = link.partition("#")
+        path = (page.parent / target).resolve() if target else page
+        assert path.exists() and path.is_relative_to(ROOT), f"{page.name}: {link}"
+        if anchor and path.suffix == ".md":
+            assert anchor in _anchors(path), f"{page.name}: {link}"
+
+
+def _commands(text: str) -> Iterator[list[str]]:
+    """What follows `mmidd` in code blocks and in code spans, up to a comment or the end of the command."""
+    blocks = [body.replace("\\\n", " ") for _, body in _FENCE.findall(text)]
+    spans = re.findall(r"`(mmidd [^`\n]+)`", _FENCE.sub("", text))
+    for line in [line for block in blocks for line in block.splitlines()] + spans:
+        found = re.match(r"^\s*(?:\$ )?(?:\.venv/bin/)?mmidd (.+)$", line)
+        if found:
+            words = shlex.split(found[1], comments=True)
+            end = next((place for place, word in enumerate(words) if word in ("|", "&&", ";", ">", "2>")), len(words))
+            yield words[:end]
+
+
+def test_commands_are_found_in_blocks_and_spans() -> None:
+    text = "Run `mmidd plan x` or\n```sh\n$ mmidd build a \\\n  --out b  # so\nls\nmmidd verify c | less\n```\n"
+    assert list(_commands(text)) == [["build", "a", "--out", "b"], ["verify", "c"], ["plan", "x"]]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_quoted_command_is_one_with_options_that_exist(page: Path) -> None:
+    group = typer.main.get_command(app)
+    verbs = group.commands  # type: ignore[attr-defined]
+    for words in _commands(page.read_text(encoding="utf-8")):
+        if words[0].startswith("-"):
+            assert words[0] in ("--help", "--version"), f"{page.name}: mmidd {' '.join(words)}"
+            continue
+        assert words[0] in verbs, f"{page.name}: mmidd {' '.join(words)}"
+        known = {option for parameter in verbs[words[0]].params for option in parameter.opts} | {"--help"}
+        used = {word.split("=")[0] for word in words[1:] if word.startswith("-") and not _PLACEHOLDER.match(word)}
+        assert used <= known, f"{page.name}: mmidd {' '.join(words)}"
