@@ -80,7 +80,7 @@ def assemble(
         ).encode(),
     }  # fmt: skip
     about = _about(site, indexed, shards, notes, identity)
-    changed = about != corpus.manifest() or not corpus.holds(notes)
+    changed = about != corpus.manifest() or not corpus.holds(notes, [shard.file for shard in shards])
     if changed:
         for name, data in {**notes, MANIFEST: json.dumps(about, indent=1, sort_keys=True).encode() + b"\n"}.items():
             with disk_errors(corpus.building / name):

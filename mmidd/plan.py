@@ -175,7 +175,8 @@ def _plan_extract(site: Site, indexed: Indexed) -> tuple[StagePlan, Extracted, l
     units = extract.plan(first, site.recipe, site.digests, {}, {})
     found = survey(extract.STAGE, base, units, site.store)
     done = _committed(site.store, units, found.done)
-    reals = track_records(site.store, done, set(pairs.values()))
+    before = _previous(extract.STAGE, base, found.missing, site.store)
+    reals = track_records(site.store, done, set(pairs.values())) | _unmoved(site.store, before, found.missing)
     paired = [medium for medium in indexed.selected.values() if medium.name in pairs]
     later = extract.plan(paired, site.recipe, site.digests, reals, pairs)
     more = survey(extract.STAGE, base, later, site.store)
@@ -191,6 +192,12 @@ def _plan_extract(site: Site, indexed: Indexed) -> tuple[StagePlan, Extracted, l
         {**_remembered(previous, missing), **done.outcomes, **done_later.outcomes},
     )
     return StagePlan("extract", len(indexed.selected) - len(to_do), len(to_do), dict(why)), extracted, to_do
+
+
+def _unmoved(store: Store, previous: Previous, missing: Iterable[Unit]) -> dict[tuple[str, str], tuple[Path, Outcome]]:
+    """The track records of media whose unit is to do only because of a neighbour: a build takes them over as they are."""
+    places = {item.name: previous.find(item) for unit in missing for item in unit.items}
+    return {name: (store.path(place[0], tables.ROWS), place[1]) for name, place in places.items() if place is not None}
 
 
 def _committed(store: Store, units: Sequence[Unit], records: Mapping[str, Record]) -> Extracted:

@@ -35,7 +35,7 @@ def _imports(path: Path, *, deep: bool) -> Iterator[str]:
 
 def _room(name: str) -> str:
     """The room of `mmidd` that a module name lies in: `mmidd.video.pyav.read` is in `video`."""
-    return (name.split(".") + [""])[1]
+    return [*name.split("."), ""][1]
 
 
 def test_the_walk_over_imports_finds_what_is_there() -> None:

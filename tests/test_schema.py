@@ -26,7 +26,14 @@ from mmidd.schema import (
 ROOT = Path(__file__).parents[1]
 
 # Version 1, in order. Append to it; never change or reorder what is here.
-GOLDEN = ["id:string", "image:image", "label:int64", "forgery_type:int64", "method:string", "dataset:string", "media:string", "media_sha256:string", "frame:int32", "timestamp:double", "face:int32", "box:float[4]", "landmarks:float[5,2]", "transform:float[6]", "detection_score:float", "width:int32", "height:int32", "fps:double", "codec:string", "target_id:string", "source_id:string", "pair_media:string", "pair:string", "group:string", "sharpness:float", "brightness:float", "face_size:float", "jpeg_quality:int32", "phash:string", "face_caption:string", "environment_caption:string", "captioner:string", "license:string", "mask:image", "track:int32", "faces_found:int32", "runner_up:float", "geometry:string", "split_basis:string", "caption_status:string", "attack:string"]
+GOLDEN = """
+id:string image:image label:int64 forgery_type:int64 method:string dataset:string media:string media_sha256:string
+frame:int32 timestamp:double face:int32 box:float[4] landmarks:float[5,2] transform:float[6] detection_score:float
+width:int32 height:int32 fps:double codec:string target_id:string source_id:string pair_media:string pair:string
+group:string sharpness:float brightness:float face_size:float jpeg_quality:int32 phash:string face_caption:string
+environment_caption:string captioner:string license:string mask:image track:int32 faces_found:int32 runner_up:float
+geometry:string split_basis:string caption_status:string attack:string
+"""
 
 TYPES = {
     "image": pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
@@ -42,7 +49,7 @@ TYPES = {
 
 
 def test_columns_are_only_appended_and_keep_their_types() -> None:
-    wanted = [(name, TYPES[kind]) for name, _, kind in (entry.partition(":") for entry in GOLDEN)]
+    wanted = [(name, TYPES[kind]) for name, _, kind in (entry.partition(":") for entry in GOLDEN.split())]
     assert [(column.name, column.type) for column in COLUMNS] == wanted
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import filecmp
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,9 +82,10 @@ class Corpus:
                 return True
         return False
 
-    def holds(self, notes: Mapping[str, bytes]) -> bool:
-        """Are these files in the corpus, byte for byte?"""
-        return all((self.out / name).is_file() and (self.out / name).read_bytes() == data for name, data in notes.items())
+    def holds(self, notes: Mapping[str, bytes], shards: Iterable[str]) -> bool:
+        """Is all of this in the corpus, byte for byte: the notes, and the shards as they are in the folder beside it?"""
+        written = all((self.out / name).is_file() and (self.out / name).read_bytes() == data for name, data in notes.items())
+        return written and all(_same(self.building / name, self.out / name) for name in shards)
 
     def discard(self) -> None:
         """Nothing changed: what was built beside the corpus is not needed."""
@@ -108,6 +110,12 @@ class Corpus:
                 self.building.rename(self.out)
             shutil.rmtree(self.old, ignore_errors=True)
             fsync_folder(self.out.parent)
+
+
+def _same(first: Path, second: Path) -> bool:
+    if not second.is_file():
+        return False
+    return first.samefile(second) or filecmp.cmp(first, second, shallow=False)
 
 
 def _locked(path: Path) -> int | None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import get_context
@@ -110,7 +111,8 @@ class Local:
 
     def _schedule(self, function: StageFunction, arguments: tuple[Any, ...], time_limit: float | None) -> Any:
         try:
-            return self._running().schedule(function, args=arguments, timeout=time_limit)
+            with _interrupts_held():
+                return self._running().schedule(function, args=arguments, timeout=time_limit)
         except RuntimeError:  # the pool is broken, and `map` is about to notice: this never comes back
             return Future()
 
@@ -136,6 +138,16 @@ def _result(future: Any, time_limit: float | None) -> Result | Crash:
         return _OUT_OF_MEMORY
     except TimeoutError:
         return Crash("TimedOut", f"no result within {time_limit:g} s" if time_limit else "no result in time")
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Threads and processes that start here never see Ctrl-C, not even while they still import; we do, at the end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _one_thread_each:

@@ -17,7 +17,7 @@ from mmidd.engine.files import digest
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
-from mmidd.errors import DataError
+from mmidd.errors import DataError, ManifestError
 from mmidd.manifest import Manifest
 from mmidd.manifest.tables import MAX_LABEL_BYTES
 
@@ -187,7 +187,12 @@ def run(task: Task, config: None, resources: Resources) -> Result:
 def _describe(item: Item) -> tuple[pa.Table, Outcome]:
     payload: Payload = item.payload
     root, listing = payload.root, payload.listing
-    accounting = manifests.describe(payload.manifest, sorted(listing.files), lambda path: (root / path).read_bytes())
+    try:
+        accounting = manifests.describe(payload.manifest, sorted(listing.files), lambda path: (root / path).read_bytes())
+    except ManifestError as error:
+        raise ManifestError(f"{item.dataset}: {error}") from error
+    except OSError as error:
+        raise DataError(f"cannot read a label file of {item.dataset} in {root}: {error.strerror}") from error
     rows = [_medium_row(medium, listing.files[medium.media]) for medium in accounting.media]
     rows += [_other(item, path, "label file", None) for path in accounting.label_files]
     rows += [_other(item, path, "unmatched", reason) for path, reason in accounting.unmatched]

@@ -186,6 +186,7 @@ def _images(images: Images) -> Iterator[bytes]:
     for number, at, size, sha256 in images.rows:
         data = _reader(images.files[number]).read(at, size) or b""
         if hashlib.sha256(data).hexdigest() != sha256:
+            _reader.cache_clear()  # or this process would go on with it when it is made again
             raise damaged(images.files[number], f"at byte {at}")
         yield data
 

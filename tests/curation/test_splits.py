@@ -12,9 +12,7 @@ from mmidd.curation.splits import SplitVerdict, assign_splits, hash_split
 from mmidd.errors import RecipeError
 
 FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
-MEDIA = st.lists(
-    st.tuples(st.sampled_from("ABCDEF"), st.sampled_from([None, "train", "validation", "test"])), max_size=40
-)
+MEDIA = st.lists(st.tuples(st.sampled_from("ABCDEF"), st.sampled_from([None, "train", "validation", "test"])), max_size=40)
 
 OFFICIAL = {split: SplitVerdict(split, "official", None) for split in ("train", "validation", "test")}
 FOLLOWS = {split: SplitVerdict(split, "group", None) for split in ("train", "validation", "test")}
@@ -34,9 +32,7 @@ VALIDATION_LEAK = SplitVerdict(None, "official", "official_validation_leak")
         (["validation", "train", None, "test"], [TEST_LEAK, TEST_LEAK, FOLLOWS["test"], OFFICIAL["test"]]),
     ],
 )
-def test_a_group_goes_to_its_strictest_official_split(
-    official: list[str | None], verdicts: list[SplitVerdict]
-) -> None:
+def test_a_group_goes_to_its_strictest_official_split(official: list[str | None], verdicts: list[SplitVerdict]) -> None:
     assert assign_splits(["A"] * len(official), official, FRACTIONS, 0) == verdicts
 
 
@@ -55,9 +51,7 @@ def test_among_kept_media_no_group_spans_two_splits(media: list[tuple[str, str |
 
 
 @given(MEDIA, st.randoms(use_true_random=False))
-def test_verdicts_do_not_depend_on_the_order_of_media(
-    media: list[tuple[str, str | None]], shuffler: random.Random
-) -> None:
+def test_verdicts_do_not_depend_on_the_order_of_media(media: list[tuple[str, str | None]], shuffler: random.Random) -> None:
     def verdicts(rows: list[tuple[str, str | None]]) -> Counter[tuple[str, str | None, SplitVerdict]]:
         found = assign_splits([anchor for anchor, _ in rows], [split for _, split in rows], FRACTIONS, 0)
         return Counter((*row, verdict) for row, verdict in zip(rows, found, strict=True))

@@ -143,6 +143,18 @@ def test_a_retry_that_fails_again_keeps_the_neighbours(bench: Bench, inline: Inl
     assert again.generation == 1 and again.digest == first.digest
 
 
+def test_a_success_is_taken_over_rather_than_an_earlier_failure(bench: Bench, inline: Inline) -> None:
+    for number in range(6):  # whichever of the two records comes first by its key
+        bad = item(f"bad{number}", "fail")
+        bench.config.cure.unlink(missing_ok=True)
+        bench.run(unit(item("a"), bad), engine=inline)
+        bench.config.cure.touch()
+        bench.run(unit(item("c"), bad), engine=inline, retry=True)
+        bench.calls()
+        record = bench.run(unit(item("d"), bad), engine=inline)["set/0"]
+        assert outcomes(bench, record)[bad.media].status == "ok" and bad.media not in bench.calls()
+
+
 def test_any_order_of_results_and_any_engine_give_the_same_bytes(bench: Bench, inline: Inline, tmp_path: Any) -> None:
     units = [unit(*map(item, "hgfedcba"), per_task=3), unit(item("x", "drop"), item("y", "fail"), name="set/1")]
     straight = bench.run(*units, engine=inline)

@@ -61,7 +61,9 @@ def test_blobs_come_back_as_they_were_put(store: Store, pairs: list[tuple[bytes 
 
 def test_null_and_empty_blobs_are_told_apart(store: Store) -> None:
     table = rows((b"", None), (None, b""), (b"x", b""))
-    read = inline(store, commit(store, table))
+    record = commit(store, table)
+    read, stored = inline(store, record), tables.read_rows(store, record)
+    assert stored["image_at"].to_pylist() == [0, None, 0] and stored["image_bytes"].to_pylist() == [0, None, 1]
     assert read["image"].to_pylist() == [b"", None, b"x"] and read["context"].to_pylist() == [None, b"", b""]
 
 

@@ -14,9 +14,7 @@ from mmidd.faces import align
 from .conftest import Image
 
 Points = npt.NDArray[np.float64]
-ARCFACE_96 = np.array(
-    [[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366], [33.5493, 92.3655], [62.7299, 92.2041]]
-)
+ARCFACE_96 = np.array([[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366], [33.5493, 92.3655], [62.7299, 92.2041]])
 NOISY = np.array([[500.3, 410.9], [588.1, 402.2], [541.7, 466.0], [512.2, 505.4], [590.9, 498.8]])
 
 
@@ -54,9 +52,7 @@ def test_size_256_margin_1_3_is_deepfakebenchs_geometry(landmarks: Points) -> No
     size=st.integers(16, 1024),
     margin=st.floats(0.5, 3),
 )
-def test_a_known_similarity_is_recovered(
-    scale: float, degrees: float, x: float, y: float, size: int, margin: float
-) -> None:
+def test_a_known_similarity_is_recovered(scale: float, degrees: float, x: float, y: float, size: int, margin: float) -> None:
     wanted = (align.TEMPLATES["arcface"] * size - size / 2) / margin + size / 2
     landmarks = placed(wanted, scale, degrees, (x, y))
     found = align.similarity(landmarks, size=size, margin=margin)
@@ -112,9 +108,7 @@ def test_the_warp_is_opencvs_within_a_grey_level(astronaut: Image, name: str, bo
     size = 256 if name == "enlarged" else 128
     crop = align.warp(astronaut, transform, size=size, border=border)
     flag = cv2.BORDER_CONSTANT if border == "black" else cv2.BORDER_REFLECT_101
-    expected = cv2.warpAffine(
-        astronaut, transform.astype(np.float64), (size, size), flags=cv2.INTER_LINEAR, borderMode=flag
-    )
+    expected = cv2.warpAffine(astronaut, transform.astype(np.float64), (size, size), flags=cv2.INTER_LINEAR, borderMode=flag)
     assert crop.shape == (size, size, 3)
     assert np.abs(crop.astype(int) - expected).mean() < 1
 

@@ -71,9 +71,7 @@ def test_finds_the_one_face_where_it_is(detector: Detector, hopper: Image, astro
         assert iou(tuple(faces.boxes[0].tolist()), expected) > 0.75
 
 
-def test_landmarks_are_eyes_nose_mouth_from_the_images_left(
-    detector: Detector, hopper: Image, astronaut: Image
-) -> None:
+def test_landmarks_are_eyes_nose_mouth_from_the_images_left(detector: Detector, hopper: Image, astronaut: Image) -> None:
     for faces in detector.detect([hopper, astronaut]):
         left_eye, right_eye, nose, left_mouth, right_mouth = faces.landmarks[0]
         assert left_eye[0] < nose[0] < right_eye[0]
@@ -153,9 +151,7 @@ def test_min_face_decides_what_is_found(kind: Kind, astronaut: Image) -> None:
 def test_the_working_size_is_honoured(kind: Kind, hopper: Image) -> None:
     frame = np.zeros((2400, 3200, 3), np.uint8)
     frame[:600, :512] = hopper  # a face of 215 pixels: 43 at a long side of 640, 13 at 192
-    counts = [
-        len(make_detector(DetectorConfig(kind, size=size, min_face=20)).detect([frame])[0]) for size in (640, 192)
-    ]
+    counts = [len(make_detector(DetectorConfig(kind, size=size, min_face=20)).detect([frame])[0]) for size in (640, 192)]
     assert counts == [1, 0]
 
 
@@ -177,9 +173,7 @@ def test_what_is_no_frame_is_an_error(detector: Detector, frame: Image) -> None:
 @pytest.mark.parametrize(
     ("name", "least", "most"), [("multiface.jpg", 6, 6), ("selfie-many-people.jpg", 4, 8), ("person_img11.jpg", 1, 1)]
 )
-def test_finds_the_faces_of_real_photographs(
-    detector: Detector, media: Path, name: str, least: int, most: int
-) -> None:
+def test_finds_the_faces_of_real_photographs(detector: Detector, media: Path, name: str, least: int, most: int) -> None:
     (faces,) = detector.detect([read_rgb(media / "images" / name)])
     assert least <= len(faces) <= most
 
@@ -221,9 +215,7 @@ def test_naming_the_embedded_detector_loads_no_torch() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(
-    ("kind_", "module", "extra"), [("mtcnn", "torch", "faces"), ("scrfd", "onnxruntime", "scrfd")]
-)
+@pytest.mark.parametrize(("kind_", "module", "extra"), [("mtcnn", "torch", "faces"), ("scrfd", "onnxruntime", "scrfd")])
 def test_a_missing_extra_names_what_to_install(
     monkeypatch: pytest.MonkeyPatch, kind_: Kind, module: str, extra: str
 ) -> None:
@@ -279,9 +271,7 @@ def test_an_impossible_config_is_refused(change: dict[str, object], message: str
         ((3, 9000), 640, (1, 640)),
     ],
 )
-def test_working_frames_are_reduced_never_enlarged(
-    shape: tuple[int, int], size: int, expected: tuple[int, int]
-) -> None:
+def test_working_frames_are_reduced_never_enlarged(shape: tuple[int, int], size: int, expected: tuple[int, int]) -> None:
     reduced = reduce(np.zeros((*shape, 3), np.uint8), size)
     assert reduced.image.shape == (*expected, 3)
     assert (expected[1] * reduced.scale[0], expected[0] * reduced.scale[1]) == pytest.approx(shape[::-1])

@@ -18,9 +18,7 @@ from mmidd.faces.weights import Weights
 
 CONTENT = b"a small model"
 REVISION = "0" * 40
-PIN = Weights(
-    "model.onnx", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "MIT", repo="who/what", revision=REVISION
-)
+PIN = Weights("model.onnx", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "MIT", repo="who/what", revision=REVISION)
 UNSOURCED = Weights("model.onnx", PIN.sha256, PIN.size, "research only")
 
 
@@ -98,9 +96,7 @@ def test_the_named_folder_comes_before_the_cache(folders: tuple[Path, Path]) -> 
 
 @pytest.mark.parametrize("where", [0, 1], ids=["named folder", "cache"])
 @pytest.mark.parametrize("content", [b"another model", CONTENT + b"!", b""], ids=["same size", "longer", "empty"])
-def test_a_file_with_other_bytes_is_an_error_and_never_used(
-    folders: tuple[Path, Path], where: int, content: bytes
-) -> None:
+def test_a_file_with_other_bytes_is_an_error_and_never_used(folders: tuple[Path, Path], where: int, content: bytes) -> None:
     folders[where].mkdir(parents=True, exist_ok=True)
     (folders[where] / PIN.name).write_bytes(content)
     for use in (weights.locate, weights.read):

@@ -144,9 +144,7 @@ def test_any_names_are_accounted_for_exactly_once_and_no_medium_has_an_odd_path(
             assert any(pattern.match(medium.media) is not None for pattern in rules[medium.rule].paths)
 
 
-@given(
-    st.permutations([f"wiki/00/{i}.jpg" for i in range(4)] + [f"text2img/00/{i}.jpg" for i in range(6)] + ["x", "y"])
-)
+@given(st.permutations([f"wiki/00/{i}.jpg" for i in range(4)] + [f"text2img/00/{i}.jpg" for i in range(6)] + ["x", "y"]))
 def test_the_order_of_the_listing_changes_nothing(paths: list[str]) -> None:
     manifest = bundled()["DeepFakeFace"]
     assert describe(manifest, paths, lambda path: b"") == describe(manifest, sorted(paths), lambda path: b"")

@@ -196,9 +196,7 @@ def test_an_unknown_dataset_names_the_nearest() -> None:
 
 
 def test_the_seven_datasets_are_bundled_and_have_all_five_types_between_them() -> None:
-    assert sorted(bundled()) == sorted(
-        ["FaceForensics++", "Celeb-DF-v2", "DFDC", "DeepFakeFace", "DFFD", "CelebA", "FFHQ"]
-    )
+    assert sorted(bundled()) == sorted(["FaceForensics++", "Celeb-DF-v2", "DFDC", "DeepFakeFace", "DFFD", "CelebA", "FFHQ"])
     assert {name for manifest in bundled().values() for name in manifest.types} == {"REAL", "FS", "FR", "EFS", "FE"}
     for manifest in bundled().values():
         assert manifest.verified or manifest.verified_note
@@ -252,8 +250,7 @@ def test_an_unknown_method_names_the_nearest() -> None:
         ("A: {type: XX, name: a, year: 1, reference: r}", "m.yaml:2: key 'methods.A.type'"),
         ("A: {type: FS, name: a, year: 1, reference: r, alias: [b]}", "key 'alias': unknown; did you mean 'aliases'?"),
         (
-            "A: {type: FS, name: a, year: 1, reference: r}\n"
-            "  B: {type: FR, name: b, year: 1, reference: r, aliases: [a]}",
+            "A: {type: FS, name: a, year: 1, reference: r}\n  B: {type: FR, name: b, year: 1, reference: r, aliases: [a]}",
             "m.yaml:3: 'a' already names method 'A'",
         ),
     ],

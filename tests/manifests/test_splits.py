@@ -74,9 +74,7 @@ def test_ff_groups_hold_both_clips_of_a_pair_with_all_their_fakes_and_never_cros
 
 def test_ff_manifest_counts_are_met_by_the_full_release() -> None:
     actors = [f"original_sequences/actors/c23/videos/01__scene{i}.mp4" for i in range(363)]
-    swaps = [
-        f"manipulated_sequences/DeepFakeDetection/c23/videos/01_02__scene{i % 363}__{i:08d}.mp4" for i in range(3068)
-    ]
+    swaps = [f"manipulated_sequences/DeepFakeDetection/c23/videos/01_02__scene{i % 363}__{i:08d}.mp4" for i in range(3068)]
     media = [*_ff().media, *account("ff++", [*actors, *swaps]).media]
     _check_expected("ff++", [medium for medium in media if medium.compression == "c23"])
 
@@ -88,9 +86,7 @@ def test_actors_do_not_collapse_into_one_group_and_have_no_official_split() -> N
         for b in range(1, 29)
         if a != b
     ]
-    paths += [
-        f"original_sequences/actors/{c}/videos/{a:02d}__kitchen_pan.mp4" for c in ("c23", "c40") for a in range(1, 29)
-    ]
+    paths += [f"original_sequences/actors/{c}/videos/{a:02d}__kitchen_pan.mp4" for c in ("c23", "c40") for a in range(1, 29)]
     media = account("ff++", paths).media
     groups = list(_components(media))
     assert len(groups) == 28
@@ -129,13 +125,9 @@ def test_celeb_df_v2_identities_do_not_join_all_clips_into_one_group() -> None:
 
 
 def test_a_test_list_that_contradicts_the_folders_is_reported_and_labels_nothing() -> None:
-    result = account(
-        "celebdf_v2", ["Celeb-real/id0_0000.mp4"], {"List_of_testing_videos.txt": "0 Celeb-real/id0_0000.mp4"}
-    )
+    result = account("celebdf_v2", ["Celeb-real/id0_0000.mp4"], {"List_of_testing_videos.txt": "0 Celeb-real/id0_0000.mp4"})
     assert not result.media
-    assert result.unmatched == [
-        ("Celeb-real/id0_0000.mp4", "tests.label is 'fake', which rule 'Celeb-real' does not take")
-    ]
+    assert result.unmatched == [("Celeb-real/id0_0000.mp4", "tests.label is 'fake', which rule 'Celeb-real' does not take")]
 
 
 def test_without_the_test_list_no_video_is_called_train() -> None:
@@ -169,9 +161,7 @@ def test_dfdc_validation_and_test_are_neither_train_nor_each_other() -> None:
         "test/labels.csv": "filename,label\n" + "".join(f"{name},{i % 2}\n" for i, name in enumerate(names[3:])),
     }
     media = account("dfdc", [*(f"validation/{n}" for n in names[:3]), *(f"test/{n}" for n in names[3:])], labels).media
-    assert [(m.media.split("/")[0], m.split) for m in media] == [("test", "test")] * 3 + [
-        ("validation", "validation")
-    ] * 3
+    assert [(m.media.split("/")[0], m.split) for m in media] == [("test", "test")] * 3 + [("validation", "validation")] * 3
 
 
 def test_same_named_videos_of_two_methods_stay_two_media() -> None:

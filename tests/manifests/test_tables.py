@@ -113,9 +113,7 @@ def test_two_lists_that_put_one_clip_in_two_splits_are_an_error_that_names_both(
     }
     with pytest.raises(ManifestError) as caught:
         account("ff++", [], labels)
-    assert "dataset/splits/train.json: item 0: '003' says other things than in dataset/splits/test.json" in str(
-        caught.value
-    )
+    assert "dataset/splits/train.json: item 0: '003' says other things than in dataset/splits/test.json" in str(caught.value)
 
 
 def test_the_same_list_in_two_places_is_no_contradiction() -> None:

@@ -48,9 +48,7 @@ def _length(path: Path) -> int:
 def test_every_file_has_an_official_name(tiny: bool) -> None:
     files = layouts.plan(tiny)
     assert {file.dataset for file in files} == set(OFFICIAL)
-    assert [
-        f"{file.dataset}/{file.path}" for file in files if not re.fullmatch(OFFICIAL[file.dataset], file.path)
-    ] == []
+    assert [f"{file.dataset}/{file.path}" for file in files if not re.fullmatch(OFFICIAL[file.dataset], file.path)] == []
     assert max(Counter((file.dataset, file.path) for file in files).values()) == 1
 
 
@@ -67,9 +65,7 @@ def test_the_tree_holds_what_was_planned_and_says_what_it_is(tiny: Path) -> None
     assert "no benchmark" in (tiny / "README.txt").read_text()
 
 
-def test_a_second_run_writes_the_same_bytes_into_an_empty_folder_and_reports_each_file(
-    tiny: Path, tmp_path: Path
-) -> None:
+def test_a_second_run_writes_the_same_bytes_into_an_empty_folder_and_reports_each_file(tiny: Path, tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     (tmp_path / "again").mkdir()
     counts = write_sample(tmp_path / "again", size="tiny", report=lambda *step: seen.append(step))

@@ -39,10 +39,7 @@ def read_barcode(image: Image) -> int:
     height, width = image.shape[:2]
     grey = image.mean(axis=2)
     centres = (np.arange(BITS) * 2 + 1) * width // (2 * BITS)
-    rows = [
-        np.array([grey[y - 6 : y + 6, x - 4 : x + 4].mean() > 127 for x in centres])
-        for y in (height // 6, height // 2)
-    ]
+    rows = [np.array([grey[y - 6 : y + 6, x - 4 : x + 4].mean() > 127 for x in centres]) for y in (height // 6, height // 2)]
     assert (rows[0] != rows[1]).all(), "the barcode cannot be read"
     return int((rows[0].astype(int) << np.arange(BITS)).sum())
 

@@ -168,9 +168,7 @@ def test_a_wrong_frame_count_in_the_header_is_harmless(tmp_path: Path) -> None:
     ],
     ids=["none", "reordered", "negative", "missing", "repeated", "jumping back", "far but possible"],
 )
-def test_timestamps_number_the_frames_only_where_they_can(
-    times: list[int | None], expected: tuple[int, ...] | None
-) -> None:
+def test_timestamps_number_the_frames_only_where_they_can(times: list[int | None], expected: tuple[int, ...] | None) -> None:
     assert display_order(times) == expected
 
 

@@ -233,9 +233,7 @@ def test_other_bytes_are_refused_with_a_stable_message(data: bytes, error: type[
     assert len(messages) == 1 and "0x" not in messages.pop()
 
 
-WHOLE = [
-    encoded(picture("P" if fmt == "GIF" else "RGB"), fmt) for fmt in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-]
+WHOLE = [encoded(picture("P" if fmt == "GIF" else "RGB"), fmt) for fmt in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")]
 
 
 @settings(deadline=None)
