@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -55,10 +57,17 @@ def built(console: Console, report: Report, site: Site) -> int:
     failed = bool(done.media["failed"] or frames["failed"])
     if failed:
         console.print(f"what failed: mmidd failures {plain(str(site.store.root))}")
-    console.print(
-        f'next: python -c "from datasets import load_dataset; print(load_dataset({str(done.out)!r}))"', markup=False
-    )
+    look = f'"from datasets import load_dataset; print(load_dataset({str(done.out)!r}))"'
+    console.print(f"next: {_python()} -c {look}", markup=False)
     return WITH_FAILURES if failed else COMPLETE
+
+
+def _python() -> str:
+    """How to call this Python: by its short name where that finds it."""
+    here = Path(sys.executable)
+    if which("python") == sys.executable:
+        return "python"
+    return str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
 
 
 def notices(console: Console, indexed: Indexed) -> None:

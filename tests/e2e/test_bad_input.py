@@ -84,7 +84,7 @@ def test_a_wrong_place_is_one_clear_error_and_nothing_is_touched(
     if option == "--out" and value == "/":
         words[words.index("--out") + 1] = "/"
     else:
-        words += [option, str(place.root / value)]
+        words += ["--work", str(place.work), option, str(place.root / value)]
     said = mmidd(*words)
     assert (said.code, said.out) == (code, "")
     assert told in said.err
