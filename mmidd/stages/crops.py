@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -131,7 +131,7 @@ def _video(path: Path, count: int, config: Config, detector: Detector, track: Tr
         there = clip.frame_count + clip.cut_off
         planned = track.planned if track else frame_plan(there, count, config.spacing)
         frames = video.frames([index for index in planned if index < clip.frame_count])
-        samples, reasons = _shared(frames, track, config) if track else _own(frames, planned, config, detector)
+        samples, reasons = _shared(frames, track, config) if track else _own(frames, config, detector)
         reasons += [(index, "failed", "file_cut_off") for index in planned if clip.frame_count <= index < there]
         reasons += [(index, "dropped", "pair_short") for index in planned if index >= there]
         facts = {
@@ -151,9 +151,9 @@ def still_crops(path: Path, config: Config, detector: Detector, track: Track | N
     frame = Frame(0, None, still.image, None)
     note = None
     try:
-        samples, reasons = _shared([frame], track, config) if track else _own([frame], (0,), config, detector)
+        samples, reasons = _shared([frame], track, config) if track else _own([frame], config, detector)
     except GeometryDiffers as error:
-        samples, reasons = _own([frame], (0,), config, detector)
+        samples, reasons = _own([frame], config, detector)
         note = str(error)
     crops = Crops((0,), tuple(samples), tuple(reasons), None, still.codec, still.jpeg_quality, {"frame_count": 1})
     if still.frames > 1:
@@ -176,20 +176,15 @@ def _shared(frames: Iterable[Frame], track: Track, config: Config) -> Found:
         fix = track.fixes.get(frame.index)
         if frame.image is None:
             reasons.append((frame.index, "failed", str(frame.lost)))
-        elif (frame.image.shape[1], frame.image.shape[0]) != _size(track):
-            height, width = frame.image.shape[:2]
-            raise GeometryDiffers(f"frames of {width}x{height}, its real has {_size(track)[0]}x{_size(track)[1]}")
         elif fix is None:
             reasons.append((frame.index, "dropped", "pair_no_sample"))
+        elif (frame.image.shape[1], frame.image.shape[0]) != (fix.width, fix.height):
+            height, width = frame.image.shape[:2]
+            raise GeometryDiffers(f"frames of {width}x{height}, its real has {fix.width}x{fix.height}")
         else:
             context = None if samples else _context(frame.image)
             samples.append(_cut(frame, frame.image, fix, config, "shared", context=context))
     return samples, reasons
-
-
-def _size(track: Track) -> tuple[int, int]:
-    fix = next(iter(track.fixes.values()))
-    return fix.width, fix.height
 
 
 @dataclass
@@ -201,7 +196,7 @@ class _Seen:
     cut: list[dict[int, Sample | str]] = field(default_factory=list)
 
 
-def _own(frames: Iterable[Frame], planned: Sequence[int], config: Config, detector: Detector) -> Found:
+def _own(frames: Iterable[Frame], config: Config, detector: Detector) -> Found:
     """Detect in every frame, follow the people through the clip, keep one: the largest over the whole of it."""
     seen = _Seen()
     reasons: list[tuple[int, str, str]] = []

@@ -305,7 +305,7 @@ def _outcome(item: Item, inputs: tuple[str, ...], crops: Crops, rows: Sequence[d
             **crops.facts,
             "sha256": inputs[0],
             "frames": list(crops.planned),
-            "geometry": "".join(geometry) or None,
+            "geometry": "+".join(geometry) or None,
         },
     )
 

@@ -8,7 +8,7 @@ import shutil
 import socket
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -169,14 +169,27 @@ def test_bad_media_are_recorded_with_path_and_reason_and_cost_nobody_else(place:
     assert "\x1b" not in (place.out / "README.md").read_text()
 
 
-def test_a_folder_a_thousand_deep_is_listed_as_any_other(place: Place, mmidd: Run) -> None:
-    deep = place.root / "data/CelebA"
+@pytest.fixture
+def deep(place: Place) -> Iterator[Path]:
+    """A folder 1,200 levels down; taken away here, for `shutil.rmtree` cannot."""
+    top = folder = place.data / "CelebA"
     for _ in range(1200):
-        deep /= "d"
-        deep.mkdir()
-    (deep / "file.jpg").write_text("x")
-    assert mmidd(*place.words("build")).code == 0
-    assert [entry["error"] for entry in mmidd("failures", str(place.work), "--json").document] == ["Unmatched"]
+        folder /= "d"
+        folder.mkdir()
+    yield folder
+    while folder != top:
+        folder.rmdir()
+        folder = folder.parent
+
+
+def test_a_folder_a_thousand_deep_is_listed_as_any_other(deep: Path, place: Place, mmidd: Run) -> None:
+    file = deep / "file.jpg"
+    file.write_text("x")
+    try:
+        assert mmidd(*place.words("build")).code == 0
+        assert [entry["error"] for entry in mmidd("failures", str(place.work), "--json").document] == ["Unmatched"]
+    finally:
+        file.unlink()
 
 
 LABELS = [

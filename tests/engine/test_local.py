@@ -59,7 +59,7 @@ def test_a_worker_that_dies_costs_its_task_only(local: Local, bench: Bench, deed
 
 
 def test_a_task_that_hangs_costs_itself_only(local: Local, bench: Bench) -> None:
-    found = ended(local, bench, tasks("ok", "hang", "ok", "ok", "ok"), time_limit=1.5)
+    found = ended(local, bench, tasks("ok", "hang", "ok", "ok", "ok"), time_limit=5)
     assert found == {"ok0": "ok", "hang1": "TimedOut", "ok2": "ok", "ok3": "ok", "ok4": "ok"}
 
 
@@ -191,7 +191,8 @@ if __name__ == "__main__":
 def test_workers_do_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     parent = subprocess.Popen([sys.executable, str(script), str(tmp_path)], env=environment)
     try:
         pids = _workers_at_work(tmp_path / "calls.txt", 2)

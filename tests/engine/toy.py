@@ -30,6 +30,8 @@ SCHEMA = pa.schema(
     ]
 )
 
+pa.Table.from_pylist([{}], SCHEMA)  # pyarrow loads pandas at its first table: here, and not within a short time limit
+
 
 @dataclass(frozen=True)
 class Order:
