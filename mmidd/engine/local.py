@@ -25,6 +25,7 @@ from mmidd.errors import WorkError
 _PR_SET_PDEATHSIG = 1
 _LOOK_S = 0.5
 _MOST_BREAKS = 3
+_GRACE_S = 120.0
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -67,7 +68,7 @@ class Local:
         """Yields in order of completion; at most three tasks a worker are under way, so memory stays bounded."""
         waiting = iter(tasks)
         under_way: dict[Any, Task] = {}
-        breaks = 0
+        breaks, moved = 0, time.monotonic()
 
         def schedule(some: Iterable[Task]) -> None:
             for task in some:
@@ -78,8 +79,8 @@ class Local:
                 schedule(islice(waiting, 3 * self._workers))
                 while under_way:
                     done = wait(under_way, timeout=_LOOK_S, return_when=FIRST_COMPLETED).done
-                    if not self._running().active:
-                        breaks += 1
+                    if not self._running().active or _stalled(moved, time_limit):
+                        breaks, moved = breaks + 1, time.monotonic()
                         self._replace(breaks)
                         again = list(under_way.values())
                         under_way.clear()
@@ -88,7 +89,7 @@ class Local:
                     for future in done:
                         if isinstance(future.exception(), BrokenProcessPool):
                             break
-                        task, breaks = under_way.pop(future), 0
+                        task, breaks, moved = under_way.pop(future), 0, time.monotonic()
                         result = _result(future, time_limit)
                         schedule(islice(waiting, 1))
                         yield task, result
@@ -124,6 +125,11 @@ class Local:
                 f"worker processes died {breaks} times in a row before they took up any work; is there enough memory "
                 "for them? Try fewer --workers, or --workers 0 to see what happens. Run the same command to go on."
             )
+
+
+def _stalled(moved: float, time_limit: float | None) -> bool:
+    """Nothing came back for longer than any task may take: one was lost on its way to a worker that was killed."""
+    return time_limit is not None and time.monotonic() - moved > time_limit + _GRACE_S
 
 
 def _result(future: Any, time_limit: float | None) -> Result | Crash:
