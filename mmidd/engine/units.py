@@ -11,6 +11,8 @@ import pyarrow as pa
 
 TASK_ITEMS = 256
 UNIT_TASKS = 16
+LEAST_UNITS = 64
+"""A small dataset is cut finer, so that a kill costs it a sixty-fourth and not all."""
 
 Status = Literal["ok", "dropped", "failed"]
 
@@ -123,11 +125,12 @@ def order_key(dataset: str, media: str) -> str:
 
 
 def bucket(stage_part: str, items: Sequence[Item], *, per_task: int) -> list[Unit]:
-    """Group items into tasks of `per_task` and units of about 16 tasks, by the hash of each medium's name.
+    """Group items into tasks of `per_task` and units of at most about 16 tasks, by the hash of each medium's name.
 
     The number of buckets is a power of two, so growth moves media only when it doubles.
     """
-    wanted = max(1, -(-len(items) // (per_task * UNIT_TASKS)))
+    tasks = -(-len(items) // per_task)
+    wanted = max(1, -(-tasks // UNIT_TASKS), min(tasks, LEAST_UNITS))
     bits = (wanted - 1).bit_length()
     buckets: dict[int, list[tuple[str, Item]]] = {}
     for item in items:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmidd.engine.run import Stage, ingredients, unit_key
-from mmidd.engine.units import UNIT_TASKS, Item, Outcome, Result, bucket, order_key
+from mmidd.engine.units import LEAST_UNITS, UNIT_TASKS, Item, Outcome, Result, bucket, order_key
 
 from .toy import BASE, SCHEMA, run
 
@@ -86,11 +86,18 @@ def test_growth_moves_nobody_unless_the_number_of_buckets_doubles(before: int, m
         assert all(new[media] == name for media, name in old.items())
     else:
         assert int(*bits_new) > int(*bits_old)
-        assert (before + more) > per_task * UNIT_TASKS * 2 ** int(*bits_old)
+        full = 2 ** int(*bits_old)
+        assert (before + more) > per_task * (full if full < LEAST_UNITS else UNIT_TASKS * full)
 
 
-def test_units_hold_about_sixteen_tasks() -> None:
-    for count, per_task in ((1000, 1), (100_000, 256)):
+def test_a_small_dataset_is_committed_piece_by_piece() -> None:
+    assert [len(bucket("s/x", items(range(count)), per_task=1)) for count in (1, 2)] == [1, 2]
+    assert len(bucket("s/x", items(range(12)), per_task=1)) >= 6
+    assert LEAST_UNITS // 2 < len(bucket("s/x", items(range(200)), per_task=1)) <= LEAST_UNITS
+
+
+def test_units_of_a_large_dataset_hold_about_sixteen_tasks() -> None:
+    for count, per_task in ((3000, 1), (100_000, 16)):
         sizes = [len(unit.tasks) for unit in bucket("s/x", items(range(count)), per_task=per_task)]
         assert max(sizes) <= 2 * UNIT_TASKS and sum(sizes) / len(sizes) >= UNIT_TASKS / 2
 
