@@ -66,7 +66,10 @@ class Store:
         try:
             found = json.loads(marker.read_text()).get("format")
         except (OSError, ValueError, AttributeError, RecursionError) as error:
-            raise WorkError(f"{marker} cannot be read ({type(error).__name__}); is this a work folder?") from error
+            raise WorkError(
+                f"{marker} cannot be read ({type(error).__name__}); if {root} is a work folder, "
+                f"write {canonical({'format': FORMAT})} into that file, else choose another --work"
+            ) from error
         if found != FORMAT:
             raise WorkError(f"{root} was made by another version of mmidd (format {found}, here {FORMAT})")
         return cls(root)
