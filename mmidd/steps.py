@@ -85,7 +85,9 @@ def locate(site: Site) -> tuple[list[Dataset], list[str]]:
     if absent and (site.require_all or not found):
         what = "none of the recipe's datasets is" if not found else "not all of the recipe's datasets are"
         names = ", ".join(f"{name} ({find_manifest(name).folders[0]}/)" for name in absent)
-        raise DataError(f"{what} under {site.data}; missing: {names}. `mmidd datasets NAME` says how to get one.")
+        here = [name for name in absent if index.is_folder_of(find_manifest(name), site.data)]
+        hint = f" {site.data} looks like {here[0]} itself: give the folder above it." if here else ""
+        raise DataError(f"{what} under {site.data}; missing: {names}. `mmidd datasets NAME` says how to get one.{hint}")
     for dataset in found:
         if not dataset.listing.files and not dataset.listing.refused:
             raise DataError(f"{dataset.root} is empty; put {dataset.manifest.name} there or leave it out with --only")

@@ -65,15 +65,19 @@ class Listing:
 
 def locate(manifest: Manifest, data: Path) -> Path | None:
     """The dataset's folder under the data root, by any of its accepted names; None where there is none."""
-    accepted = {name.casefold() for name in manifest.folders}
     try:
-        found = sorted(entry for entry in data.iterdir() if entry.name.casefold() in accepted and entry.is_dir())
+        found = sorted(entry for entry in data.iterdir() if is_folder_of(manifest, entry) and entry.is_dir())
     except OSError as error:
         raise DataError(f"cannot read the data root {data}: {error.strerror}") from error
     if len(found) > 1:
         names = ", ".join(entry.name for entry in found)
         raise DataError(f"{manifest.name} is under {data} twice: {names}. Keep one, or rename the other.")
     return found[0] if found else None
+
+
+def is_folder_of(manifest: Manifest, folder: Path) -> bool:
+    """Does the folder bear one of the dataset's accepted names?"""
+    return folder.name.casefold() in {name.casefold() for name in manifest.folders}
 
 
 def walk(root: Path) -> Listing:
