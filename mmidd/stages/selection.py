@@ -124,7 +124,10 @@ def compression_taken(entry: DatasetEntry, offered: Sequence[str], present: Iter
             raise RecipeError(f"{entry.name}: no compression {entry.compression!r}; the manifest offers: {known}")
         if here and entry.compression not in here:
             found = ", ".join(sorted(here))
-            raise RecipeError(f"{entry.name}: compression {entry.compression} is not on disk, only {found}; set that one")
+            raise RecipeError(
+                f"{entry.name}: compression {entry.compression} is not on disk, only {found}; set one of these in the "
+                f"recipe, or: --set 'datasets=[{{name: {entry.name}, compression: {sorted(here)[0]}}}]'"
+            )
         return entry.compression
     return next((name for name in offered if name in here), None)
 
