@@ -144,13 +144,25 @@ def index_(
     settings: Set = None,
     exclude: Exclude = None,
     require_all: RequireAll = False,
-    check: Annotated[bool, typer.Option("--check", help="Exit with 4 if a file is in no rule or is refused.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare with the official releases; exit with 4 on findings.")
+    ] = False,
+    as_json: Json = False,
 ) -> int:
     """Account for every file of the recipe's datasets: medium, label file, sidecar, or unmatched."""
     from mmidd.steps import index_all
 
-    with _site(recipe, data, work, 0, Device.cpu, only, settings, exclude, require_all) as site:
-        return show.indexed(_out, index_all(site), check=check)
+    with _site(recipe, data, work, 0, Device.cpu, only, settings, exclude, require_all, quiet=as_json) as site:
+        indexed = index_all(site)
+    if not check and not as_json:
+        return show.indexed(_out, indexed)
+    from mmidd.checks import as_document, check_all
+
+    found = check_all(indexed)
+    if as_json:
+        show.document(_out, as_document(found, indexed))
+        return show.FINDINGS if check and not all(each.clean for each in found) else show.COMPLETE
+    return show.checked(_out, found, indexed)
 
 
 @app.command()

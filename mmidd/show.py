@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from shutil import which
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from mmidd.corpus.verify import Verified
     from mmidd.engine.store import Record
     from mmidd.engine.units import Outcome
+    from mmidd.manifest.check import Checked
     from mmidd.plan import Failure, Plan, Space, Status
     from mmidd.site import Site
     from mmidd.steps import Indexed
 
 COMPLETE, ERROR, USAGE, WITH_FAILURES, FINDINGS, INTERRUPTED = 0, 1, 2, 3, 4, 130
 SHOWN = 20
+EXAMPLES = 5
 
 
 def document(console: Console, value: Any) -> None:
@@ -86,18 +88,23 @@ def notices(console: Console, indexed: Indexed) -> None:
             console.print(f"  {plain(row['dataset'])}/{plain(row['media'])}: {plain(row['reason'] or '')}")
 
 
-def indexed(console: Console, found: Indexed, *, check: bool) -> int:
+def indexed(console: Console, found: Indexed) -> int:
     """The accounting of every file, by dataset."""
-    rows = found.table.to_pylist()
     table = Table("dataset", "media", "real", "fake", "label files", "sidecars", "unmatched", "refused", box=None)
+    counted = (
+        found.table.select(["dataset", "status", "label"])
+        .group_by(["dataset", "status", "label"])
+        .aggregate([([], "count_all")])
+    )
+    status, labels = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for row in counted.to_pylist():
+        status[row["dataset"], row["status"]] += row["count_all"]
+        labels[row["dataset"], row["label"]] += row["count_all"]
     for dataset in found.datasets:
         name = dataset.manifest.name
-        mine = [row for row in rows if row["dataset"] == name]
-        status = Counter(row["status"] for row in mine)
-        labels = Counter(row["label"] for row in mine)
         counts = (
-            status["media"], labels["real"], labels["fake"], status["label file"],
-            sum(found.facts[name]["ignored"].values()), status["unmatched"], status["refused"],
+            status[name, "media"], labels[name, "real"], labels[name, "fake"], status[name, "label file"],
+            sum(found.facts[name]["ignored"].values()), status[name, "unmatched"], status[name, "refused"],
         )  # fmt: skip
         table.add_row(plain(name), *(str(count) for count in counts))
     console.print(table)
@@ -107,10 +114,55 @@ def indexed(console: Console, found: Indexed, *, check: bool) -> int:
     for row in odd[:SHOWN]:
         console.print(f"  {row['status']}: {plain(row['dataset'])}/{plain(row['media'])}: {plain(row['reason'] or '')}")
     if len(odd) > SHOWN:
-        console.print(f"  ... and {len(odd) - SHOWN} more")
+        console.print(f"  ... and {len(odd) - SHOWN} more; mmidd index --check --json lists all")
     if odd:
         console.print("A file in no rule: move it away, or add it to the manifest's rules or `ignore` (docs/manifests.md).")
-    return FINDINGS if check and odd else COMPLETE
+    return COMPLETE
+
+
+def checked(console: Console, found: Sequence[Checked], indexed: Indexed) -> int:
+    """Every dataset beside its official release; 4 if anything differs."""
+    if indexed.absent:
+        console.print(f"not under the data root, not checked: {plain(', '.join(indexed.absent))}", style="yellow")
+    for each in found:
+        console.print(f"[bold]{plain(each.dataset)}[/bold]" + ("" if each.verified else " (manifest not verified)"))
+        if each.compared:
+            console.print(_comparison(each))
+        _more_counts(console, each)
+        for pattern, count in each.ignored.items():
+            console.print(f"  sidecars: {count} {plain(pattern)}")
+        for finding in each.findings:
+            console.print(f"  {finding.kind}: {finding.count}, {plain(finding.reason)}", style="red")
+            for name in finding.names[:EXAMPLES]:
+                console.print(f"    {plain(name)}")
+            if finding.count > EXAMPLES:
+                console.print(f"    ... and {finding.count - EXAMPLES} more; --json lists all")
+        for defect in each.known_defects:
+            console.print(f"  known defect of the official release: {plain(defect)}", style="dim")
+    number = sum(len(each.findings) + len(each.differences) for each in found)
+    console.print(f"{number} findings (docs/manifests.md says what to do)" if number else "all as in the official releases")
+    return FINDINGS if number else COMPLETE
+
+
+def _comparison(found: Checked) -> Table:
+    table = Table("  rule", "label", "method", "split", "compression", "found", "expected", "difference", box=None)
+    for row in found.compared:
+        cells = (row.rule, row.label, row.method, row.split, row.compression)
+        difference = f"{row.difference:+,}" if row.difference else "-"
+        table.add_row(
+            f"  {plain(cells[0] or 'any')}", *(plain(cell or "any") for cell in cells[1:4]), plain(cells[4] or "-"),
+            f"{row.found:,}", f"{row.expected:,}", difference, style="red" if row.difference else None,
+        )  # fmt: skip
+    return table
+
+
+def _more_counts(console: Console, found: Checked) -> None:
+    """What is there, in full: nothing that the manifest does not expect stays unseen."""
+    table = Table("  rule", "label", "method", "split", "compression", "found", box=None)
+    for place, count in found.counts:
+        first, *others = (plain(cell or "-") for cell in place)
+        table.add_row(f"  {first}", *others, f"{count:,}")
+    console.print(table)
 
 
 def outcomes(console: Console, stage: str, found: Iterable[Outcome], following: str) -> int:
@@ -253,14 +305,14 @@ def datasets(console: Console, name: str | None, data: Path | None, *, as_json: 
     if as_json:
         document(console, found)
         return COMPLETE
-    head = ("name", "year", "real", "fake", "types", "licence", "redistributable", "verified")
+    head = ("name", "year", "media", "real", "fake", "types", "licence", "redistributable", "verified")
     table = Table(*head, box=None)
     if data is not None:
         table.add_column("found")
     for row in found:
         cells = [
-            row["name"], str(row["year"]), _count(row["real"]), _count(row["fake"]), " ".join(row["types"]), row["licence"],
-            "yes" if row["redistributable"] else "no", "yes" if row["verified"] else "no",
+            row["name"], str(row["year"]), *(_count(row[key]) for key in ("media", "real", "fake")), " ".join(row["types"]),
+            row["licence"], "yes" if row["redistributable"] else "no", "yes" if row["verified"] else "no",
         ]  # fmt: skip
         table.add_row(*cells, *([row["found"] or "-"] if data is not None else []))
     console.print(table)

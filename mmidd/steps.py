@@ -30,6 +30,11 @@ from mmidd.stages import caption, curate, extract, index
 from mmidd.stages.selection import Selected, compression_taken, drops, taken_down
 
 RATES = "rates.json"
+_SELECTED_BY = (
+    "dataset", "media", "kind", "label", "method", "compression", "target_id", "source_id", "pair_dataset", "pair_media",
+    "aligned",
+)  # fmt: skip
+_EXCLUDED_BY = ("dataset", "media", "target_id", "source_id", "pair_dataset", "pair_media")
 FIRST, PAIRED = "extract", "extract (fakes, as their reals)"
 
 
@@ -58,7 +63,8 @@ class Indexed:
 
     def of_status(self, *statuses: str) -> list[dict[str, Any]]:
         """The indexed files of these statuses, as rows."""
-        return [row for row in self.table.to_pylist() if row["status"] in statuses]
+        wanted = pc.is_in(self.table["status"], pa.array(statuses, pa.string()))
+        return list(self.table.filter(wanted).to_pylist())
 
 
 @dataclass(frozen=True)
@@ -145,7 +151,7 @@ def _select(
 ) -> tuple[dict[Name, Selected], dict[Name, str]]:
     selected: dict[Name, Selected] = {}
     dropped: dict[Name, str] = {}
-    found = [[row for row in part.to_pylist() if row["status"] == "media"] for part in parts]
+    found = [tables.light_rows(part.filter(pc.equal(part["status"], "media")), _SELECTED_BY) for part in parts]
     files = {dataset.manifest.name: dataset.listing.files for dataset in datasets}
 
     def sha256(name: Name) -> str | None:
@@ -309,13 +315,23 @@ def curate_unit(site: Site, indexed: Indexed, extracted: Extracted) -> Unit:
         known = site.digests.last(*name)
         return known.sha256 if known else None
 
-    excluded = dict.fromkeys(sorted(taken_down(media.to_pylist(), sha256, site.excluded)), "excluded")
+    excluded = dict.fromkeys(sorted(taken_down(tables.light_rows(media, _EXCLUDED_BY), sha256, site.excluded)), "excluded")
     records = [extracted.records[unit.name] for unit in extracted.units]
     rows = tuple(site.store.path(record, tables.ROWS) for record in records)
-    labels = hashlib.sha256(json.dumps(media.to_pylist(), sort_keys=True).encode()).hexdigest()
     inputs = (
         digest(sorted(record.files[tables.ROWS]["sha256"] for record in records)),
-        labels,
+        _digest_rows(media),
         digest(sorted(excluded)),
     )
     return curate.plan(inputs, curate.Payload(rows, media, excluded))
+
+
+def _digest_rows(table: pa.Table) -> str:
+    """The sha256 of a table's rows as one JSON list, written piece by piece."""
+    found, gap = hashlib.sha256(b"["), ""
+    for batch in table.to_batches(max_chunksize=1 << 14):
+        for row in batch.to_pylist():
+            found.update(f"{gap}{json.dumps(row, sort_keys=True)}".encode())
+            gap = ", "
+    found.update(b"]")
+    return found.hexdigest()

@@ -183,6 +183,13 @@ def _after_crash(stage: Stage, task: Task, crash: Crash, deaths: Counter[Name]) 
     return [], lost
 
 
+def _rows_by_medium(result: Result) -> Counter[Name]:
+    """How many rows each medium has; nobody asks where no frame was planned."""
+    if not any(outcome.planned for outcome in result.outcomes):
+        return Counter()
+    return Counter(zip(result.rows["dataset"].to_pylist(), result.rows["media"].to_pylist(), strict=True))
+
+
 class Previous:
     """What earlier units of a stage know about single media, so that a changed neighbour costs nobody a second run."""
 
@@ -237,7 +244,7 @@ class _Open:
         names = [(outcome.dataset, outcome.media) for outcome in result.outcomes]
         if sorted(names) != sorted(item.name for item in task.items):
             raise WorkError(f"stage {self.stage.name} lost or invented a medium of {self.unit.name}: {names[:3]}")
-        rows = Counter(zip(result.rows["dataset"].to_pylist(), result.rows["media"].to_pylist(), strict=True))
+        rows = _rows_by_medium(result)
         for name, outcome in zip(names, result.outcomes, strict=True):
             if outcome.planned and not outcome.ok <= rows[name] <= outcome.planned:
                 raise WorkError(f"stage {self.stage.name} lost rows of {'/'.join(name)}: {rows[name]} of {outcome.ok}")

@@ -129,8 +129,8 @@ def bucket(stage_part: str, items: Sequence[Item], *, per_task: int) -> list[Uni
 
     The number of buckets is a power of two, so growth moves media only when it doubles.
     """
-    tasks = -(-len(items) // per_task)
-    wanted = max(1, -(-tasks // UNIT_TASKS), min(tasks, LEAST_UNITS))
+    count = -(-len(items) // per_task)
+    wanted = max(1, -(-count // UNIT_TASKS), min(count, LEAST_UNITS))
     bits = (wanted - 1).bit_length()
     buckets: dict[int, list[tuple[str, Item]]] = {}
     for item in items:

@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from mmidd.manifest.accounting import Accounting, Medium
-from mmidd.manifest.format import Manifest, bundled, describe, find_manifest, label_paths, load_manifest
+from mmidd.manifest.format import Manifest, bundled, describe, find_manifest, label_paths, load_manifest, shipped
 
-__all__ = ["Accounting", "Manifest", "Medium", "bundled", "describe", "find_manifest", "label_paths", "load_manifest"]
+__all__ = [
+    "Accounting",
+    "Manifest",
+    "Medium",
+    "bundled",
+    "describe",
+    "find_manifest",
+    "label_paths",
+    "load_manifest",
+    "shipped",
+]

@@ -236,11 +236,12 @@ class _Matcher:
         method, forgery_type = self._method(rule, values)
         target, source = _text(rule.target_id, values), _text(rule.source_id, values)
         pair, wanted = self._pair(rule, {**values, **raw} if rule.pairs else values)
-        keys = [_text(each, values) for each in rule.groups]
+        dataset = self.layout.dataset
+        keys = [_group_key(each, values, dataset) for each in rule.groups]
         if rule.join_identities:
-            keys += [f"identity/{each}" for each in (target, source) if each is not None]
+            keys += [f"{dataset}/identity/{each}" for each in (target, source) if each]
         if pair is None and wanted is not None:
-            keys.append(f"media/{wanted}")
+            keys.append(f"{dataset}/media/{wanted}")
         return Medium(
             dataset=self.layout.dataset,
             media=path,
@@ -255,7 +256,7 @@ class _Matcher:
             pair_dataset=pair[0] if pair else None,
             pair_media=pair[1] if pair else None,
             aligned=rule.aligned and pair is not None,
-            group_keys=tuple(self._share(f"{self.layout.dataset}/{key}") for key in keys if key is not None),
+            group_keys=tuple(self._share(key) for key in keys if key is not None),
             split=_split(rule, values),
             licence=self.layout.licence,
         )
@@ -322,6 +323,14 @@ class _Matcher:
 
 def _text(template: Template | None, values: Mapping[str, str | None]) -> str | None:
     return None if template is None else template.render(values)
+
+
+def _group_key(template: Template, values: Mapping[str, str | None], dataset: str) -> str | None:
+    """A key of this dataset; a template that begins with `/` names another dataset's key in full."""
+    key = template.render(values)
+    if key is None:
+        return None
+    return key[1:] if template.text.startswith("/") else f"{dataset}/{key}"
 
 
 def _split(rule: Rule, values: Mapping[str, str | None]) -> Split | None:

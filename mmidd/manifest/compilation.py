@@ -38,6 +38,7 @@ def compile_layout(manifest: Manifest, methods: Methods, resource: Callable[[str
     for index, spec in enumerate(manifest.rules):
         _require(spec.id not in seen, ("rules", index, "id"), f"rule '{spec.id}' is there twice")
         seen.add(spec.id)
+    _check_expected(manifest, seen, methods)
     compiler = _Rules(manifest, fields, tables, methods)
     return Layout(
         dataset=manifest.name,
@@ -99,6 +100,15 @@ def _check_basis(manifest: Manifest) -> None:
         ("verified",),
         "'verified: false' needs a 'verified_note' that says what is unconfirmed",
     )
+
+
+def _check_expected(manifest: Manifest, rules: Iterable[str], methods: Methods) -> None:
+    """A count for a rule or method that is none would differ from every disk."""
+    for index, entry in enumerate(manifest.expected):
+        path: Path = ("expected", index)
+        _require(entry.rule is None or entry.rule in set(rules), (*path, "rule"), unknown("rule", entry.rule or "", rules))
+        if entry.method not in (None, "unknown"):
+            _at((*path, "method"), methods.resolve, entry.method)
 
 
 def _table(name: str, entry: TableEntry, fields: Mapping[str, Field]) -> TableSpec:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from importlib import resources
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
@@ -20,10 +22,20 @@ from mmidd.errors import ManifestError
 from mmidd.manifest.accounting import Accounting, Basis, Kind, Label, Layout, Medium, Split, account
 from mmidd.manifest.accounting import label_paths as _label_paths
 from mmidd.manifest.compilation import CompileFault, compile_layout, used_methods
-from mmidd.manifest.methods import Method, registry
+from mmidd.manifest.methods import FOLDER, METHODS, Method, registry
 from mmidd.yamlfile import explain, load, place, unknown
 
-__all__ = ["Accounting", "Manifest", "Medium", "bundled", "describe", "find_manifest", "label_paths", "load_manifest"]
+__all__ = [
+    "Accounting",
+    "Manifest",
+    "Medium",
+    "bundled",
+    "describe",
+    "find_manifest",
+    "label_paths",
+    "load_manifest",
+    "shipped",
+]
 
 
 def _listed(value: Any) -> Any:
@@ -208,23 +220,47 @@ def load_manifest(text: str, source: str) -> Manifest:
     return manifest
 
 
-@cache
 def bundled() -> Mapping[str, Manifest]:
-    """The manifests that ship with mmidd, by name, in the order of their names."""
+    """Every manifest that mmidd knows, by name, in the order of their names: those that ship with it, and those of the
+    folder that MMIDD_MANIFESTS names. Raises ManifestError for a broken one, or for two that claim one name."""
+    return _manifests(os.environ.get(FOLDER) or None)
+
+
+def shipped() -> Mapping[str, Manifest]:
+    """The manifests that ship with mmidd, whatever MMIDD_MANIFESTS says."""
+    return _manifests(None)
+
+
+@cache
+def _manifests(folder: str | None) -> Mapping[str, Manifest]:
     found: dict[str, Manifest] = {}
     keys: dict[str, str] = {}
-    files = [each for each in resources.files("mmidd.manifests").iterdir() if each.name.endswith(".yaml")]
-    for file in sorted(files, key=lambda each: each.name):
-        if file.name == "methods.yaml":
-            continue
-        manifest = load_manifest(file.read_text(encoding="utf-8"), f"manifests/{file.name}")
+    for source, text in [*_ours(), *(_theirs(Path(folder)) if folder is not None else ())]:
+        manifest = load_manifest(text, source)
+        if manifest.name in found:
+            raise ManifestError(f"{source}: a second manifest is named {manifest.name}")
         for key in _names(manifest):
             if keys.setdefault(key, manifest.name) != manifest.name:
-                raise ManifestError(f"manifests/{file.name}: '{key}' already names {keys[key]}")
-        if manifest.name in found:
-            raise ManifestError(f"manifests/{file.name}: a second manifest is named {manifest.name}")
+                raise ManifestError(f"{source}: '{key}' already names {keys[key]}")
         found[manifest.name] = manifest
     return dict(sorted(found.items()))
+
+
+def _ours() -> Iterator[tuple[str, str]]:
+    for file in sorted(resources.files("mmidd.manifests").iterdir(), key=lambda each: each.name):
+        if file.name.endswith(".yaml") and file.name != METHODS:
+            yield f"manifests/{file.name}", file.read_text(encoding="utf-8")
+
+
+def _theirs(folder: Path) -> Iterator[tuple[str, str]]:
+    """The user's manifests; raises ManifestError for a folder or file that cannot be read."""
+    try:
+        files = sorted(path for path in folder.iterdir() if path.suffix == ".yaml" and path.name != METHODS)
+        texts = [path.read_text(encoding="utf-8") for path in files]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ManifestError(f"{FOLDER} names {folder}, which cannot be read: {reason}") from error
+    yield from zip(map(str, files), texts, strict=True)
 
 
 def _names(manifest: Manifest) -> set[str]:
@@ -232,7 +268,7 @@ def _names(manifest: Manifest) -> set[str]:
 
 
 def find_manifest(name: str) -> Manifest:
-    """The bundled manifest of a name, slug or folder, whatever the case; raises ManifestError with the nearest."""
+    """The manifest of a name, slug or folder, whatever the case; raises ManifestError with the nearest."""
     for manifest in bundled().values():
         if name.casefold() in _names(manifest):
             return manifest

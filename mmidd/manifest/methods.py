@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError
 
 from mmidd.errors import ManifestError
 from mmidd.yamlfile import explain, load, place, unknown
+
+FOLDER = "MMIDD_MANIFESTS"
+METHODS = "methods.yaml"
 
 ForgeryType = Literal["FS", "FR", "EFS", "FE"]
 
@@ -68,15 +73,15 @@ class Methods:
         return self.by_name.get(name.casefold())
 
 
-def load_methods(text: str, source: str) -> Methods:
-    """Read a registry from YAML; raises ManifestError (or YamlError) naming file and line."""
+def load_methods(text: str, source: str, known: Methods | None = None) -> Methods:
+    """Read a registry from YAML, on top of the `known` methods; raises ManifestError (or YamlError) with file and line."""
     document = load(text, source)
     try:
         entries = _Registry.model_validate(document.data).methods
     except ValidationError as error:
         raise ManifestError(explain(error, document, source, _Registry)) from None
-    by_id: dict[str, Method] = {}
-    by_name: dict[str, Method] = {}
+    by_id: dict[str, Method] = dict(known.by_id) if known else {}
+    by_name: dict[str, Method] = dict(known.by_name) if known else {}
     for key, entry in entries.items():
         method = Method(key, entry.type, entry.name, entry.year, entry.reference, entry.aliases)
         by_id[key] = method
@@ -88,8 +93,15 @@ def load_methods(text: str, source: str) -> Methods:
     return Methods(by_id, by_name)
 
 
-@cache
 def registry() -> Methods:
-    """The registry that ships with mmidd (`manifests/methods.yaml`)."""
-    text = resources.files("mmidd.manifests").joinpath("methods.yaml").read_text(encoding="utf-8")
-    return load_methods(text, "manifests/methods.yaml")
+    """The methods that ship with mmidd, and those of `methods.yaml` in the folder that MMIDD_MANIFESTS names."""
+    return _registry(os.environ.get(FOLDER) or None)
+
+
+@cache
+def _registry(folder: str | None) -> Methods:
+    text = resources.files("mmidd.manifests").joinpath(METHODS).read_text(encoding="utf-8")
+    ours = load_methods(text, f"manifests/{METHODS}")
+    if folder is None or not (Path(folder) / METHODS).is_file():
+        return ours
+    return load_methods((Path(folder) / METHODS).read_text(encoding="utf-8"), str(Path(folder) / METHODS), ours)

@@ -113,6 +113,17 @@ def read_table(spec: TableSpec, paths: Iterable[str], read: Callable[[str], byte
     return Table(spec, order, rows, tuple(files))
 
 
+def listed_keys(spec: TableSpec, paths: Iterable[str], read: Callable[[str], bytes]) -> Iterator[tuple[str | None, ...]]:
+    """The keys of every row of the table's label files among `paths`, one for each of `spec.keys`.
+
+    Raises ManifestError as `read_table` does.
+    """
+    for path in sorted(paths):
+        fields = spec.fields_of(path)
+        for place, source in _sources(spec, path, read(path)) if fields is not None else ():
+            yield _keys(spec, place, {**source, **(fields or {})})
+
+
 def missing_files(spec: TableSpec, fields: Mapping[str, Field], present: Iterable[str]) -> list[str]:
     """The label files that a table should have and `present` lacks: one path for each set of field values.
 
@@ -134,16 +145,25 @@ def missing_files(spec: TableSpec, fields: Mapping[str, Field], present: Iterabl
     )
 
 
-def _row(spec: TableSpec, place: str, source: Source) -> tuple[list[str], Row]:
+def _keys(spec: TableSpec, place: str, source: Source) -> tuple[str | None, ...]:
     try:
-        keys = [each.render(source) for each in spec.keys]
+        return tuple(each.render(source) for each in spec.keys)
+    except KeyError as error:
+        raise _lacks(spec, place, source, error) from None
+
+
+def _row(spec: TableSpec, place: str, source: Source) -> tuple[list[str], Row]:
+    keys = _keys(spec, place, source)
+    try:
         row = tuple(_value(column, place, source) for column in spec.columns.values())
     except KeyError as error:
-        raise ManifestError(
-            f"{place}: no '{error.args[0]}' here (table '{spec.name}'); "
-            f"has {', '.join(sorted(source)[:12]) or 'nothing'}; is it the official file?"
-        ) from None
+        raise _lacks(spec, place, source, error) from None
     return [key for key in keys if key is not None], row
+
+
+def _lacks(spec: TableSpec, place: str, source: Source, error: KeyError) -> ManifestError:
+    has = ", ".join(sorted(source)[:12]) or "nothing"
+    return ManifestError(f"{place}: no '{error.args[0]}' here (table '{spec.name}'); has {has}; is it the official file?")
 
 
 def _value(column: Column, place: str, source: Source) -> str | BadValue | None:

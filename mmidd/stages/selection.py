@@ -110,6 +110,8 @@ def taken_down(
     rows: Collection[Mapping[str, Any]], sha256: Callable[[Name], str | None], excluded: Exclusions
 ) -> frozenset[Name]:
     """The media that a takedown list hits, with all fakes that were made from one of them. `sha256`: None if unknown."""
+    if excluded == Exclusions():
+        return frozenset()
     pairs = {(row["dataset"], row["media"]): (row["pair_dataset"] or row["dataset"], row["pair_media"]) for row in rows}
     hit = {name for name, row in zip(pairs, rows, strict=True) if excluded.hits(row, sha256(name))}
     return frozenset(hit | {name for name, pair in pairs.items() if pair in hit})

@@ -150,3 +150,13 @@ def test_blobs_that_are_not_what_was_committed_are_an_error(store: Store, data: 
         path.write_bytes(data)
     with pytest.raises(WorkError, match=r"blobs\.bin is damaged"):
         inline(store, record)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", "ü", None]), st.booleans(), st.integers(0, 9)), max_size=30))
+def test_light_rows_are_the_rows_and_share_equal_texts(values: list[tuple[str | None, bool, int]]) -> None:
+    schema = pa.schema([("text", pa.string()), ("flag", pa.bool_()), ("number", pa.int64())])
+    whole = pa.Table.from_pylist([dict(zip(schema.names, each, strict=True)) for each in values], schema)
+    table = pa.concat_tables([whole.slice(0, 7), whole.slice(7)])
+    found = tables.light_rows(table, ["flag", "text"])
+    assert found == [{"flag": row["flag"], "text": row["text"]} for row in whole.to_pylist()]
+    assert len({id(row["text"]) for row in tables.light_rows(whole, ["text"])}) <= 4
