@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
-from mmidd.manifest.accounting import Accounting, Medium
-from mmidd.manifest.format import Manifest, bundled, describe, find_manifest, label_paths, load_manifest
+from mmidd.manifest.accounting import Accounting, Faces, Kind, Medium, clip_frames
+from mmidd.manifest.format import (
+    Manifest,
+    archive_paths,
+    bundled,
+    describe,
+    find_manifest,
+    label_paths,
+    load_manifest,
+)
 
-__all__ = ["Accounting", "Manifest", "Medium", "bundled", "describe", "find_manifest", "label_paths", "load_manifest"]
+__all__ = [
+    "Accounting",
+    "Faces",
+    "Kind",
+    "Manifest",
+    "Medium",
+    "archive_paths",
+    "bundled",
+    "clip_frames",
+    "describe",
+    "find_manifest",
+    "label_paths",
+    "load_manifest",
+]
