@@ -196,7 +196,12 @@ class _Guarded:
         self._at = 0
 
     def read(self, size: int = -1) -> bytes:
-        if size < 0 or size > self._most:
+        if size < 0:
+            data = self.read(self._most)  # "all that is left": of a zip's end, never of a whole archive
+            if len(data) == self._most:
+                raise TooLargeMedia("the archive has a header of an absurd size")
+            return data
+        if size > self._most:
             raise TooLargeMedia("the archive has a header of an absurd size")
         if self._packed is None:
             return self._file.read(size)
