@@ -32,7 +32,12 @@ PRESENTATION_TIMES = frozenset({"mov", "matroska", "flv", "mpegts", "mpeg", "ogg
 
 def size_of(path: Path | BinaryIO) -> int:
     """The bytes of a file, given by its path or open."""
-    return path.stat().st_size if isinstance(path, Path) else path.seek(0, os.SEEK_END)
+    if isinstance(path, Path):
+        return path.stat().st_size
+    place = path.tell()
+    size = path.seek(0, os.SEEK_END)
+    path.seek(place)  # a container that reads it goes on where it was
+    return size
 
 
 def open_container(path: Path | BinaryIO, max_pixels: int) -> InputContainer:
