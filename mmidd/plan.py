@@ -292,7 +292,7 @@ def _waiting(site: Site) -> tuple[StagePlan, ...]:
 
 def _frames(site: Site, dataset: str, kind: str) -> int:
     own = {entry.name: entry.frames for entry in site.entries}
-    return (own.get(dataset) or site.recipe.frames.count) if kind == "video" else 1
+    return (own.get(dataset) or site.recipe.frames.count) if kind != "image" else 1
 
 
 def _sizes(site: Site, extracted: Extracted, samples: int, media: int) -> tuple[int, int]:

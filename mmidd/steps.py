@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,25 +18,27 @@ import pyarrow.compute as pc
 
 from mmidd.engine import tables
 from mmidd.engine.digests import DigestCache, Known
-from mmidd.engine.files import digest, sha256_file
+from mmidd.engine.files import digest
 from mmidd.engine.local import Inline
 from mmidd.engine.run import Stage, run_units, survey
 from mmidd.engine.store import Record, Store
 from mmidd.engine.units import Outcome, Resources, Result, Unit
-from mmidd.errors import DataError, WorkError
-from mmidd.manifest import Manifest, find_manifest
+from mmidd.errors import DataError, MediaError, WorkError
+from mmidd.manifest import Manifest, clip_frames, find_manifest
 from mmidd.progress import Silent
 from mmidd.recipe import DatasetEntry, Recipe
 from mmidd.site import Name, Site, remember
 from mmidd.stages import caption, curate, extract, index
 from mmidd.stages.selection import Selected, compression_taken, drops, taken_down
+from mmidd.stages.sources import Archive, Medium, Part, open_all
 
 RATES = "rates.json"
 _SELECTED_BY = (
-    "dataset", "media", "kind", "label", "method", "compression", "target_id", "source_id", "pair_dataset", "pair_media",
+    "dataset", "media", "kind", "rule", "label", "method", "compression", "target_id", "source_id", "pair_dataset", "pair_media",
     "aligned",
 )  # fmt: skip
 _EXCLUDED_BY = ("dataset", "media", "target_id", "source_id", "pair_dataset", "pair_media")
+ARCHIVES = "archives"
 FIRST, PAIRED = "extract", "extract (fakes, as their reals)"
 
 
@@ -76,8 +80,11 @@ class Extracted:
     outcomes: Mapping[Name, Outcome]
 
 
-def locate(site: Site) -> tuple[list[Dataset], list[str]]:
-    """Find and list the recipe's datasets under the data root. Raises DataError if none (or not all, if required)."""
+def locate(site: Site, *, keep: bool = True) -> tuple[list[Dataset], list[str]]:
+    """Find and list the recipe's datasets under the data root. Raises DataError if none (or not all, if required).
+
+    What is found in archives is kept in the work folder, unless `keep` is false.
+    """
     if not site.data.is_dir():
         raise DataError(f"the data root {site.data} is not a folder; give the folder that holds the datasets' folders")
     found, absent = [], []
@@ -87,7 +94,8 @@ def locate(site: Site) -> tuple[list[Dataset], list[str]]:
         if root is None:
             absent.append(manifest.name)
         else:
-            found.append(Dataset(entry, manifest, root, index.walk(root)))
+            files = index.open_archives(manifest, root, index.walk(root), site.store.root / ARCHIVES, keep=keep)
+            found.append(Dataset(entry, manifest, root, files))
     if absent and (site.require_all or not found):
         what = "none of the recipe's datasets is" if not found else "not all of the recipe's datasets are"
         names = ", ".join(f"{name} ({find_manifest(name).folders[0]}/)" for name in absent)
@@ -102,7 +110,7 @@ def locate(site: Site) -> tuple[list[Dataset], list[str]]:
 
 def index_all(site: Site, *, run: bool = True) -> Indexed:
     """Index every dataset that is there, and decide which media the recipe takes. `run=False` commits nothing."""
-    datasets, absent = locate(site)
+    datasets, absent = locate(site, keep=run)
     parts: list[pa.Table] = []
     facts: dict[str, dict[str, Any]] = {}
     keys: dict[str, str] = {}
@@ -152,7 +160,11 @@ def _select(
     selected: dict[Name, Selected] = {}
     dropped: dict[Name, str] = {}
     found = [tables.light_rows(part.filter(pc.equal(part["status"], "media")), _SELECTED_BY) for part in parts]
-    files = {dataset.manifest.name: dataset.listing.files for dataset in datasets}
+    clips = {
+        dataset.manifest.name: _clips(dataset, {row["media"] for row in rows if row["kind"] == "frames"})
+        for dataset, rows in zip(datasets, found, strict=True)
+    }
+    files = {d.manifest.name: {**d.listing.files, **_clip_stats(clips[d.manifest.name])} for d in datasets}
 
     def sha256(name: Name) -> str | None:
         stat = files[name[0]][name[1]]
@@ -160,6 +172,7 @@ def _select(
 
     excluded = taken_down([row for rows in found for row in rows], sha256, site.excluded)
     for dataset, rows in zip(datasets, found, strict=True):
+        placed = _Placed(dataset, clips[dataset.manifest.name], files[dataset.manifest.name])
         taken = compression_taken(dataset.entry, dataset.manifest.compressions, _compressions(rows))
         reasons = drops(rows, dataset.entry, taken, site.recipe.seed)
         for row in rows:
@@ -168,7 +181,7 @@ def _select(
             if reason:
                 dropped[name] = reason
             else:
-                selected[name] = _selected(row, dataset.root, dataset.listing.files[row["media"]])
+                selected[name] = placed.selected(row)
     return selected, dropped
 
 
@@ -176,11 +189,57 @@ def _compressions(rows: Iterable[Mapping[str, Any]]) -> set[str]:
     return {row["compression"] for row in rows if row["compression"] is not None}
 
 
-def _selected(row: Mapping[str, Any], root: Path, stat: index.Stat) -> Selected:
-    return Selected(
-        row["dataset"], row["media"], row["kind"], row["label"], row["method"], row["pair_dataset"],
-        row["pair_media"], bool(row["aligned"]), root / row["media"], stat.bytes, stat.mtime_ns,
-    )  # fmt: skip
+Clips = Mapping[str, Mapping[int, tuple[str, index.Stat]]]
+
+
+def _clips(dataset: Dataset, folders: set[str]) -> Clips:
+    """The frames of these folders: number -> path and stat."""
+    inside: dict[str, list[str]] = defaultdict(list)
+    for path in dataset.listing.files if folders else ():
+        folder = path.rpartition("/")[0]
+        if folder in folders:
+            inside[folder].append(path)
+    files = dataset.listing.files
+    return {
+        folder: {number: (path, files[path]) for number, path in clip_frames(paths).items()}
+        for folder, paths in inside.items()
+    }
+
+
+def _clip_stats(clips: Clips) -> dict[str, index.Stat]:
+    return {folder: index.clip_stat(dict(frames.values())) for folder, frames in clips.items()}
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """Says where the media of one dataset lie."""
+
+    dataset: Dataset
+    clips: Clips
+    stats: Mapping[str, index.Stat]
+
+    def selected(self, row: Mapping[str, Any]) -> Selected:
+        """A row of the index with the place of its bytes."""
+        media, stat, root = row["media"], self.stats[row["media"]], self.dataset.root
+        modes = {rule.id: rule.faces for rule in self.dataset.manifest.rules}
+        return Selected(
+            row["dataset"], media, row["kind"], row["label"], row["method"], row["pair_dataset"],
+            row["pair_media"], bool(row["aligned"]), root / (stat.archive or media), stat.bytes, stat.mtime_ns,
+            modes[row["rule"]], self._archive(stat), self._parts(media, stat),
+        )  # fmt: skip
+
+    def _archive(self, stat: index.Stat) -> Archive | None:
+        if stat.archive is None:
+            return None
+        about = self.dataset.listing.archives[stat.archive]
+        return Archive(stat.archive, about.bytes, about.mtime_ns)
+
+    def _parts(self, media: str, stat: index.Stat) -> tuple[Part, ...]:
+        frames = self.clips.get(media) or ({0: (media, stat)} if stat.archive else {})
+        cut = len(stat.archive if stat.archive else media) + 1
+        return tuple(
+            Part(number, path[cut:], about.bytes, about.mtime_ns, about.offset) for number, (path, about) in frames.items()
+        )
 
 
 def extract_all(site: Site, indexed: Indexed, *, run: bool = True) -> Extracted:
@@ -198,22 +257,22 @@ def extract_all(site: Site, indexed: Indexed, *, run: bool = True) -> Extracted:
 
 def rehash(digests: DigestCache, media: Iterable[Selected]) -> None:
     """Read again what was known and has another size or time now: equal bytes keep their work."""
-    changed = [
-        medium
-        for medium in media
-        if digests.last(*medium.name) and not digests.fresh(*medium.name, medium.bytes, medium.mtime_ns)
-    ]
+    places: dict[Path, list[tuple[Selected, Medium]]] = defaultdict(list)
+    for medium in media:
+        if digests.last(*medium.name) and not digests.fresh(*medium.name, medium.bytes, medium.mtime_ns):
+            places[medium.path].append((medium, medium))
     with ThreadPoolExecutor(4) as pool:
-        for medium, sha256 in zip(changed, pool.map(_sha256_or_none, (m.path for m in changed)), strict=True):
-            if sha256 is not None:
+        for found in pool.map(_digests, places.values()):
+            for medium, sha256 in found:
                 digests.put(medium.dataset, [(medium.media, Known(medium.bytes, medium.mtime_ns, sha256))])
 
 
-def _sha256_or_none(path: Path) -> str | None:
-    try:
-        return sha256_file(path)
-    except OSError:
-        return None  # extraction meets the same error and records it with its reason
+def _digests(media: Iterable[tuple[Selected, Medium]]) -> list[tuple[Selected, str]]:
+    found = []
+    for medium, source in open_all(media, lambda medium: frozenset()):
+        with suppress(OSError, MediaError):  # extraction meets the same error and records it with its reason
+            found.append((medium, source.sha256()))
+    return found
 
 
 def pair_levels(recipe: Recipe, selected: Mapping[Name, Selected]) -> dict[Name, Name]:

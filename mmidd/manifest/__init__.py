@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from mmidd.manifest.accounting import Accounting, Medium
-from mmidd.manifest.format import Manifest, bundled, describe, find_manifest, label_paths, load_manifest, shipped
+from mmidd.manifest.accounting import Accounting, Faces, Kind, Medium, clip_frames
+from mmidd.manifest.format import (
+    Manifest,
+    archive_paths,
+    bundled,
+    describe,
+    find_manifest,
+    label_paths,
+    load_manifest,
+    shipped,
+)
 
 __all__ = [
     "Accounting",
+    "Faces",
+    "Kind",
     "Manifest",
     "Medium",
+    "archive_paths",
     "bundled",
+    "clip_frames",
     "describe",
     "find_manifest",
     "label_paths",

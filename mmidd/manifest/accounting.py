@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Generic, Literal, TypeVar
 
+from mmidd.archives import SUFFIXES as ARCHIVES
 from mmidd.manifest.layout import Field, Pattern, Template, path_fault
 from mmidd.manifest.methods import Method
 from mmidd.manifest.tables import BadValue, Table, TableSpec, missing_files, read_table
@@ -16,7 +17,8 @@ from mmidd.manifest.tables import BadValue, Table, TableSpec, missing_files, rea
 T = TypeVar("T")
 S = TypeVar("S", str, str | None)
 
-Kind = Literal["video", "image"]
+Kind = Literal["video", "image", "frames"]
+Faces = Literal["detect", "padded", "keep", "whole"]
 Label = Literal["real", "fake"]
 Split = Literal["train", "validation", "test"]
 Basis = Literal["stated", "dataset", "unknown"]
@@ -25,6 +27,10 @@ SUFFIXES: dict[str, Kind] = {
     **dict.fromkeys((".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"), "video"),
     **dict.fromkeys((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"), "image"),
 }
+IMAGES = frozenset(suffix for suffix, kind in SUFFIXES.items() if kind == "image")
+_NUMBER = re.compile(r"([0-9]+)\Z")
+_MOST_DIGITS = 9
+
 SPLITS: dict[str, Split] = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "val", "valid"), "validation"),
@@ -34,10 +40,11 @@ SPLITS: dict[str, Split] = {
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """One video or image with everything its name and label files say of it.
+    """One video, image, or folder of numbered images (`frames`) with everything its name and label files say of it.
 
-    `media` is its POSIX path below the dataset's root. `forgery_type` is REAL, FS, FR, EFS, FE, or None where nobody
-    published it. `pair_media` lies in dataset `pair_dataset`; `aligned` says that frames and geometry agree with it.
+    `media` is its POSIX path below the dataset's root; an archive's name is a part of the paths of its members.
+    `forgery_type` is REAL, FS, FR, EFS, FE, or None where nobody published it. `pair_media` lies in dataset
+    `pair_dataset`; `aligned` says that frames and geometry agree with it.
     Media that share one of `group_keys` stay on one side of a split. `split` is the official one.
     """
 
@@ -57,12 +64,14 @@ class Medium:
     group_keys: tuple[str, ...]
     split: Split | None
     licence: str
+    faces: Faces = "detect"
 
 
 @dataclass(frozen=True)
 class Accounting:
     """Where every path went; each is in exactly one of `media`, `label_files`, `ignored` (counted), `unmatched`.
 
+    A path may also be a frame of a medium that is a folder: `frames` has them as medium -> number -> path.
     `missing_label_files` ("table: path") are those that the disk lacks, of tables in which a medium had no row;
     `missing_pairs` are fakes whose real is not there.
     """
@@ -73,6 +82,7 @@ class Accounting:
     unmatched: list[tuple[str, str]]
     missing_label_files: list[str] = field(default_factory=list)
     missing_pairs: list[str] = field(default_factory=list)
+    frames: dict[str, dict[int, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,7 @@ class Rule:
     id: str
     paths: tuple[Pattern, ...]
     kind: Kind | None
+    faces: Faces
     look_up: tuple[tuple[str, Template], ...]
     where: tuple[tuple[str, frozenset[str | None]], ...]
     label: Label
@@ -119,6 +130,7 @@ class Layout:
     fields: Mapping[str, Field]
     tables: tuple[TableSpec, ...]
     rules: tuple[Rule, ...]
+    archives: tuple[Pattern, ...]
     ignore: tuple[Pattern, ...]
     find_method: Callable[[str], Method | None]
     bundled: Mapping[str, Mapping[str, bytes]]
@@ -137,6 +149,51 @@ def label_paths(layout: Layout, paths: Iterable[str]) -> list[str]:
     """The label files among `paths`, sorted."""
     files = _Heads([(pattern, pattern) for spec in layout.tables for pattern in spec.files])
     return sorted({path for path in paths if files.first(path) is not None})
+
+
+def archive_paths(layout: Layout, paths: Iterable[str]) -> list[str]:
+    """The archives among `paths` whose members are read in place, sorted.
+
+    One that was unpacked beside itself (`set.zip`, and files in `set/`) stays a plain file: nothing is read twice.
+    """
+    if not layout.archives:
+        return []
+    listed = list(paths)
+    patterns = _Heads([(pattern, pattern) for pattern in layout.archives])
+    found = {path: _unpacked(path) for path in listed if patterns.first(path) is not None}
+    wanted = set(found.values())
+    there = {folder for path in listed for folder in _ancestors(path) if folder in wanted}
+    return sorted(path for path, folder in found.items() if folder not in there)
+
+
+def _unpacked(path: str) -> str:
+    """The folder that an archive is commonly unpacked to."""
+    ending = next(suffix for suffix in sorted(ARCHIVES, key=len, reverse=True) if path.lower().endswith(suffix))
+    return path[: -len(ending)]
+
+
+def _ancestors(path: str) -> Iterator[str]:
+    end = path.find("/")
+    while end >= 0:
+        yield path[:end]
+        end = path.find("/", end + 1)
+
+
+def frame_number(name: str) -> int | None:
+    """The number that an image's name ends with (`seed0188.png`: 188); None where it is no numbered image."""
+    stem, dot, suffix = name.rpartition(".")
+    found = _NUMBER.search(stem) if dot and f".{suffix}" in IMAGES else None
+    return int(found[1]) if found and len(found[1]) <= _MOST_DIGITS else None
+
+
+def clip_frames(names: Iterable[str]) -> dict[int, str]:
+    """The frames of a clip among the names in its folder, by number; of two with one number the first name's."""
+    found: dict[int, str] = {}
+    for name in sorted(names):
+        number = frame_number(name)
+        if number is not None:
+            found.setdefault(number, name)
+    return dict(sorted(found.items()))
 
 
 def account(layout: Layout, paths: Iterable[str], read: Callable[[str], bytes]) -> Accounting:
@@ -162,6 +219,8 @@ def account(layout: Layout, paths: Iterable[str], read: Callable[[str], bytes]) 
         if path not in taken:
             matcher.file(path, result)
     result.unmatched.sort()
+    if result.frames:
+        result.media.sort(key=lambda medium: medium.media)
     for name in sorted(matcher.asked):
         absent = missing_files(tables[name].spec, layout.fields, tables[name].files)
         result.missing_label_files.extend(f"{name}: {path}" for path in absent)
@@ -204,7 +263,8 @@ class _Matcher:
     def __init__(self, layout: Layout, tables: Mapping[str, Table], present: AbstractSet[str]) -> None:
         self.layout = layout
         self.tables = tables
-        self.present = present
+        clips = any(rule.kind == "frames" for rule in layout.rules)
+        self.present = present | {path.rpartition("/")[0] for path in present} if clips else present
         self.rules = _Heads([(pattern, rule) for rule in layout.rules for pattern in rule.paths])
         self.ignore = _Heads([(pattern, pattern.text) for pattern in layout.ignore])
         self.renames = {name: each.rename for name, each in layout.fields.items() if each.rename}
@@ -214,19 +274,34 @@ class _Matcher:
     def file(self, path: str, result: Accounting) -> None:
         """Put one path where it belongs."""
         reason: str | None = None
+        missed = "no rule"
         for match, rule in self.rules.matches(path):
+            name, number = path, None
+            if rule.kind == "frames":
+                name, _, file = path.rpartition("/")
+                number = frame_number(file)
+                if number is None:
+                    missed = "no numbered image"
+                    continue
+                if name in result.frames:
+                    if result.frames[name].setdefault(number, path) == path:
+                        return
+                    reason = f"a second frame {number} in its folder"
+                    continue
             try:
-                medium = self._medium(rule, path, match.groupdict())
+                medium = self._medium(rule, name, match.groupdict())
             except _Rejected as rejected:
                 reason = rejected.reason if reason is None or rejected.strong else reason
                 continue
             result.media.append(medium)
+            if number is not None:
+                result.frames[name] = {number: path}
             if rule.pairs and medium.pair_media is None:
-                result.missing_pairs.append(path)
+                result.missing_pairs.append(name)
             return
         ignored = self.ignore.first(path) if reason is None else None
         if ignored is None:
-            result.unmatched.append((path, reason or "no rule"))
+            result.unmatched.append((path, reason or missed))
         else:
             result.ignored[ignored] = result.ignored.get(ignored, 0) + 1
 
@@ -259,6 +334,7 @@ class _Matcher:
             group_keys=tuple(self._share(key) for key in keys if key is not None),
             split=_split(rule, values),
             licence=self.layout.licence,
+            faces=rule.faces,
         )
 
     def _share(self, text: S) -> S:

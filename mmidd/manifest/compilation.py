@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from mmidd.archives import SUFFIXES as ARCHIVES
+from mmidd.archives import is_archive
 from mmidd.manifest.accounting import SPLITS, SUFFIXES, Layout, Pair, Rule
 from mmidd.manifest.layout import Field, LayoutError, Pattern, Template, compile_pattern, compile_template, make_field
 from mmidd.manifest.methods import Method, Methods, UnknownMethod
@@ -34,6 +36,8 @@ def compile_layout(manifest: Manifest, methods: Methods, resource: Callable[[str
     }
     tables = {name: _table(name, entry, fields) for name, entry in manifest.tables.items()}
     _check_basis(manifest)
+    for index, text in enumerate(manifest.archives):
+        _require(is_archive(text), ("archives", index), f"'{text}': an archive ends in {', '.join(ARCHIVES)}")
     seen: set[str] = set()
     for index, spec in enumerate(manifest.rules):
         _require(spec.id not in seen, ("rules", index, "id"), f"rule '{spec.id}' is there twice")
@@ -46,6 +50,7 @@ def compile_layout(manifest: Manifest, methods: Methods, resource: Callable[[str
         fields=fields,
         tables=tuple(tables.values()),
         rules=tuple(compiler.rule(index, spec) for index, spec in enumerate(manifest.rules)),
+        archives=tuple(_at(("archives", i), compile_pattern, text, fields) for i, text in enumerate(manifest.archives)),
         ignore=tuple(_at(("ignore", index), compile_pattern, text, fields) for index, text in enumerate(manifest.ignore)),
         find_method=methods.find,
         bundled={
@@ -175,7 +180,8 @@ class _Rules:
     def rule(self, index: int, spec: RuleSpec) -> Rule:
         """One compiled rule; raises CompileFault with the place of what is wrong."""
         path: Path = ("rules", index)
-        patterns = tuple(_at((*path, "path"), compile_pattern, text, self.fields) for text in spec.path)
+        inside = "/*" if spec.kind == "frames" else ""  # the medium is the folder, what the disk has are its files
+        patterns = tuple(_at((*path, "path"), compile_pattern, text + inside, self.fields) for text in spec.path)
         in_path = frozenset.intersection(*(each.fields for each in patterns))
         look_up = self._look_up(path, spec, in_path)
         names = in_path | {f"{table}.{column}" for table, _ in look_up for column in self.tables[table].columns}
@@ -191,6 +197,7 @@ class _Rules:
             id=spec.id,
             paths=patterns,
             kind=spec.kind,
+            faces=spec.faces,
             look_up=look_up,
             where=tuple(
                 (self._known((*path, "where", name), name, names), frozenset(values)) for name, values in spec.where.items()
@@ -247,7 +254,7 @@ class _Rules:
         template = _at(path, compile_template, ending)
         endings = _possible(template, self.fields, {})
         known = endings is not None and all(f".{each}" in SUFFIXES for each in endings)
-        _require(known, path, f"'{pattern.text}' ends in no known suffix; state 'kind: video' or 'kind: image'")
+        _require(known, path, f"'{pattern.text}' ends in no known suffix; state 'kind: video', 'image' or 'frames'")
 
     def _check_values(self, path: Path, rule: Rule) -> None:
         columns = _column_values(self.tables.values())

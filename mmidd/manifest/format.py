@@ -19,7 +19,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 from pydantic import StringConstraints as Text
 
 from mmidd.errors import ManifestError
-from mmidd.manifest.accounting import Accounting, Basis, Kind, Label, Layout, Medium, Split, account
+from mmidd.manifest.accounting import Accounting, Basis, Faces, Kind, Label, Layout, Medium, Split, account
+from mmidd.manifest.accounting import archive_paths as _archive_paths
 from mmidd.manifest.accounting import label_paths as _label_paths
 from mmidd.manifest.compilation import CompileFault, compile_layout, used_methods
 from mmidd.manifest.methods import FOLDER, METHODS, Method, registry
@@ -29,6 +30,7 @@ __all__ = [
     "Accounting",
     "Manifest",
     "Medium",
+    "archive_paths",
     "bundled",
     "describe",
     "find_manifest",
@@ -116,6 +118,7 @@ class RuleSpec(_Model):
     id: Name
     path: Names
     kind: Kind | None = None
+    faces: Faces = "detect"
     look_up: dict[str, Name] = {}
     where: dict[str, Annotated[tuple[Name | None, ...], BeforeValidator(_listed)]] = {}
     label: Label
@@ -164,6 +167,7 @@ class Manifest(_Model):
     fields: dict[str, Annotated[FieldSpec, BeforeValidator(_as_pattern)]] = {}
     tables: dict[str, TableEntry] = {}
     rules: tuple[RuleSpec, ...] = Field(min_length=1)
+    archives: Names = ()
     ignore: Names = ()
     expected: tuple[Expected, ...] = ()
     known_defects: tuple[StrictStr, ...] = ()
@@ -182,7 +186,7 @@ class Manifest(_Model):
     def digest(self) -> str:
         """sha256 over the manifest, the lists that ship with it and the registry entries it uses."""
         content = {
-            "manifest": self.model_dump(mode="json", by_alias=True),
+            "manifest": self._content(),
             "bundled": {
                 path: hashlib.sha256(data).hexdigest()
                 for table in self.layout.bundled.values()
@@ -192,6 +196,16 @@ class Manifest(_Model):
         }
         text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def _content(self) -> dict[str, Any]:
+        """The manifest's keys. What was added to the format later is left out where it says nothing."""
+        content = self.model_dump(mode="json", by_alias=True)
+        if not content["archives"]:
+            del content["archives"]
+        for rule in content["rules"]:
+            if rule["faces"] == "detect":
+                del rule["faces"]
+        return content
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -278,6 +292,11 @@ def find_manifest(name: str) -> Manifest:
 def label_paths(manifest: Manifest, paths: Iterable[str]) -> list[str]:
     """The label files among all paths of a dataset, sorted."""
     return _label_paths(manifest.layout, paths)
+
+
+def archive_paths(manifest: Manifest, paths: Iterable[str]) -> list[str]:
+    """The archives among all paths of a dataset whose members are read in place, sorted."""
+    return _archive_paths(manifest.layout, paths)
 
 
 def describe(manifest: Manifest, paths: Iterable[str], read: Callable[[str], bytes]) -> Accounting:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from mmidd.captions.protocol import context_of
 from mmidd.curation.quality import Quality, measure
-from mmidd.errors import EmptyMedia, TooLargeMedia
+from mmidd.errors import EmptyMedia, MediaError, TooLargeMedia
 from mmidd.faces import tracks
 from mmidd.faces.align import similarity, warp
 from mmidd.faces.detector import Detector, DetectorConfig, Faces
 from mmidd.faces.encode import ImageConfig, encode
-from mmidd.video import CountMismatch, Frame, frame_plan, open_video, read_still
+from mmidd.manifest import Faces as Mode
+from mmidd.video import CountMismatch, Frame, Still, frame_plan, open_video, read_still
 
 Image = npt.NDArray[np.uint8]
 
@@ -28,7 +29,9 @@ CHUNK = 8
 MOST_FACES = 16
 """Faces of one frame that can become samples, by size: a crowd is not cropped in full."""
 
-MOST_STILL_BYTES = 512 * 2**20
+PADDING = 0.5
+"""Of a side: how wide the border is that a face is given which fills its picture, so that a detector can see it."""
+
 CONTEXT = ImageConfig("jpeg", 90, "420")
 
 
@@ -60,10 +63,11 @@ class Fix:
 
 @dataclass(frozen=True)
 class Track:
-    """The track record of a real: which frames were planned, and where the face is in those that gave a sample."""
+    """The track record of a real: which frames were planned, and where the face is in those that gave a sample (None:
+    the whole image was taken)."""
 
     planned: tuple[int, ...]
-    fixes: dict[int, Fix]
+    fixes: dict[int, Fix | None]
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class Sample:
     timestamp: float | None
     width: int
     height: int
-    fix: Fix
+    fix: Fix | None
     geometry: Literal["own", "shared", "whole"]
     score: float | None
     faces_found: int | None
@@ -84,8 +88,10 @@ class Sample:
     context: bytes | None = None
 
     @property
-    def face_size(self) -> float:
-        """Geometric mean of the box's sides, pixels."""
+    def face_size(self) -> float | None:
+        """Geometric mean of the box's sides, pixels; None for whole images."""
+        if self.fix is None:
+            return None
         x0, y0, x1, y1 = self.fix.box
         return float(np.sqrt(max(x1 - x0, 0.0) * max(y1 - y0, 0.0)))
 
@@ -107,23 +113,47 @@ class GeometryDiffers(Exception):
     """The fake's frames are not of its real's size: its geometry cannot be taken over."""
 
 
-def video_crops(path: Path, count: int, config: Config, detector: Detector, track: Track | None) -> Crops:
+@dataclass(frozen=True)
+class Way:
+    """How one medium's faces are had: where they are looked for, by whom, and whose track record is followed."""
+
+    config: Config
+    detector: Detector
+    mode: Mode = "detect"
+    track: Track | None = None
+
+    @property
+    def alone(self) -> Way:
+        """The same without a track record."""
+        return replace(self, track=None)
+
+    def samples(self, frames: Iterable[Frame]) -> Found:
+        """The samples of a clip's frames, and the frames that gave none. Raises GeometryDiffers."""
+        if self.mode in ("keep", "whole"):
+            return _whole(frames, self.track, self.config)
+        if self.track:
+            return _shared(frames, self.track, self.config)
+        return _own(frames, self.config, self.detector, padded=self.mode == "padded")
+
+
+def video_crops(path: Path | BinaryIO, count: int, way: Way) -> Crops:
     """The samples of a video. Raises MediaError where nothing of it can be used."""
     try:
-        return _recounting(path, count, config, detector, track)
+        return _recounting(path, count, way)
     except GeometryDiffers as error:
-        crops = _recounting(path, count, config, detector, None)
+        crops = _recounting(path, count, way.alone)
         return _with_facts(crops, geometry_note=str(error))
 
 
-def _recounting(path: Path, count: int, config: Config, detector: Detector, track: Track | None) -> Crops:
+def _recounting(path: Path | BinaryIO, count: int, way: Way) -> Crops:
     try:
-        return _video(path, count, config, detector, track, recount=False)
+        return _video(path, count, way, recount=False)
     except CountMismatch:
-        return _video(path, count, config, detector, track, recount=True)
+        return _video(path, count, way, recount=True)
 
 
-def _video(path: Path, count: int, config: Config, detector: Detector, track: Track | None, *, recount: bool) -> Crops:
+def _video(path: Path | BinaryIO, count: int, way: Way, *, recount: bool) -> Crops:
+    config, track = way.config, way.track
     with open_video(path, config.decoder, recount=recount) as video:
         clip = video.clip
         if clip.frame_count == 0:
@@ -131,7 +161,7 @@ def _video(path: Path, count: int, config: Config, detector: Detector, track: Tr
         there = clip.frame_count + clip.cut_off
         planned = track.planned if track else frame_plan(there, count, config.spacing)
         frames = video.frames([index for index in planned if index < clip.frame_count])
-        samples, reasons = _shared(frames, track, config) if track else _own(frames, config, detector)
+        samples, reasons = way.samples(frames)
         reasons += [(index, "failed", "file_cut_off") for index in planned if clip.frame_count <= index < there]
         reasons += [(index, "dropped", "pair_short") for index in planned if index >= there]
         facts = {
@@ -143,17 +173,60 @@ def _video(path: Path, count: int, config: Config, detector: Detector, track: Tr
         return Crops(planned, tuple(samples), tuple(sorted(reasons)), clip.fps, clip.codec, None, facts)
 
 
-def still_crops(path: Path, config: Config, detector: Detector, track: Track | None) -> Crops:
-    """The sample of an image. Raises MediaError where it cannot be decoded."""
-    if path.stat().st_size > MOST_STILL_BYTES:
-        raise TooLargeMedia(f"an image file of more than {MOST_STILL_BYTES} bytes")
-    still = read_still(path.read_bytes())
+def planned_numbers(numbers: Sequence[int], count: int, config: Config, track: Track | None) -> tuple[int, ...]:
+    """Which frames of a clip of numbered images are taken: its real's, or a plan over those that are there."""
+    if track is not None:
+        return track.planned
+    return tuple(numbers[place] for place in frame_plan(len(numbers), count, config.spacing))
+
+
+def frames_crops(numbers: Sequence[int], read: Callable[[int], bytes], count: int, way: Way) -> Crops:
+    """The samples of a clip of numbered images, ascending; `read` gives an image's bytes. A frame is its number.
+
+    Raises MediaError where nothing of it can be used.
+    """
+    try:
+        return _frames(numbers, read, count, way)
+    except GeometryDiffers as error:
+        return _with_facts(_frames(numbers, read, count, way.alone), geometry_note=str(error))
+
+
+def _frames(numbers: Sequence[int], read: Callable[[int], bytes], count: int, way: Way) -> Crops:
+    planned = planned_numbers(numbers, count, way.config, way.track)
+    there = frozenset(numbers)
+    stills: list[Still] = []
+    frames = (_numbered(number, read, stills) for number in planned if number in there)
+    samples, reasons = way.samples(frames)
+    reasons += [(number, "dropped", "pair_short") for number in planned if number not in there]
+    codecs = sorted({still.codec for still in stills})
+    qualities = {still.jpeg_quality for still in stills}
+    return Crops(
+        planned, tuple(samples), tuple(sorted(reasons)), None, "+".join(codecs) or None,
+        qualities.pop() if len(qualities) == 1 else None, {"frame_count": len(numbers)},
+    )  # fmt: skip
+
+
+def _numbered(number: int, read: Callable[[int], bytes], stills: list[Still]) -> Frame:
+    """One image as a frame; what is told of its file goes to `stills`, without the pixels."""
+    try:
+        still = read_still(read(number))
+    except TooLargeMedia:
+        return Frame(number, None, None, "too_large_frame")
+    except MediaError:
+        return Frame(number, None, None, "undecodable_frame")
+    stills.append(replace(still, image=still.image[:0]))
+    return Frame(number, None, still.image)
+
+
+def still_crops(data: bytes, way: Way) -> Crops:
+    """The sample of an image file's bytes. Raises MediaError where it cannot be decoded."""
+    still = read_still(data)
     frame = Frame(0, None, still.image, None)
     note = None
     try:
-        samples, reasons = _shared([frame], track, config) if track else _own([frame], config, detector)
+        samples, reasons = way.samples([frame])
     except GeometryDiffers as error:
-        samples, reasons = _own([frame], config, detector)
+        samples, reasons = way.alone.samples([frame])
         note = str(error)
     crops = Crops((0,), tuple(samples), tuple(reasons), None, still.codec, still.jpeg_quality, {"frame_count": 1})
     if still.frames > 1:
@@ -187,6 +260,49 @@ def _shared(frames: Iterable[Frame], track: Track, config: Config) -> Found:
     return samples, reasons
 
 
+def _whole(frames: Iterable[Frame], track: Track | None, config: Config) -> Found:
+    """Take every picture as it is, in its own size: nothing is detected, nothing is resampled."""
+    samples: list[Sample] = []
+    reasons = []
+    for frame in frames:
+        if frame.image is None:
+            reasons.append((frame.index, "failed", str(frame.lost)))
+        elif track is not None and frame.index not in track.fixes:
+            reasons.append((frame.index, "dropped", "pair_no_sample"))
+        else:
+            height, width = frame.image.shape[:2]
+            samples.append(
+                Sample(
+                    frame.index,
+                    frame.timestamp,
+                    width,
+                    height,
+                    None,
+                    "whole",
+                    None,
+                    None,
+                    None,
+                    encode(frame.image, config.image),
+                    measure(frame.image),
+                )
+            )
+    return samples, reasons
+
+
+def _found(detector: Detector, images: list[Image], padded: bool) -> list[Faces]:
+    """The faces of each image; with `padded` they are looked for on a copy within a black border."""
+    if not padded:
+        return detector.detect(images)
+    borders = [tuple(round(PADDING * side) for side in image.shape[:2]) for image in images]
+    copies = [np.pad(image, ((y, y), (x, x), (0, 0))) for image, (y, x) in zip(images, borders, strict=True)]
+    return [
+        Faces.ordered(
+            faces.boxes - np.array([x, y, x, y], np.float32), faces.landmarks - np.array([x, y], np.float32), faces.scores
+        )
+        for faces, (y, x) in zip(detector.detect(copies), borders, strict=True)
+    ]
+
+
 @dataclass
 class _Seen:
     """What detection left of a clip: per frame its index, its faces, and each face's sample or why there is none."""
@@ -196,14 +312,14 @@ class _Seen:
     cut: list[dict[int, Sample | str]] = field(default_factory=list)
 
 
-def _own(frames: Iterable[Frame], config: Config, detector: Detector) -> Found:
+def _own(frames: Iterable[Frame], config: Config, detector: Detector, *, padded: bool) -> Found:
     """Detect in every frame, follow the people through the clip, keep one: the largest over the whole of it."""
     seen = _Seen()
     reasons: list[tuple[int, str, str]] = []
     for chunk in _chunks(frames, CHUNK):
         usable = [(frame, frame.image) for frame in chunk if frame.image is not None]
         reasons += [(frame.index, "failed", str(frame.lost)) for frame in chunk if frame.image is None]
-        found = detector.detect([image for _, image in usable]) if usable else []
+        found = _found(detector, [image for _, image in usable], padded) if usable else []
         context = None
         for (frame, image), faces in zip(usable, found, strict=True):
             fresh = _context(image) if len(faces) and context is None else None
@@ -220,8 +336,12 @@ def _own(frames: Iterable[Frame], config: Config, detector: Detector) -> Found:
         if isinstance(sample, str):
             reasons.append((index, "dropped", sample))
         else:
-            samples.append(replace(sample, fix=replace(sample.fix, track=chosen or 0)))
+            samples.append(_on_track(sample, chosen or 0))
     return _one_context(samples), reasons
+
+
+def _on_track(sample: Sample, track: int) -> Sample:
+    return replace(sample, fix=replace(sample.fix, track=track) if sample.fix else None)
 
 
 def _chunks(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:

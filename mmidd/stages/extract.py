@@ -20,22 +20,39 @@ import numpy as np
 import pyarrow as pa
 
 from mmidd import schema
+from mmidd.archives import is_sequential
 from mmidd.engine.digests import DigestCache
-from mmidd.engine.files import digest, sha256_file
+from mmidd.engine.files import digest
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
 from mmidd.engine.tables import read_sound
-from mmidd.engine.units import TASK_ITEMS, Item, Outcome, Resources, Result, Task, Unit, bucket
-from mmidd.errors import EmptyMedia, MediaError, MmiddError, UnreadableMedia, sanitised
+from mmidd.engine.units import TASK_ITEMS, Item, Outcome, Resources, Result, Task, Unit, bucket, order_key
+from mmidd.errors import EmptyMedia, MediaError, MmiddError, sanitised
 from mmidd.faces.detector import Detector, DetectorConfig, detector_identity, make_detector
 from mmidd.faces.encode import ImageConfig
+from mmidd.manifest import Faces, Kind
 from mmidd.recipe import Recipe
-from mmidd.stages.crops import Config, Crops, Fix, Sample, Track, still_crops, video_crops
+from mmidd.stages.crops import (
+    Config,
+    Crops,
+    Fix,
+    Sample,
+    Track,
+    Way,
+    frames_crops,
+    planned_numbers,
+    still_crops,
+    video_crops,
+)
 from mmidd.stages.selection import Selected
+from mmidd.stages.sources import Archive, Medium, Part, Source, open_all
 from mmidd.video import backend_identity, still_identity
 
 STAGE_VERSION = 1
 UNREAD = "unread"
+WHOLE = ("keep", "whole")
+SEQUENTIAL_CLIPS = 16
+"""Clips of one compressed tar that a task takes: they share one pass over it."""
 
 _PIXELS = [column for column in schema.of_origin("pixels") if column.name not in ("id", "image", "mask")]
 SCHEMA = pa.schema(
@@ -96,15 +113,19 @@ class Payload:
     """What extracting one medium needs. `basis` names whose geometry it takes: its own, or a track record's digest."""
 
     path: Path
-    kind: Literal["video", "image"]
+    kind: Kind
     bytes: int
     mtime_ns: int
     frames: int
     real: Real | None
     basis: str
+    faces: Faces = "detect"
+    archive: Archive | None = None
+    parts: tuple[Part, ...] = ()
 
     def inputs(self, sha256: str) -> tuple[str, ...]:
-        return sha256, f"{self.frames} frames", self.basis
+        mode = () if self.faces == "detect" else (f"faces: {self.faces}",)
+        return sha256, f"{self.frames} frames", self.basis, *mode
 
 
 Name = tuple[str, str]
@@ -115,7 +136,9 @@ def follows(medium: Selected, selected: Mapping[Name, Selected], recipe: Recipe)
     pair = medium.pair_name
     if recipe.crop.pairs == "independent" or medium.label == "real" or not medium.aligned or pair not in selected:
         return None
-    return pair if selected[pair].label == "real" and selected[pair].kind == medium.kind else None
+    real = selected[pair]
+    alike = real.kind == medium.kind and (real.faces in WHOLE) == (medium.faces in WHOLE)
+    return pair if real.label == "real" and alike else None
 
 
 def plan(
@@ -127,15 +150,18 @@ def plan(
 ) -> list[Unit]:
     """The units of one level. `pairs` names the real that a medium follows; `reals` says where its rows lie."""
     own = {entry.name: entry.frames for entry in recipe.datasets}
-    groups: dict[tuple[str, str, str], list[Item]] = {}
+    groups: dict[tuple[str, str, str, str], list[Item]] = {}
     for medium in media:
-        frames = (own.get(medium.dataset) or recipe.frames.count) if medium.kind == "video" else 1
+        frames = (own.get(medium.dataset) or recipe.frames.count) if medium.kind != "image" else 1
         level = "paired" if medium.name in pairs else "first"
         item = _item(medium, frames, digests, reals.get(pairs.get(medium.name, medium.name)))
-        groups.setdefault((medium.dataset, level, medium.kind), []).append(item)
+        tar = medium.archive.name if medium.archive and is_sequential(medium.archive.name) else ""
+        groups.setdefault((medium.dataset, level, medium.kind, tar), []).append(item)
     units = []
-    for (dataset, level, kind), items in sorted(groups.items()):
-        units += bucket(f"{dataset}/{level}-{kind}", items, per_task=1 if kind == "video" else TASK_ITEMS)
+    for (dataset, level, kind, tar), items in sorted(groups.items()):
+        place = f"-{order_key(dataset, tar)}" if tar else ""
+        per_task = TASK_ITEMS if kind == "image" else SEQUENTIAL_CLIPS if tar else 1
+        units += bucket(f"{dataset}/{level}-{kind}{place}", items, per_task=per_task)
     return units
 
 
@@ -145,7 +171,10 @@ def _item(medium: Selected, frames: int, digests: DigestCache, real: tuple[Path,
         rows, outcome = real
         followed = Real(rows, outcome.dataset, outcome.media, tuple(outcome.facts["frames"]))
         basis = outcome.rows_digest
-    payload = Payload(medium.path, medium.kind, medium.bytes, medium.mtime_ns, frames, followed, basis)
+    payload = Payload(
+        medium.path, medium.kind, medium.bytes, medium.mtime_ns, frames, followed, basis,
+        medium.faces, medium.archive, medium.parts,
+    )  # fmt: skip
     sha256 = digests.fresh(medium.dataset, medium.media, medium.bytes, medium.mtime_ns)
     return Item(medium.dataset, medium.media, payload.inputs(sha256) if sha256 else None, payload)
 
@@ -153,8 +182,9 @@ def _item(medium: Selected, frames: int, digests: DigestCache, real: tuple[Path,
 def identify(item: Item) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Inputs and facts of a medium that nobody could process: its digest, taken here."""
     try:
-        sha256 = sha256_file(item.payload.path)
-    except OSError:
+        ((_, source),) = open_all([(item, item.payload)], lambda medium: frozenset())
+        sha256 = source.sha256()
+    except (OSError, MediaError):
         return item.payload.inputs(UNREAD), {}
     return item.payload.inputs(sha256), {"sha256": sha256}
 
@@ -162,13 +192,27 @@ def identify(item: Item) -> tuple[tuple[str, ...], dict[str, Any]]:
 def run(task: Task, config: Config, resources: Resources) -> Result:
     """Turn each medium of the task into crops. A medium that cannot be used is a failed outcome with its reason."""
     detector = _detector(config.detector, resources.device)
-    rows: list[dict[str, Any]] = []
-    outcomes = []
-    for item in task.items:
-        made, outcome = _extract(item, config, detector)
-        rows += made
-        outcomes.append(outcome)
-    return Result(pa.Table.from_pylist(rows, SCHEMA), tuple(outcomes))
+    made: dict[Name, tuple[list[dict[str, Any]], Outcome]] = {}
+    media = [(item, item.payload) for item in task.items]
+    for item, source in open_all(media, lambda medium: _needed(medium, config)):
+        made[item.name] = _extract(item, source, config, detector)
+    rows = [row for item in task.items for row in made[item.name][0]]
+    return Result(pa.Table.from_pylist(rows, SCHEMA), tuple(made[item.name][1] for item in task.items))
+
+
+def _needed(payload: Medium, config: Config) -> frozenset[int] | None:
+    """The frames of a clip that will be asked for."""
+    if payload.kind != "frames" or not isinstance(payload, Payload):
+        return None
+    return frozenset(planned_numbers(_numbers(payload), payload.frames, config, _followed(payload)))
+
+
+def _numbers(payload: Payload) -> list[int]:
+    return [part.number for part in payload.parts]
+
+
+def _followed(payload: Payload) -> Track | None:
+    return _track(payload.real) if payload.real else None
 
 
 @lru_cache(maxsize=1)
@@ -176,14 +220,14 @@ def _detector(config: DetectorConfig, device: Literal["cpu", "cuda"]) -> Detecto
     return make_detector(config, device)
 
 
-def _extract(item: Item, config: Config, detector: Detector) -> tuple[list[dict[str, Any]], Outcome]:
+def _extract(item: Item, source: Source, config: Config, detector: Detector) -> tuple[list[dict[str, Any]], Outcome]:
     payload: Payload = item.payload
     sha256 = UNREAD
     try:
-        sha256 = _digest(payload)
+        sha256 = source.sha256()
         if payload.bytes == 0:
             raise EmptyMedia("the file has no bytes")
-        crops = _crops(payload, config, detector)
+        crops = _crops(payload, source, Way(config, detector, payload.faces, _followed(payload)))
     except (MmiddError, MemoryError):
         raise
     except Exception as error:  # recorded: one medium's fault must not take its neighbours along
@@ -206,16 +250,6 @@ def _failure(item: Item, sha256: str, error: Exception) -> Outcome:
     )
 
 
-def _digest(payload: Payload) -> str:
-    try:
-        about = payload.path.stat()
-        if (about.st_size, about.st_mtime_ns) != (payload.bytes, payload.mtime_ns):
-            raise UnreadableMedia("the file changed while the build was under way; run it again")
-        return sha256_file(payload.path)
-    except OSError as error:
-        raise UnreadableMedia(f"cannot be read: {error.strerror}") from error
-
-
 def _check_root(path: Path) -> None:
     """A disk that went away is nobody's medium's fault."""
     folder = path.parent
@@ -225,11 +259,16 @@ def _check_root(path: Path) -> None:
         raise MmiddError(f"{path.parent} is gone; is the disk still mounted? Run the same command to go on.")
 
 
-def _crops(payload: Payload, config: Config, detector: Detector) -> Crops:
-    track = _track(payload.real) if payload.real else None
+def _crops(payload: Payload, source: Source, way: Way) -> Crops:
     if payload.kind == "image":
-        return still_crops(payload.path, config, detector, track)
-    return video_crops(payload.path, payload.frames, config, detector, track)
+        return still_crops(source.still(), way)
+    if payload.kind == "frames":
+        return frames_crops(_numbers(payload), source.frame, payload.frames, way)
+    video = source.video()
+    if isinstance(video, Path):
+        return video_crops(video, payload.frames, way)
+    with video:
+        return video_crops(video, payload.frames, way)
 
 
 def _track(real: Real) -> Track:
@@ -238,13 +277,15 @@ def _track(real: Real) -> Track:
 
 
 @lru_cache(maxsize=8)
-def _tracks(rows: Path) -> dict[tuple[str, str], dict[int, Fix]]:
+def _tracks(rows: Path) -> dict[tuple[str, str], dict[int, Fix | None]]:
     """The track records of a committed unit of reals."""
     names = ["dataset", "media", "frame", "width", "height", "box", "landmarks", "transform", "track"]
-    found: dict[tuple[str, str], dict[int, Fix]] = {}
+    found: dict[tuple[str, str], dict[int, Fix | None]] = {}
     for row in read_sound(rows, names).to_pylist():
-        landmarks = tuple(tuple(point) for point in row["landmarks"])
-        fix = Fix(row["width"], row["height"], tuple(row["box"]), landmarks, tuple(row["transform"]), row["track"])
+        fix = None
+        if row["landmarks"] is not None:
+            landmarks = tuple(tuple(point) for point in row["landmarks"])
+            fix = Fix(row["width"], row["height"], tuple(row["box"]), landmarks, tuple(row["transform"]), row["track"])
         found.setdefault((row["dataset"], row["media"]), {})[row["frame"]] = fix
     return found
 
@@ -258,9 +299,9 @@ def _row(item: Item, sha256: str, sample: Sample, crops: Crops) -> dict[str, Any
         "frame": sample.frame,
         "timestamp": sample.timestamp,
         "face": 0,
-        "box": fix.box,
-        "landmarks": fix.landmarks,
-        "transform": fix.transform,
+        "box": fix.box if fix else None,
+        "landmarks": fix.landmarks if fix else None,
+        "transform": fix.transform if fix else None,
         "detection_score": sample.score,
         "width": sample.width,
         "height": sample.height,
@@ -271,7 +312,7 @@ def _row(item: Item, sha256: str, sample: Sample, crops: Crops) -> dict[str, Any
         "face_size": sample.face_size,
         "jpeg_quality": crops.jpeg_quality,
         "phash": sample.quality.phash,
-        "track": fix.track,
+        "track": fix.track if fix else None,
         "faces_found": sample.faces_found,
         "runner_up": sample.runner_up,
         "geometry": sample.geometry,

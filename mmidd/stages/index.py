@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,12 +14,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from mmidd import archives
 from mmidd import manifest as manifests
-from mmidd.engine.files import digest
+from mmidd.archives import Contents, Member
+from mmidd.engine.files import digest, write_text
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
-from mmidd.errors import DataError, ManifestError
+from mmidd.errors import DataError, ManifestError, MediaError, sanitised
 from mmidd.manifest import Manifest
 from mmidd.manifest.tables import MAX_LABEL_BYTES
 
@@ -50,18 +53,33 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What the file system says of a file: enough to trust an earlier digest of it."""
+    """What the file system says of a file: enough to trust an earlier digest of it.
+
+    Of an archive's member: its size, the archive's time, the archive's path, and where its bytes lie (see Member).
+    Of a folder of frames `mtime_ns` is a stamp over all their names, sizes and times.
+    """
 
     bytes: int
     mtime_ns: int
+    archive: str | None = None
+    offset: int | None = None
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Every file under a dataset's root, and the entries that are refused, with the reason."""
+    """Every file under a dataset's root, and the entries that are refused, with the reason.
+
+    An archive that was opened is under `archives`; its members are among the files as `archive.zip/inner/name.jpg`.
+    """
 
     files: Mapping[str, Stat]
     refused: Mapping[str, str] = field(default_factory=dict)
+    archives: Mapping[str, Stat] = field(default_factory=dict)
+
+    def member(self, path: str) -> Member:
+        """An archive's member as the archive knows it."""
+        about = self.files[path]
+        return Member(path[len(about.archive or "") + 1 :], about.bytes, about.offset)
 
 
 def locate(manifest: Manifest, data: Path) -> Path | None:
@@ -139,6 +157,68 @@ def _look(entry: os.DirEntry[str], inside: Path) -> Stat | str:
     return Stat(about.st_size, about.st_mtime_ns) if stat.S_ISREG(about.st_mode) else "not a regular file"
 
 
+def open_archives(manifest: Manifest, root: Path, listing: Listing, kept: Path | None, *, keep: bool = True) -> Listing:
+    """The listing with the members of the archives that the manifest names.
+
+    To list a compressed tar is to unpack it once, so what was found is kept in the folder `kept` and holds while the
+    archive has the same size and time; `keep=False` only reads there.
+    """
+    found = manifests.archive_paths(manifest, listing.files)
+    if not found:
+        return listing
+    files, refused = dict(listing.files), dict(listing.refused)
+    opened: dict[str, Stat] = {}
+    for path in found:
+        about = files.pop(path)
+        place = kept / f"{digest(manifest.name, path)}.json" if kept else None
+        try:
+            inside = _contents(root / path, about, place, keep)
+        except MediaError as error:
+            refused[path] = sanitised(str(error))
+            continue
+        except OSError as error:
+            refused[path] = f"cannot be read: {error.strerror}"
+            continue
+        if not inside.members and not inside.refused:
+            refused[path] = "an archive without files"
+            continue
+        opened[path] = about
+        refused.update((f"{path}/{name}", reason) for name, reason in inside.refused)
+        for member in inside.members:
+            files[f"{path}/{member.name}"] = Stat(member.bytes, about.mtime_ns, path, member.offset)
+    return Listing(files, refused, opened)
+
+
+_CONTENTS_FORMAT = 1
+
+
+def _contents(path: Path, about: Stat, place: Path | None, keep: bool) -> Contents:
+    stamp = [_CONTENTS_FORMAT, about.bytes, about.mtime_ns]
+    if place is not None and place.exists():
+        try:
+            saved = json.loads(place.read_text(encoding="utf-8"))
+            if saved["stamp"] == stamp:
+                members = tuple(Member(str(name), int(size), offset) for name, size, offset in saved["members"])
+                return Contents(members, tuple((str(name), str(why)) for name, why in saved["refused"]))
+        except (OSError, ValueError, TypeError, LookupError):
+            pass  # of no use: the archive is listed again
+    inside = archives.contents(path)
+    if place is not None and keep:
+        members_ = [[member.name, member.bytes, member.offset] for member in inside.members]
+        text = json.dumps({"stamp": stamp, "members": members_, "refused": inside.refused})
+        write_text(place, text, scratch=place.parent)
+    return inside
+
+
+def clip_stat(frames: Mapping[str, Stat]) -> Stat:
+    """What stands for size and time of a folder of frames: any change to one of them changes it."""
+    stamp = hashlib.sha256()
+    for name, about in sorted(frames.items()):
+        stamp.update(f"{name}\0{about.bytes}\0{about.mtime_ns}\n".encode())
+    first = next(iter(frames.values()))
+    return Stat(sum(about.bytes for about in frames.values()), int(stamp.hexdigest()[:15], 16), first.archive)
+
+
 def _shown(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
@@ -169,18 +249,30 @@ def plan(manifest: Manifest, root: Path, listing: Listing) -> Unit:
     for path in paths:
         if listing.files[path].bytes > MAX_LABEL_BYTES:
             raise DataError(f"the label file {root / path} has more than {MAX_LABEL_BYTES:,} bytes; is it one?")
-    labels = {path: _sha256(root / path) for path in paths}
+    labels = {path: _sha256(root, listing, path) for path in paths}
     inputs = (names.hexdigest(), digest(labels, dict(listing.refused)))
     item = Item(manifest.name, ".", inputs, Payload(manifest, root, listing))
     return Unit(f"{manifest.name}/index", (Task((item,)),))
 
 
-def _sha256(path: Path) -> str:
+def _sha256(root: Path, listing: Listing, path: str) -> str:
     try:
-        with path.open("rb") as file:
+        if listing.files[path].archive is not None:
+            return hashlib.sha256(_label_bytes(root, listing, path)).hexdigest()
+        with (root / path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise DataError(f"cannot read the label file {path}: {error.strerror}") from error
+        raise DataError(f"cannot read the label file {root / path}: {error.strerror}") from error
+
+
+def _label_bytes(root: Path, listing: Listing, path: str) -> bytes:
+    archive = listing.files[path].archive
+    if archive is None:
+        return (root / path).read_bytes()
+    try:
+        return archives.read(root / archive, listing.member(path), MAX_LABEL_BYTES)
+    except MediaError as error:
+        raise DataError(f"cannot read the label file {root / path}: {error}") from error
 
 
 def run(task: Task, config: None, resources: Resources) -> Result:
@@ -193,15 +285,22 @@ def _describe(item: Item) -> tuple[pa.Table, Outcome]:
     payload: Payload = item.payload
     root, listing = payload.root, payload.listing
     try:
-        accounting = manifests.describe(payload.manifest, sorted(listing.files), lambda path: (root / path).read_bytes())
+        accounting = manifests.describe(
+            payload.manifest, sorted(listing.files), lambda path: _label_bytes(root, listing, path)
+        )
     except ManifestError as error:
         raise ManifestError(f"{item.dataset}: {error}") from error
     except OSError as error:
         raise DataError(f"cannot read a label file of {item.dataset} in {root}: {error.strerror}") from error
+    clips = {
+        name: clip_stat({path: listing.files[path] for path in frames.values()})
+        for name, frames in accounting.frames.items()
+    }
     others: list[tuple[str, str, str | None]] = [(path, "label file", None) for path in accounting.label_files]
     others += [(path, "unmatched", reason) for path, reason in accounting.unmatched]
     others += [(path, "refused", reason) for path, reason in listing.refused.items()]
-    count = len(accounting.media) + len(others)
+    inside = sum(len(frames) - 1 for frames in accounting.frames.values())
+    count = len(accounting.media) + len(others) + inside
     ignored = sum(accounting.ignored.values())
     if count + ignored != len(listing.files) + len(listing.refused):
         raise DataError(f"indexing {item.dataset} lost files: this is a fault of mmidd, please report it")
@@ -212,7 +311,8 @@ def _describe(item: Item) -> tuple[pa.Table, Outcome]:
         "missing_pairs": len(accounting.missing_pairs),
     }
     outcome = Outcome(item.dataset, ".", "ok", item.inputs or (), facts=facts)
-    rows = pa.concat_tables([_media_rows(accounting.media, listing.files), _other_rows(item.dataset, others)])
+    known = {**listing.files, **clips}
+    rows = pa.concat_tables([_media_rows(accounting.media, known), _other_rows(item.dataset, others)])
     return rows.sort_by("media").combine_chunks(), outcome
 
 

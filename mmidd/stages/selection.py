@@ -13,19 +13,24 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mmidd.errors import ManifestError, RecipeError, UsageError
-from mmidd.manifest import find_manifest
+from mmidd.manifest import Faces, Kind, find_manifest
 from mmidd.recipe import DatasetEntry
+from mmidd.stages.sources import Archive, Part
 
 Name = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """A medium that will be extracted, with what the later stages need of it."""
+    """A medium that will be extracted, with what the later stages need of it.
+
+    `path` is its file; of an archive's member the archive, of a clip of frames the folder or the archive: `parts` then
+    says which files or members it consists of.
+    """
 
     dataset: str
     media: str
-    kind: Literal["video", "image"]
+    kind: Kind
     label: Literal["real", "fake"]
     method: str | None
     pair_dataset: str | None
@@ -34,6 +39,9 @@ class Selected:
     path: Path
     bytes: int
     mtime_ns: int
+    faces: Faces = "detect"
+    archive: Archive | None = None
+    parts: tuple[Part, ...] = ()
 
     @property
     def name(self) -> Name:

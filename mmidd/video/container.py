@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import av.error
@@ -28,9 +30,22 @@ FORMATS = (
 PRESENTATION_TIMES = frozenset({"mov", "matroska", "flv", "mpegts", "mpeg", "ogg", "asf", "mxf", "nut"})
 
 
-def open_container(path: Path, max_pixels: int) -> InputContainer:
-    """Open one local video file. Raises EmptyMedia, UnreadableMedia, and OSError for the file system's own faults."""
-    if path.stat().st_size == 0:
+def size_of(path: Path | BinaryIO) -> int:
+    """The bytes of a file, given by its path or open."""
+    if isinstance(path, Path):
+        return path.stat().st_size
+    place = path.tell()
+    size = path.seek(0, os.SEEK_END)
+    path.seek(place)  # a container that reads it goes on where it was
+    return size
+
+
+def open_container(path: Path | BinaryIO, max_pixels: int) -> InputContainer:
+    """Open one local video file, or an open file from its beginning.
+
+    Raises EmptyMedia, UnreadableMedia, and OSError for the file system's own faults.
+    """
+    if size_of(path) == 0:
         raise EmptyMedia("the file has no bytes")
     options = {
         "protocol_whitelist": "file",
@@ -38,6 +53,9 @@ def open_container(path: Path, max_pixels: int) -> InputContainer:
         "max_pixels": _allocated(max_pixels),
     }
     try:
+        if not isinstance(path, Path):
+            path.seek(0)
+            return av.open(path, "r", options=options, metadata_errors="replace")
         # "file:" keeps a name such as `http:x.mp4` or `concat:a|b` from being read as a protocol.
         return av.open(f"file:{path}", "r", options=options, metadata_errors="replace")
     except av.error.FFmpegError as error:
@@ -100,7 +118,7 @@ class Declared:
     aspect: float
 
 
-def declared(path: Path, max_pixels: int) -> Declared:
+def declared(path: Path | BinaryIO, max_pixels: int) -> Declared:
     """Read the headers only. Raises as `open_container` and `video_stream` do."""
     with open_container(path, max_pixels) as container:
         return declared_of(video_stream(container, max_pixels))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import av
 import numpy as np
@@ -27,6 +27,7 @@ from mmidd.video.container import (
     declared_of,
     open_container,
     packets,
+    size_of,
     states_presentation_times,
     video_stream,
 )
@@ -53,7 +54,7 @@ class PyavReader:
     """Exact on every container, codec and timing tried (docs/video.md). Decodes with one thread: the same bytes
     whatever runs beside it."""
 
-    def __init__(self, path: Path, *, recount: bool = False, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(self, path: Path | BinaryIO, *, recount: bool = False, max_pixels: int = MAX_PIXELS) -> None:
         self._path = path
         self._max_pixels = max_pixels
         self._reformatter = VideoReformatter()
@@ -135,7 +136,7 @@ def identity() -> dict[str, str]:
     return {"av": av.__version__, **libraries, "conversion": str(int(CONVERSION))}
 
 
-def survey(path: Path, *, recount: bool, max_pixels: int) -> Survey:
+def survey(path: Path | BinaryIO, *, recount: bool, max_pixels: int) -> Survey:
     """Number the frames without decoding them, but for the first one, which tells the orientation.
 
     Where timestamps cannot number them, or with `recount`, all are decoded once and counted as they come out.
@@ -144,7 +145,7 @@ def survey(path: Path, *, recount: bool, max_pixels: int) -> Survey:
     with open_container(path, max_pixels) as container:
         stream = video_stream(container, max_pixels)
         decoder = Decoder(stream, max_pixels)
-        lost = cut_off(container, stream, path.stat().st_size)
+        lost = cut_off(container, stream, size_of(path))
         times: list[int | None] = []
         first: VideoFrame | None = None
         for packet in packets(container, stream):
@@ -176,7 +177,7 @@ def display_order(times: Sequence[int | None]) -> tuple[int, ...] | None:
     return tuple(known[i] for i in order)
 
 
-def count_decodable(path: Path, max_pixels: int) -> int:
+def count_decodable(path: Path | BinaryIO, max_pixels: int) -> int:
     """How many frames come out of a full decode that skips what cannot be decoded."""
     with open_container(path, max_pixels) as container:
         stream = video_stream(container, max_pixels)

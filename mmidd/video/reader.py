@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import BinaryIO, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from mmidd.errors import MissingExtra
+from mmidd.errors import MissingExtra, UnreadableMedia
 
 Backend = Literal["pyav", "decord", "torchcodec"]
 Lost = Literal["corrupt_frame", "undecodable_frame", "too_large_frame"]
@@ -82,8 +82,10 @@ class VideoReader(Protocol):
     ) -> None: ...
 
 
-def open_video(path: Path, backend: Backend = "pyav", *, recount: bool = False, max_pixels: int = MAX_PIXELS) -> VideoReader:
-    """Open a video file for reading frames.
+def open_video(
+    path: Path | BinaryIO, backend: Backend = "pyav", *, recount: bool = False, max_pixels: int = MAX_PIXELS
+) -> VideoReader:
+    """Open a video for reading frames: a path, or an open file that can be sought (pyav only), which stays the caller's.
 
     `recount` decodes everything once, skipping what cannot be decoded, to count the frames that can be shown: for
     files on which a first attempt ended in CountMismatch. Raises EmptyMedia, UnreadableMedia, TooLargeMedia (more than
@@ -94,6 +96,8 @@ def open_video(path: Path, backend: Backend = "pyav", *, recount: bool = False, 
             from mmidd.video.pyav import PyavReader
 
             return PyavReader(path, recount=recount, max_pixels=max_pixels)
+        case _ if not isinstance(path, Path):
+            raise UnreadableMedia(f"the {backend} backend reads no members of archives; use decoder: pyav")
         case "decord":
             from mmidd.video.decord import DecordReader
 

@@ -1,0 +1,290 @@
+"""Where the bytes of a medium lie, and how they are had: a file, a member of an archive, or many that make a clip.
+
+A compressed tar can only be read from its beginning, so all media of it that a task has are served by one pass.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Protocol, TypeVar
+
+from mmidd import archives
+from mmidd.archives import Member, NamedBytes
+from mmidd.engine.files import sha256_file
+from mmidd.errors import MediaError, TooLargeMedia, UnreadableMedia
+from mmidd.manifest import Kind
+
+MOST_STILL_BYTES = 512 * 2**20
+MOST_HELD_BYTES = 2 * 2**30
+"""Of one medium, while a compressed tar passes by."""
+
+_PIECE = 2**20
+_CHANGED = "the file changed while the build was under way; run it again"
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The archive that a medium lies in: its path below the dataset's root, and what the index saw of it."""
+
+    name: str
+    bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of a medium: its name in the archive or in the folder, the number of the frame (0 where it is all)."""
+
+    number: int
+    name: str
+    bytes: int
+    mtime_ns: int
+    offset: int | None = None
+
+    @property
+    def member(self) -> Member:
+        return Member(self.name, self.bytes, self.offset)
+
+
+class Medium(Protocol):
+    """What has to be known of a medium to read it."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def mtime_ns(self) -> int: ...
+    @property
+    def archive(self) -> Archive | None: ...
+    @property
+    def parts(self) -> tuple[Part, ...]: ...
+
+
+class Source(Protocol):
+    """The bytes of one medium. Every method raises MediaError where they cannot be had."""
+
+    def sha256(self) -> str:
+        """The digest of the bytes; of a clip of frames, of the lines that `sha256sum` prints of them in order."""
+        ...
+
+    def still(self) -> bytes:
+        """An image file's bytes."""
+        ...
+
+    def video(self) -> Path | BinaryIO:
+        """A video as a path, or as a file that can be sought."""
+        ...
+
+    def frame(self, number: int) -> bytes:
+        """The bytes of a numbered frame."""
+        ...
+
+
+M = TypeVar("M")
+
+
+def open_all(
+    media: Iterable[tuple[M, Medium]], needed: Callable[[Medium], frozenset[int] | None]
+) -> Iterator[tuple[M, Source]]:
+    """The source of each medium, in an order that reads a compressed tar once.
+
+    `needed` names the frames of a clip that will be asked for (None: all): of others only the digest is taken.
+    """
+    sequential: dict[Path, list[tuple[M, Medium]]] = {}
+    for key, medium in media:
+        if medium.archive is None:
+            yield key, _Folder(medium) if medium.kind == "frames" else _File(medium)
+        elif archives.is_sequential(medium.path):
+            sequential.setdefault(medium.path, []).append((key, medium))
+        else:
+            yield key, _Members(medium)
+    for path, members in sequential.items():
+        yield from _one_pass(path, members, needed)
+
+
+def clip_digest(digests: Iterable[tuple[str, str]]) -> str:
+    """The digest of a clip from (name, sha256) of its frames in order: that of `sha256sum`'s lines on them."""
+    lines = "".join(f"{sha256}  {name.rpartition('/')[2]}\n" for name, sha256 in digests)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _stat(path: Path, size: int, mtime_ns: int) -> None:
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise UnreadableMedia(f"cannot be read: {error.strerror}") from error
+    if (about.st_size, about.st_mtime_ns) != (size, mtime_ns):
+        raise UnreadableMedia(_CHANGED)
+
+
+def _check_still(size: int) -> None:
+    if size > MOST_STILL_BYTES:
+        raise TooLargeMedia(f"an image file of more than {MOST_STILL_BYTES} bytes")
+
+
+@dataclass(frozen=True)
+class _File:
+    medium: Medium
+
+    def sha256(self) -> str:
+        _stat(self.medium.path, self.medium.bytes, self.medium.mtime_ns)
+        try:
+            return sha256_file(self.medium.path)
+        except OSError as error:
+            raise UnreadableMedia(f"cannot be read: {error.strerror}") from error
+
+    def still(self) -> bytes:
+        _check_still(self.medium.path.stat().st_size)
+        return self.medium.path.read_bytes()
+
+    def video(self) -> Path:
+        return self.medium.path
+
+    def frame(self, number: int) -> bytes:
+        raise UnreadableMedia("a single file has no numbered frames")
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A folder of numbered images."""
+
+    medium: Medium
+
+    def sha256(self) -> str:
+        return clip_digest((part.name, hashlib.sha256(self._read(part)).hexdigest()) for part in self.medium.parts)
+
+    def still(self) -> bytes:
+        raise UnreadableMedia("a folder is no image")
+
+    def video(self) -> Path:
+        raise UnreadableMedia("a folder of frames is no video")
+
+    def frame(self, number: int) -> bytes:
+        return self._read(next(part for part in self.medium.parts if part.number == number))
+
+    def _read(self, part: Part) -> bytes:
+        path = self.medium.path / part.name
+        _stat(path, part.bytes, part.mtime_ns)
+        _check_still(part.bytes)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise UnreadableMedia(f"cannot be read: {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class _Members:
+    """Members of an archive that can be had in any order."""
+
+    medium: Medium
+
+    def sha256(self) -> str:
+        self._check()
+        if self.medium.kind == "frames":
+            return clip_digest((part.name, hashlib.sha256(self._read(part)).hexdigest()) for part in self.medium.parts)
+        with archives.open_member(self.medium.path, self.medium.parts[0].member) as file:
+            found = hashlib.sha256()
+            while piece := file.read(_PIECE):
+                found.update(piece)
+            return found.hexdigest()
+
+    def still(self) -> bytes:
+        return self._read(self.medium.parts[0])
+
+    def video(self) -> BinaryIO:
+        return archives.open_member(self.medium.path, self.medium.parts[0].member)
+
+    def frame(self, number: int) -> bytes:
+        return self._read(next(part for part in self.medium.parts if part.number == number))
+
+    def _read(self, part: Part) -> bytes:
+        _check_still(part.bytes)
+        return archives.read(self.medium.path, part.member)
+
+    def _check(self) -> None:
+        archive = self.medium.archive
+        if archive is not None:
+            _stat(self.medium.path, archive.bytes, archive.mtime_ns)
+
+
+@dataclass
+class _Held:
+    """A medium of a compressed tar: the digests of its parts, the bytes of those that are needed."""
+
+    medium: Medium
+    needed: frozenset[int] | None
+    digests: dict[str, str] = field(default_factory=dict)
+    data: dict[int, bytes] = field(default_factory=dict)
+    held: int = 0
+    fault: MediaError | None = None
+
+    def take(self, part: Part, data: bytes) -> None:
+        self.digests[part.name] = hashlib.sha256(data).hexdigest()
+        if self.needed is not None and part.number not in self.needed:
+            return
+        self.held += len(data)
+        if self.held > MOST_HELD_BYTES:
+            self.data.clear()
+            self.fault = TooLargeMedia(f"more than {MOST_HELD_BYTES} bytes of a compressed tar would have to be held")
+        else:
+            self.data[part.number] = data
+
+    @property
+    def complete(self) -> bool:
+        return len(self.digests) == len(self.medium.parts)
+
+    def sha256(self) -> str:
+        if self.complete:
+            names = [part.name for part in self.medium.parts]
+            if self.medium.kind != "frames":
+                return self.digests[names[0]]
+            return clip_digest((name, self.digests[name]) for name in names)
+        raise self.fault or UnreadableMedia("the archive does not hold the member that it lists")
+
+    def still(self) -> bytes:
+        _check_still(self.medium.bytes)
+        return self.frame(0)
+
+    def video(self) -> BinaryIO:
+        return NamedBytes(self.frame(0), self.medium.parts[0].name)
+
+    def frame(self, number: int) -> bytes:
+        if self.fault is not None or number not in self.data:
+            raise self.fault or UnreadableMedia("the archive does not hold the member that it lists")
+        return self.data[number]
+
+
+def _one_pass(
+    path: Path, members: list[tuple[M, Medium]], needed: Callable[[Medium], frozenset[int] | None]
+) -> Iterator[tuple[M, Source]]:
+    held = [(key, _Held(medium, needed(medium))) for key, medium in members]
+    owner: Mapping[str, tuple[M, _Held, Part]] = {
+        part.name: (key, each, part) for key, each in held for part in each.medium.parts
+    }
+    fault: MediaError | None = None
+    given: set[int] = set()
+    try:
+        archive = members[0][1].archive
+        if archive is not None:
+            _stat(path, archive.bytes, archive.mtime_ns)
+        for name, data in archives.stream(path, owner):
+            key, each, part = owner[name]
+            each.take(part, data)
+            if each.complete:
+                given.add(id(each))
+                yield key, each
+                each.data.clear()
+    except MediaError as error:
+        fault = error
+    except OSError as error:
+        fault = UnreadableMedia(f"cannot be read: {error.strerror}")
+    for key, each in held:
+        if id(each) not in given:
+            each.fault = each.fault or fault
+            yield key, each
