@@ -34,8 +34,8 @@ from mmidd.stages.sources import Archive, Medium, Part, open_all
 
 RATES = "rates.json"
 _SELECTED_BY = (
-    "dataset", "media", "kind", "rule", "label", "method", "compression", "target_id", "source_id", "pair_dataset", "pair_media",
-    "aligned",
+    "dataset", "media", "kind", "rule", "label", "method", "compression", "target_id", "source_id", "pair_dataset",
+    "pair_media", "aligned",
 )  # fmt: skip
 _EXCLUDED_BY = ("dataset", "media", "target_id", "source_id", "pair_dataset", "pair_media")
 ARCHIVES = "archives"

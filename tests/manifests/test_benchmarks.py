@@ -90,6 +90,7 @@ UNSAID: dict[str, Any] = {
     **dict.fromkeys(("compression", "target_id", "source_id", "pair_dataset", "pair_media", "split")),
     "kind": "video",
     "aligned": False,
+    "faces": "detect",
     "group_keys": (),
 }
 

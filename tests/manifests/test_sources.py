@@ -48,7 +48,7 @@ def _medium(dataset: str, path: str, **said: Any) -> Case:
     plain: dict[str, Any] = {"dataset": dataset, "media": path, "kind": KINDS.get(dataset, "video"), "rule": None}
     plain |= {"label": "fake", "forgery_type": None, "method": None, "compression": None, "target_id": None}
     plain |= {"source_id": None, "pair_dataset": None, "pair_media": None, "aligned": False, "group_keys": ()}
-    plain |= {"split": None, "licence": find_manifest(dataset).licence.name}
+    plain |= {"split": None, "licence": find_manifest(dataset).licence.name, "faces": "detect"}
     return dataset, path, plain | said
 
 
