@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from mmidd.engine.run import Stage, run_units, survey
 from mmidd.engine.store import Record, Store
 from mmidd.engine.units import Outcome, Resources, Result, Unit
 from mmidd.errors import DataError, MediaError, WorkError
-from mmidd.manifest import Manifest, clip_frames, find_manifest
+from mmidd.manifest import Faces, Manifest, clip_frames, find_manifest
 from mmidd.progress import Silent
 from mmidd.recipe import DatasetEntry, Recipe
 from mmidd.site import Name, Site, remember
@@ -218,14 +219,18 @@ class _Placed:
     clips: Clips
     stats: Mapping[str, index.Stat]
 
+    @cached_property
+    def _faces(self) -> dict[str, Faces]:
+        """What each rule says of its media's faces."""
+        return {rule.id: rule.faces for rule in self.dataset.manifest.rules}
+
     def selected(self, row: Mapping[str, Any]) -> Selected:
         """A row of the index with the place of its bytes."""
         media, stat, root = row["media"], self.stats[row["media"]], self.dataset.root
-        modes = {rule.id: rule.faces for rule in self.dataset.manifest.rules}
         return Selected(
             row["dataset"], media, row["kind"], row["label"], row["method"], row["pair_dataset"],
             row["pair_media"], bool(row["aligned"]), root / (stat.archive or media), stat.bytes, stat.mtime_ns,
-            modes[row["rule"]], self._archive(stat), self._parts(media, stat),
+            self._faces[row["rule"]], self._archive(stat), self._parts(media, stat),
         )  # fmt: skip
 
     def _archive(self, stat: index.Stat) -> Archive | None:
