@@ -194,20 +194,27 @@ _CONTENTS_FORMAT = 1
 
 def _contents(path: Path, about: Stat, place: Path | None, keep: bool) -> Contents:
     stamp = [_CONTENTS_FORMAT, about.bytes, about.mtime_ns]
-    if place is not None and place.exists():
-        try:
-            saved = json.loads(place.read_text(encoding="utf-8"))
-            if saved["stamp"] == stamp:
-                members = tuple(Member(str(name), int(size), offset) for name, size, offset in saved["members"])
-                return Contents(members, tuple((str(name), str(why)) for name, why in saved["refused"]))
-        except (OSError, ValueError, TypeError, LookupError):
-            pass  # of no use: the archive is listed again
+    known = _kept_contents(place, stamp) if place is not None else None
+    if known is not None:
+        return known
     inside = archives.contents(path)
     if place is not None and keep:
-        members_ = [[member.name, member.bytes, member.offset] for member in inside.members]
-        text = json.dumps({"stamp": stamp, "members": members_, "refused": inside.refused})
+        members = [[member.name, member.bytes, member.offset] for member in inside.members]
+        text = json.dumps({"stamp": stamp, "members": members, "refused": inside.refused})
         write_text(place, text, scratch=place.parent)
     return inside
+
+
+def _kept_contents(place: Path, stamp: list[int]) -> Contents | None:
+    """The list of an archive's members as it was kept; None where there is none for this stamp, or it is broken."""
+    try:
+        saved = json.loads(place.read_text(encoding="utf-8"))
+        if saved["stamp"] != stamp:
+            return None
+        members = tuple(Member(str(name), int(size), offset) for name, size, offset in saved["members"])
+        return Contents(members, tuple((str(name), str(why)) for name, why in saved["refused"]))
+    except (OSError, ValueError, TypeError, LookupError):
+        return None
 
 
 def clip_stat(frames: Mapping[str, Stat]) -> Stat:
