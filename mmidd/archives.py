@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from tarfile import EmptyHeaderError, EOFHeaderError, HeaderError  # type: ignore[attr-defined]
+from typing import Any, BinaryIO
 
 from mmidd.errors import TooLargeMedia, UnreadableMedia
 
@@ -39,6 +40,7 @@ FREE_BYTES = 64 * 2**20
 _MAX_DIRECTORY = 512 * 2**20
 _MAX_HEADER = 16 * 2**20
 _PIECE = 2**20
+_ZIP_END = 22
 
 _DAMAGE = (
     zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, struct.error, EOFError, ValueError,
@@ -196,11 +198,13 @@ class _Guarded:
         self._at = 0
 
     def read(self, size: int = -1) -> bytes:
-        if size < 0:
-            data = self.read(self._most)  # "all that is left": of a zip's end, never of a whole archive
-            if len(data) == self._most:
-                raise TooLargeMedia("the archive has a header of an absurd size")
-            return data
+        if size < 0:  # "all that is left": of a zip's end, never of a whole archive
+            left = bytearray()
+            while piece := self.read(_PIECE):
+                left += piece
+                if len(left) >= self._most:
+                    raise TooLargeMedia("the archive has a header of an absurd size")
+            return bytes(left)
         if size > self._most:
             raise TooLargeMedia("the archive has a header of an absurd size")
         if self._packed is None:
@@ -212,6 +216,8 @@ class _Guarded:
         return data
 
     def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_SET and place < 0:
+            raise UnreadableMedia("the archive points before its own beginning")
         if self._packed is None:
             return self._file.seek(place, whence)
         if whence != os.SEEK_SET or place < self._at:
@@ -232,6 +238,8 @@ def _faults() -> Iterator[None]:
     """What the archive modules raise on damaged bytes, as a fault of the medium."""
     try:
         yield
+    except EOFError as error:
+        raise UnreadableMedia("the archive ends too early; was the download cut?") from error
     except _DAMAGE as error:
         raise UnreadableMedia(f"the archive is damaged or of an unknown form ({type(error).__name__})") from error
 
@@ -246,14 +254,33 @@ def _tar_file(path: Path) -> Iterator[_Guarded]:
             yield _Guarded(unpacked, _MAX_HEADER, raw)  # type: ignore[arg-type]
 
 
+class _Header(tarfile.TarInfo):
+    """A tar's header that says so if it is damaged: to the tar module a bad one is as good as the archive's end."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> _Header:
+        try:
+            return super().fromtarfile(tarfile)
+        except EOFHeaderError:
+            raise
+        except EmptyHeaderError as error:
+            raise EOFError from error
+        except HeaderError as error:
+            raise UnreadableMedia("the archive has a damaged header; download it again") from error
+
+
 def _infos(file: _Guarded) -> Iterator[tarfile.TarInfo]:
-    """The headers of a tar, one after the other, without keeping them."""
-    tar = tarfile.TarFile(fileobj=file, mode="r", encoding="utf-8", errors="surrogateescape")  # type: ignore[arg-type]
+    """The headers of a tar, one after the other, without keeping them; at last a look at what follows its end mark."""
+    options: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "tarinfo": _Header}
+    tar = tarfile.TarFile(fileobj=file, mode="r", **options)  # type: ignore[arg-type]
     last = -1
     for count in range(MAX_MEMBERS + 1):
         info = tar.next()
         tar.members = []  # type: ignore[attr-defined]
         if info is None:
+            while piece := file.read(_PIECE):  # to its last byte, so that a compressed one's checksum is compared
+                if piece.strip(b"\0"):
+                    raise UnreadableMedia("the archive goes on behind its end mark: are two of them in one file?")
             return
         if info.size < 0 or info.offset <= last:
             raise UnreadableMedia("the archive points back into itself")
@@ -270,9 +297,9 @@ def _tar_members(path: Path) -> Iterator[tuple[str, Member | str]]:
             if info.isdir():
                 continue
             name = _plain(info.name)
+            if not packed and info.offset_data + info.size > size:
+                raise EOFError
             fault = _name_fault(name) or _tar_fault(info)
-            if fault is None and not packed and info.offset_data + info.size > size:
-                fault = "the archive ends within it"
             yield _shown(name), fault or Member(name, info.size, None if packed else info.offset_data)
 
 
@@ -289,6 +316,8 @@ def _zip_members(path: Path) -> Iterator[tuple[str, Member | str]]:
         infos = archive.infolist()
         if len(infos) > MAX_MEMBERS:
             raise TooLargeMedia(f"the archive has more than {MAX_MEMBERS} members")
+        if not _complete(raw, len(infos)):
+            raise UnreadableMedia("the archive's directory has not as many members as it says; download it again")
         if sum(info.compress_size for info in infos) > path.stat().st_size:
             raise TooLargeMedia("the archive's members overlap")
         if sum(info.file_size for info in infos) > MAX_TOTAL_BYTES:
@@ -298,6 +327,15 @@ def _zip_members(path: Path) -> Iterator[tuple[str, Member | str]]:
                 continue
             name = _plain(info.filename)
             yield _shown(name), _name_fault(name) or _zip_fault(info) or Member(name, info.file_size)
+
+
+def _complete(raw: BinaryIO, count: int) -> bool:
+    """Does the end record state as many members as were found? Above 65,535 some programs state the rest only."""
+    raw.seek(max(0, raw.seek(0, os.SEEK_END) - _ZIP_END - 2**16))
+    tail = raw.read()
+    place = tail.rfind(b"PK\5\6")
+    stated = int.from_bytes(tail[place + 10 : place + 12], "little")
+    return stated in (count % 2**16, 0xFFFF)  # the latter: stated elsewhere, in 64 bits
 
 
 def _zip_fault(info: zipfile.ZipInfo) -> str | None:

@@ -6,6 +6,8 @@ Only scalars, lists and mappings come through; everything in YAML that can surpr
 
 from __future__ import annotations
 
+import errno
+import pathlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from mmidd.errors import MmiddError
 
-MAX_BYTES = 2_000_000
+MAX_BYTES = 256_000
 MAX_DEPTH = 32
 
 Path = tuple[str | int, ...]
@@ -28,6 +30,8 @@ _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fals
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _MAX_DIGITS = 40
+_MOST_FAULTS = 20
+_MOST_SHOWN = 200
 
 
 class YamlError(MmiddError):
@@ -59,6 +63,16 @@ class Document:
 def place(source: str, line: int | None) -> str:
     """`file:line`, or the file alone where the line is unknown."""
     return source if line is None else f"{source}:{line}"
+
+
+def read_text(path: pathlib.Path) -> str:
+    """The text of a YAML file. Raises UnicodeDecodeError, and OSError also for what is no regular file; of a file that is
+    too large for `load` it gives no more than shows that."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 4)
+    return data.decode("utf-8", "strict" if len(data) <= MAX_BYTES else "ignore")
 
 
 def load(text: str, source: str) -> Document:
@@ -132,7 +146,7 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             raise YamlError(self.source, line, "anchors and aliases (`&name`, `*name`) are not allowed; write it out")
         if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
-            raise YamlError(self.source, line, f"tags ({event.tag}) are not allowed")
+            raise YamlError(self.source, line, f"tags ({_short(event.tag)}) are not allowed")
 
     def _node(self, event: yaml.NodeEvent, line: int) -> None:
         top = self.stack[-1] if self.stack else None
@@ -159,7 +173,7 @@ class _Builder:
             raise YamlError(self.source, line, "a key must be plain text")
         if event.value in top.value:
             first = self.lines[(*top.path, event.value)]
-            raise YamlError(self.source, line, f"key '{event.value}' is already on line {first}")
+            raise YamlError(self.source, line, f"key '{_short(event.value)}' is already on line {first}")
         top.key = event.value
         self.lines[(*top.path, event.value)] = line
 
@@ -215,11 +229,13 @@ def explain(error: ValidationError, document: Document, source: str, fields: typ
     `fields` is the model that `document` was validated against: its tree says which keys are known at each place.
     """
     lines: dict[tuple[int, str], None] = {}
-    for item in error.errors(include_url=False, include_context=False):
+    items = error.errors(include_url=False, include_context=False)
+    for item in items[:_MOST_FAULTS]:
         where = _keys(item["loc"], document.data, fields, absent=item["type"] in ("missing", "extra_forbidden"))
         line = document.nearest_line(where)
         lines[line or 0, f"{place(source, line)}: {_sentence(item, where, fields)}"] = None
-    return "\n".join(text for _, text in sorted(lines))
+    more = [f"{source}: and {len(items) - _MOST_FAULTS} more faults"] if len(items) > _MOST_FAULTS else []
+    return "\n".join([*(text for _, text in sorted(lines)), *more])
 
 
 def _keys(loc: Sequence[str | int], data: Any, fields: type[BaseModel], *, absent: bool) -> Path:
@@ -243,17 +259,28 @@ def _keys(loc: Sequence[str | int], data: Any, fields: type[BaseModel], *, absen
 
 
 def _sentence(item: Any, where: Path, fields: type[BaseModel]) -> str:
-    key = dotted(where)
+    key = _short(dotted(where))
     if item["type"] == "extra_forbidden":
-        return unknown("key", str(where[-1]), known_keys(fields, where[:-1]))
+        return unknown("key", _short(str(where[-1])), known_keys(fields, where[:-1]))
     if item["type"] == "missing":
         return f"key '{key}': missing"
     if item["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"{key or 'the file'}: expected keys with values (`key: value`)"
     message = "input should be a list" if item["type"] == "tuple_type" else item["msg"].removeprefix("Value error, ")
+    message = _short(message, 2000)
     given = item.get("input")
-    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else " (got nothing)" if given is None else ""
+    shown = (
+        f" (got {_short(repr(given))})"
+        if isinstance(given, str | int | float | bool)
+        else " (got nothing)"
+        if given is None
+        else ""
+    )
     return f"key '{key}': {message[:1].lower()}{message[1:]}{shown}" if key else message
+
+
+def _short(text: str, most: int = _MOST_SHOWN) -> str:
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
 def known_keys(fields: type[BaseModel], path: Path) -> set[str]:

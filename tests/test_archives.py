@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import tarfile
+import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -133,3 +136,123 @@ def test_a_damaged_archive_is_a_fault_of_the_medium(tmp_path: Path, name: str, d
         members = archives.contents(path).members
         for member in (*members, Member("a/2.jpg", 3000)):
             archives.read(path, member)
+
+
+NOISE = {f"a/{number}.jpg": os.urandom(3000) for number in range(20)}
+HEADER = 512
+
+
+def cut(share: float) -> Callable[[bytearray], None]:
+    def harm(data: bytearray) -> None:
+        del data[int(len(data) * share) :]
+
+    return harm
+
+
+def cut_between_members(data: bytearray) -> None:
+    del data[5 * (HEADER + 6 * HEADER) :]
+
+
+def break_header(data: bytearray) -> None:
+    data[2 * (HEADER + 6 * HEADER) + 148] ^= 7
+
+
+def flip_a_pixel(data: bytearray) -> None:
+    data[9000] ^= 1
+
+
+def add_another(data: bytearray) -> None:
+    data += bytes(data)
+
+
+def say_of_first_entry(place: int, value: bytes) -> Callable[[bytearray], None]:
+    """Overwrite a field of a zip's first directory entry."""
+
+    def harm(data: bytearray) -> None:
+        at = data.find(b"PK\x01\x02") + place
+        data[at : at + len(value)] = value
+
+    return harm
+
+
+def say_many(data: bytearray) -> None:
+    at = data.rfind(b"PK\x05\x06") + 10
+    data[at : at + 2] = (60000).to_bytes(2, "little")
+
+
+DAMAGES = [
+    ("x.tar.gz", cut(0.02), "ends too early"),
+    ("x.tar.gz", cut(0.5), "ends too early"),
+    ("x.tar.gz", cut(0.99), "ends too early"),
+    ("x.tar.gz", flip_a_pixel, "damaged"),  # nothing but the checksum at the end knows
+    ("x.tar", cut(0.5), "ends too early"),
+    ("x.tar", cut_between_members, "ends too early"),
+    ("x.tar", break_header, "a damaged header"),
+    ("x.tar", add_another, "behind its end mark"),
+    ("x.zip", cut(0.99), "damaged"),
+    ("x.zip", say_of_first_entry(0, b"XXXX"), "damaged"),
+    ("x.zip", say_of_first_entry(28, (600).to_bytes(2, "little")), "damaged"),
+    ("x.zip", say_of_first_entry(28, (3000).to_bytes(2, "little")), "not as many members as it says"),
+    ("x.zip", say_many, "not as many members as it says"),
+]
+
+
+@pytest.mark.parametrize(("name", "harm", "told"), DAMAGES)
+def test_an_archive_that_lacks_members_is_never_taken_for_a_shorter_one(
+    tmp_path: Path, name: str, harm: Callable[[bytearray], None], told: str
+) -> None:
+    path = pack(tmp_path / name, NOISE)
+    data = bytearray(path.read_bytes())
+    harm(data)
+    path.write_bytes(data)
+    with pytest.raises(UnreadableMedia, match=told):
+        archives.contents(path)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(16, bytes(4)), (24, (900).to_bytes(4, "little")), (42, (2**31 - 16).to_bytes(4, "little"))],
+    ids=["checksum", "size", "place"],
+)
+def test_a_zip_with_one_bad_member_gives_the_others(tmp_path: Path, place: int, value: bytes) -> None:
+    path = pack(tmp_path / "x.zip", NOISE)
+    data = bytearray(path.read_bytes())
+    say_of_first_entry(place, value)(data)
+    path.write_bytes(data)
+    bad, *good = sorted(archives.contents(path).members, key=lambda member: member.name != "a/0.jpg")
+    with pytest.raises(UnreadableMedia):
+        archives.read(path, bad)
+    read = {member.name: archives.read(path, member) for member in good}
+    assert read == {name: data for name, data in NOISE.items() if name != bad.name}
+
+
+def test_more_members_than_16_bits_can_count_are_listed(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as made:
+        for number in range(65600):
+            made.writestr(f"{number}.jpg", b"")
+    assert len(archives.contents(path).members) == 65600
+
+
+def test_encrypted_members_are_refused_by_name(tmp_path: Path) -> None:
+    path = pack(tmp_path / "x.zip", FILES)
+    data = bytearray(path.read_bytes())
+    say_of_first_entry(8, b"\x01")(data)
+    path.write_bytes(data)
+    found = archives.contents(path)
+    assert found.refused == (("a/1.jpg", "encrypted"),) and len(found.members) == len(FILES) - 1
+
+
+def test_a_member_that_unpacks_to_more_than_it_declares_fills_no_memory(tmp_path: Path) -> None:
+    path = pack(tmp_path / "x.zip", {"a.jpg": bytes(64 * 2**20)})
+    data = bytearray(path.read_bytes())
+    say_of_first_entry(24, (1000).to_bytes(4, "little"))(data)
+    path.write_bytes(data)
+    (member,) = archives.contents(path).members
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnreadableMedia):
+            archives.read(path, member)
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    finally:
+        tracemalloc.stop()

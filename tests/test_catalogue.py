@@ -41,7 +41,7 @@ def test_the_page_has_a_row_and_a_section_for_every_dataset() -> None:
 COUNTS = [
     ("FaceForensics++", 1000 + 363 + 5000 + 3068, 1363, 8068),
     ("Celeb-DF-v2", 6529, 890, 5639),
-    ("DFDC", 119154 + 4000 + 5000, 19154, 100000),
+    ("DFDC", 119154 + 4000 + 5000, 23654, 104500),
     ("CelebA", 202599, 202599, None),
     ("FFHQ", 70000, 70000, None),
 ]
@@ -114,6 +114,21 @@ def test_a_dataset_added_as_the_page_says_is_listed_indexed_and_clean(mmidd: Run
     told = {each["kind"]: each["names"] for each in found["findings"]}
     assert said.code == 4 and told == {"real not on disk": ["fake/painter/0003.png"]}
     assert [each["difference"] for each in found["expected"]] == [-1, 0, 0]
+
+
+def test_the_page_s_program_prints_every_medium_with_its_pair(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _disk(tmp_path).rename(tmp_path / "DATA")
+    monkeypatch.chdir(tmp_path)
+    (program,) = re.findall(r"^```python\n(.*?)^```", ADDING, re.MULTILINE | re.DOTALL)
+    exec(compile(program, "adding-a-dataset.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert [re.findall(r" media='(.*?)'.* pair_media='?(.*?)'?,", line) for line in lines] == [
+        [("fake/painter/0003.png", "real/0003.png")],
+        [("fake/swapper/0001_0002.png", "real/0001.png")],
+        *([(f"real/000{number}.png", "None")] for number in (1, 2, 3)),
+    ]
 
 
 def test_without_the_variable_nothing_of_it_is_known_and_the_page_never_shows_it(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmidd.manifest.accounting import Accounting, Faces, Kind, Medium, clip_frames
+from mmidd.manifest.accounting import Accounting, Faces, Kind, Medium, clip_frames, kind_of
 from mmidd.manifest.format import (
     Manifest,
     archive_paths,
@@ -25,6 +25,7 @@ __all__ = [
     "clip_frames",
     "describe",
     "find_manifest",
+    "kind_of",
     "label_paths",
     "load_manifest",
     "shipped",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from posixpath import splitext
 from typing import Generic, Literal, TypeVar
 
 from mmidd.archives import SUFFIXES as ARCHIVES
@@ -45,7 +46,9 @@ class Medium:
     `media` is its POSIX path below the dataset's root; an archive's name is a part of the paths of its members.
     `forgery_type` is REAL, FS, FR, EFS, FE, or None where nobody published it. `pair_media` lies in dataset
     `pair_dataset`; `aligned` says that frames and geometry agree with it.
-    Media that share one of `group_keys` stay on one side of a split. `split` is the official one.
+    A pair in another dataset is the first of `pair_candidates` ("DATASET:path"), which only that dataset's index can
+    tell apart. Media that share one of `group_keys` stay on one side of a split. `split` is the official one.
+    `mask` is the path of the file that shows where a fake was manipulated.
     """
 
     dataset: str
@@ -65,6 +68,8 @@ class Medium:
     split: Split | None
     licence: str
     faces: Faces = "detect"
+    pair_candidates: tuple[str, ...] = ()
+    mask: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,7 @@ class Rule:
     target_id: Template | None
     source_id: Template | None
     pairs: tuple[Pair, ...]
+    masks: tuple[Template, ...]
     aligned: bool
     groups: tuple[Template, ...]
     join_identities: bool
@@ -132,6 +138,7 @@ class Layout:
     rules: tuple[Rule, ...]
     archives: tuple[Pattern, ...]
     ignore: tuple[Pattern, ...]
+    empty_folders: tuple[Pattern, ...]
     find_method: Callable[[str], Method | None]
     bundled: Mapping[str, Mapping[str, bytes]]
 
@@ -180,17 +187,25 @@ def _ancestors(path: str) -> Iterator[str]:
 
 
 def frame_number(name: str) -> int | None:
-    """The number that an image's name ends with (`seed0188.png`: 188); None where it is no numbered image."""
+    """The number that an image's name ends with (`seed0188.png`: 188), or is, without a suffix (`001`); None where it is
+    no numbered image."""
     stem, dot, suffix = name.rpartition(".")
-    found = _NUMBER.search(stem) if dot and f".{suffix}" in IMAGES else None
+    if not dot:
+        return int(name) if name.isascii() and name.isdigit() and len(name) <= _MOST_DIGITS else None
+    found = _NUMBER.search(stem) if f".{suffix}" in IMAGES else None
     return int(found[1]) if found and len(found[1]) <= _MOST_DIGITS else None
+
+
+def kind_of(path: str) -> Kind:
+    """What a file is by its name's ending. KeyError for one that says nothing."""
+    return SUFFIXES[splitext(path)[1]]
 
 
 def clip_frames(names: Iterable[str]) -> dict[int, str]:
     """The frames of a clip among the names in its folder, by number; of two with one number the first name's."""
     found: dict[int, str] = {}
     for name in sorted(names):
-        number = frame_number(name)
+        number = frame_number(name.rpartition("/")[2])
         if number is not None:
             found.setdefault(number, name)
     return dict(sorted(found.items()))
@@ -218,6 +233,7 @@ def account(layout: Layout, paths: Iterable[str], read: Callable[[str], bytes]) 
     for path in sorted(clean):
         if path not in taken:
             matcher.file(path, result)
+    _own_masks(result, matcher.masks)
     result.unmatched.sort()
     if result.frames:
         result.media.sort(key=lambda medium: medium.media)
@@ -225,6 +241,14 @@ def account(layout: Layout, paths: Iterable[str], read: Callable[[str], bytes]) 
         absent = missing_files(tables[name].spec, layout.fields, tables[name].files)
         result.missing_label_files.extend(f"{name}: {path}" for path in absent)
     return result
+
+
+def _own_masks(result: Accounting, masks: Mapping[str, str]) -> None:
+    """A medium's mask that no pattern under `ignore` knows is a sidecar by its rule's `mask`."""
+    for path, _ in result.unmatched:
+        if path in masks:
+            result.ignored[masks[path]] = result.ignored.get(masks[path], 0) + 1
+    result.unmatched[:] = [each for each in result.unmatched if each[0] not in masks]
 
 
 def _table(layout: Layout, spec: TableSpec, labels: list[str], read: Callable[[str], bytes]) -> Table:
@@ -247,7 +271,7 @@ class _Heads(Generic[T]):
 
     def matches(self, path: str) -> Iterator[tuple[re.Match[str], T]]:
         """Every match of `path`, in the order of the patterns."""
-        for fullmatch, item in self.by_head.get(path.partition("/")[0], self.open):
+        for fullmatch, item in self.by_head.get(path.partition("/")[0].lower(), self.open):
             found = fullmatch(path)
             if found is not None:
                 yield found, item
@@ -266,15 +290,19 @@ class _Matcher:
         clips = any(rule.kind == "frames" for rule in layout.rules)
         self.present = present | {path.rpartition("/")[0] for path in present} if clips else present
         self.rules = _Heads([(pattern, rule) for rule in layout.rules for pattern in rule.paths])
+        self.clips = clips and any(rule.kind != "frames" for rule in layout.rules)
         self.ignore = _Heads([(pattern, pattern.text) for pattern in layout.ignore])
-        self.renames = {name: each.rename for name, each in layout.fields.items() if each.rename}
+        self.renamed = [each for each in layout.fields.values() if each.rename or each.any_case]
         self.shared: dict[str, str] = {}
         self.asked: set[str] = set()
+        self.masks: dict[str, str] = {}
+        self.tried: set[str] = set()
 
     def file(self, path: str, result: Accounting) -> None:
         """Put one path where it belongs."""
         reason: str | None = None
         missed = "no rule"
+        lacking: set[str] = set()
         for match, rule in self.rules.matches(path):
             name, number = path, None
             if rule.kind == "frames":
@@ -291,26 +319,46 @@ class _Matcher:
             try:
                 medium = self._medium(rule, name, match.groupdict())
             except _Rejected as rejected:
+                lacking |= self.tried
                 reason = rejected.reason if reason is None or rejected.strong else reason
                 continue
+            if number is None and self.clips and (other := self._clip_rule(path)) is not None:
+                reason = f"ambiguous: rule '{rule.id}' takes the file, rule '{other}' its folder as a clip"
+                break
+            self.asked |= self.tried
             result.media.append(medium)
             if number is not None:
                 result.frames[name] = {number: path}
             if rule.pairs and medium.pair_media is None:
                 result.missing_pairs.append(name)
             return
+        self.asked |= lacking
         ignored = self.ignore.first(path) if reason is None else None
         if ignored is None:
             result.unmatched.append((path, reason or missed))
         else:
             result.ignored[ignored] = result.ignored.get(ignored, 0) + 1
 
+    def _clip_rule(self, path: str) -> str | None:
+        """The rule that would take this file as a frame of the clip that its folder is; None where there is none."""
+        folder, _, name = path.rpartition("/")
+        if frame_number(name) is None:
+            return None
+        for match, rule in self.rules.matches(path):
+            if rule.kind == "frames":
+                with suppress(_Rejected):
+                    self._medium(rule, folder, match.groupdict())
+                    return rule.id
+        return None
+
     def _medium(self, rule: Rule, path: str, raw: dict[str, str]) -> Medium:
         values = self._values(rule, raw)
         self._check(rule, values)
         method, forgery_type = self._method(rule, values)
         target, source = _text(rule.target_id, values), _text(rule.source_id, values)
-        pair, wanted = self._pair(rule, {**values, **raw} if rule.pairs else values)
+        spelled = {**values, **raw} if rule.pairs or rule.masks else values
+        pairs, wanted = self._pairs(rule, spelled)
+        pair = pairs[0] if pairs else None
         dataset = self.layout.dataset
         keys = [_group_key(each, values, dataset) for each in rule.groups]
         if rule.join_identities:
@@ -320,7 +368,7 @@ class _Matcher:
         return Medium(
             dataset=self.layout.dataset,
             media=path,
-            kind=rule.kind or SUFFIXES[PurePosixPath(path).suffix],
+            kind=rule.kind or kind_of(path),
             rule=rule.id,
             label=rule.label,
             forgery_type=forgery_type,
@@ -335,7 +383,18 @@ class _Matcher:
             split=_split(rule, values),
             licence=self.layout.licence,
             faces=rule.faces,
+            pair_candidates=tuple(f"{name}:{media}" for name, media in pairs) if pair and pair[0] != dataset else (),
+            mask=self._mask(rule, spelled),
         )
+
+    def _mask(self, rule: Rule, values: Mapping[str, str | None]) -> str | None:
+        """The first of a rule's masks that is there."""
+        for template in rule.masks:
+            path = template.render(values)
+            if path is not None and path in self.present:
+                self.masks[path] = template.text
+                return path
+        return None
 
     def _share(self, text: S) -> S:
         """One object for equal texts: a million media repeat few identities."""
@@ -343,14 +402,15 @@ class _Matcher:
 
     def _values(self, rule: Rule, raw: dict[str, str]) -> dict[str, str | None]:
         values: dict[str, str | None] = dict(raw)
-        for name, rename in self.renames.items():
-            if name in raw:
-                values[name] = rename.get(raw[name], raw[name])
+        self.tried = set()
+        for each in self.renamed:
+            if each.name in raw:
+                values[each.name] = each.meaning(raw[each.name])
         for name, key in rule.look_up:
             table = self.tables[name]
             key_text = str(key.render(raw))
             if key_text not in table.rows:
-                self.asked.add(name)
+                self.tried.add(name)
             if not table.files:
                 if table.spec.required:
                     raise _Rejected(f"no label file for table '{name}' ({table.spec.files[0].text})")
@@ -368,6 +428,8 @@ class _Matcher:
 
     def _check(self, rule: Rule, values: Mapping[str, str | None]) -> None:
         for name, allowed in rule.where:
+            if values[name] is None and None not in allowed:
+                raise _Rejected(f"{name} has no value", strong=False)
             if values[name] not in allowed:
                 raise _Rejected(f"{name} is '{values[name]}', which rule '{rule.id}' does not take", strong=False)
 
@@ -384,17 +446,22 @@ class _Matcher:
             raise _Rejected(f"unknown method '{name}'")
         return method.id, method.type
 
-    def _pair(self, rule: Rule, values: Mapping[str, str | None]) -> tuple[tuple[str, str] | None, str | None]:
-        """The first pair that exists, and the first that was looked for."""
+    def _pairs(self, rule: Rule, values: Mapping[str, str | None]) -> tuple[list[tuple[str, str]], str | None]:
+        """The pairs that may exist, up to the first that does, and the first that was looked for here."""
+        found: list[tuple[str, str]] = []
         wanted = None
         for each in rule.pairs:
             media = each.media.render(values)
             if media is None or path_fault(media) is not None:
                 continue
-            if each.dataset is not None or media in self.present:
-                return (each.dataset or self.layout.dataset, self._share(media)), media
-            wanted = wanted or media
-        return None, wanted
+            dataset = each.dataset or self.layout.dataset
+            if dataset != self.layout.dataset:
+                found.append((dataset, media))
+            elif media in self.present:
+                return [*found, (dataset, self._share(media))], None
+            else:
+                wanted = wanted or media
+        return found, wanted
 
 
 def _text(template: Template | None, values: Mapping[str, str | None]) -> str | None:

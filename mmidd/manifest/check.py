@@ -14,14 +14,32 @@ from typing import Literal, NamedTuple
 from mmidd.manifest.accounting import Rule
 from mmidd.manifest.format import Expected, Manifest
 from mmidd.manifest.methods import registry
+from mmidd.manifest.strays import PLAIN, Strays
 from mmidd.manifest.tables import TableSpec, listed_keys
 
 Kind = Literal[
-    "missing label file", "listed but not on disk", "in no rule", "label file contradicts the tree", "refused",
-    "real not on disk", "same file twice", "empty file",
+    "missing label file", "listed but not on disk", "in no rule", "no label", "label file contradicts the tree", "refused",
+    "real not on disk", "same file twice", "empty file", "empty folder",
 ]  # fmt: skip
 
+ADVICE: Mapping[Kind, str] = {
+    "missing label file": "download it; what it says of the media is unknown without it",
+    "listed but not on disk": "download them; if you have all, label file and media are of two versions",
+    "in no rule": "not used: move them away, or add them to the manifest's rules or `ignore`",
+    "no label": "not used: the label file that should name them is absent, or of another version; download it again",
+    "label file contradicts the tree": "not used: one of the two is of another version; download both again from one place",
+    "refused": "not used: put the file there for a link, mend names and permissions, download a damaged archive again",
+    "real not on disk": "these fakes are used without a pair; get the dataset that their reals are in",
+    "same file twice": "keep the one that lies in its right place",
+    "empty file": "download it again; it will fail",
+    "empty folder": "download what belongs there, or remove it",
+}
+"""What to do about a finding."""
+TWIN_BYTES = 2**20
+"""From this size on two files of one size are compared even if their names differ; smaller ones if the names agree."""
+
 _CONTRADICTS = re.compile(r"(?P<what>[a-z]\w*\.\w+) is '.*', which rule '(?P<rule>.*)' does not take", re.DOTALL)
+_UNLABELLED = re.compile(r"no row in |no label file |bad \w+ value |\w+\.\w+ has no value")
 _VARYING = re.compile(r"(bad \w+ value|unknown method) '")
 
 
@@ -39,6 +57,7 @@ class Entry(NamedTuple):
     compression: str | None
     pair_dataset: str | None
     pair_media: str | None
+    mask: str | None = None
 
 
 class Place(NamedTuple):
@@ -77,7 +96,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Checked:
-    """One dataset: `counts` is all that is there, `compared` what the manifest expects, `findings` what does not fit."""
+    """One dataset: `counts` is all that is there, `compared` what the manifest expects, `findings` what does not fit.
+
+    `masks`: of how many fakes whose rule knows where masks lie, how many have one.
+    """
 
     dataset: str
     verified: bool
@@ -86,6 +108,7 @@ class Checked:
     findings: tuple[Finding, ...]
     ignored: Mapping[str, int]
     known_defects: tuple[str, ...]
+    masks: tuple[int, int] = (0, 0)
 
     @property
     def differences(self) -> tuple[Compared, ...]:
@@ -109,20 +132,30 @@ class Disk:
 
 
 def check(
-    manifest: Manifest, entries: Iterable[Entry], disk: Disk, *, missing: Sequence[str], ignored: Mapping[str, int]
+    manifest: Manifest,
+    entries: Iterable[Entry],
+    disk: Disk,
+    *,
+    missing: Sequence[str],
+    ignored: Mapping[str, int],
+    empty: Sequence[str] = (),
 ) -> Checked:
-    """Compare one dataset's index with its manifest. `missing` are label files ("table: path"), `ignored` sidecars.
+    """Compare one dataset's index with its manifest. `missing` are label files ("table: path"), `ignored` sidecars,
+    `empty` folders with nothing in them.
 
     Raises ManifestError for a label file that cannot be used, and whatever `disk` raises.
     """
     seen = _Seen(manifest)
     for entry in entries:
         seen.add(entry)
-    found = [Finding("missing label file", *_told(each.partition(": ")[::2])) for each in missing]
+    found = list(_missing(missing))
     found += _listed(manifest, seen, disk)
     found += [_finding(kind, reason, names) for (kind, reason), names in sorted(seen.odd.items())]
-    found += _unpaired(manifest, seen, disk)
+    found += _unpaired(seen, disk)
     found += _twice(seen, disk)
+    known = [folder for folder in empty if any(each.match(folder) is not None for each in manifest.layout.empty_folders)]
+    strange = sorted(set(empty) - set(known))
+    found += [_finding("empty folder", "nothing in it: was the download cut?", strange)] if strange else []
     return Checked(
         manifest.name,
         manifest.verified,
@@ -130,13 +163,24 @@ def check(
         tuple(each for expected in manifest.expected for each in _compare(manifest, expected, seen.counts)),
         tuple(found),
         dict(sorted(ignored.items())),
-        manifest.known_defects,
+        (*manifest.known_defects, *_known_empty(known)),
+        (seen.maskable, seen.masked),
     )
 
 
-def _told(pair: Sequence[str]) -> tuple[str, int, tuple[str, ...]]:
-    table, path = pair
-    return f"table '{table}' needs it", 1, (path,)
+def _known_empty(folders: Sequence[str]) -> Iterator[str]:
+    """The empty folders of the official release that are here."""
+    if folders:
+        more = f" and {len(folders) - 5} more" if len(folders) > 5 else ""
+        yield f"empty folders here: {len(folders)} ({', '.join(folders[:5])}{more})"
+
+
+def _missing(told: Iterable[str]) -> Iterator[Finding]:
+    """One finding for each table, of what is told as "table: path"."""
+    tables: dict[str, list[str]] = defaultdict(list)
+    for table, _, path in (each.partition(": ") for each in told):
+        tables[table].append(path)
+    return (_finding("missing label file", f"table '{table}' needs it", paths) for table, paths in sorted(tables.items()))
 
 
 def _finding(kind: Kind, reason: str, names: Iterable[str]) -> Finding:
@@ -152,13 +196,16 @@ class _Seen:
     counts: Counter[Place] = field(default_factory=Counter)
     odd: dict[tuple[Kind, str], list[str]] = field(default_factory=lambda: defaultdict(list))
     asked: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    alone: list[str] = field(default_factory=list)
+    alone: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     abroad: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
-    alike: dict[tuple[str, int], list[str]] = field(default_factory=lambda: defaultdict(list))
+    alike: dict[tuple[str | None, int], list[str]] = field(default_factory=lambda: defaultdict(list))
     label_files: list[str] = field(default_factory=list)
+    maskable: int = 0
+    masked: int = 0
 
     def __post_init__(self) -> None:
         self.rules = {rule.id: rule for rule in self.manifest.layout.rules}
+        self.strays = Strays(self.manifest)
 
     def add(self, entry: Entry) -> None:
         if entry.status == "media" and entry.rule is not None:
@@ -167,21 +214,34 @@ class _Seen:
             self.label_files.append(entry.media)
         elif entry.status == "refused":
             self.odd["refused", entry.reason or ""].append(entry.media)
+        elif entry.reason in (None, PLAIN):
+            self.odd["in no rule", self.strays.reason(entry.media)].append(entry.media)
         else:
-            self.odd[_sort(entry.reason or "no rule")].append(_shown(entry))
+            self.odd[_sort(str(entry.reason))].append(_shown(entry.media, str(entry.reason)))
+            for rule in self.rules.values():
+                self._ask(rule, entry.media)
+
+    def _ask(self, rule: Rule, path: str) -> None:
+        """What the file (of a clip any frame) asks label files for: also one that no rule takes is on disk."""
+        raw = next((found for found in (each.match(path) for each in rule.paths) if found is not None), None)
+        if raw is None:
+            return
+        for table, key in rule.look_up:
+            self.asked[table].add(str(key.render(raw)))
 
     def _medium(self, entry: Entry, rule: Rule) -> None:
         self.counts[Place(entry.rule, entry.label, entry.method, entry.split, entry.compression)] += 1
+        self.maskable += bool(rule.masks)
+        self.masked += entry.mask is not None
         if rule.look_up:
-            raw = next(found for found in (each.match(entry.media) for each in rule.paths) if found is not None)
-            for table, key in rule.look_up:
-                self.asked[table].add(str(key.render(raw)))
+            self._ask(rule, f"{entry.media}/0" if rule.kind == "frames" else entry.media)
         if rule.pairs and entry.pair_media is None:
-            self.alone.append(entry.media)
+            self.alone[rule.pairs[0].dataset or self.manifest.name].append(entry.media)
         elif entry.pair_media is not None and entry.pair_dataset not in (None, self.manifest.name):
             self.abroad[str(entry.pair_dataset)].append((entry.media, entry.pair_media))
         if entry.bytes:
-            self.alike[entry.media.rpartition("/")[2], entry.bytes].append(entry.media)
+            name = entry.media.rpartition("/")[2] if entry.bytes < TWIN_BYTES else None
+            self.alike[name, entry.bytes].append(entry.media)
         elif entry.bytes == 0:
             self.odd["empty file", "no bytes: was the download cut?"].append(entry.media)
 
@@ -192,20 +252,19 @@ def _sort(reason: str) -> tuple[Kind, str]:
     if contradicts:
         return "label file contradicts the tree", f"{contradicts['what']} is not what rule '{contradicts['rule']}' takes"
     varying = _VARYING.match(reason)
-    return "in no rule", varying[1] if varying else reason
+    return "no label" if _UNLABELLED.match(reason) else "in no rule", varying[1] if varying else reason
 
 
-def _shown(entry: Entry) -> str:
+def _shown(media: str, reason: str) -> str:
     """The file, with its own reason where that says more than the one it stands under."""
-    reason = entry.reason or "no rule"
-    return entry.media if _sort(reason)[1] == reason else f"{entry.media} ({reason})"
+    return media if _sort(reason)[1] == reason else f"{media} ({reason})"
 
 
 def _listed(manifest: Manifest, seen: _Seen, disk: Disk) -> Iterator[Finding]:
     """Names in label files that no medium on disk has. A table that no rule of the media asks says nothing of them."""
     for spec in manifest.layout.tables:
         asked = seen.asked.get(spec.name, set())
-        if asked or not seen.counts:
+        if not spec.lists_more and (asked or not seen.counts):
             names = _absent(spec, _rows(manifest, spec, seen.label_files, disk.read), asked)
             if names:
                 yield _finding("listed but not on disk", f"table '{spec.name}' lists it", names)
@@ -226,31 +285,29 @@ def _absent(spec: TableSpec, rows: Sequence[tuple[str | None, ...]], asked: set[
     return {key for row in rows for key in (row[place] for place in live) if key is not None and key not in asked}
 
 
-def _unpaired(manifest: Manifest, seen: _Seen, disk: Disk) -> Iterator[Finding]:
-    if seen.alone:
-        yield _finding("real not on disk", f"fakes whose real in {manifest.name} is absent", seen.alone)
-    for dataset, pairs in sorted(seen.abroad.items()):
-        there = disk.media_of(dataset)
+def _unpaired(seen: _Seen, disk: Disk) -> Iterator[Finding]:
+    for dataset in sorted({*seen.alone, *seen.abroad}):
+        pairs, lost = seen.abroad.get(dataset, []), seen.alone.get(dataset, [])
+        there = disk.media_of(dataset) if pairs else ()
         if there is None:
             yield _finding(
                 "real not on disk", f"fakes of reals in {dataset}, which is not indexed", (each for each, _ in pairs)
             )
-            continue
-        lost = [media for media, pair in pairs if pair not in there]
+        else:
+            lost = lost + [media for media, pair in pairs if pair not in there]
         if lost:
             yield _finding("real not on disk", f"fakes whose real in {dataset} is absent", lost)
 
 
 def _twice(seen: _Seen, disk: Disk) -> Iterator[Finding]:
-    """One name, size and content in two folders: a folder copied under another method, or two versions mixed."""
-    suspects = [paths for paths in seen.alike.values() if len(paths) > 1]
-    groups: dict[tuple[str, bytes], list[str]] = defaultdict(list)
-    for paths in suspects:
-        for path in paths:
-            groups[path.rpartition("/")[2], disk.piece(path)].append(path)
+    """One content in two places: a folder copied under another method, a file under a second name, two versions mixed."""
+    groups: dict[bytes, list[str]] = defaultdict(list)
+    for paths in seen.alike.values():
+        for path in paths if len(paths) > 1 else ():
+            groups[disk.piece(path)].append(path)
     twice = [" = ".join(sorted(paths)) for paths in groups.values() if len(paths) > 1]
     if twice:
-        yield _finding("same file twice", "one name, size, start and end in two places", twice)
+        yield _finding("same file twice", "one size, start and end in two places", twice)
 
 
 def _compare(manifest: Manifest, expected: Expected, counts: Mapping[Place, int]) -> Iterator[Compared]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from mmidd.archives import SUFFIXES as ARCHIVES
 from mmidd.archives import is_archive
 from mmidd.manifest.accounting import SPLITS, SUFFIXES, Layout, Pair, Rule
-from mmidd.manifest.layout import Field, LayoutError, Pattern, Template, compile_pattern, compile_template, make_field
+from mmidd.manifest.layout import Field, LayoutError, Template, compile_pattern, compile_template, make_field
 from mmidd.manifest.methods import Method, Methods, UnknownMethod
 from mmidd.manifest.tables import Column, TableSpec
 from mmidd.yamlfile import Path, unknown
@@ -31,7 +31,7 @@ class CompileFault(Exception):
 def compile_layout(manifest: Manifest, methods: Methods, resource: Callable[[str], bytes]) -> Layout:
     """Compile and check a manifest; `resource` gives the bytes of a list that ships with it. Raises CompileFault."""
     fields = {
-        name: _at(("fields", name), _field, name, spec.pattern, spec.choices, spec.as_, spec.path)
+        name: _at(("fields", name), _field, name, spec.pattern, spec.choices, spec.as_, spec.path, spec.any_case)
         for name, spec in manifest.fields.items()
     }
     tables = {name: _table(name, entry, fields) for name, entry in manifest.tables.items()}
@@ -52,6 +52,9 @@ def compile_layout(manifest: Manifest, methods: Methods, resource: Callable[[str
         rules=tuple(compiler.rule(index, spec) for index, spec in enumerate(manifest.rules)),
         archives=tuple(_at(("archives", i), compile_pattern, text, fields) for i, text in enumerate(manifest.archives)),
         ignore=tuple(_at(("ignore", index), compile_pattern, text, fields) for index, text in enumerate(manifest.ignore)),
+        empty_folders=tuple(
+            _at(("empty_folders", index), compile_pattern, text, fields) for index, text in enumerate(manifest.empty_folders)
+        ),
         find_method=methods.find,
         bundled={
             name: {path: _at(("tables", name, "bundled"), resource, file) for path, file in entry.bundled.items()}
@@ -68,7 +71,7 @@ def used_methods(manifest: Manifest, methods: Methods) -> tuple[Method, ...]:
     for rule in manifest.layout.rules:
         if rule.method is None:
             continue
-        names = _possible(rule.method, manifest.layout.fields, columns)
+        names = _named(rule, manifest.layout.fields, columns)
         chosen = methods.by_id.values() if names is None else [methods.resolve(name) for name in names]
         found.update({method.id: method for method in chosen})
     return tuple(found[name] for name in sorted(found))
@@ -89,8 +92,10 @@ def _require(holds: bool, path: Path, message: str) -> None:
         raise CompileFault(path, message)
 
 
-def _field(name: str, pattern: str | None, choices: Iterable[str] | None, rename: Mapping[str, str], path: bool) -> Field:
-    return make_field(name, pattern, choices, rename, path=path)
+def _field(
+    name: str, pattern: str | None, choices: Iterable[str] | None, rename: Mapping[str, str], path: bool, any_case: bool
+) -> Field:
+    return make_field(name, pattern, choices, rename, path=path, any_case=any_case)
 
 
 def _check_basis(manifest: Manifest) -> None:
@@ -142,6 +147,7 @@ def _table(name: str, entry: TableEntry, fields: Mapping[str, Field]) -> TableSp
         columns=columns,
         required=entry.required,
         unlisted=entry.unlisted,
+        lists_more=entry.lists_more,
     )
 
 
@@ -168,6 +174,13 @@ def _possible(
     return fields[name].values() if name in fields else columns.get(name)
 
 
+def _named(rule: Rule, fields: Mapping[str, Field], columns: Mapping[str, frozenset[str] | None]) -> frozenset[str] | None:
+    """Every method that a rule can name, or None where that is open. What its conditions shut out it cannot."""
+    names = _possible(rule.method, fields, columns) if rule.method is not None else frozenset[str]()
+    allowed = next((allowed for name, allowed in rule.where if rule.method and rule.method.text == "{" + name + "}"), None)
+    return names if names is None or allowed is None else names & allowed
+
+
 @dataclass(frozen=True)
 class _Rules:
     """Compiles the rules of one manifest."""
@@ -188,7 +201,7 @@ class _Rules:
         self._check_label(path, spec)
         if spec.kind is None:
             for pattern in patterns:
-                self._check_suffix((*path, "path"), pattern)
+                self._check_ending((*path, "path"), pattern.text, "; state 'kind: video', 'image' or 'frames'")
 
         def text(key: str, value: str | None) -> Template | None:
             return None if value is None else self._template((*path, key), value, names)
@@ -210,6 +223,7 @@ class _Rules:
             target_id=text("target_id", spec.target_id),
             source_id=text("source_id", spec.source_id),
             pairs=tuple(Pair(each.dataset, self._template((*path, "pair"), each.media, names)) for each in spec.pair),
+            masks=tuple(self._mask((*path, "mask", place), each, names) for place, each in enumerate(spec.mask)),
             aligned=spec.aligned,
             groups=tuple(self._template((*path, "group"), each, names) for each in spec.group),
             join_identities=self.manifest.join_identities if spec.join_identities is None else spec.join_identities,
@@ -235,6 +249,11 @@ class _Rules:
             self._known(path, name, names)
         return template
 
+    def _mask(self, path: Path, text: str, names: Iterable[str]) -> Template:
+        """Where a fake's mask lies; its name's ending says whether it is a video or an image."""
+        self._check_ending(path, text)
+        return self._template(path, text, names)
+
     def _known(self, path: Path, name: str, names: Iterable[str]) -> str:
         known = set(names)
         _require(name in known, path, unknown("value", name, known) + " (fields of every path, table.column)")
@@ -242,19 +261,19 @@ class _Rules:
 
     def _check_label(self, path: Path, spec: RuleSpec) -> None:
         if spec.label == "real":
-            wrong = "method" if spec.method else "pair" if spec.pair else None
+            wrong = "method" if spec.method else "pair" if spec.pair else "mask" if spec.mask else None
             _require(wrong is None, (*path, wrong or ""), f"a real has no '{wrong}'")
         elif spec.method is None:
             message = "a fake needs a 'method', unless 'type_basis' is dataset or unknown"
             _require(self._basis(spec) != "stated", path, message)
 
-    def _check_suffix(self, path: Path, pattern: Pattern) -> None:
-        """Without a stated kind, the name's ending must say what the medium is."""
-        ending = pattern.text.rpartition("/")[2].rpartition(".")[2]
+    def _check_ending(self, path: Path, text: str, hint: str = "") -> None:
+        """Without a stated kind, the name's ending must say what the file is."""
+        ending = text.rpartition("/")[2].rpartition(".")[2]
         template = _at(path, compile_template, ending)
         endings = _possible(template, self.fields, {})
         known = endings is not None and all(f".{each}" in SUFFIXES for each in endings)
-        _require(known, path, f"'{pattern.text}' ends in no known suffix; state 'kind: video', 'image' or 'frames'")
+        _require(known, path, f"'{text}' ends in no known suffix{hint}")
 
     def _check_values(self, path: Path, rule: Rule) -> None:
         columns = _column_values(self.tables.values())
@@ -262,7 +281,7 @@ class _Rules:
         def possible(template: Template | None) -> frozenset[str]:
             return frozenset() if template is None else _possible(template, self.fields, columns) or frozenset()
 
-        for name in sorted(possible(rule.method)):
+        for name in sorted(_named(rule, self.fields, columns) or ()):
             _at((*path, "method"), self.methods.resolve, name)
         for name in sorted(possible(rule.split)):
             _require(name in SPLITS, (*path, "split"), unknown("split", name, SPLITS))

@@ -6,9 +6,11 @@ compiles it, `layout`, `tables` and `accounting` do the matching.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from importlib import resources
@@ -24,7 +26,7 @@ from mmidd.manifest.accounting import archive_paths as _archive_paths
 from mmidd.manifest.accounting import label_paths as _label_paths
 from mmidd.manifest.compilation import CompileFault, compile_layout, used_methods
 from mmidd.manifest.methods import FOLDER, METHODS, Method, registry
-from mmidd.yamlfile import explain, load, place, unknown
+from mmidd.yamlfile import explain, load, place, read_text, unknown
 
 __all__ = [
     "Accounting",
@@ -56,6 +58,7 @@ def _as_pair(value: Any) -> Any:
     return {"media": value} if isinstance(value, str) else value
 
 
+_LIST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.(?:json|csv|txt)")
 Name = Annotated[StrictStr, Text(min_length=1, max_length=200)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
 
@@ -74,12 +77,14 @@ class Licence(_Model):
 
 
 class FieldSpec(_Model):
-    """A `{field}`: a regular expression (`pattern`) or `choices`; `as` renames choices; `path` may span folders."""
+    """A `{field}`: a regular expression (`pattern`) or `choices`; `as` renames choices, `any_case` takes them in any case;
+    `path` may span folders."""
 
     pattern: Name | None = None
     choices: tuple[Name, ...] | None = None
     as_: dict[str, Name] = Field(default={}, alias="as")
     path: StrictBool = False
+    any_case: StrictBool = False
 
 
 class ColumnSpec(_Model):
@@ -102,6 +107,7 @@ class TableEntry(_Model):
     values: dict[str, Annotated[ColumnSpec, BeforeValidator(_as_column)]]
     required: StrictBool = False
     unlisted: dict[str, Name | None] | None = None
+    lists_more: StrictBool = False
     bundled: dict[str, Name] = {}
 
 
@@ -131,6 +137,7 @@ class RuleSpec(_Model):
         tuple[Annotated[PairSpec, BeforeValidator(_as_pair)], ...],
         BeforeValidator(lambda value: (value,) if isinstance(value, str | dict) else value),
     ] = ()
+    mask: Names = ()
     aligned: StrictBool = True
     group: Names = ()
     join_identities: StrictBool | None = None
@@ -169,6 +176,7 @@ class Manifest(_Model):
     rules: tuple[RuleSpec, ...] = Field(min_length=1)
     archives: Names = ()
     ignore: Names = ()
+    empty_folders: Names = ()
     expected: tuple[Expected, ...] = ()
     known_defects: tuple[StrictStr, ...] = ()
 
@@ -200,11 +208,17 @@ class Manifest(_Model):
     def _content(self) -> dict[str, Any]:
         """The manifest's keys. What was added to the format later is left out where it says nothing."""
         content = self.model_dump(mode="json", by_alias=True)
-        if not content["archives"]:
-            del content["archives"]
+        for name in ("archives", "empty_folders"):
+            if not content[name]:
+                del content[name]
+        for field in content["fields"].values():
+            if not field["any_case"]:
+                del field["any_case"]
         for rule in content["rules"]:
             if rule["faces"] == "detect":
                 del rule["faces"]
+            if not rule["mask"]:
+                del rule["mask"]
         return content
 
     @property
@@ -217,6 +231,9 @@ class Manifest(_Model):
 
 
 def _resource(name: str) -> bytes:
+    """A list that ships with the manifests; nothing else can be named."""
+    if not _LIST.fullmatch(name):
+        raise FileNotFoundError(errno.ENOENT, "a list is named by its file's name alone", name)
     return resources.files("mmidd.manifests").joinpath(name).read_bytes()
 
 
@@ -270,7 +287,7 @@ def _theirs(folder: Path) -> Iterator[tuple[str, str]]:
     """The user's manifests; raises ManifestError for a folder or file that cannot be read."""
     try:
         files = sorted(path for path in folder.iterdir() if path.suffix == ".yaml" and path.name != METHODS)
-        texts = [path.read_text(encoding="utf-8") for path in files]
+        texts = [read_text(path) for path in files]
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ManifestError(f"{FOLDER} names {folder}, which cannot be read: {reason}") from error

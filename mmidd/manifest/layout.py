@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
+
+from mmidd.manifest.ambiguity import MOST_BITS, bits
 
 MAX_REGEX = 200
 MAX_EXPANSIONS = 256
@@ -29,13 +31,21 @@ class LayoutError(ValueError):
 class Field:
     """What a `{field}` of a pattern may hold: a regular expression, for choices also the list of them.
 
-    `rename` maps spellings found on disk to the values that rules see (c0 -> raw).
+    `rename` maps spellings found on disk to the values that rules see (c0 -> raw). With `any_case` a choice may be
+    spelled in any case; rules see the choice.
     """
 
     name: str
     regex: str
     choices: tuple[str, ...] | None
     rename: Mapping[str, str]
+    any_case: bool = False
+
+    def meaning(self, found: str) -> str:
+        """What rules see of a value that was found in a path."""
+        if self.any_case:
+            found = next(each for each in self.choices or () if each.casefold() == found.casefold())
+        return self.rename.get(found, found)
 
     def values(self) -> frozenset[str] | None:
         """Every value rules can see of this field; None where it is open."""
@@ -44,7 +54,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Pattern:
-    """A compiled path pattern. `heads` are its possible first path segments, None where they are open."""
+    """A compiled path pattern. `heads` are its possible first path segments in lower case, None where they are open."""
 
     text: str
     regex: re.Pattern[str]
@@ -64,6 +74,7 @@ def make_field(
     rename: Mapping[str, str] | None = None,
     *,
     path: bool = False,
+    any_case: bool = False,
 ) -> Field:
     """A field from a regular expression or a list of choices; only a `path` field may span folders.
 
@@ -73,6 +84,8 @@ def make_field(
         raise LayoutError(f"field name '{name}' must be lower-case letters, digits and _ ")
     if (pattern is None) == (choices is None):
         raise LayoutError(f"field '{name}' needs either a pattern or choices")
+    if any_case and not all(each.isascii() for each in choices or ("é",)):
+        raise LayoutError(f"field '{name}': 'any_case' is for choices of ASCII letters")
     if pattern is not None:
         _check_regex(name, pattern, path)
         return Field(name, pattern, None, dict(rename or {}))
@@ -82,8 +95,15 @@ def make_field(
     strange = set(rename or {}) - set(listed)
     if strange:
         raise LayoutError(f"field '{name}': 'as' names no choice: {', '.join(sorted(strange))}")
-    regex = "|".join(re.escape(each) for each in sorted(listed, key=lambda each: (-len(each), each)))
-    return Field(name, regex, listed, dict(rename or {}))
+    if any_case and len({each.casefold() for each in listed}) < len(listed):
+        raise LayoutError(f"field '{name}': with 'any_case' two choices are the same")
+    spelled = _in_any_case if any_case else re.escape
+    regex = "|".join(spelled(each) for each in sorted(listed, key=lambda each: (-len(each), each)))
+    return Field(name, regex, listed, dict(rename or {}), any_case)
+
+
+def _in_any_case(text: str) -> str:
+    return "".join(f"[{each.lower()}{each.upper()}]" if each.isalpha() else re.escape(each) for each in text)
 
 
 def _check_regex(name: str, pattern: str, path: bool) -> None:
@@ -119,7 +139,10 @@ def compile_pattern(text: str, fields: Mapping[str, Field]) -> Pattern:
     pieces.append(re.escape(text[end:]))
     if text.count("**") > 2:
         raise LayoutError(f"'{text}': at most two ** in a pattern")
-    return Pattern(text, re.compile("".join(pieces), re.ASCII | re.DOTALL), frozenset(seen), _heads(text, fields))
+    regex = "".join(pieces)
+    if bits(regex) > MOST_BITS:
+        raise LayoutError(f"'{text}' fits a name in too many ways; put fixed text between its open parts, or fewer of them")
+    return Pattern(text, re.compile(regex, re.ASCII | re.DOTALL), frozenset(seen), _heads(text, fields))
 
 
 def _check_path(text: str) -> None:
@@ -145,14 +168,15 @@ def _piece(token: re.Match[str], fields: Mapping[str, Field], seen: set[str]) ->
 
 
 def _heads(text: str, fields: Mapping[str, Field]) -> frozenset[str] | None:
-    found = expansions(text.split("/")[0], fields)
-    return None if found is None else frozenset(head.split("/")[0] for _, head in found)
+    plain = {name: replace(field, any_case=False) for name, field in fields.items()}
+    found = expansions(text.split("/")[0], plain)
+    return None if found is None else frozenset(head.split("/")[0].lower() for _, head in found)
 
 
 def expansions(text: str, fields: Mapping[str, Field]) -> list[tuple[dict[str, str], str]] | None:
     """Every path a pattern can stand for with its field values, or None where a part is open or they are too many."""
     names = list(dict.fromkeys(token.group(1) for token in _TOKEN.finditer(text)))
-    choices = [fields[name].choices if name in fields else None for name in names]
+    choices = [fields[name].choices if name in fields and not fields[name].any_case else None for name in names]
     count = 1
     for each in choices:
         if each is None:
@@ -177,14 +201,17 @@ class Template:
         return self.parts[1::2]
 
     def render(self, values: Mapping[str, str | None]) -> str | None:
-        """The filled text; None where one of its names has no value. Raises KeyError for a name `values` lacks."""
+        """The filled text; None where one of its names has no value, or an empty one.
+
+        Raises KeyError for a name that `values` lacks.
+        """
         parts = self.parts
         if len(parts) == 3 and not parts[0] and not parts[2]:
-            return values[parts[1]]
+            return values[parts[1]] or None
         out = [parts[0]]
         for index in range(1, len(parts), 2):
             value = values[parts[index]]
-            if value is None:
+            if not value:
                 return None
             out.append(value)
             out.append(parts[index + 1])

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError
 
 from mmidd.errors import ManifestError
-from mmidd.yamlfile import explain, load, place, unknown
+from mmidd.yamlfile import explain, load, place, read_text, unknown
 
 FOLDER = "MMIDD_MANIFESTS"
 METHODS = "methods.yaml"
@@ -104,4 +104,10 @@ def _registry(folder: str | None) -> Methods:
     ours = load_methods(text, f"manifests/{METHODS}")
     if folder is None or not (Path(folder) / METHODS).is_file():
         return ours
-    return load_methods((Path(folder) / METHODS).read_text(encoding="utf-8"), str(Path(folder) / METHODS), ours)
+    path = Path(folder) / METHODS
+    try:
+        text = read_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ManifestError(f"{path}: cannot be read: {reason}") from error
+    return load_methods(text, str(path), ours)

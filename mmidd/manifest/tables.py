@@ -1,7 +1,7 @@
 """Label files (JSON, CSV, TXT) as tables: a key per row and the columns that a manifest takes from it.
 
 Label files are hostile input: sizes and nesting are bounded, nothing is evaluated, and a fault names the file, the
-line and the way out. All values are text or null, exactly as written.
+line and the way out. All values are text or null, exactly as written; an empty one is none.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from mmidd.manifest.layout import Field, Pattern, Template, expansions
 
 MAX_LABEL_BYTES = 256 * 1024 * 1024
 MAX_COLUMNS = 4096
+
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""The escape of half a character: sound only in pairs."""
 
 Source = Mapping[str, str | None]
 Row = tuple["str | BadValue | None", ...]
@@ -50,6 +54,7 @@ class TableSpec:
     `files` are variants of where its label files lie. A row is addressed by `{0}`, `{1}` (positions), by its
     members or CSV headers, by the fields of the file's own path, in a JSON object also by `{key}`, and where a JSON
     value is plain by `{value}`. `unlisted` are the columns of keys without a row (None: such media are unmatched).
+    `lists_more`: there are rows of files that the rules do not ask for, so a row says of no file that it is missing.
     """
 
     name: str
@@ -62,6 +67,13 @@ class TableSpec:
     columns: Mapping[str, Column]
     required: bool
     unlisted: Mapping[str, str | None] | None
+    lists_more: bool = False
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The names in a row that its keys and columns ask for."""
+        asked = (*self.keys, *(column.template for column in self.columns.values()))
+        return frozenset(name for template in asked for name in template.names)
 
     def fields_of(self, path: str) -> dict[str, str] | None:
         """The fields of a label file's path; None where it is no file of this table."""
@@ -170,6 +182,8 @@ def _value(column: Column, place: str, source: Source) -> str | BadValue | None:
     if column.optional and any(name not in source for name in column.template.names):
         return None
     text = column.template.render(source)
+    if column.rename is not None and any(source[name] == "" for name in column.template.names):
+        return BadValue("", place)
     if column.rename is None or text is None:
         return text
     return column.rename[text] if text in column.rename else BadValue(text, place)
@@ -215,7 +229,14 @@ def _parse_json(path: str, text: str) -> Any:
         return found
 
     try:
-        return json.loads(text, object_pairs_hook=once, parse_int=str, parse_float=str, parse_constant=str)
+        data = json.loads(text, object_pairs_hook=once, parse_int=str, parse_float=str, parse_constant=str)
+        if _HALF.search(text):
+            json.dumps(data, ensure_ascii=False).encode()
+        return data
+    except UnicodeEncodeError:
+        raise ManifestError(
+            f"{path}: holds half a character (an escape like \\ud800 alone); is it the official file?"
+        ) from None
     except json.JSONDecodeError as error:
         where = f"{path}:{error.lineno}:{error.colno}"
         raise ManifestError(f"{where}: broken JSON ({error.msg}); download it again") from None
@@ -235,7 +256,7 @@ def _members(value: Any) -> dict[str, str | None]:
 def _plain(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return None if value is None else str(value)
+    return None if value is None else str(value).strip() and str(value)
 
 
 def _shape(data: Any) -> str:
@@ -254,6 +275,9 @@ def _csv_sources(spec: TableSpec, path: str, text: str) -> Iterator[tuple[str, S
                 raise ManifestError(f"{place}: {len(cells)} columns; is it the official file?")
             if spec.header and names is None:
                 names = [cell.strip() for cell in cells]
+                twice = {name for name, count in Counter(names).items() if count > 1} & spec.reads
+                if twice:
+                    raise ManifestError(f"{place}: column '{min(twice)}' is there twice; is it the official file?")
                 continue
             if names is not None and len(cells) != len(names):
                 raise ManifestError(f"{place}: {len(cells)} columns where the header has {len(names)}")

@@ -47,6 +47,8 @@ SCHEMA = pa.schema(
         ("group_keys", pa.list_(_TEXT)),
         ("split", _TEXT),
         ("license", _TEXT),
+        ("pair_candidates", pa.list_(_TEXT)),
+        ("mask", _TEXT),
     ]
 )
 
@@ -70,11 +72,13 @@ class Listing:
     """Every file under a dataset's root, and the entries that are refused, with the reason.
 
     An archive that was opened is under `archives`; its members are among the files as `archive.zip/inner/name.jpg`.
+    `empty` are the folders with nothing in them.
     """
 
     files: Mapping[str, Stat]
     refused: Mapping[str, str] = field(default_factory=dict)
     archives: Mapping[str, Stat] = field(default_factory=dict)
+    empty: tuple[str, ...] = ()
 
     def member(self, path: str) -> Member:
         """An archive's member as the archive knows it."""
@@ -103,8 +107,9 @@ def walk(root: Path) -> Listing:
     """List a dataset's folder without following a link out of it or into a loop. Raises DataError if unreadable."""
     files: dict[str, Stat] = {}
     refused: dict[str, str] = {}
+    empty: list[str] = []
     inside = root.resolve()
-    for entry, relative in _entries(root, refused):
+    for entry, relative in _entries(root, refused, empty):
         try:
             relative.encode()
         except UnicodeEncodeError:
@@ -115,10 +120,10 @@ def walk(root: Path) -> Listing:
             refused[relative] = about
         else:
             files[relative] = about
-    return Listing(files, refused)
+    return Listing(files, refused, empty=tuple(sorted(empty)))
 
 
-def _entries(root: Path, refused: dict[str, str]) -> Iterator[tuple[os.DirEntry[str], str]]:
+def _entries(root: Path, refused: dict[str, str], empty: list[str]) -> Iterator[tuple[os.DirEntry[str], str]]:
     """Every entry below `root` that is no folder, with its path from there. No recursion: depth is the data's choice."""
     folders: list[tuple[str, str]] = [(os.fspath(root), "")]
     while folders:
@@ -131,6 +136,8 @@ def _entries(root: Path, refused: dict[str, str]) -> Iterator[tuple[os.DirEntry[
                 raise DataError(f"cannot read {folder}: {error.strerror}") from error
             refused[_shown(prefix)] = f"folder cannot be read: {error.strerror}"
             continue
+        if prefix and not entries:
+            empty.append(_shown(prefix))
         for entry in entries:
             relative = f"{prefix}/{entry.name}" if prefix else entry.name
             if entry.is_dir(follow_symlinks=False):
@@ -186,10 +193,10 @@ def open_archives(manifest: Manifest, root: Path, listing: Listing, kept: Path |
         refused.update((f"{path}/{name}", reason) for name, reason in inside.refused)
         for member in inside.members:
             files[f"{path}/{member.name}"] = Stat(member.bytes, about.mtime_ns, path, member.offset)
-    return Listing(files, refused, opened)
+    return Listing(files, refused, opened, listing.empty)
 
 
-_CONTENTS_FORMAT = 1
+_CONTENTS_FORMAT = 2
 
 
 def _contents(path: Path, about: Stat, place: Path | None, keep: bool) -> Contents:
@@ -239,7 +246,7 @@ class Payload:
     listing: Listing
 
 
-STAGE_VERSION = 1
+STAGE_VERSION = 3
 
 
 def ingredients(manifest: Manifest) -> dict[str, Any]:
@@ -257,7 +264,7 @@ def plan(manifest: Manifest, root: Path, listing: Listing) -> Unit:
         if listing.files[path].bytes > MAX_LABEL_BYTES:
             raise DataError(f"the label file {root / path} has more than {MAX_LABEL_BYTES:,} bytes; is it one?")
     labels = {path: _sha256(root, listing, path) for path in paths}
-    inputs = (names.hexdigest(), digest(labels, dict(listing.refused)))
+    inputs = (names.hexdigest(), digest(labels, dict(listing.refused), listing.empty))
     item = Item(manifest.name, ".", inputs, Payload(manifest, root, listing))
     return Unit(f"{manifest.name}/index", (Task((item,)),))
 
@@ -265,14 +272,15 @@ def plan(manifest: Manifest, root: Path, listing: Listing) -> Unit:
 def _sha256(root: Path, listing: Listing, path: str) -> str:
     try:
         if listing.files[path].archive is not None:
-            return hashlib.sha256(_label_bytes(root, listing, path)).hexdigest()
+            return hashlib.sha256(label_bytes(root, listing, path)).hexdigest()
         with (root / path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"cannot read the label file {root / path}: {error.strerror}") from error
 
 
-def _label_bytes(root: Path, listing: Listing, path: str) -> bytes:
+def label_bytes(root: Path, listing: Listing, path: str) -> bytes:
+    """A label file's bytes, also from an archive. Raises DataError for an archive's fault, OSError."""
     archive = listing.files[path].archive
     if archive is None:
         return (root / path).read_bytes()
@@ -293,7 +301,7 @@ def _describe(item: Item) -> tuple[pa.Table, Outcome]:
     root, listing = payload.root, payload.listing
     try:
         accounting = manifests.describe(
-            payload.manifest, sorted(listing.files), lambda path: _label_bytes(root, listing, path)
+            payload.manifest, sorted(listing.files), lambda path: label_bytes(root, listing, path)
         )
     except ManifestError as error:
         raise ManifestError(f"{item.dataset}: {error}") from error
@@ -316,6 +324,7 @@ def _describe(item: Item) -> tuple[pa.Table, Outcome]:
         "files": len(listing.files),
         "missing_label_files": list(accounting.missing_label_files),
         "missing_pairs": len(accounting.missing_pairs),
+        "empty_folders": list(listing.empty),
     }
     outcome = Outcome(item.dataset, ".", "ok", item.inputs or (), facts=facts)
     known = {**listing.files, **clips}

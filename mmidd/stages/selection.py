@@ -15,6 +15,7 @@ from typing import Any, Literal
 from mmidd.errors import ManifestError, RecipeError, UsageError
 from mmidd.manifest import Faces, Kind, find_manifest
 from mmidd.recipe import DatasetEntry
+from mmidd.stages.masks import MaskFile
 from mmidd.stages.sources import Archive, Part
 
 Name = tuple[str, str]
@@ -25,7 +26,7 @@ class Selected:
     """A medium that will be extracted, with what the later stages need of it.
 
     `path` is its file; of an archive's member the archive, of a clip of frames the folder or the archive: `parts` then
-    says which files or members it consists of.
+    says which files or members it consists of. `mask` says whom it is about: its own, or that of a fake of it.
     """
 
     dataset: str
@@ -42,6 +43,7 @@ class Selected:
     faces: Faces = "detect"
     archive: Archive | None = None
     parts: tuple[Part, ...] = ()
+    mask: MaskFile | None = None
 
     @property
     def name(self) -> Name:
@@ -65,7 +67,7 @@ class Exclusions:
     def parse(cls, text: str, source: str) -> Exclusions:
         """Lines `sha256:HEX`, `media:DATASET/PATH`, `identity:DATASET/ID`; `#` begins a comment."""
         found: dict[str, set[Any]] = {"sha256": set(), "media": set(), "identity": set()}
-        for number, raw in enumerate(text.splitlines(), 1):
+        for number, raw in enumerate(text.split("\n"), 1):  # a name may hold what else ends a line to `splitlines`
             line = raw.split(" #")[0].strip()
             if not line or line.startswith("#"):
                 continue
@@ -96,14 +98,20 @@ class Exclusions:
     def hits(self, row: Mapping[str, Any], sha256: str | None) -> bool:
         """Is this medium on the list: itself, its bytes, a person in it, or the name of the real it was made from?"""
         dataset = row["dataset"]
-        pair = (row["pair_dataset"] or dataset, row["pair_media"])
         people = {(dataset, row["target_id"]), (dataset, row["source_id"])}
         return (
             (dataset, row["media"]) in self.media
-            or pair in self.media
+            or bool(_origins(row) & self.media)
             or bool(people & self.identities)
             or (sha256 is not None and sha256 in self.sha256)
         )
+
+
+def _origins(row: Mapping[str, Any]) -> frozenset[Name]:
+    """All names that the real of a fake may have: its pair, and where else it was looked for."""
+    places = (each.partition(":") for each in row.get("pair_candidates") or ())
+    others = frozenset((dataset, media) for dataset, _, media in places)
+    return others | {(row["pair_dataset"] or row["dataset"], row["pair_media"])} if row["pair_media"] else others
 
 
 def _dataset(name: str, place: str) -> str:
@@ -120,9 +128,25 @@ def taken_down(
     """The media that a takedown list hits, with all fakes that were made from one of them. `sha256`: None if unknown."""
     if excluded == Exclusions():
         return frozenset()
-    pairs = {(row["dataset"], row["media"]): (row["pair_dataset"] or row["dataset"], row["pair_media"]) for row in rows}
-    hit = {name for name, row in zip(pairs, rows, strict=True) if excluded.hits(row, sha256(name))}
-    return frozenset(hit | {name for name, pair in pairs.items() if pair in hit})
+    origins = {(row["dataset"], row["media"]): _origins(row) for row in rows}
+    hit = {name for name, row in zip(origins, rows, strict=True) if excluded.hits(row, sha256(name))}
+    return frozenset(hit | {name for name, places in origins.items() if places & hit})
+
+
+def idle_lines(rows: Collection[Mapping[str, Any]], sha256: Callable[[Name], str | None], excluded: Exclusions) -> list[str]:
+    """The lines of a takedown list that hit no medium. Lines of datasets that have no row are left out: nobody can tell."""
+    if excluded == Exclusions():
+        return []
+    names = {(row["dataset"], row["media"]) for row in rows}
+    here = {dataset for dataset, _ in names}
+    known = names.union(*map(_origins, rows))
+    people = {(row["dataset"], row[who]) for row in rows for who in ("target_id", "source_id")}
+    idle = Exclusions(
+        excluded.sha256 - {sha256(name) for name in names},
+        frozenset(name for name in excluded.media - known if name[0] in here),
+        frozenset(name for name in excluded.identities - people if name[0] in here),
+    )
+    return idle.lines()
 
 
 def compression_taken(entry: DatasetEntry, offered: Sequence[str], present: Iterable[str]) -> str | None:

@@ -19,7 +19,7 @@ Case = tuple[str, str, dict[str, Any]]
 PP, DF, FAV, PGF, IDF = "Celeb-DF++", "DeeperForensics-1.0", "FakeAVCeleb", "PolyGlotFake", "IDForge"
 LICENCES = {
     "UADFV": "terms of the UADFV authors (on request)",
-    "Celeb-DF-v1": "Celeb-DF Terms of Use",
+    "Celeb-DF-v1": "Terms to Use Celeb-DF",
     PP: "Terms to Use Celeb-DF++",
     DF: "DeeperForensics-1.0 Terms of Use",
     "DFDM": "DFDM terms (academic research only)",
@@ -61,6 +61,8 @@ LABELS: dict[str, Labels] = {
         + _meta_row("FakeVideo-FakeAudio", "00109_10_id00476_wavtolip.mp4", "wav2lip")
         + _meta_row("FakeVideo-FakeAudio", "00109_id00476_fsgan-wav2lip.mp4", "fsgan-wav2lip")
         + _meta_row("FakeVideo-RealAudio", "00109_1.mp4", "fsgan")
+        + _meta_row("FakeVideo-RealAudio", "00109_id01002_eQTviHjyISo.mp4", "faceswap")
+        + _meta_row("FakeVideo-FakeAudio", "00109_id06437_3BZvvzB-j8s_id00043_wavtolip.mp4", "faceswap-wav2lip")
         + _meta_row("FakeVideo-RealAudio", "00109.mp4", "faceswap")
     },
     PGF: {
@@ -141,6 +143,12 @@ DFDM_FOLDERS = {
     **dict.fromkeys(("Dfaker", "DFaker", "dfaker"), "Dfaker"),
     **dict.fromkeys(("DFL-H128", "dfl"), "DFL-H128"),
 }
+FFIW_ROOTS = (
+    "FFIW10K-v1-release/",
+    "FFIW10K-v1-release-test/",
+    "FFIW10K-v1/FFIW10K-v1-release/",
+    "FFIW-test/FFIW10K-v1-release-test/",
+)
 FACE_PARTS = ("face_audiomismatch_textmismatch", "face_rvc_textmismatch", "face_tts", "face_tts_textgen")
 LIP_PARTS = ("lip_audiomismatch_textmismatch", "lip_rvc_textmismatch", "lip_tts_textgen")
 ENGINES_1 = {
@@ -195,17 +203,28 @@ def _dfdm(quality: str, folder: str, method: str, tag: str = "4dfaker") -> Case:
 
 def _ffiw(root: str, folder: str, split: str, inner: str) -> list[Case]:
     more = {"split": split, "group": f"clip/{folder}/{folder}_00000007"}
+    fake = "target-release" if root else "target"
     return [
         _real("FFIW-10K", "source", f"{root}source/{folder}/{inner}{folder}_00000007.mp4", **more),
-        _fake("FFIW-10K", "target", f"{root}target/{folder}/{inner}{folder}_00000007.mp4", ("FFIW", "FS"), **more),
+        _fake("FFIW-10K", fake, f"{root}target/{folder}/{inner}{folder}_00000007.mp4", ("FFIW", "FS"), **more),
     ]
 
 
-def _fakeavceleb(rule: str, file: str, made: tuple[str, str], source: str | None) -> Case:
+def _fakeavceleb(rule: str, file: str, made: tuple[str, str], source: str | None) -> list[Case]:
     person = "African/men/id00076"
-    pair = {"pair_media": f"RealVideo-RealAudio/{person}/00109.mp4", "aligned": False}
     category, name = file.split("/")
-    return _fake(FAV, rule, f"{category}/{person}/{name}", made, target_id="id00076", source_id=source, **pair)
+    ids = {"target_id": "id00076", "source_id": source, "aligned": False}
+    return [
+        _fake(
+            FAV,
+            rule,
+            f"{root}{category}/{person}/{name}",
+            made,
+            pair_media=f"{root}RealVideo-RealAudio/{person}/00109.mp4",
+            **ids,
+        )
+        for root in ("", "FakeAVCeleb/")
+    ]
 
 
 def _polyglot(root: str) -> list[Case]:
@@ -271,6 +290,14 @@ CASES: list[Case] = [
         split="train",
         group="clip/id3_0001",
     ),
+    _fake(
+        PP,
+        "animated-by-clip",
+        "Celeb-synthesis/TalkingFace/FLOAT/id3_0001_test_00170.mp4",
+        ("FLOAT", "FR"),
+        split="train",
+        group="clip/id3_0001",
+    ),
     _fake(PP, "animated-other", "Celeb-synthesis/TalkingFace/FLOAT/x y.mp4", ("FLOAT", "FR"), split="train"),
     *(_deeperforensics(variant, "000", "M101", "train") for variant in VARIANTS),
     _deeperforensics("end_to_end", "001", "W005", "validation"),
@@ -280,16 +307,30 @@ CASES: list[Case] = [
     *(_dfdm(quality, "IAE/videos", "IAE", "iae_1") for quality in ("crf0", "crf10")),
     *(
         case
-        for root in ("", "FFIW10K-v1-release/", "FFIW10K-v1-release-test/")
+        for root in ("", *FFIW_ROOTS)
         for folder, split in (("train", "train"), ("val", "validation"), ("test", "test"))
         for inner in ("", "videos/")
         for case in _ffiw(root, folder, split, inner)
     ),
     _real(FAV, "real", "RealVideo-RealAudio/Asian (East)/women/id10006/00905.mp4", target_id="id10006"),
-    _fakeavceleb("fake-of-donor-take", "FakeVideo-FakeAudio/00109_10_id00476_wavtolip.mp4", ("Wav2Lip", "FR"), "id00476"),
-    _fakeavceleb("fake-of-donor", "FakeVideo-FakeAudio/00109_id00476_fsgan-wav2lip.mp4", ("FSGAN-Wav2Lip", "FS"), "id00476"),
-    _fakeavceleb("fake", "FakeVideo-RealAudio/00109_1.mp4", ("FSGAN", "FS"), None),
-    _fakeavceleb("fake-same-name", "FakeVideo-RealAudio/00109.mp4", ("FaceSwap", "FS"), None),
+    _real(FAV, "real", "FakeAVCeleb/RealVideo-RealAudio/Asian_East/men/id04789/002121.mp4", target_id="id04789"),
+    *(
+        case
+        for rule, file, made, source in (
+            ("fake-of-donor-take", "FakeVideo-FakeAudio/00109_10_id00476_wavtolip.mp4", ("Wav2Lip", "FR"), "id00476"),
+            ("fake-of-donor", "FakeVideo-FakeAudio/00109_id00476_fsgan-wav2lip.mp4", ("FSGAN-Wav2Lip", "FS"), "id00476"),
+            ("fake-of-donor", "FakeVideo-RealAudio/00109_id01002_eQTviHjyISo.mp4", ("FaceSwap", "FS"), "id01002"),
+            (
+                "fake-of-donor",
+                "FakeVideo-FakeAudio/00109_id06437_3BZvvzB-j8s_id00043_wavtolip.mp4",
+                ("FaceSwap-Wav2Lip", "FS"),
+                "id06437",
+            ),
+            ("fake", "FakeVideo-RealAudio/00109_1.mp4", ("FSGAN", "FS"), None),
+            ("fake-same-name", "FakeVideo-RealAudio/00109.mp4", ("FaceSwap", "FS"), None),
+        )
+        for case in _fakeavceleb(rule, file, made, source)
+    ),
     *(case for root in ("", "raw_dataset/") for case in _polyglot(root)),
     *(case for root in ("", "main/") for case in _idforge(root)),
     *(
@@ -319,7 +360,11 @@ CASES: list[Case] = [
 def test_every_field_is_what_the_authors_say(dataset: str, path: str, wanted: dict[str, Any]) -> None:
     pair = [wanted["pair_media"]] if wanted["pair_dataset"] == dataset else []
     medium = only(dataset, path, LABELS.get(dataset), *pair)
-    assert asdict(medium) == wanted | {"dataset": dataset, "media": path, "licence": LICENCES[dataset]}
+    found = asdict(medium)
+    candidates = found.pop("pair_candidates")
+    assert found == wanted | {"dataset": dataset, "media": path, "licence": LICENCES[dataset], "mask": None}
+    abroad = wanted["pair_media"] and wanted["pair_dataset"] != dataset
+    assert candidates[:1] == ((f"{wanted['pair_dataset']}:{wanted['pair_media']}",) if abroad else ())
 
 
 @pytest.mark.parametrize("dataset", LICENCES)
@@ -341,14 +386,18 @@ def test_a_whole_twin_is_accounted_for(dataset: str) -> None:
 IGNORED = [
     ("UADFV", "fake/frames/0000_fake/000.png", "*/frames/**"),
     ("Celeb-DF-v1", "Celeb-real/landmarks/id0_0000/000.npy", "*/landmarks/**"),
+    (PP, "Celeb-synthesis/FaceReenact/LIA/frames/id3_id28_0001/000.png", "**/frames/**"),
+    (PP, "Celeb-real/landmarks/id0_0000/000.npy", "**/landmarks/**"),
     (DF, "source_videos/M004/light_up/sad/camera_down/M004_light_up_sad_camera_down.mp4", "source_videos/**"),
     (DF, "source_videos/M004/BlendShape/camera_front/M004_BlendShape_camera_front.mp4", "source_videos/**"),
     (DF, "lists/source_videos_lists/source_videos_list.txt", "lists/**"),
     (DF, "terms_of_use.pdf", "terms_of_use.pdf"),
     ("DFDM", "DFDM_crf23.zip", "**/*.zip"),
     ("FFIW-10K", "target_mask/train/videos/train_00000007.mp4", "target_mask/**"),
-    ("FFIW-10K", "FFIW10K-v1-release/target_mask/val/val_00000007.mp4", "*/target_mask/**"),
+    ("FFIW-10K", "FFIW10K-v1-release/target_mask/val/val_00000007.mp4", "{release}/target_mask/**"),
     (FAV, "RealVideo-FakeAudio/African/men/id00076/00109_fake.mp4", "RealVideo-FakeAudio/**"),
+    (FAV, "FakeAVCeleb/RealVideo-FakeAudio/African/men/id00076/00109_fake.mp4", "FakeAVCeleb/RealVideo-FakeAudio/**"),
+    (FAV, "RealVideo-RealAudio/African/men/id00076/00109.txt", "**/*.txt"),
     (PGF, "json_file/real_json_file/all_real_video.json", "json_file/**"),
     (IDF, "main/rvc_textmismatch/id00/id00_03/id00_scene_0014.mp3.mp4", "main/rvc_textmismatch/**"),
     (IDF, "tts_textgen/id00/id00_03/id00_scene_0014.mp4", "tts_textgen/**"),
@@ -469,3 +518,12 @@ def test_a_deepspeak_2_fake_without_its_row_says_no_more_than_its_method() -> No
         (),
     )
     assert "fakes2: deepspeak_v2/annotations-fake.csv" in result.missing_label_files
+
+
+@pytest.mark.parametrize("folder", ["", "IDForge_v1/", "main/"])
+def test_idforge_s_lists_are_found_where_they_are_put(folder: str) -> None:
+    path = "pristine/id53/id53_00/id53_scene_0083-0.mp4"
+    labels: Labels = {f"{folder}{split}.csv": f"{path if split == 'val' else split}\n" for split in ("train", "val", "test")}
+    result = account(IDF, [path], labels)
+    assert [medium.split for medium in result.media] == ["validation"]
+    assert result.label_files == sorted(labels)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmidd.errors import ManifestError
-from mmidd.manifest import describe, find_manifest, load_manifest
-from mmidd.manifest.check import Checked, Disk, Entry, check
+from mmidd.manifest import bundled, describe, find_manifest, load_manifest
+from mmidd.manifest.check import ADVICE, TWIN_BYTES, Checked, Disk, Entry, Kind, check
+from mmidd.manifest.strays import Strays
 
 Files = Mapping[str, bytes]
 
@@ -50,6 +55,10 @@ LISTS = {
     f"{name}.json": b'[["071", "054"], ["100", "200"]]' if name == "train" else b"[]" for name in ("train", "val", "test")
 }
 
+PART = "dfdc_train_part_0"
+META = {"aaaaaaaaaa.mp4": {"label": "REAL"}, "bbbbbbbbbb.mp4": {"label": "FAKE", "original": "aaaaaaaaaa.mp4"}}
+DFDC = {f"{PART}/metadata.json": json.dumps(META).encode(), f"{PART}/aaaaaaaaaa.mp4": b"a"}
+
 FINDINGS = [
     ("Celeb-DF-v2", _celeb("1 YouTube-real/00001.mp4\n", "YouTube-real/00001.mp4"), []),
     ("Celeb-DF-v2", _celeb(f"1 {REAL}\n0 {FAKE}\n", REAL),
@@ -60,23 +69,28 @@ FINDINGS = [
      [("real not on disk", "fakes whose real in Celeb-DF-v2 is absent", (FAKE,))]),
     ("Celeb-DF-v2", _celeb(f"0 {REAL}\n", REAL, "YouTube-real/00001.mp4"),
      [("label file contradicts the tree", "tests.label is not what rule 'Celeb-real' takes",
-       (f"{REAL} (tests.label is 'fake', which rule 'Celeb-real' does not take)",)),
-      ("listed but not on disk", LIST, (REAL,))]),
+       (f"{REAL} (tests.label is 'fake', which rule 'Celeb-real' does not take)",))]),
     ("Celeb-DF-v2", _celeb(f"7 {REAL}\n", REAL, "YouTube-real/00001.mp4"),
-     [("in no rule", "bad label value", (f"{REAL} (bad label value '7' at List_of_testing_videos.txt:1)",)),
-      ("listed but not on disk", LIST, (REAL,))]),
+     [("no label", "bad label value", (f"{REAL} (bad label value '7' at List_of_testing_videos.txt:1)",))]),
     ("Celeb-DF-v2", _celeb("", REAL, "Celeb-real/x.mp4", "odd.bin"),
      [("in no rule", "no rule", ("Celeb-real/x.mp4", "odd.bin"))]),
     ("Celeb-DF-v2", {**_celeb(""), REAL: b""},
      [("empty file", "no bytes: was the download cut?", (REAL,))]),
     # two versions mixed: the same clip in both forms of the layout
     ("Celeb-DF-v2", {**_celeb(""), REAL: b"clip", "Celeb-real/videos/id0_0001.mp4": b"clip"},
-     [("same file twice", "one name, size, start and end in two places", (f"{REAL} = Celeb-real/videos/id0_0001.mp4",))]),
+     [("same file twice", "one size, start and end in two places", (f"{REAL} = Celeb-real/videos/id0_0001.mp4",))]),
     ("FaceForensics++", {CLIP: b"clip"},
-     [("missing label file", "table 'splits' needs it", (f"dataset/splits/{name}.json",))
-      for name in ("test", "train", "val")]),
+     [("missing label file", "table 'splits' needs it",
+       tuple(f"dataset/splits/{name}.json" for name in ("test", "train", "val")))]),
     ("FaceForensics++", {CLIP: b"clip", CLIP.replace("071", "200"): b"other", **LISTS},
      [("listed but not on disk", "table 'splits' lists it", ("054", "100"))]),
+    # half downloaded: a part without its metadata, a clip that the part's own metadata does not know, one that is not there
+    ("DFDC", {**DFDC, f"{PART}/cccccccccc.mp4": b"c", "dfdc_train_part_1/dddddddddd.mp4": b"d"},
+     [("listed but not on disk", "table 'meta' lists it", (f"{PART}/bbbbbbbbbb.mp4",)),
+      ("no label", "no row in table 'meta'", (f"{PART}/cccccccccc.mp4", "dfdc_train_part_1/dddddddddd.mp4"))]),
+    # two releases in one folder
+    ("DFDC", {**DFDC, f"{PART}/bbbbbbbbbb.mp4": b"b", "dataset.json": b"{}", "method_A/1/1_A/2_1_A_001.mp4": b"p"},
+     [("in no rule", "fits DFDC Preview: are two datasets mixed?", ("dataset.json", "method_A/1/1_A/2_1_A_001.mp4"))]),
 ]  # fmt: skip
 
 
@@ -93,6 +107,61 @@ def test_a_folder_copied_under_another_method_is_found_by_content_not_by_name(co
     found = checked("FaceForensics++", {CLIP: b"clip", first: b"same", second: content, **LISTS})
     told = [each.names for each in found.findings if each.kind == "same file twice"]
     assert told == [(f"{first} = {second}",)] * twice
+
+
+TWINS = [
+    ((TWIN_BYTES, TWIN_BYTES), 1),
+    ((TWIN_BYTES, TWIN_BYTES + 1), 0),
+    ((TWIN_BYTES - 1, TWIN_BYTES - 1), 0),  # equal sizes are common among small files: only those of one name are read
+]
+
+
+@pytest.mark.parametrize(("sizes", "twice"), TWINS)
+def test_a_large_file_under_a_second_name_is_found(sizes: tuple[int, int], twice: int) -> None:
+    manifest = find_manifest("FFHQ")
+    names = ["images1024x1024/00001.png", "images1024x1024/00002.png"]
+    entries = [
+        Entry(name, "media", None, size, "train", "real", None, "train", None, None, None)
+        for name, size in zip(names, sizes, strict=True)
+    ]
+    disk = Disk({}.__getitem__, lambda path: b"piece", {}.get)
+    found = check(manifest, entries, disk, missing=[], ignored={})
+    assert [each.names for each in found.findings] == [(" = ".join(names),)] * twice
+
+
+MIXED = "are two datasets mixed?"
+STRAYS = [
+    ("FFHQ", "odd.bin", "no rule"),
+    ("FFHQ", "images1024x1024/.DS_Store", "left behind by a file manager"),
+    ("FFHQ", "images1024x1024/._00001.png", "left behind by a file manager"),
+    ("FFHQ", "__MACOSX/images1024x1024/00001.png", "left behind by a file manager"),
+    ("FFHQ", "images1024x1024/00001.png.crdownload", "looks like an unfinished download"),
+    ("FFHQ", "images1024x1024/00001.png.PART", "looks like an unfinished download"),
+    ("FFHQ", "images1024x1024/00001.png ", "the name begins or ends with a space"),
+    ("FFHQ", "images1024x1024/00001.PNG", "there is a rule for it but for upper and lower case"),
+    ("FaceForensics++", "manipulated_sequences/DeepFakes/c23/videos/000_003.mp4",
+     "there is a rule for it but for upper and lower case"),
+    ("CelebA", "CelebA/img_align_celeba/000001.jpg", "there would be a rule without the folder 'CelebA/' above it"),
+    ("CelebA", "a/b/list_eval_partition.txt", "there would be a rule without the folder 'a/b/' above it"),
+    ("CelebA", "a/b/c/d/e/f/list_eval_partition.txt", "no rule"),
+    ("Celeb-DF-v2", "Celeb-DF-v1/Celeb-real/id0_0001.mp4", f"a file of Celeb-DF-v1: {MIXED}"),
+    ("DFDC", "method_A/1/1_A/2_1_A_001.mp4", f"fits DFDC Preview: {MIXED}"),
+    ("WildDeepfake", "real_train/1/REAL/2/3.png", "there is a rule for it but for upper and lower case"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dataset", "path", "reason"), STRAYS)
+def test_a_file_in_no_rule_is_told_why_where_its_name_says_so(dataset: str, path: str, reason: str) -> None:
+    assert Strays(find_manifest(dataset)).reason(path) == reason
+
+
+@given(path=st.text(min_size=1, max_size=60), dataset=st.sampled_from(sorted(bundled())))
+def test_any_name_has_a_reason(path: str, dataset: str) -> None:
+    assert Strays(find_manifest(dataset)).reason(path)
+
+
+def test_there_is_advice_for_every_kind_of_finding() -> None:
+    assert set(ADVICE) == set(get_args(Kind))
 
 
 def test_refused_entries_are_findings() -> None:
@@ -131,6 +200,20 @@ def test_known_defects_and_sidecars_are_told_and_are_no_findings() -> None:
     found = checked("Celeb-DF-v2", _celeb("", "Celeb-real/frames/1.png"))
     assert found.ignored == {"*/frames/**": 1} and not found.findings
     assert found.known_defects == find_manifest("Celeb-DF-v2").known_defects != ()
+
+
+EMPTY = ["RDDM/ff/071", "e4e/ff/003", "DF40_train/StyleGAN2/440", "fomm/ff/frames/071"]
+
+
+def test_an_empty_folder_is_a_finding_unless_it_is_empty_in_the_official_release() -> None:
+    manifest = find_manifest("DF40")
+    disk = Disk({}.__getitem__, {}.__getitem__, {}.get)
+    found = check(manifest, [], disk, missing=[], ignored={}, empty=EMPTY)
+    assert _told(found) == [("empty folder", "nothing in it: was the download cut?", ("fomm/ff/frames/071",))]
+    assert found.known_defects[: len(manifest.known_defects)] == manifest.known_defects
+    (told,) = found.known_defects[len(manifest.known_defects) :]
+    assert told == f"empty folders here: 3 ({', '.join(EMPTY[:3])})"
+    assert check(manifest, [], disk, missing=[], ignored={}).known_defects == manifest.known_defects
 
 
 ABROAD = """\
@@ -205,3 +288,9 @@ def test_of_two_spellings_of_a_key_the_one_that_the_copy_does_not_use_is_not_mis
     disk = Disk(files.__getitem__, files.__getitem__, lambda name: {medium.pair_media or ""})
     told = check(manifest, entries, disk, missing=[], ignored={}).findings
     assert [(each.kind, each.names) for each in told] == [("listed but not on disk", ("00002.png",))]
+
+
+def test_a_table_that_lists_more_than_the_media_misses_no_file() -> None:
+    rows = b"pristine/id00/id00_03/id00_scene_0010-0.mp4\naudio_shuffle/id00/x.mp4\n"
+    found = checked("IDForge", {"main/pristine/id00/id00_03/id00_scene_0010-0.mp4": b"a", "train.csv": rows})
+    assert not [each for each in found.findings if each.kind == "listed but not on disk"]

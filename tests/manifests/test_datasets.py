@@ -34,6 +34,8 @@ DFDC_LABELS: dict[str, str | bytes] = {
     "train_sample_videos/metadata.json": META,
     "dfdc_train_part_03/dfdc_train_part_3/metadata.json": META,
     "test/labels.csv": b"\xef\xbb\xbffilename,label\r\neeeeeeeeee.mp4,1\r\nffffffffff.mp4,0\r\n",
+    "test/metadata.json": '{"iiiiiiiiii.mp4": {"is_fake": 1, "augmentations": {}}, "jjjjjjjjjj.mp4": {"is_fake": 0}}',
+    "labels.csv": "filename,label\nkkkkkkkkkk.mp4,1\nllllllllll.mp4,0\n",
     "validation/labels.csv": "filename,label\ngggggggggg.mp4,FAKE\nhhhhhhhhhh.mp4,REAL\n",
 }
 CELEBA_LABELS: dict[str, str | bytes] = {
@@ -75,7 +77,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
         "original_sequences/youtube/c23/videos/672.mp4",
         REAL
         | {"rule": "youtube", "kind": "video", "compression": "c23", "target_id": "672", "split": "validation"}
-        | {"group_keys": (f"{FF}/identity/672",), "aligned": False, "licence": "FaceForensics++ Terms of Use"},
+        | {"group_keys": (f"{FF}/identity/672",), "aligned": False, "licence": "FaceForensics Terms of Use"},
     ),
     (FF, "original_sequences/youtube/raw/videos/974.mp4", REAL | {"compression": "raw", "split": "test"}),
     (FF, "original_sequences/youtube/c0/videos/974.mp4", REAL | {"compression": "raw", "split": "test"}),
@@ -130,6 +132,16 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("DFDC", "test/videos/ffffffffff.mp4", REAL | {"split": "test", "kind": "video"}),
     ("DFDC", "validation/gggggggggg.mp4", _fake("unknown", None, split="validation")),
     ("DFDC", "validation/hhhhhhhhhh.mp4", REAL | {"split": "validation"}),
+    *(
+        case
+        for folder in ("test/", "test/videos/")
+        for case in (
+            ("DFDC", f"{folder}iiiiiiiiii.mp4", _fake("unknown", None, rule="test-fake", split="test", pair_media=None)),
+            ("DFDC", f"{folder}jjjjjjjjjj.mp4", REAL | {"rule": "test-real", "split": "test"}),
+        )
+    ),
+    ("DFDC", "videos/kkkkkkkkkk.mp4", _fake("unknown", None, rule="test-only-fake", split="test", pair_media=None)),
+    ("DFDC", "videos/llllllllll.mp4", REAL | {"rule": "test-only-real", "split": "test"}),
     (
         "DeepFakeFace",
         "wiki/00/x.1_y.jpg",
@@ -138,7 +150,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     (
         "DeepFakeFace",
         "text2img/00/x.jpg",
-        _fake("SD-1.5", "EFS", pair_media="wiki/00/x.jpg", aligned=False, group_keys=("DeepFakeFace/portrait/00/x",)),
+        _fake("SD-1.5", "EFS", pair_media=None, aligned=False, group_keys=("DeepFakeFace/portrait/00/x",)),
     ),
     (
         "DeepFakeFace",
@@ -175,6 +187,27 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
             ("Face2Face", "Face2Face", "FR"),
         )
     ),
+    *(
+        ("DFFD", f"{folder}/train/{name}.png", REAL | {"rule": rule, "split": "train", "group_keys": keys})
+        for folder, name, rule, keys in (
+            ("celeba", "000003", "celeba", ("CelebA/image/000003.jpg",)),
+            ("celeba_2w", "202599", "celeba", ("CelebA/image/202599.jpg",)),
+            ("celeba", "203000", "real", ()),
+            ("celeba", "R_CelA_000003", "real", ()),
+            ("ffhq", "R_FFHQ_17103", "real", ()),
+            ("ffhq", "000003", "real", ()),
+            ("youtube", "071_0012", "youtube", ("FaceForensics++/identity/071",)),
+            ("youtube", "0712", "real", ()),
+        )
+    ),
+    (
+        "DFFD",
+        "Face2Face/test/071_054-12.png",
+        _fake("Face2Face", "FR", rule="swapped", split="test", pair_media=None, target_id="071", source_id="054")
+        | {"group_keys": ("FaceForensics++/identity/071", "FaceForensics++/identity/054")},
+    ),
+    ("DFFD", "Deepfakes/test/0712_054.png", _fake("Deepfakes", "FS", rule="fake", split="test", group_keys=())),
+    ("DFFD", "stargan/test/F_STGN_1715-19.png", _fake("StarGAN", "FE", rule="fake", group_keys=())),
     ("DFFD", "stargan/x 1.png", _fake("StarGAN", "FE", split="test", rule="fake-listed")),
     ("DFFD", "ffhq/1.png", REAL | {"split": None, "rule": "real-listed"}),
     ("DFFD", "train/Real/1.jpg", REAL | {"split": "train"}),
@@ -200,6 +233,8 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("FFHQ", "images1024x1024/00000/00000.png", REAL | {"kind": "image", "split": "train", "group_keys": ()}),
     ("FFHQ", "images1024x1024/59000/59999.png", REAL | {"split": "train"}),
     ("FFHQ", "images1024x1024/60000/60000.png", REAL | {"split": "validation"}),
+    ("FFHQ", "realign1024x1024/01000/01234.png", REAL | {"split": "train", "rule": "train"}),
+    ("FFHQ", "realign1024x1024/69000/69999.png", REAL | {"split": "validation", "rule": "validation"}),
     ("FFHQ", "images1024x1024/69999.png", REAL | {"split": "validation", "licence": "CC BY-NC-SA 4.0"}),
 ]
 
@@ -225,11 +260,15 @@ def test_the_cases_reach_every_rule_of_their_manifests() -> None:
 NOT_MEDIA = [
     (FF, "manipulated_sequences/Deepfakes/masks/videos/000_003.mp4", "manipulated_sequences/*/masks/**"),
     (FF, "original_sequences/youtube/c23/images/000/0000.png", "*_sequences/*/*/images/**"),
+    ("DFDC", "test_videos/aassnaulhq.mp4", "test_videos/**"),
+    ("DFDC", "train/dfdc_train_part_0/frames/aaaaaaaaaa/000.png", "**/frames/**"),
     ("CelebA", "Anno/list_attr_celeba.txt", "**/list_attr_celeba.*"),
     ("CelebA", "img_celeba/000001.jpg", "img_celeba/**"),
     ("FFHQ", "ffhq-dataset-v2.json", "*.json"),
+    ("FFHQ", "realign1024x1024/LICENSE.txt", "*1024x1024/LICENSE.txt"),
     ("FFHQ", "thumbnails128x128/00000/00000.png", "thumbnails128x128/**"),
     ("DFFD", "train/Mask/1.png", "*/Mask/**"),
+    ("DFFD", "faceapp/train_mask/1.png", "*/{split}_mask/**"),
     ("DeepFakeFace", "wiki.zip", "*.zip"),
 ]
 
@@ -307,3 +346,23 @@ def test_dfdc_without_its_labels_labels_nothing() -> None:
         "no label file for table 'meta' ({part}/metadata.json)",
         "no label file for table 'labels' ({half}/labels.csv)",
     ]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"test/labels.csv": "filename,label\neeeeeeeeee.mp4,1\n"},
+        {"labels.csv": "filename,label\neeeeeeeeee.mp4,1\n"},
+        {"test/metadata.json": '{"eeeeeeeeee.mp4": {"is_fake": 1}}'},
+    ],
+)
+def test_either_form_of_dfdc_s_test_labels_is_enough(labels: dict[str, str | bytes]) -> None:
+    result = account("DFDC", ["test/eeeeeeeeee.mp4"], labels)
+    assert [(medium.label, medium.split) for medium in result.media] == [("fake", "test")]
+    assert result.missing_label_files == []
+
+
+def test_a_dfdc_clip_that_no_list_has_is_told_with_both_forms() -> None:
+    result = account("DFDC", ["test/eeeeeeeeee.mp4"], {"test/metadata.json": "{}"})
+    assert result.unmatched == [("test/eeeeeeeeee.mp4", "no label file for table 'labels' ({half}/labels.csv)")]
+    assert result.missing_label_files == ["labels: test/labels.csv", "labels: validation/labels.csv"]

@@ -89,11 +89,34 @@ def test_choices_must_be_names(choices: list[str], rename: dict[str, str], messa
         make_field("f", None, choices, rename)
 
 
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [(["DiT", "dit"], "two choices are the same"), (["Naïve"], "ASCII letters"), (None, "ASCII letters")],
+)
+def test_a_field_in_any_case_needs_choices_that_differ(choices: list[str] | None, message: str) -> None:
+    with pytest.raises(LayoutError, match=message):
+        make_field("f", None if choices else "x", choices, any_case=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [("DiT/x", "DiT"), ("dit/x", "DiT"), ("DIT/x", "DiT"), ("SD2.1/x", "SD-2.1"), ("sd2x1/x", None), ("dıt/x", None)],
+)
+def test_a_field_in_any_case_means_the_choice_however_it_is_spelled(path: str, meant: str | None) -> None:
+    field = make_field("f", None, ["DiT", "sd2.1"], {"sd2.1": "SD-2.1"}, any_case=True)
+    pattern = compile_pattern("{f}/x", {"f": field})
+    found = pattern.match(path)
+    assert (field.meaning(found["f"]) if found else None) == meant
+    assert pattern.heads == {"dit", "sd2.1"}
+
+
 def test_templates_fill_their_places_and_are_none_where_a_value_is() -> None:
     template = compile_template("a/{x}_{y}.mp4")
     assert template.names == ("x", "y")
     assert template.render({"x": "1", "y": "{z}"}) == "a/1_{z}.mp4"
     assert template.render({"x": "1", "y": None}) is None
+    assert template.render({"x": "1", "y": ""}) is None
+    assert compile_template("{x}").render({"x": ""}) is None
     assert compile_template("{x}").render({"x": "v"}) == "v"
     for broken in ("{x", "x}", "{}", "{{x}}"):
         with pytest.raises(LayoutError):

@@ -27,7 +27,13 @@ def _fake(rule: str, method: str, forgery_type: str | None, split: str, **more: 
 
 
 def _ff(target: str) -> dict[str, Any]:
-    return {"pair_dataset": "FaceForensics++", "pair_media": f"{FF}/{target}.mp4", "target_id": target}
+    places = tuple(f"FaceForensics++:{FF.replace('c23', name)}/{target}.mp4" for name in ("c23", "raw", "c0", "c40"))
+    pair = {"pair_dataset": "FaceForensics++", "pair_media": f"{FF}/{target}.mp4", "pair_candidates": places}
+    return {**pair, "target_id": target}
+
+
+def _clip(number: str) -> str:
+    return f"FaceForensics++/identity/{number}"
 
 
 CLIP: dict[str, Any] = {"kind": "frames"}
@@ -35,25 +41,43 @@ WHOLE: dict[str, Any] = {"kind": "image", "faces": "whole", "group_keys": ()}
 REAL: dict[str, Any] = {"label": "real", "method": None, "forgery_type": "REAL"}
 CASES: list[tuple[str, str, str, dict[str, Any]]] = [
     ("df40", "simswap/ff/frames/993_989", "000.png",
-     _fake("swap-ff", "SimSwap", "FS", "test", source_id="989", **CLIP, **_ff("993"))),
+     _fake("swap-ff", "SimSwap", "FS", "test", source_id="989", group_keys=(_clip("993"), _clip("989")), **CLIP,
+           **_ff("993"))),
+    ("df40", "SIMSWAP/ff/frames/993_989", "000.png", _fake("swap-ff", "SimSwap", "FS", "test", **CLIP, **_ff("993"))),
     ("df40", "DF40/FSGAN/cdf/frames/id0_id1_0000", "12.png",
      _fake("swap-cdf", "FSGAN", "FS", "test", target_id="id0", source_id="id1", pair_dataset="Celeb-DF-v2",
            pair_media="Celeb-real/id0_0000.mp4", **CLIP)),
-    ("df40", "facevid2vid/ff/frames/000", "000.png", _fake("drive-ff", "FS_vid2vid", "FR", "test", **CLIP, **_ff("000"))),
+    ("df40", "facevid2vid/ff/frames/000", "000.png",
+     _fake("drive-ff", "FS_vid2vid", "FR", "test", group_keys=(_clip("000"),), **CLIP, **_ff("000"))),
+    ("df40", "mraa/ff/frames/000_003", "0.png",
+     _fake("drive-ff-two", "MRAA", "FR", "test", pair_media=None, group_keys=(_clip("000"), _clip("003")), **CLIP)),
     ("df40", "danet/cdf/frames/id0_0000", "000.png",
      _fake("drive-other", "DaGAN", "FR", "test", pair_media=None, group_keys=("DF40/cdf/id0_0000",), **CLIP)),
     ("df40", "ddim/ff/000", "seed01.png", _fake("synthesis-test", "DDPM", "EFS", "test", pair_media=None, **CLIP)),
     ("df40", "VQGAN/cdf/Fake_from_Celeb-real/id0_0000", "1.png", _fake("synthesis-test", "VQGAN", "EFS", "test", **CLIP)),
-    ("df40", "e4e/ff/inversions/a.png", "", _fake("e4e", "e4e", "FE", "test", kind="image")),
+    ("df40", "DiT/cdf/Fake_from_Youtube-real/00043", "458.png", _fake("synthesis-test", "DiT-XL-2", "EFS", "test", **CLIP)),
+    *(("df40", f"{top}{place}", "", _fake("e4e", "e4e", "FE", "test", kind="image", group_keys=()))
+      for top in ("", "DF40/")
+      for place in ("e4e/ff/inversions/a.png", "e4e/cdf/YouTube-real/inversions/a.png", "e4e/e4e/ff/001/00001.jpg")),
     ("df40", "DF40_train/blendface/frames/001_002", "0.png",
      _fake("swap-train", "BlendFace", "FS", "train", source_id="002", **CLIP, **_ff("001"))),
+    *(("df40", f"{top}/001_002", "0.png",
+       _fake("uniface-train", "UniFace", "FS", "train", source_id="002", group_keys=(_clip("001"), _clip("002")), **CLIP,
+             **_ff("001")))
+      for top in ("frames", "DF40_train/frames")),
     ("df40", "one_shot_free/003", "0.png", _fake("drive-train", "OneShot", "FR", "train", **CLIP, **_ff("003"))),
+    ("df40", "DF40_train/fomm/frames/003_000", "0.png",
+     _fake("drive-train-two", "FOMM", "FR", "train", pair_media=None, group_keys=(_clip("003"), _clip("000")), **CLIP)),
     ("df40", "StyleGAN2/001", "seed0188.png",
      _fake("synthesis-train", "StyleGAN2", "EFS", "train", group_keys=("DF40/generated/001",), **CLIP)),
     ("df40", "stargan/fake/fake/x.png", "", _fake("flat-fake", "StarGAN", "FE", "test", kind="image")),
     ("df40", "MidJourney/real/x.png", "", REAL | {"rule": "flat-real", "split": "test", "kind": "image"}),
     ("df40", "deepfacelab/fake/frames/0001_fake", "1.png", _fake("unknown-fake", "DeepFaceLab", "FS", "test", **CLIP)),
     ("df40", "heygen/real/7", "1.png", REAL | CLIP | {"rule": "unknown-real", "group_keys": ("DF40/heygen/7",)}),
+    ("df40", "heygen/heygen_new/fake/frames/7", "1.png",
+     _fake("unknown-fake", "HeyGen", "FR", "test", group_keys=("DF40/heygen/7",), **CLIP)),
+    ("df40", "whichfaceisreal/whichfaceisreal/fake/x.png", "",
+     _fake("flat-fake", "WhichIsReal", "EFS", "test", kind="image")),
     *(
         ("wilddeepfake", f"{top}{label}_{split}/{archive}{video}/{label}/131", "942.png",
          CLIP | {"label": label, "split": split, "faces": "padded", "method": "unknown" if label == "fake" else None,
@@ -69,6 +93,13 @@ CASES: list[tuple[str, str, str, dict[str, Any]]] = [
      _fake("ai", "GLIDE", "EFS", "validation") | WHOLE),
     ("genimage", "imagenet_ai_0419_sdv4/val/ai/1.png", "", _fake("ai-release", "SD-1.4", "EFS", "validation") | WHOLE),
     ("genimage", "wukong/imagenet_ai_0424_wukong/train/nature/n1.JPEG", "", REAL | WHOLE | {"split": "train"}),
+    *(
+        ("genimage", f"{folder}/train/ai/1.png", "", _fake("ai", method, "EFS", "train") | WHOLE)
+        for folder, method in (("Stable Diffusion V1.4", "SD-1.4"), ("Stable Diffusion V1.5", "SD-1.5"),
+                               ("GLIDE", "GLIDE"), ("Wukong", "Wukong"))
+    ),
+    ("genimage", "imagenet_ai/val/ai/1.png", "", _fake("ai-merged", "unknown", "EFS", "validation") | WHOLE),
+    ("genimage", "imagenet_ai/val/nature/1.JPEG", "", REAL | WHOLE | {"rule": "nature", "split": "validation"}),
 ]  # fmt: skip
 
 
@@ -114,6 +145,8 @@ def test_a_folder_of_numbered_images_is_one_medium_and_every_file_is_accounted_f
 def test_frames_are_in_the_order_of_their_numbers() -> None:
     names = ["b/10.png", "b/9.png", "b/seed0188.jpg", "b/1.txt", "b/٣.png", "b/12345678901.png", "b/x1y.png"]
     assert clip_frames(names) == {9: "b/9.png", 10: "b/10.png", 188: "b/seed0188.jpg"}
+    bare = ["a.zip/b/010", "a.zip/b/001", "a.zip/b/x2", "a.zip/b/٣", "a.zip/b/12345678901"]
+    assert clip_frames(bare) == {1: "a.zip/b/001", 10: "a.zip/b/010"}
 
 
 def test_an_archive_that_was_unpacked_beside_itself_is_not_opened() -> None:

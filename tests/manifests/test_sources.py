@@ -16,6 +16,8 @@ from .trees import account, only
 
 DFDCP = "DFDC Preview"
 A_FAKE = "method_A/1260311/1260311_C/1255229_1260311_C_001.mp4"
+A_REAL = "original_videos/1260311/1260311_C_001.mp4"
+ODD_FAKE = "method_A/1260311/1260311_C/1255229.mp4"
 B_FAKE = "method_B/643049/643049_C/1260311_643049_C_001.mp4"
 ORIGINAL = "original_videos/643049/643049_A_001.mp4"
 
@@ -30,12 +32,22 @@ DFDCP_LIST = json.dumps(
         "original_videos/1260311/1260311_B_002.mp4": _row("real", "test", 1260311, None),
         "original_videos/7/7_A_001.mp4": {"label": "real", "set": "train", "target_id": 7, "augmentations": []},
         A_FAKE: _row("fake", "test", 1260311, 1255229),
-        B_FAKE: _row("fake", "train", 643049, 1260311),
+        A_REAL: _row("real", "test", 1260311, None),
+        ODD_FAKE: _row("fake", "test", 1260311, 1255229),
+        B_FAKE: _row("fake", "train", 643049, 1260311) | {"source_video": "643049_C"},
     }
 )
 MAPPING = "idx orig_idx orig_file\n0 6 000007.jpg\n12 41 000042.jpg\n"
+# the columns of AI-Hub's metadata that are read; a subject, or the target clip, may be left blank
+KODF_LABELS: dict[str, str | bytes] = {
+    "meta/원본영상_training_메타데이터.csv": "\ufeff영상ID,UUID,인물성별\nreal_1.mp4,u1,F\nreal_2.mp4,,F\n",
+    "원본영상_validation_메타데이터.csv": "영상ID,UUID\nreal_3,u3\n",
+    "변조영상_training_메타데이터.csv": "영상ID,타겟영상,타겟UUID,소스UUID,변조모델\n"
+    "fake_1.mp4,real_1.mp4,u1,u2,dfl\nfake_2.mp4,,,,audio-driven\nfake_3.mp4,real_1.mp4,u1,u2,deepswap\n",
+}
 LABELS: dict[str, dict[str, str | bytes]] = {
     DFDCP: {"dataset.json": DFDCP_LIST},
+    "KoDF": KODF_LABELS,
     "CelebA-HQ": {"CelebA-HQ-to-CelebA-mapping.txt": MAPPING},
 }
 KINDS = {"CelebA-HQ": "image"}
@@ -48,7 +60,13 @@ def _medium(dataset: str, path: str, **said: Any) -> Case:
     plain: dict[str, Any] = {"dataset": dataset, "media": path, "kind": KINDS.get(dataset, "video"), "rule": None}
     plain |= {"label": "fake", "forgery_type": None, "method": None, "compression": None, "target_id": None}
     plain |= {"source_id": None, "pair_dataset": None, "pair_media": None, "aligned": False, "group_keys": ()}
-    plain |= {"split": None, "licence": find_manifest(dataset).licence.name, "faces": "detect"}
+    plain |= {
+        "split": None,
+        "licence": find_manifest(dataset).licence.name,
+        "faces": "detect",
+        "pair_candidates": (),
+        "mask": None,
+    }
     return dataset, path, plain | said
 
 
@@ -62,9 +80,26 @@ def _people(dataset: str, *names: str) -> dict[str, Any]:
     return {"target_id": target, "source_id": source, "group_keys": tuple(f"{dataset}/identity/{each}" for each in names)}
 
 
+TIMIT_REALS = (
+    "fadg0/sa1.avi", "fadg0/video/sa1.avi", "fadg0/sa1.mp4", "fadg0/video/sa1.mp4", "fadg0/video/sa1",
+    "fadg0.zip/fadg0/video/sa1", "fadg0/sa1",
+)  # fmt: skip
+
+
+def _frames(folder: str, name: str) -> Case:
+    """A clip of VidTIMIT as it is released, of which one frame is there."""
+    said = {"media": folder, "kind": "frames", **_people("VidTIMIT", "fadg0")}
+    return _real("VidTIMIT", f"{folder}/{name}", "frames", **said)
+
+
+def _clip(name: str) -> dict[str, Any]:
+    return {"group_keys": (f"KoDF/clip/{name}.mp4", f"KoDF/clip/{name}")}
+
+
 def _timit(quality: str, prefix: str = "") -> Case:
     path = f"{prefix}{quality}_quality/fadg0/sa1-video-fram1.avi"
     said = _people("VidTIMIT", "fadg0", "fram1") | {"pair_dataset": "VidTIMIT", "pair_media": "fadg0/sa1.avi"}
+    said |= {"pair_candidates": tuple(f"VidTIMIT:{name}" for name in TIMIT_REALS)}
     said |= {"rule": quality, "method": "faceswap-GAN", "forgery_type": "FS", "aligned": True}
     return _medium("DeepfakeTIMIT", path, **said)
 
@@ -84,9 +119,27 @@ CASES: list[Case] = [
             method="DFDCP-A",
             forgery_type="FS",
             split="test",
+            pair_dataset=DFDCP,
+            pair_media=real,
             **_people(DFDCP, "1260311", "1255229"),
         )
-        for path in (A_FAKE, A_FAKE.replace("A/", "A/videos/", 1), f"dfdc_preview_set/{A_FAKE}")
+        for path, real in (
+            (A_FAKE, A_REAL),
+            (A_FAKE.replace("A/", "A/videos/", 1), A_REAL.replace("s/", "s/videos/", 1)),
+            (f"dfdc_preview_set/{A_FAKE}", f"dfdc_preview_set/{A_REAL}"),
+        )
+    ),
+    *(
+        _medium(
+            DFDCP,
+            path,
+            rule="swapped-other",
+            method="DFDCP-A",
+            forgery_type="FS",
+            split="test",
+            **_people(DFDCP, "1260311", "1255229"),
+        )
+        for path in (ODD_FAKE, ODD_FAKE.replace("A/", "A/videos/", 1), f"dfdc_preview_set/{ODD_FAKE}")
     ),
     _medium(
         DFDCP,
@@ -95,10 +148,12 @@ CASES: list[Case] = [
         method="DFDCP-B",
         forgery_type="FS",
         split="train",
+        pair_dataset=DFDCP,
+        pair_media="original_videos/643049/643049_C_001.mp4",
         **_people(DFDCP, "643049", "1260311"),
     ),
     *(
-        _real("KoDF", f"{prefix}original_videos/{folders}x_1.mp4", "original")
+        _real("KoDF", f"{prefix}original_videos/{folders}x_1.mp4", "original", **_clip("x_1"))
         for prefix in ("kodf_release/", "")
         for folders in ("", "001/", "001/a b/")
     ),
@@ -124,6 +179,67 @@ CASES: list[Case] = [
         )
         for prefix in ("kodf_release/", "")
     ),
+    _real("KoDF", "original_videos/1/real_1.mp4", "original", **_clip("real_1"), target_id="u1", split="train"),
+    _real("KoDF", "original_videos/1/real_2.mp4", "original", **_clip("real_2"), split="train"),
+    *(
+        _real("KoDF", f"{top}/x/real_3.mp4", "aihub-original", **_clip("real_3"), target_id="u3", split="validation")
+        for top in ("1.Training", "2.Validation", "원천데이터")
+    ),
+    *(
+        _medium(
+            "KoDF",
+            f"{top}/fake_1.mp4",
+            rule=rule,
+            method="DeepFaceLab",
+            forgery_type="FS",
+            target_id="u1",
+            source_id="u2",
+            split="train",
+            group_keys=("KoDF/clip/real_1.mp4",),
+        )
+        for top, rule in (
+            ("1.Training/dfl/u1", "aihub-synthesized"),
+            ("2.Validation/a/b", "aihub-synthesized"),
+            ("원천데이터", "aihub-synthesized"),
+            ("kodf_release/synthesized_videos/dfl", "synthesized"),
+        )
+    ),
+    *(
+        _medium("KoDF", f"{top}/fake_2.mp4", rule=rule, method="unknown", forgery_type="FR", split="train")
+        for top, rule in (
+            ("1.Training/audio", "aihub-audio-driven"),
+            ("2.Validation/a", "aihub-audio-driven"),
+            ("원천데이터/x", "aihub-audio-driven"),
+            ("synthesized_videos/audio-driven", "audio-driven"),
+        )
+    ),
+    *(
+        case
+        for top in ("kodf_release/adversarial", "adversarial_videos", "adversarial_attack")
+        for case in (
+            _real("KoDF", f"{top}/original_videos/a/real_1.mp4", "adversarial-original", **_clip("real_1")),
+            _medium(
+                "KoDF",
+                f"{top}/synthesized_videos/dfl/fake_1.mp4",
+                rule="adversarial-synthesized",
+                method="DeepFaceLab",
+                forgery_type="FS",
+                group_keys=("KoDF/clip/real_1.mp4",),
+            ),
+            _medium(
+                "KoDF",
+                f"{top}/synthesized_videos/audio-driven/a/x.mp4",
+                rule="adversarial-other",
+                method="unknown",
+                forgery_type="FR",
+            ),
+        )
+    ),
+    *(
+        _frames(folder, name)
+        for folder in ("fadg0/video/sa1", "fadg0.zip/fadg0/video/sx19", "fadg0/sa2")
+        for name in ("001", "001.jpg", "001.jpeg")
+    ),
     *(_timit(quality, prefix) for quality in ("higher", "lower") for prefix in ("", "DeepfakeTIMIT/")),
     *(
         _real("VidTIMIT", path, "sentence", **_people("VidTIMIT", "fadg0"))
@@ -140,13 +256,15 @@ CASES: list[Case] = [
         _real("CelebV-HQ", f"{folder}/-_2Ohb0FAaJ_1.mp4", "clip", group_keys=("CelebV-HQ/video/-_2Ohb0FAaJ",))
         for folder in ("processed", "downloaded_celebvhq/processed", "35666")
     ),
+    _real("CelebV-HQ", "35666/_b8ITBB5Oxk_13_0.mp4", "clip", group_keys=("CelebV-HQ/video/_b8ITBB5Oxk",)),
 ]
 DATASETS = sorted({dataset for dataset, _, _ in CASES})
 
 
 @pytest.mark.parametrize(("dataset", "path", "wanted"), CASES, ids=[f"{name}:{path}" for name, path, _ in CASES])
 def test_a_path_gives_every_field_of_its_medium(dataset: str, path: str, wanted: dict[str, Any]) -> None:
-    assert asdict(only(dataset, path, LABELS.get(dataset))) == wanted
+    pair = [wanted["pair_media"]] if wanted["pair_dataset"] == dataset else []
+    assert asdict(only(dataset, path, LABELS.get(dataset), *pair)) == wanted
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -171,9 +289,12 @@ def test_a_manifest_says_its_counts_and_what_is_not_confirmed(dataset: str) -> N
 
 SIDECARS = [
     (DFDCP, "README.md"),
+    (DFDCP, "original_videos/frames/643049_A_001/000.png"),
     ("KoDF", "kodf_release/metadata.csv"),
     ("DeepfakeTIMIT", "higher_quality/fadg0/sa1.wav"),
     ("VidTIMIT", "fadg0/audio/sa1.wav"),
+    ("VidTIMIT", "fadg0/video/head2/001"),
+    ("VidTIMIT", "fadg0.zip/fadg0/video/head/001"),
     ("CelebA-HQ", "CelebAMask-HQ-mask-anno/0/00000_hair.png"),
     ("CelebA-HQ", "CelebAMask-HQ/CelebAMask-HQ-attribute-anno.txt"),
     ("CelebV-HQ", "raw/-_2Ohb0FAaJ.mp4"),
@@ -194,12 +315,16 @@ UNMATCHED = [
     (DFDCP, "method_C/643049/643049_C/x.mp4", "no rule"),
     ("KoDF", "kodf_release/synthesized_videos/atfhp/001/x.mp4", "no rule"),
     ("KoDF", "kodf_release/adversarial_videos/x.mp4", "no rule"),
+    ("KoDF", "1.Training/x/stray.mp4", "originals.split has no value"),
+    ("KoDF", "1.Training/x/fake_3.mp4", "bad method value 'deepswap' at 변조영상_training_메타데이터.csv:4"),
     ("DeepfakeTIMIT", "higher_quality/fadg0/sa1.avi", "no rule"),
     ("DeepfakeTIMIT", "medium_quality/fadg0/sa1-video-fram1.avi", "no rule"),
-    ("VidTIMIT", "fadg0/video/sa1/001", "no rule"),
+    ("VidTIMIT", "fadg0/video/sa1/x01", "no numbered image"),
+    ("VidTIMIT", "fadg0/video/sa1/0000000001", "no numbered image"),
     ("VidTIMIT", "fadg0/sa1.mov", "no rule"),
     ("CelebA-HQ", "CelebA-HQ-img/000000.jpg", "no rule"),
     ("CelebV-HQ", "processed/short_1.mp4", "no rule"),
+    ("CelebV-HQ", "processed/_b8ITBB5Oxk_13_0_2.mp4", "no rule"),
 ]
 
 
@@ -214,9 +339,9 @@ def test_dfdcp_takes_its_split_from_dataset_json_wherever_that_lies() -> None:
         result = account(DFDCP, [folder + path for path in paths], {f"{folder}dataset.json": DFDCP_LIST})
         assert Counter((medium.label, medium.split) for medium in result.media) == {
             ("real", "train"): 2,
-            ("real", "test"): 1,
+            ("real", "test"): 2,
             ("fake", "train"): 1,
-            ("fake", "test"): 1,
+            ("fake", "test"): 2,
         }
         assert result.label_files == [f"{folder}dataset.json"]
 
@@ -299,3 +424,10 @@ def test_the_same_photograph_and_the_same_person_join_across_datasets() -> None:
     fake = account("DeepfakeTIMIT", ["higher_quality/fadg0/sa1-video-fram1.avi"]).media[0]
     reals = account("VidTIMIT", ["fadg0/video/sa1.avi", "fram1/sa1.avi"]).media
     assert set(fake.group_keys) == {key for real in reals for key in real.group_keys}
+
+
+def test_a_dfdcp_fake_is_paired_by_name_and_one_without_its_real_is_told() -> None:
+    result = account(DFDCP, [A_REAL, A_FAKE, B_FAKE], LABELS[DFDCP])
+    assert {medium.media: medium.pair_media for medium in result.media} == {A_REAL: None, A_FAKE: A_REAL, B_FAKE: None}
+    assert result.missing_pairs == [B_FAKE]
+    assert not any(medium.aligned for medium in result.media)

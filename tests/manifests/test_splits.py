@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+import pytest
 
 from mmidd.manifest import Accounting, Medium, find_manifest
 
@@ -136,17 +139,116 @@ def test_without_the_test_list_no_video_is_called_train() -> None:
     assert result.missing_label_files == ["tests: List_of_testing_videos.txt"]
 
 
-def test_celeba_has_its_partition() -> None:
-    sizes = (162770, 19867, 19962)
-    codes = [code for code, size in enumerate(sizes) for _ in range(size)]
+def _celeba() -> Accounting:
+    codes = [code for code, size in enumerate((162770, 19867, 19962)) for _ in range(size)]
     names = [f"{index:06d}.jpg" for index in range(1, len(codes) + 1)]
     labels: dict[str, str | bytes] = {
         "list_eval_partition.txt": "".join(f"{name} {code}\n" for name, code in zip(names, codes, strict=True)),
         "identity_CelebA.txt": "".join(f"{name} {index % 10177}\n" for index, name in enumerate(names)),
     }
-    media = account("celeba", [f"img_align_celeba/{name}" for name in names], labels).media
-    _check_expected("celeba", media)
-    assert len({medium.target_id for medium in media}) == 10177
+    return account("celeba", [f"img_align_celeba/{name}" for name in names], labels)
+
+
+DFFD = {
+    "real": {"ffhq": 28703, "celeba": 30000},
+    "fake": {
+        "faceapp": 18000, "stargan": 79000, "pggan_v1": 20000, "pggan_v2": 20000, "stylegan_celeba": 50336,
+        "stylegan_ffhq": 53000,
+    },
+}  # fmt: skip
+"""Sizes of parts; only their sums, 58,703 and 240,336, are published."""
+
+
+def _dffd(listed: bool) -> Accounting:
+    """Half of each class for training, a twentieth for validation, the rest for the test: as folders, or (a tenth of
+    all) as lists."""
+    paths: list[str] = []
+    lists: dict[str, list[str]] = defaultdict(list)
+    for label, parts in DFFD.items():
+        names = [f"{part}/{number:05d}.png" for part, size in parts.items() for number in range(size)]
+        names = names[::10] if listed else names
+        train, held = round(len(names) * 0.5), round(len(names) * 0.55)
+        for split, chosen in (("train", names[:train]), ("validation", names[train:held]), ("test", names[held:])):
+            lists[f"_lists/{split}_{label}.txt"] = chosen
+            paths += chosen if listed else [name.replace("/", f"/{split}/") for name in chosen]
+    texts: dict[str, str | bytes] = {name: "\n".join(names) for name, names in lists.items()}
+    return account("dffd", paths, texts if listed else None)
+
+
+def _dfdc_preview() -> Accounting:
+    rows: dict[str, dict[str, object]] = {}
+    for split, people, reals, fakes in (("train", range(40), 855, 3618), ("test", range(40, 66), 276, 501)):
+        for number in range(reals):
+            person = people[number % len(people)]
+            rows[f"original_videos/{person}/{person}_A_{number:03d}.mp4"] = {
+                "label": "real", "set": split, "target_id": person, "swapped_id": None,
+            }  # fmt: skip
+        for number in range(fakes):
+            person, donor = people[number % len(people)], people[(number + 1) % len(people)]
+            name = f"method_{'AB'[number % 2]}/{person}/{person}_A/{donor}_{person}_A_{number:03d}.mp4"
+            rows[name] = {"label": "fake", "set": split, "target_id": person, "swapped_id": donor}
+    return account("dfdcp", rows, {"dataset.json": json.dumps(rows)})
+
+
+def _deeperforensics() -> Accounting:
+    names = [f"{clip:03d}_{'MW'[clip % 2]}{clip % 100:03d}.mp4" for clip in range(1000)]
+    lists = {"train": names[:703], "val": names[703:799], "test": names[799:]}
+    variants = find_manifest("DeeperForensics-1.0").layout.fields["variant"].choices or ()
+    labels: dict[str, str | bytes] = {f"lists/splits/{name}.txt": "\n".join(listed) for name, listed in lists.items()}
+    return account("DeeperForensics-1.0", [f"manipulated_videos/{v}/{name}" for v in variants for name in names], labels)
+
+
+def _celeb_v2() -> Accounting:
+    paths, tests = _celeb()
+    return account("celebdf_v2", paths, {"List_of_testing_videos.txt": "\n".join(tests)})
+
+
+OFFICIAL: dict[str, tuple[Callable[[], Accounting], list[tuple[str, str, int]]]] = {
+    "FaceForensics++": (_ff, [
+        ("real", "train", 2 * 720), ("real", "validation", 2 * 140), ("real", "test", 2 * 140),
+        ("fake", "train", 5 * 720), ("fake", "validation", 5 * 140), ("fake", "test", 5 * 140),
+    ]),
+    "Celeb-DF-v2": (_celeb_v2, [
+        ("real", "train", 890 - 178), ("real", "test", 178), ("fake", "train", 5639 - 340), ("fake", "test", 340),
+    ]),
+    "CelebA": (_celeba, [("real", "train", 162770), ("real", "validation", 19867), ("real", "test", 19962)]),
+    "DFFD": (partial(_dffd, False), [
+        ("real", "train", 29352), ("real", "validation", 2935), ("real", "test", 26416),
+        ("fake", "train", 120168), ("fake", "validation", 12017), ("fake", "test", 108151),
+    ]),
+    "DFDC Preview": (_dfdc_preview, [
+        ("real", "train", 855), ("real", "test", 276), ("fake", "train", 3618), ("fake", "test", 501),
+    ]),
+    "DeeperForensics-1.0": (_deeperforensics, [
+        ("fake", "train", 11 * 703), ("fake", "validation", 11 * 96), ("fake", "test", 11 * 201),
+    ]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_an_official_split_is_reproduced_to_the_last_medium(name: str) -> None:
+    make, counts = OFFICIAL[name]
+    found = make()
+    assert Counter((m.label, m.split) for m in found.media) == {(label, split): count for label, split, count in counts}
+    assert found.unmatched == [] and found.missing_label_files == []
+    if name != "FaceForensics++":  # of which the counts are those of one compression
+        _check_expected(name, found.media)
+    if name == "CelebA":
+        assert len({medium.target_id for medium in found.media}) == 10177
+
+
+def test_dffd_unpacked_without_folders_of_splits_takes_them_from_its_lists() -> None:
+    found = _dffd(listed=True)
+    assert Counter((m.label, m.split) for m in found.media) == {
+        ("real", "train"): 2936, ("real", "validation"): 293, ("real", "test"): 2642,
+        ("fake", "train"): 12017, ("fake", "validation"): 1202, ("fake", "test"): 10815,
+    }  # fmt: skip
+    assert found.unmatched == [] and found.missing_label_files == []
+
+
+def test_dfdc_preview_puts_no_person_on_both_sides() -> None:
+    groups = _components(_dfdc_preview().media)
+    assert all(len({medium.split for medium in group}) == 1 for group in groups)
 
 
 def test_ffhq_has_60_000_and_10_000() -> None:

@@ -13,7 +13,9 @@ def account(dataset: str, paths: Iterable[str], labels: dict[str, str | bytes] |
     everything = {*paths, *files}
     result = describe(find_manifest(dataset), everything, files.__getitem__)
     media = [medium.media for medium in result.media]
-    listed = [*media, *result.label_files, *(path for path, _ in result.unmatched)]
+    frames = [path for clip in result.frames.values() for path in clip.values()]
+    whole = [name for name in media if name not in result.frames]
+    listed = [*whole, *frames, *result.label_files, *(path for path, _ in result.unmatched)]
     assert len(listed) == len(set(listed))
     assert set(listed) <= everything
     assert len(listed) + sum(result.ignored.values()) == len(everything)
@@ -22,9 +24,10 @@ def account(dataset: str, paths: Iterable[str], labels: dict[str, str | bytes] |
 
 
 def only(dataset: str, path: str, labels: dict[str, str | bytes] | None = None, *others: str) -> Medium:
-    """The one medium that `path` is, in a tree of it, the label files and `others`."""
-    found = {medium.media: medium for medium in account(dataset, [path, *others], labels).media}
-    return found[path]
+    """The one medium that `path` is, or is a frame of, in a tree of it, the label files and `others`."""
+    result = account(dataset, [path, *others], labels)
+    folder = next((name for name, clip in result.frames.items() if path in clip.values()), path)
+    return {medium.media: medium for medium in result.media}[folder]
 
 
 def fields(medium: Medium, names: Iterable[str]) -> dict[str, object]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mmidd.errors import RecipeError, UsageError
 from mmidd.recipe import DatasetEntry
-from mmidd.stages.selection import Exclusions, compression_taken, drops, taken_down
+from mmidd.stages.selection import Exclusions, compression_taken, drops, idle_lines, taken_down
 
 FF = "FaceForensics++"
 SHA = "a" * 64
@@ -156,6 +156,8 @@ ROWS = [
     _row("000_003.mp4", "Deepfakes", "000.mp4", target_id="000", source_id="003"),
     _row("001_002.mp4", "Deepfakes", "001.mp4", target_id="001", source_id="002"),
     _row("x.mp4", "SimSwap", "000.mp4", dataset="DFDC", pair_dataset=FF),
+    # its real is in none of the places where it was looked for
+    _row("y.mp4", "SimSwap", dataset="DFDC", pair_candidates=[f"{FF}:c23/9.mp4", f"{FF}:c40/9.mp4"]),
 ]
 
 
@@ -167,6 +169,7 @@ ROWS = [
         (f"media:{FF}/000.mp4", {"000.mp4", "000_003.mp4", "x.mp4"}),
         (f"media:{FF}/001.mp4", {"001_002.mp4"}),
         ("media:DFDC/000.mp4", set()),
+        (f"media:{FF}/c40/9.mp4", {"y.mp4"}),
         (f"sha256:{SHA}", {"000.mp4", "000_003.mp4", "x.mp4"}),
         (f"identity:{FF}/003", {"003.mp4", "000_003.mp4"}),
         (f"identity:{FF}/000", {"000.mp4", "000_003.mp4", "x.mp4"}),
@@ -177,3 +180,16 @@ def test_a_takedown_hits_media_people_and_bytes_and_a_real_takes_its_fakes_with_
     digests = {(FF, "000.mp4"): SHA, (FF, "003.mp4"): "b" * 64}
     found = taken_down(ROWS, digests.get, Exclusions.parse(lines, "list.txt"))
     assert {media for _, media in found} == hit
+
+
+def test_takedown_lines_that_hit_nothing_are_told() -> None:
+    rows = [
+        {"dataset": "CelebA", "media": media, "target_id": who, "source_id": None, "pair_dataset": None, "pair_media": pair}
+        for media, who, pair in (("a.jpg", "7", None), ("b.jpg", None, "c.jpg"))
+    ]
+    hit = ["media:CelebA/a.jpg", "media:CelebA/c.jpg", "identity:CelebA/7", f"sha256:{'1' * 64}", "media:FFHQ/00001.png"]
+    idle = ["media:CelebA/A.jpg", "identity:CelebA/8", f"sha256:{'2' * 64}"]
+    excluded = Exclusions.parse("\n".join([*hit, *idle]), "list")
+    found = idle_lines(rows, lambda name: "1" * 64 if name[1] == "a.jpg" else None, excluded)
+    assert sorted(found) == sorted(idle)
+    assert idle_lines(rows, lambda name: None, Exclusions()) == []
