@@ -7,14 +7,15 @@ CPU (`cv2.warpAffine` does not: its rounding differs with the CPU's vector instr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-Image = npt.NDArray[np.uint8]
+from mmidd.video.picture import Image, Picture
+
 Border = Literal["black", "reflect"]
 
 # The five points of ArcFace's 112x112 crop: the published list for a 96-wide crop, moved by 8.
@@ -74,66 +75,89 @@ def apply(transform: npt.ArrayLike, points: npt.ArrayLike) -> npt.NDArray[np.flo
     return np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
 
 
-def warp(image: Image, transform: npt.ArrayLike, *, size: int, border: Border = "black") -> Image:
-    """The (size,size,3) uint8 crop that the float32 transform (2,3) cuts from an image (H,W,3) uint8, bilinear.
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """One crop to be taken: the half-open box of the picture that it shows (None where it shows nothing but border), and
+    where in that box each of its pixels comes from, in fixed point."""
 
-    Beyond the image lies black, or its reflection (the edge pixel not repeated). Only the part of the image that the
-    crop shows is read. Raises ValueError for no image, a transform without inverse, or a crop over more than 32,766
-    pixels of the image's side.
+    size: int
+    box: tuple[int, int, int, int] | None
+    whole: npt.NDArray[np.int16]
+    fraction: npt.NDArray[np.uint16]
+
+    def take(self, part: Image) -> Image:
+        """The (size,size,3) uint8 crop, bilinear, from the pixels (H,W,3) uint8 RGB of the box; a grey one (size,size) from
+        grey ones (H,W)."""
+        crop = cv2.remap(
+            part, self.whole, self.fraction, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0)
+        )
+        return np.asarray(crop, np.uint8)
+
+
+def plan_cut(transform: npt.ArrayLike, width: int, height: int, *, size: int, border: Border = "black") -> Cut:
+    """How the float32 transform (2,3) cuts a crop from a picture of `width` x `height` pixels.
+
+    Beyond the picture lies black, or its reflection (the edge pixel not repeated). Raises ValueError for a transform
+    without inverse, or a crop over more than 32,766 pixels of the picture's side.
     """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-        raise ValueError(f"an image must be (H,W,3) uint8, not {image.shape} {image.dtype}")
-    x, y = _sources(transform, size)
-    height, width = image.shape[:2]
-    if border == "reflect":
-        x, y = _reflected(x, width), _reflected(y, height)
-    (left, right), (top, bottom) = _extent(x, width), _extent(y, height)
-    if left >= right or top >= bottom:
-        return np.zeros((size, size, 3), np.uint8)
-    if max(right - left, bottom - top) > _REMAP_LIMIT:
-        raise ValueError(f"the crop shows more than {_REMAP_LIMIT} pixels of the image's side")
-    fixed_x, fixed_y = _fixed(x - left), _fixed(y - top)
-    whole = np.stack([fixed_x >> _FRACTION_BITS, fixed_y >> _FRACTION_BITS], axis=-1).astype(np.int16)
-    mask = (1 << _FRACTION_BITS) - 1
-    fraction = (((fixed_y & mask) << _FRACTION_BITS) + (fixed_x & mask)).astype(np.uint16)
-    part = np.ascontiguousarray(image[top:bottom, left:right])
-    crop = cv2.remap(part, whole, fraction, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0))
-    return np.asarray(crop, np.uint8)
-
-
-def warp_batch(
-    images: Sequence[Image], transforms: Sequence[npt.ArrayLike], *, size: int, border: Border = "black"
-) -> Image:
-    """`warp` for each image with its own transform: (n,size,size,3) uint8. ValueError where the numbers differ."""
-    crops = [warp(image, transform, size=size, border=border) for image, transform in zip(images, transforms, strict=True)]
-    return np.stack(crops) if crops else np.zeros((0, size, size, 3), np.uint8)
-
-
-def _sources(transform: npt.ArrayLike, size: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Where each crop pixel comes from. Products and sums apart: a fused multiply-add would round otherwise."""
     inverse = invert(np.asarray(transform, np.float32))
-    steps = np.arange(size, dtype=np.float64)
-    x = (inverse[0, 0] * steps)[None, :] + (inverse[0, 1] * steps + inverse[0, 2])[:, None]
-    y = (inverse[1, 0] * steps)[None, :] + (inverse[1, 1] * steps + inverse[1, 2])[:, None]
-    return x, y
+    across, along = (_Axis.of(row, size) for row in inverse)
+    if border == "reflect":
+        across, along = across.reflected(width), along.reflected(height)
+    (left, right), (top, bottom) = across.extent(width), along.extent(height)
+    nothing = left >= right or top >= bottom
+    if not nothing and max(right - left, bottom - top) > _REMAP_LIMIT:
+        raise ValueError(f"the crop shows more than {_REMAP_LIMIT} pixels of the image's side")
+    fixed_x, fixed_y = across.fixed(left), along.fixed(top)
+    whole = np.empty((size, size, 2), np.int16)
+    np.right_shift(fixed_x, _FRACTION_BITS, out=whole[..., 0], casting="unsafe")
+    np.right_shift(fixed_y, _FRACTION_BITS, out=whole[..., 1], casting="unsafe")
+    mask = (1 << _FRACTION_BITS) - 1
+    fraction = (((fixed_y & mask) << _FRACTION_BITS) | (fixed_x & mask)).astype(np.uint16)
+    return Cut(size, None if nothing else (left, top, right, bottom), whole, fraction)
 
 
-def _reflected(at: npt.NDArray[np.float64], length: int) -> npt.NDArray[np.float64]:
-    """Fold coordinates into [0, length - 1]: interpolation in the folded place equals that in the reflected image."""
-    last = float(length - 1)
-    if last == 0:
-        return np.zeros_like(at)
-    folded: npt.NDArray[np.float64] = last - np.abs(np.mod(at, 2 * last) - last)
-    return folded
+def warp(picture: Picture, transform: npt.ArrayLike, *, size: int, border: Border = "black") -> Image:
+    """The (size,size,3) uint8 RGB crop that the float32 transform (2,3) cuts from a picture, bilinear.
+
+    Only the part of the picture that the crop shows is looked at. Raises ValueError as `plan_cut` does.
+    """
+    cut = plan_cut(transform, picture.width, picture.height, size=size, border=border)
+    return np.zeros((size, size, 3), np.uint8) if cut.box is None else cut.take(picture.part(*cut.box))
 
 
-def _extent(at: npt.NDArray[np.float64], length: int) -> tuple[int, int]:
-    """The half-open range of pixels that coordinates touch with both neighbours, within the image."""
-    low, high = float(at.min()), float(at.max())
-    return int(max(0.0, min(np.floor(low), length))), int(min(float(length), max(np.floor(high) + 2, 0.0)))
+@dataclass(frozen=True, eq=False)
+class _Axis:
+    """Where each crop pixel comes from along one axis of the picture: `columns` (1,size) + `rows` (size,1), pixels.
 
+    Products and sums stay apart: a fused multiply-add would round otherwise.
+    """
 
-def _fixed(at: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    """Coordinates in 1/32 pixel; those too far out for remap's int16 are far outside, and stay so."""
-    scaled = np.rint(at * (1 << _FRACTION_BITS))
-    return np.clip(scaled, -(2**15) << _FRACTION_BITS, ((2**15) << _FRACTION_BITS) - 1).astype(np.int32)
+    columns: npt.NDArray[np.float64]
+    rows: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, row: npt.NDArray[np.float64], size: int) -> _Axis:
+        steps = np.arange(size, dtype=np.float64)
+        return cls((row[0] * steps)[None, :], (row[1] * steps + row[2])[:, None])
+
+    def reflected(self, length: int) -> _Axis:
+        """Folded into [0, length - 1]: interpolation in the folded place equals that in the reflected image."""
+        last = float(length - 1)
+        places = self.columns + self.rows
+        folded = last - np.abs(np.mod(places, 2 * last) - last) if last else np.zeros_like(places)
+        return _Axis(folded, np.zeros((len(folded), 1)))
+
+    def extent(self, length: int) -> tuple[int, int]:
+        """The half-open range of pixels that are touched with both neighbours, within the picture."""
+        low, high = float(self.columns.min() + self.rows.min()), float(self.columns.max() + self.rows.max())
+        return int(max(0.0, min(np.floor(low), length))), int(min(float(length), max(np.floor(high) + 2, 0.0)))
+
+    def fixed(self, start: int) -> npt.NDArray[np.int32]:
+        """(size,size) places from `start` on in 1/32 pixel; what is too far out for remap's int16 stays far outside."""
+        unit = float(1 << _FRACTION_BITS)
+        places = self.columns * unit + (self.rows - start) * unit
+        np.rint(places, out=places)
+        most = float((2**15) << _FRACTION_BITS)
+        np.clip(places, -most, most - 1, out=places)
+        return places.astype(np.int32)

@@ -5,25 +5,29 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from mmidd.errors import MissingExtra
 from mmidd.faces import weights
+from mmidd.video.picture import Image, Picture
 
 Kind = Literal["mtcnn", "yunet", "scrfd"]
 Device = Literal["cpu", "cuda"]
-Image = npt.NDArray[np.uint8]
 
 MIN_SCORE: dict[Kind, float] = {"mtcnn": 0.9, "yunet": 0.7, "scrfd": 0.5}
+SURE: dict[Kind, float] = {"mtcnn": 0.99, "yunet": 0.85, "scrfd": 0.7}
+"""The score from which a face found in a small working frame is believed (docs/detectors.md)."""
+STEPS = (160, 320)
+"""Working sizes that are tried before `DetectorConfig.size`."""
+
 LEAST_SIZE = 64
-MOST_SIZE: dict[Kind, int] = {"mtcnn": 4096, "yunet": 4096, "scrfd": 640}
+MOST_SIZE = 4096
 SMALLEST_FACE = 12
 
 
@@ -82,24 +86,27 @@ class DetectorConfig:
     """Which detector, and what it looks for.
 
     `size`: the long side in pixels of the working frame: larger frames are reduced to it, smaller ones are left.
-    At most `MOST_SIZE` of the kind.
     `min_score`: faces below it are not found; None takes the kind's own, `MIN_SCORE`.
     `min_face`: faces whose longer side has fewer pixels of the working frame are not found.
+    `enough`: working frames of 160 and 320 pixels are tried first; the first in which the longer side of the largest
+    face has so many pixels is enough, and smaller faces than that frame shows are not found. 0: always look at `size`.
     """
 
     kind: Kind
     size: int = 640
     min_score: float | None = None
     min_face: int = 20
+    enough: int = 64
 
     def __post_init__(self) -> None:
         if self.kind not in MIN_SCORE:
             raise ValueError(f"no detector is called {self.kind!r}; there are {', '.join(MIN_SCORE)}")
-        most = MOST_SIZE[self.kind]
-        if not LEAST_SIZE <= self.size <= most:
-            raise ValueError(f"size must lie in {LEAST_SIZE}..{most} pixels for {self.kind}, not {self.size}")
+        if not LEAST_SIZE <= self.size <= MOST_SIZE:
+            raise ValueError(f"size must lie in {LEAST_SIZE}..{MOST_SIZE} pixels, not {self.size}")
         if not SMALLEST_FACE <= self.min_face <= self.size:
             raise ValueError(f"min_face must lie in {SMALLEST_FACE}..{self.size} (size) pixels, not {self.min_face}")
+        if self.enough < 0:
+            raise ValueError(f"enough must be 0 or more pixels, not {self.enough}")
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"min_score must lie in 0..1, not {self.min_score}")
 
@@ -108,17 +115,22 @@ class DetectorConfig:
         """The least score of a face."""
         return MIN_SCORE[self.kind] if self.min_score is None else self.min_score
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The working sizes in the order in which they are tried."""
+        return (*(step for step in STEPS if self.enough and step < self.size), self.size)
+
 
 class Detector(Protocol):
     """Finds faces. Made by `make_detector`; not shared between threads."""
 
     kind: Kind
 
-    def detect(self, frames: Sequence[Image]) -> list[Faces]:
+    def detect(self, frames: Sequence[Picture]) -> list[Faces]:
         """The faces of each frame, one `Faces` a frame, in pixels of that frame as it was given.
 
-        `frames` are (H,W,3) RGB of any sizes: all the frames of one medium, and of no other. Raises ValueError for an
-        array that is no such image, `DetectorFault` (a MediaError) where the model breaks on a frame.
+        `frames` are of any sizes; what is found in one does not depend on the others. Raises `DetectorFault` (a
+        MediaError) where the model breaks on a frame.
         """
         ...
 
@@ -126,9 +138,8 @@ class Detector(Protocol):
 def make_detector(config: DetectorConfig, device: Device = "cpu") -> Detector:
     """Load the detector that `config` names.
 
-    On "cpu" one thread computes (process-wide: work is spread over processes). On "cuda", `mtcnn` and `scrfd` compute
-    on the GPU; `yunet` has no GPU build and stays on the CPU. Raises MissingExtra, MissingWeights, WrongWeights, or
-    MmiddError where CUDA is asked for and absent.
+    On "cpu" one thread computes (process-wide: work is spread over processes). Raises MissingExtra, MissingWeights,
+    WrongWeights, or MmiddError where CUDA is asked for and absent.
     """
     _require_extra(config.kind)
     if config.kind == "mtcnn":
@@ -138,7 +149,7 @@ def make_detector(config: DetectorConfig, device: Device = "cpu") -> Detector:
     if config.kind == "yunet":
         from mmidd.faces.yunet import YuNet
 
-        return YuNet(config)
+        return YuNet(config, device)
     from mmidd.faces.scrfd import Scrfd
 
     return Scrfd(config, device)
@@ -152,17 +163,38 @@ class Reduced:
     scale: tuple[float, float]
 
 
-def reduce(frame: Image, size: int) -> Reduced:
-    """The (H,W,3) uint8 frame at a long side of at most `size` pixels (area averaging); ValueError for no image."""
-    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or 0 in frame.shape:
-        raise ValueError(f"a frame must be (H,W,3) uint8, not {frame.shape} {frame.dtype}")
-    height, width = frame.shape[:2]
-    if max(height, width) <= size:
-        return Reduced(np.ascontiguousarray(frame), (1.0, 1.0))
-    ratio = size / max(height, width)
-    w, h = max(1, round(width * ratio)), max(1, round(height * ratio))
-    small = cv2.resize(frame, (w, h), interpolation=cv2.INTER_AREA)
-    return Reduced(np.asarray(small, np.uint8), (width / w, height / h))
+def reduce(frame: Picture, size: int) -> Reduced:
+    """The frame at a long side of at most `size` pixels (area averaging)."""
+    image = frame.small(size)
+    return Reduced(image, (frame.width / image.shape[1], frame.height / image.shape[0]))
+
+
+def stepwise(frames: Sequence[Picture], config: DetectorConfig, look: Callable[[list[Reduced]], list[Faces]]) -> list[Faces]:
+    """Look at all frames in the smallest working size, then at those where that was not enough in the next, and so on.
+
+    `look` finds the faces of working frames, in pixels of the original ones.
+    """
+    found = [Faces.empty()] * len(frames)
+    left = list(range(len(frames)))
+    for size in config.sizes:
+        working = [reduce(frames[place], size) for place in left]
+        for place, faces in zip(left, look(working), strict=True):
+            found[place] = faces
+        left = [
+            place
+            for place, frame in zip(left, working, strict=True)
+            if frame.scale != (1.0, 1.0) and not _enough(found[place], frame, config)
+        ]
+    return found
+
+
+def _enough(faces: Faces, frame: Reduced, config: DetectorConfig) -> bool:
+    """Does the largest of the faces show well in the working frame?"""
+    if not len(faces):
+        return False
+    sides = (faces.boxes[:, 2:] - faces.boxes[:, :2]).max(1)
+    largest = int(sides.argmax())
+    return bool(sides[largest] >= config.enough * max(frame.scale) and faces.scores[largest] >= SURE[config.kind])
 
 
 def gather(
@@ -203,15 +235,11 @@ class DetectorIdentity:
 
 _OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
 _ONNXRUNTIME = ("onnxruntime", "onnxruntime-gpu")
-_EXTRA: dict[Kind, tuple[str, tuple[str, ...]]] = {
-    "mtcnn": ("faces", ("torch", "torchvision", "facenet_pytorch")),
-    "yunet": ("faces", ()),
-    "scrfd": ("scrfd", ("onnxruntime",)),
-}
+_EXTRA: dict[Kind, tuple[str, ...]] = {"mtcnn": ("torch", "torchvision", "facenet_pytorch"), "yunet": (), "scrfd": ()}
 _LIBRARIES: dict[Kind, tuple[tuple[str, ...], ...]] = {
     "mtcnn": (("facenet-pytorch",), ("torch",), ("torchvision",), ("numpy",), _OPENCV),
-    "yunet": (("numpy",), _OPENCV),
-    "scrfd": (_ONNXRUNTIME, ("numpy",), _OPENCV),
+    "yunet": (_ONNXRUNTIME, ("onnx",), ("numpy",), _OPENCV),
+    "scrfd": (_ONNXRUNTIME, ("onnx",), ("numpy",), _OPENCV),
 }
 _MTCNN_FILES = ("pnet.pt", "rnet.pt", "onet.pt")
 
@@ -231,9 +259,8 @@ def detector_identity(config: DetectorConfig) -> DetectorIdentity:
 
 
 def _require_extra(kind: Kind) -> None:
-    extra, modules = _EXTRA[kind]
-    if any(importlib.util.find_spec(module) is None for module in modules):
-        raise MissingExtra(extra, f"the detector {kind}")
+    if any(importlib.util.find_spec(module) is None for module in _EXTRA[kind]):
+        raise MissingExtra("faces", f"the detector {kind}")
 
 
 def _installed(names: tuple[str, ...]) -> tuple[str, str]:

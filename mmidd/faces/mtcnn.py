@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
 from mmidd.errors import DetectorFault, MmiddError
-from mmidd.faces.detector import DetectorConfig, Device, Faces, Image, Kind, Reduced, gather, reduce
-
-GPU_BATCH = 32
+from mmidd.faces.detector import DetectorConfig, Device, Faces, Kind, Reduced, gather, stepwise
+from mmidd.faces.onnx import GPU_BATCH, batches
+from mmidd.video.picture import Picture
 
 
 class Mtcnn:
@@ -24,14 +24,18 @@ class Mtcnn:
         self._batch = 1 if device == "cpu" else GPU_BATCH
         self._model = _load(config, device)
 
-    def detect(self, frames: Sequence[Image]) -> list[Faces]:
+    def detect(self, frames: Sequence[Picture]) -> list[Faces]:
         """See `Detector.detect`."""
-        working = [reduce(frame, self._config.size) for frame in frames]
-        results = [Faces.empty()] * len(working)
-        for members in _batches(working, self._config.min_face, self._batch):
-            for index, faces in zip(members, self._detect_equal([working[i] for i in members]), strict=True):
-                results[index] = faces
-        return results
+        return stepwise(frames, self._config, self._look)
+
+    def _look(self, frames: list[Reduced]) -> list[Faces]:
+        found = [Faces.empty()] * len(frames)
+        for members in batches(frames, self._batch):
+            if min(frames[members[0]].image.shape[:2]) < self._config.min_face:
+                continue  # too small to hold a face
+            for place, faces in zip(members, self._detect_equal([frames[i] for i in members]), strict=True):
+                found[place] = faces
+        return found
 
     def _detect_equal(self, frames: list[Reduced]) -> list[Faces]:
         try:
@@ -43,17 +47,6 @@ class Mtcnn:
             Faces.empty() if box is None else gather(box.tolist(), point.tolist(), score.tolist(), self._config, frame)
             for box, score, point, frame in zip(boxes, scores, points, frames, strict=True)
         ]
-
-
-def _batches(frames: list[Reduced], min_face: int, most: int) -> Iterator[list[int]]:
-    """Positions of frames of one size, at most `most` together; frames too small to hold a face are left out."""
-    by_size: dict[tuple[int, ...], list[int]] = {}
-    for index, frame in enumerate(frames):
-        if min(frame.image.shape[:2]) >= min_face:
-            by_size.setdefault(frame.image.shape, []).append(index)
-    for members in by_size.values():
-        for start in range(0, len(members), most):
-            yield members[start : start + most]
 
 
 def _load(config: DetectorConfig, device: Device) -> Any:

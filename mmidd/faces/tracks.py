@@ -1,4 +1,4 @@
-"""Which face is which through a clip: faces of sampled frames linked into tracks, and one of them chosen.
+"""Which face is which through a clip: faces of sampled frames linked into tracks, and those chosen that are kept.
 
 The frames are sparse (say 32 over a clip), so a face may move by much of its own size between two of them and be
 missed in some; only place and size are known here, not who somebody is.
@@ -47,15 +47,16 @@ class _Open:
         self.faces.append((frame, face))
 
 
-def link(frames: Sequence[Faces]) -> list[Track]:
+def link(frames: Sequence[Faces], sizes: Sequence[tuple[int, int]] = ()) -> list[Track]:
     """Link the faces of sampled frames into tracks: every face in exactly one, at most one per frame.
 
     In each frame the nearest pairs of a track's expected place and a face are joined first. Tracks come in order of
-    their first face. The result depends on nothing but the faces.
+    their first face. `sizes` are the frames' width and height: where a clip changes size on its way, places are those in
+    frames of the first size. The result depends on nothing else.
     """
     tracks: list[_Open] = []
     for frame, faces in enumerate(frames):
-        places = _places(faces)
+        places = _places(faces, (sizes[0][0] / sizes[frame][0], sizes[0][1] / sizes[frame][1]) if sizes else (1.0, 1.0))
         live = [track for track in tracks if frame - track.faces[-1][0] <= MOST_GAP + 1]
         taken = _match(live, places, frame)
         for face, place in enumerate(places):
@@ -66,27 +67,70 @@ def link(frames: Sequence[Faces]) -> list[Track]:
     return [Track(tuple(track.faces)) for track in tracks]
 
 
-def choose(tracks: Sequence[Track], frames: Sequence[Faces], policy: Literal["largest"] = "largest") -> int | None:
-    """The position of the track with the largest summed box area, so that the clip shows one person throughout.
+Policy = Literal["largest", "central", "all"]
+AWAY = 0.5
+"""The distance of a face from the centre, in diagonals, in frames without it: that of a corner."""
 
-    Ties go to the track that starts first, then to the one further left. None where there is no track. ValueError
-    for a policy that does not exist.
+
+def choose(
+    tracks: Sequence[Track], frames: Sequence[Faces], policy: Policy = "largest", sizes: Sequence[tuple[int, int]] = ()
+) -> tuple[int, ...]:
+    """The positions of the tracks that a policy keeps, the first of them as face 0; empty where there is no track.
+
+    `largest`: the one with the largest summed box area, so that the clip shows one person throughout. `central`: the
+    one whose box is nearest to the centre, on average over all frames with a face, in diagonals of the frame (`sizes`:
+    width and height of each); where it is absent it counts as in a corner. `all`: every one, by area. Ties go to the
+    larger track, then to the one that starts first, then to the one further left. ValueError for another policy.
     """
-    if policy != "largest":
-        raise ValueError(f"no policy is called {policy!r}; there is 'largest'")
+    by_area = sorted(range(len(tracks)), key=lambda position: _by_area(tracks[position], frames, position))
+    if policy == "all":
+        return tuple(by_area)
+    if policy == "central":
+        seen = sum(1 for faces in frames if len(faces))
+        return tuple(sorted(by_area, key=lambda position: _off_centre(tracks[position], frames, sizes, seen))[:1])
+    if policy == "largest":
+        return tuple(by_area[:1])
+    raise ValueError(f"no policy is called {policy!r}; there are 'largest', 'central' and 'all'")
 
-    def rank(position: int) -> tuple[float, int, float, int]:
-        faces = tracks[position].faces
-        boxes = np.stack([frames[frame].boxes[face] for frame, face in faces]).astype(np.float64)
-        area = float(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1).sum())
-        return (-area, faces[0][0], float(boxes[0, 0]), position)
 
-    return min(range(len(tracks)), key=rank, default=None)
+def pointed_at(tracks: Sequence[Track], inside: Sequence[Sequence[float]]) -> int | None:
+    """The position of the track with most of a mask inside its boxes; None where no box holds any of it.
+
+    `inside[frame][face]` is the mask's mass in that face's box. Ties go to the track that comes first.
+    """
+    mass = [sum(inside[frame][face] for frame, face in track.faces) for track in tracks]
+    best = max(range(len(tracks)), key=lambda position: (mass[position], -position), default=None)
+    return best if best is not None and mass[best] > 0 else None
 
 
-def _places(faces: Faces) -> npt.NDArray[np.float64]:
+def long_side(track: Track, frames: Sequence[Faces]) -> float:
+    """The median over the track of its box's longer side, pixels of the frame."""
+    boxes = _boxes(track, frames)
+    return float(np.median((boxes[:, 2:] - boxes[:, :2]).max(axis=1)))
+
+
+def _by_area(track: Track, frames: Sequence[Faces], position: int) -> tuple[float, int, float, int]:
+    boxes = _boxes(track, frames)
+    area = float(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1).sum())
+    return (-area, track.faces[0][0], float(boxes[0, 0]), position)
+
+
+def _off_centre(track: Track, frames: Sequence[Faces], sizes: Sequence[tuple[int, int]], seen: int) -> float:
+    boxes = _boxes(track, frames)
+    size = np.array([sizes[frame] for frame, _ in track.faces], np.float64)
+    away = (boxes[:, :2] + boxes[:, 2:] - size) / 2
+    distances = np.hypot(away[:, 0], away[:, 1]) / np.hypot(size[:, 0], size[:, 1])
+    return float(distances.sum() + AWAY * (seen - len(track.faces))) / seen
+
+
+def _boxes(track: Track, frames: Sequence[Faces]) -> npt.NDArray[np.float64]:
+    """(n,4): the track's box in each of its frames."""
+    return np.stack([frames[frame].boxes[face] for frame, face in track.faces]).astype(np.float64)
+
+
+def _places(faces: Faces, scale: tuple[float, float]) -> npt.NDArray[np.float64]:
     """(n,3): centre x, centre y and size (root of the area) of each face."""
-    low, high = faces.boxes[:, :2].astype(np.float64), faces.boxes[:, 2:].astype(np.float64)
+    low, high = faces.boxes[:, :2].astype(np.float64) * scale, faces.boxes[:, 2:].astype(np.float64) * scale
     size = np.sqrt(np.prod(high - low, axis=1, keepdims=True))
     return np.concatenate([(low + high) / 2, size], axis=1)
 

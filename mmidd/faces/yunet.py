@@ -1,54 +1,94 @@
-"""YuNet (OpenCV's face_detection_yunet_2023mar): the recommended detector on a CPU."""
+"""YuNet (OpenCV model zoo's face_detection_yunet_2023mar) on onnxruntime: the recommended detector.
+
+Wu et al., "YuNet: A Tiny Millisecond-level Face Detector", 2023. The head is anchor-free: at strides 8, 16 and 32
+every cell has a class and an objectness score, a box (centre offset and log size) and five points, in units of the
+stride. The order of the points is the subject's right eye (the one on the image's left), left eye, nose, mouth corners.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
 from mmidd.errors import DetectorFault
 from mmidd.faces import weights
-from mmidd.faces.detector import DetectorConfig, Faces, Image, Kind, Reduced, gather, reduce
+from mmidd.faces.detector import DetectorConfig, Device, Faces, Kind, Reduced, gather, stepwise
+from mmidd.faces.onnx import GPU_BATCH, Floats, batches, cells, laid, of_any_size, session, suppress, whole
+from mmidd.video.picture import Picture
 
+STRIDES = (8, 16, 32)
+HEADS = ("cls", "obj", "bbox", "kps")
+OUTPUTS = [f"{head}_{stride}" for head in HEADS for stride in STRIDES]
 NMS_IOU = 0.3
-TOP_K = 5000
+MOST_FINDS = 5000
 
 
 class YuNet:
-    """One frame at a time, one thread; the network's input takes the size of each working frame."""
+    """The network's input takes the size of each working frame: one at a time on a CPU, in batches on a GPU."""
 
     kind: Kind = "yunet"
 
-    def __init__(self, config: DetectorConfig) -> None:
+    def __init__(self, config: DetectorConfig, device: Device) -> None:
         cv2.setNumThreads(1)
         self._config = config
-        self._model = _load(config.threshold)
+        self._batch = 1 if device == "cpu" else GPU_BATCH
+        self._session = session(of_any_size(weights.read(weights.YUNET)), device)
 
-    def detect(self, frames: Sequence[Image]) -> list[Faces]:
+    def detect(self, frames: Sequence[Picture]) -> list[Faces]:
         """See `Detector.detect`."""
-        return [self._detect_one(reduce(frame, self._config.size)) for frame in frames]
+        return stepwise(frames, self._config, self._look)
 
-    def _detect_one(self, frame: Reduced) -> Faces:
-        height, width = frame.image.shape[:2]
+    def _look(self, frames: list[Reduced]) -> list[Faces]:
+        found = [Faces.empty()] * len(frames)
+        for members in batches(frames, self._batch):
+            outputs = self._run([frames[place] for place in members])
+            for at, place in enumerate(members):
+                found[place] = self._faces([output[at] for output in outputs], frames[place])
+        return found
+
+    def _run(self, frames: list[Reduced]) -> list[Floats]:
+        import onnxruntime.capi.onnxruntime_pybind11_state as onnxruntime
+
         try:
-            self._model.setInputSize((width, height))
-            _, rows = self._model.detect(cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR))
-        except cv2.error as error:
+            pictures = [laid(frame.image[..., ::-1], STRIDES[-1]) for frame in frames]  # BGR of 0..255
+            together = pictures[0] if len(pictures) == 1 else np.concatenate(pictures)
+            outputs: list[Floats] = self._session.run(OUTPUTS, {"input": together})
+        except (onnxruntime.Fail, onnxruntime.RuntimeException) as error:
+            height, width = frames[0].image.shape[:2]
             raise DetectorFault(f"yunet failed on a frame of {width}x{height}") from error
-        if rows is None:
-            return Faces.empty()
-        # a row: x, y, w, h, five points (subject's right eye first: the one on the image's left), score
-        corners = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1)
-        return gather(corners, rows[:, 4:14], rows[:, 14], self._config, frame)
+        return outputs
+
+    def _faces(self, outputs: list[Floats], frame: Reduced) -> Faces:
+        boxes, points, scores = decode(outputs, frame.image.shape[:2], self._config.threshold)
+        keep = suppress(boxes, scores, NMS_IOU)
+        return gather(boxes[keep], points[keep], scores[keep], self._config, frame)
 
 
-def _load(threshold: float) -> cv2.FaceDetectorYN:
-    model = np.frombuffer(weights.read(weights.YUNET), np.uint8)
-    level = cv2.utils.logging.getLogLevel()
-    # OpenCV 5 warns at every load that its new engine takes no target; there is only the CPU to choose
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-    try:
-        return cv2.FaceDetectorYN.create("onnx", model, np.zeros(0, np.uint8), (320, 320), threshold, NMS_IOU, TOP_K)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
+def decode(outputs: Sequence[Floats], shape: tuple[int, ...], threshold: float) -> tuple[Floats, Floats, Floats]:
+    """One picture's outputs (in the order of `OUTPUTS`) -> boxes (n,4), points (n,10), scores (n,), best ones only.
+
+    `shape`: height and width of the picture, whose pixels the coordinates are.
+    """
+    height, width = (whole(side, STRIDES[-1]) for side in shape)
+    levels = len(STRIDES)
+    cls, obj, box, point = (np.concatenate(outputs[at : at + levels]) for at in range(0, levels * len(HEADS), levels))
+    product = cls[:, 0] * obj[:, 0]
+    picked = np.flatnonzero(product >= np.float32(threshold) ** 2)
+    cell, stride = (array[picked] for array in _cells(width, height))
+    centre = (cell + box[picked, :2]) * stride
+    half = np.exp(box[picked, 2:]) * (stride / 2)
+    points = (np.tile(cell, 5) + point[picked]) * stride
+    scores = np.sqrt(product[picked])
+    best = np.argsort(-scores, kind="stable")[:MOST_FINDS]
+    return np.concatenate([centre - half, centre + half], axis=1)[best], points[best], scores[best]
+
+
+@lru_cache(maxsize=64)
+def _cells(width: int, height: int) -> tuple[Floats, Floats]:
+    """(n,2) column and row of the cells of all strides, and (n,1) their strides."""
+    places = [cells(width, height, stride) for stride in STRIDES]
+    strides = [np.full((len(level), 1), stride, np.float32) for level, stride in zip(places, STRIDES, strict=True)]
+    return np.concatenate(places), np.concatenate(strides)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from mmidd.video.picture import Picture, Pixels
 from mmidd.video.plan import Spacing, frame_plan
 from mmidd.video.reader import (
     MAX_PIXELS,
@@ -25,6 +26,8 @@ __all__ = [
     "Clip",
     "CountMismatch",
     "Frame",
+    "Picture",
+    "Pixels",
     "Spacing",
     "Still",
     "VideoReader",

@@ -17,11 +17,14 @@ import numpy as np
 
 from mmidd.errors import EmptyMedia, MissingExtra, UnreadableMedia
 from mmidd.video.container import declared
+from mmidd.video.picture import Pixels
 from mmidd.video.reader import MAX_PIXELS, Clip, Frame, checked_indices
 
 
 class DecordReader:
     """One thread; frames by decord's own numbering, stored orientation."""
+
+    bad_packets = 0
 
     def __init__(self, path: Path, *, max_pixels: int = MAX_PIXELS) -> None:
         try:
@@ -42,7 +45,7 @@ class DecordReader:
         """See VideoReader; a frame that decord fails on is lost, CountMismatch is never raised."""
         for index in checked_indices(indices, self.clip.frame_count):
             try:
-                image = np.ascontiguousarray(self._reader[index].asnumpy())
+                image = Pixels(np.ascontiguousarray(self._reader[index].asnumpy()))
                 yield Frame(index, float(self._reader.get_frame_timestamp(index)[0]), image)
             except (RuntimeError, self._error):
                 yield Frame(index, None, None, "undecodable_frame")

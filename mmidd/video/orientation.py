@@ -35,6 +35,13 @@ class Orientation:
             image = image.swapaxes(0, 1)
         return np.ascontiguousarray(image[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1])
 
+    def stored(self, left: int, top: int, right: int, bottom: int, width: int, height: int) -> tuple[int, int, int, int]:
+        """The half-open box of stored pixels that is shown as this box of the upright picture of `width` x `height`."""
+        x = (width - right, width - left) if self.mirror_x else (left, right)
+        y = (height - bottom, height - top) if self.mirror_y else (top, bottom)
+        (x0, x1), (y0, y1) = (y, x) if self.swap_axes else (x, y)
+        return x0, y0, x1, y1
+
 
 _EXIF = {
     2: Orientation(mirror_x=True),

@@ -12,11 +12,9 @@ from typing import Any, BinaryIO, Self
 
 import av
 import numpy as np
-import numpy.typing as npt
 from av.packet import Packet
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from mmidd.errors import EmptyMedia, UnreadableMedia
@@ -25,6 +23,7 @@ from mmidd.video.container import (
     Decoder,
     cut_off,
     declared_of,
+    missing_bytes,
     open_container,
     packets,
     size_of,
@@ -33,9 +32,8 @@ from mmidd.video.container import (
 )
 from mmidd.video.orientation import Orientation
 from mmidd.video.reader import MAX_PIXELS, Clip, CountMismatch, Frame, checked_indices
+from mmidd.video.yuv import CONVERSION, REDUCTION, Converter, Decoded
 
-# Without these flags swscale's last bits depend on the CPU's instruction set (measured).
-CONVERSION = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
 # H.264 and HEVC hold back at most 16 pictures; a timestamp further from its place in the file is no reordering.
 REORDER_LIMIT = 64
 
@@ -57,7 +55,7 @@ class PyavReader:
     def __init__(self, path: Path | BinaryIO, *, recount: bool = False, max_pixels: int = MAX_PIXELS) -> None:
         self._path = path
         self._max_pixels = max_pixels
-        self._reformatter = VideoReformatter()
+        self._converter = Converter()
         self._survey = survey(path, recount=recount, max_pixels=max_pixels)
         self.bad_packets = 0
 
@@ -86,54 +84,48 @@ class PyavReader:
         with open_container(self._path, self._max_pixels) as container:
             stream = video_stream(container, self._max_pixels)
             decoder = Decoder(stream, self._max_pixels)
-            for decoded in _decode(container, stream, decoder, {times[index] for index in wanted}):
+            needed = {times[index] for index in wanted}
+            for decoded, harmed in decoder.judged(packets(container, stream), needed):
                 self.bad_packets = decoder.bad_packets
                 if decoded.pts is None:
                     continue
                 while wanted and times[wanted[0]] < decoded.pts:
-                    yield _too_large(wanted.popleft(), times, decoder, stream)
+                    yield _refused(wanted.popleft(), times, decoder, stream)
                 if wanted and times[wanted[0]] == decoded.pts:
-                    yield self._frame(wanted.popleft(), decoded, stream)
+                    yield self._frame(wanted.popleft(), decoded, harmed, stream)
                 if not wanted:
                     return
             self.bad_packets = decoder.bad_packets
             while wanted:
-                yield _too_large(wanted.popleft(), times, decoder, stream)
+                yield _refused(wanted.popleft(), times, decoder, stream)
 
     def _by_order(self, wanted: deque[int]) -> Iterator[Frame]:
         """Frames known by their place in the decoder's output; everything before the last one is decoded."""
         with open_container(self._path, self._max_pixels) as container:
             stream = video_stream(container, self._max_pixels)
             decoder = Decoder(stream, self._max_pixels)
-            for index, decoded in enumerate(_decode(container, stream, decoder)):
+            for index, (decoded, harmed) in enumerate(decoder.judged(packets(container, stream))):
                 self.bad_packets = decoder.bad_packets
                 if index == wanted[0]:
-                    yield self._frame(wanted.popleft(), decoded, stream)
+                    yield self._frame(wanted.popleft(), decoded, harmed, stream)
                 if not wanted:
                     return
             for index in wanted:
                 yield Frame(index, None, None, "undecodable_frame")
 
-    def _frame(self, index: int, decoded: VideoFrame, stream: VideoStream) -> Frame:
+    def _frame(self, index: int, decoded: VideoFrame, harmed: bool, stream: VideoStream) -> Frame:
         timestamp = _seconds(decoded.pts, stream.time_base)
         if decoded.width * decoded.height > self._max_pixels:
             return Frame(index, timestamp, None, "too_large_frame")
-        if decoded.is_corrupt:
+        if harmed:
             return Frame(index, timestamp, None, "corrupt_frame")
-        return Frame(index, timestamp, self._survey.orientation.apply(to_rgb(decoded, self._reformatter)))
-
-
-def to_rgb(decoded: VideoFrame, reformatter: VideoReformatter) -> npt.NDArray[np.uint8]:
-    """(H,W,3) RGB uint8 by the colour matrix and range that the frame states (BT.601 limited where it states none)."""
-    converted = reformatter.reformat(decoded, format="rgb24", interpolation=CONVERSION, threads=1)
-    image: npt.NDArray[np.uint8] = np.asarray(converted.to_ndarray(), dtype=np.uint8)
-    return image
+        return Frame(index, timestamp, Decoded(decoded, self._survey.orientation, self._converter))
 
 
 def identity() -> dict[str, str]:
     """The versions of PyAV and of the ffmpeg libraries that it carries, and the conversion to RGB."""
     libraries = {name: ".".join(map(str, av.library_versions[name])) for name in ("libavcodec", "libavformat", "libswscale")}
-    return {"av": av.__version__, **libraries, "conversion": str(int(CONVERSION))}
+    return {"av": av.__version__, **libraries, "conversion": f"{int(CONVERSION)} {int(REDUCTION)}"}
 
 
 def survey(path: Path | BinaryIO, *, recount: bool, max_pixels: int) -> Survey:
@@ -153,14 +145,15 @@ def survey(path: Path | BinaryIO, *, recount: bool, max_pixels: int) -> Survey:
             if not packet.is_discard and not partial and not _hidden(packet, stream):
                 times.append(packet.pts)
             if first is None:
-                first = next(iter(decoder.decode(packet)), None)
+                first = next(iter(decoder.frames(packet)), None)
         if first is None:
-            first = next(iter(decoder.decode(None)), None)
+            first = next(iter(decoder.frames(None)), None)
         if first is None:
             raise (UnreadableMedia("no frame can be decoded") if times else EmptyMedia("the video has no frame"))
         ordered = display_order(times) if not recount and states_presentation_times(container, stream) else None
         upright = _orientation(first)
         clip = _clip(stream, first, upright, frame_count=len(times), recounted=ordered is None, cut_off=lost)
+        clip = replace(clip, missing_bytes=missing_bytes(path))
     if ordered is None:
         clip = replace(clip, frame_count=count_decodable(path, max_pixels))
     return Survey(clip, upright, ordered)
@@ -181,21 +174,13 @@ def count_decodable(path: Path | BinaryIO, max_pixels: int) -> int:
     """How many frames come out of a full decode that skips what cannot be decoded."""
     with open_container(path, max_pixels) as container:
         stream = video_stream(container, max_pixels)
-        return sum(1 for _ in _decode(container, stream, Decoder(stream, max_pixels)))
+        return sum(1 for _ in Decoder(stream, max_pixels).judged(packets(container, stream)))
 
 
-def _decode(
-    container: av.container.InputContainer, stream: VideoStream, decoder: Decoder, needed: set[int] | None = None
-) -> Iterator[VideoFrame]:
-    for packet in packets(container, stream):
-        yield from decoder.decode(packet, needed=needed is None or packet.pts in needed)
-    yield from decoder.decode(None)
-
-
-def _too_large(index: int, times: tuple[int, ...], decoder: Decoder, stream: VideoStream) -> Frame:
-    if times[index] not in decoder.too_large:
+def _refused(index: int, times: tuple[int, ...], decoder: Decoder, stream: VideoStream) -> Frame:
+    if times[index] not in decoder.refused:
         raise CountMismatch(f"frame {index} of {len(times)} never came out of the decoder")
-    return Frame(index, _seconds(times[index], stream.time_base), None, "too_large_frame")
+    return Frame(index, _seconds(times[index], stream.time_base), None, decoder.refused[times[index]])
 
 
 def _hidden(packet: Packet[VideoStream], stream: VideoStream) -> bool:

@@ -10,10 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Literal, Protocol, Self
 
-import numpy as np
-import numpy.typing as npt
-
 from mmidd.errors import MissingExtra, UnreadableMedia
+from mmidd.video.picture import Image, Picture
 
 Backend = Literal["pyav", "decord", "torchcodec"]
 Lost = Literal["corrupt_frame", "undecodable_frame", "too_large_frame"]
@@ -33,7 +31,8 @@ class Clip:
     it upright, after a top-bottom mirroring where `mirrored`. `fps` is the container's average rate, None where it
     states none. `sample_aspect_ratio` is the width of an upright pixel over its height; pixels are never resampled.
     `recounted`: `frame_count` was found by decoding everything, frames are numbered as they come out of the decoder.
-    `cut_off` frames more belong after these by the file's index, but the file ends before them.
+    `cut_off` frames more belong after these by the file's index, but the file ends before them. Where there is no such
+    index, `missing_bytes` says by how much the file is shorter than its header says.
     """
 
     frame_count: int
@@ -46,21 +45,30 @@ class Clip:
     recounted: bool
     mirrored: bool = False
     cut_off: int = 0
+    missing_bytes: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One frame: `index` 0-based in display order, `timestamp` in seconds (the container's presentation time, None
-    where it has none), `image` (H,W,3) RGB uint8 upright, or None and the reason in `lost`."""
+    where it has none), its upright `picture`, or None and the reason in `lost`."""
 
     index: int
     timestamp: float | None
-    image: npt.NDArray[np.uint8] | None
+    picture: Picture | None
     lost: Lost | None = None
+
+    @property
+    def image(self) -> Image | None:
+        """Every pixel, (H,W,3) RGB uint8 upright; None where the frame is lost."""
+        return None if self.picture is None else self.picture.whole()
 
 
 class VideoReader(Protocol):
     """An open video. Use it in a `with`; `frames` may be called more than once, each pass decodes from the start."""
+
+    bad_packets: int
+    """Packets that the last pass could not decode, as far as it went."""
 
     @property
     def clip(self) -> Clip: ...

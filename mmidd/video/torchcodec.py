@@ -16,11 +16,14 @@ import numpy as np
 
 from mmidd.errors import EmptyMedia, MissingExtra, UnreadableMedia
 from mmidd.video.container import declared
+from mmidd.video.picture import Pixels
 from mmidd.video.reader import MAX_PIXELS, Clip, Frame, checked_indices
 
 
 class TorchcodecReader:
     """One thread; frames by torchcodec's own numbering."""
+
+    bad_packets = 0
 
     def __init__(self, path: Path, *, max_pixels: int = MAX_PIXELS) -> None:
         try:
@@ -56,7 +59,7 @@ class TorchcodecReader:
         for index in checked_indices(indices, self.clip.frame_count):
             try:
                 got = self._decoder.get_frame_at(index)
-                yield Frame(index, float(got.pts_seconds), np.ascontiguousarray(got.data.numpy()))
+                yield Frame(index, float(got.pts_seconds), Pixels(np.ascontiguousarray(got.data.numpy())))
             except (RuntimeError, IndexError):
                 yield Frame(index, None, None, "undecodable_frame")
 

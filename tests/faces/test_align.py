@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmidd.faces import align
+from mmidd.video.picture import Pixels
 
 from .conftest import Image
 
@@ -89,7 +90,7 @@ def test_a_transform_without_an_inverse_is_refused(transform: npt.ArrayLike) -> 
     with pytest.raises(ValueError, match="inverted"):
         align.invert(transform)
     with pytest.raises(ValueError, match="inverted"):
-        align.warp(np.zeros((4, 4, 3), np.uint8), transform, size=4)
+        align.warp(Pixels(np.zeros((4, 4, 3), np.uint8)), transform, size=4)
 
 
 TRANSFORMS = {
@@ -106,7 +107,7 @@ TRANSFORMS = {
 def test_the_warp_is_opencvs_within_a_grey_level(astronaut: Image, name: str, border: align.Border) -> None:
     transform = TRANSFORMS[name]
     size = 256 if name == "enlarged" else 128
-    crop = align.warp(astronaut, transform, size=size, border=border)
+    crop = align.warp(Pixels(astronaut), transform, size=size, border=border)
     flag = cv2.BORDER_CONSTANT if border == "black" else cv2.BORDER_REFLECT_101
     expected = cv2.warpAffine(astronaut, transform.astype(np.float64), (size, size), flags=cv2.INTER_LINEAR, borderMode=flag)
     assert crop.shape == (size, size, 3)
@@ -114,14 +115,14 @@ def test_the_warp_is_opencvs_within_a_grey_level(astronaut: Image, name: str, bo
 
 
 def test_a_shift_by_whole_pixels_copies_them(astronaut: Image) -> None:
-    crop = align.warp(astronaut, [[1, 0, -100], [0, 1, -50]], size=64)
+    crop = align.warp(Pixels(astronaut), [[1, 0, -100], [0, 1, -50]], size=64)
     assert np.array_equal(crop, astronaut[50:114, 100:164])
 
 
 @pytest.mark.parametrize("far", [20, 63, 64, 1e4, 1e5, 1e9, -20, -1e5, -1e9])
 def test_beyond_the_frame_lies_black(far: float) -> None:
     white = np.full((64, 64, 3), 255, np.uint8)
-    crop = align.warp(white, [[1, 0, far], [0, 1, 0]], size=64)
+    crop = align.warp(Pixels(white), [[1, 0, far], [0, 1, 0]], size=64)
     inside = np.clip(64 - abs(far), 0, 64)
     assert (crop == 255).all(-1).sum() == inside * 64
     assert (crop == 0).all(-1).sum() == (64 - inside) * 64
@@ -129,11 +130,11 @@ def test_beyond_the_frame_lies_black(far: float) -> None:
 
 def test_beyond_the_frame_may_lie_its_reflection() -> None:
     image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
-    crop = align.warp(image, [[1, 0, 40], [0, 1, 25]], size=96, border="reflect")
+    crop = align.warp(Pixels(image), [[1, 0, 40], [0, 1, 25]], size=96, border="reflect")
     expected = cv2.copyMakeBorder(image, 25, 96, 40, 96, cv2.BORDER_REFLECT_101)[:96, :96]
     assert np.array_equal(crop, expected)
     dot = np.full((1, 1, 3), 7, np.uint8)
-    assert (align.warp(dot, [[1, 0, 9], [0, 1, -9]], size=8, border="reflect") == 7).all()
+    assert (align.warp(Pixels(dot), [[1, 0, 9], [0, 1, -9]], size=8, border="reflect") == 7).all()
 
 
 def test_only_the_part_that_the_crop_shows_counts(astronaut: Image) -> None:
@@ -143,40 +144,32 @@ def test_only_the_part_that_the_crop_shows_counts(astronaut: Image) -> None:
     right, bottom = np.ceil(corners.max(0)).astype(int) + 2
     masked = np.zeros_like(astronaut)
     masked[top:bottom, left:right] = astronaut[top:bottom, left:right]
-    assert np.array_equal(align.warp(masked, transform, size=128), align.warp(astronaut, transform, size=128))
+    assert np.array_equal(
+        align.warp(Pixels(masked), transform, size=128), align.warp(Pixels(astronaut), transform, size=128)
+    )
 
 
 @pytest.mark.parametrize("name", ["inside", "enlarged"])
 def test_no_black_leaks_into_a_crop_inside_the_frame(name: str) -> None:
-    assert (align.warp(np.full((512, 512, 3), 255, np.uint8), TRANSFORMS[name], size=128) == 255).all()
+    assert (align.warp(Pixels(np.full((512, 512, 3), 255, np.uint8)), TRANSFORMS[name], size=128) == 255).all()
 
 
 def test_a_frame_wider_than_opencvs_limit_is_warped_near_its_far_end() -> None:
     frame = np.zeros((8, 40_000, 3), np.uint8)
     frame[:, 39_000:39_008] = 200
-    assert (align.warp(frame, [[1, 0, -39_000], [0, 1, 0]], size=8) == 200).all()
+    assert (align.warp(Pixels(frame), [[1, 0, -39_000], [0, 1, 0]], size=8) == 200).all()
     with pytest.raises(ValueError, match="32766"):
-        align.warp(frame, [[0.0002, 0, 0], [0, 0.0002, 0]], size=8)
+        align.warp(Pixels(frame), [[0.0002, 0, 0], [0, 0.0002, 0]], size=8)
 
 
 def test_a_view_and_its_copy_give_the_same_crop(astronaut: Image) -> None:
     view = astronaut[:, ::-1]
     assert np.array_equal(
-        align.warp(view, TRANSFORMS["inside"], size=128), align.warp(view.copy(), TRANSFORMS["inside"], size=128)
+        align.warp(Pixels(view), TRANSFORMS["inside"], size=128),
+        align.warp(Pixels(view.copy()), TRANSFORMS["inside"], size=128),
     )
 
 
-def test_a_batch_is_its_members(astronaut: Image, hopper: Image) -> None:
-    transforms = [TRANSFORMS["inside"], TRANSFORMS["over the corner"]]
-    batch = align.warp_batch([astronaut, hopper], transforms, size=128)
-    assert batch.shape == (2, 128, 128, 3)
-    for crop, image, transform in zip(batch, (astronaut, hopper), transforms, strict=True):
-        assert np.array_equal(crop, align.warp(image, transform, size=128))
-    assert align.warp_batch([], [], size=128).shape == (0, 128, 128, 3)
-    with pytest.raises(ValueError, match="zip"):
-        align.warp_batch([astronaut], [], size=128)
-
-
 def test_what_is_no_image_is_refused() -> None:
-    with pytest.raises(ValueError, match="image must be"):
-        align.warp(np.zeros((4, 4), np.uint8), TRANSFORMS["inside"], size=8)
+    with pytest.raises(ValueError, match="picture must be"):
+        align.warp(Pixels(np.zeros((4, 4), np.uint8)), TRANSFORMS["inside"], size=8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -24,6 +24,7 @@ from mmidd.faces.detector import (
     make_detector,
     reduce,
 )
+from mmidd.video.picture import Pixels
 
 from .conftest import Image, read_rgb, use_weights
 
@@ -36,8 +37,6 @@ def prepare(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     if kind == "mtcnn":
         pytest.importorskip("facenet_pytorch")
     else:
-        if kind == "scrfd":
-            pytest.importorskip("onnxruntime")
         use_weights(monkeypatch, weights.of_detector(kind))
 
 
@@ -53,6 +52,10 @@ def detector(kind: Kind) -> Detector:
     return make_detector(DetectorConfig(kind))
 
 
+def find(detector: Detector, images: Sequence[Image]) -> list[Faces]:
+    return detector.detect([Pixels(image) for image in images])
+
+
 def same(a: Faces, b: Faces) -> bool:
     return all(np.array_equal(x, y) for x, y in ((a.boxes, b.boxes), (a.landmarks, b.landmarks), (a.scores, b.scores)))
 
@@ -66,13 +69,13 @@ def iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 def test_finds_the_one_face_where_it_is(detector: Detector, hopper: Image, astronaut: Image) -> None:
     for image, expected in ((hopper, HOPPER_FACE), (astronaut, ASTRONAUT_FACE)):
-        (faces,) = detector.detect([image])
+        (faces,) = find(detector, [image])
         assert len(faces) == 1
         assert iou(tuple(faces.boxes[0].tolist()), expected) > 0.75
 
 
 def test_landmarks_are_eyes_nose_mouth_from_the_images_left(detector: Detector, hopper: Image, astronaut: Image) -> None:
-    for faces in detector.detect([hopper, astronaut]):
+    for faces in find(detector, [hopper, astronaut]):
         left_eye, right_eye, nose, left_mouth, right_mouth = faces.landmarks[0]
         assert left_eye[0] < nose[0] < right_eye[0]
         assert left_mouth[0] < right_mouth[0]
@@ -85,22 +88,22 @@ def test_finds_nothing_where_nothing_is(detector: Detector) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
     gradient = np.repeat(np.linspace(0, 255, 320).astype(np.uint8)[None, :, None], 240, 0).repeat(3, 2)
     frames = [np.zeros((240, 320, 3), np.uint8), np.full((240, 320, 3), 255, np.uint8), gradient, noise]
-    assert [len(faces) for faces in detector.detect(frames)] == [0, 0, 0, 0]
+    assert [len(faces) for faces in find(detector, frames)] == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (8, 8), (19, 19), (20, 20), (31, 33), (1, 640), (4, 5000), (5000, 4)])
 def test_odd_frame_sizes_are_no_fault(detector: Detector, shape: tuple[int, int]) -> None:
-    assert [len(faces) for faces in detector.detect([np.full((*shape, 3), 128, np.uint8)])] == [0]
+    assert [len(faces) for faces in find(detector, [np.full((*shape, 3), 128, np.uint8)])] == [0]
 
 
 def test_no_frames_give_no_results(detector: Detector) -> None:
-    assert detector.detect([]) == []
+    assert find(detector, []) == []
 
 
 def test_a_huge_frame_gives_faces_in_its_own_pixels(detector: Detector, hopper: Image) -> None:
     frame = np.zeros((4320, 7680, 3), np.uint8)
     frame[1000:3400, 2000:4048] = cv2.resize(hopper, (2048, 2400))
-    (faces,) = detector.detect([frame])
+    (faces,) = find(detector, [frame])
     expected = tuple(x * 4 + shift for x, shift in zip(HOPPER_FACE, (2000, 1000) * 2, strict=True))
     assert len(faces) == 1
     assert iou(tuple(faces.boxes[0].tolist()), expected) > 0.7
@@ -110,48 +113,62 @@ def test_frames_of_different_sizes_go_together_and_do_not_touch_each_other(
     detector: Detector, hopper: Image, astronaut: Image
 ) -> None:
     frames = [hopper, np.zeros((8, 8, 3), np.uint8), astronaut, cv2.resize(hopper, (256, 300)), hopper[:, ::-1]]
-    alone = [detector.detect([np.asarray(frame, np.uint8)])[0] for frame in frames]
-    together = detector.detect([np.asarray(frame, np.uint8) for frame in frames])
-    backwards = detector.detect([np.asarray(frame, np.uint8) for frame in reversed(frames)])[::-1]
+    alone = [find(detector, [np.asarray(frame, np.uint8)])[0] for frame in frames]
+    together = find(detector, [np.asarray(frame, np.uint8) for frame in frames])
+    backwards = find(detector, [np.asarray(frame, np.uint8) for frame in reversed(frames)])[::-1]
     assert [len(faces) for faces in together] == [1, 0, 1, 1, 1]
     assert all(same(a, b) and same(a, c) for a, b, c in zip(alone, together, backwards, strict=True))
 
 
 def test_a_second_detector_gives_the_same_bits(detector: Detector, hopper: Image) -> None:
     again = make_detector(DetectorConfig(detector.kind))
-    assert same(detector.detect([hopper])[0], again.detect([hopper])[0])
+    assert same(find(detector, [hopper])[0], find(again, [hopper])[0])
 
 
 def test_channels_are_read_as_rgb(detector: Detector, hopper: Image, astronaut: Image) -> None:
     for image in (hopper, astronaut):
-        right, swapped = detector.detect([image, image[..., ::-1]])
+        right, swapped = find(detector, [image, image[..., ::-1]])
         assert right.scores[0] > swapped.scores[0]
 
 
 def test_the_given_frames_stay_as_they_are(detector: Detector, astronaut: Image) -> None:
     frame = astronaut.copy()
-    detector.detect([frame])
+    find(detector, [frame])
     assert np.array_equal(frame, astronaut)
 
 
 def test_min_score_decides_what_is_found(kind: Kind, hopper: Image) -> None:
-    (found,) = make_detector(DetectorConfig(kind)).detect([hopper])
+    (found,) = find(make_detector(DetectorConfig(kind, enough=0)), [hopper])
     score = float(found.scores[0])
     assert score >= MIN_SCORE[kind]
-    assert len(make_detector(DetectorConfig(kind, min_score=score - 1e-4)).detect([hopper])[0]) == 1
-    higher = make_detector(DetectorConfig(kind, min_score=score + 1e-4))
-    assert len(higher.detect([hopper])[0]) == 0
+    assert len(find(make_detector(DetectorConfig(kind, min_score=score - 1e-4, enough=0)), [hopper])[0]) == 1
+    higher = make_detector(DetectorConfig(kind, min_score=score + 1e-4, enough=0))
+    assert len(find(higher, [hopper])[0]) == 0
+
+
+def test_a_small_working_frame_is_enough_for_a_large_face_and_a_larger_one_is_taken_for_a_small_face(
+    kind: Kind, hopper: Image
+) -> None:
+    """Hopper's face has 215 of 600 pixels: 57 at a long side of 160, 115 at 320."""
+    full = make_detector(DetectorConfig(kind, enough=0))
+    for enough, size in ((40, 160), (80, 320), (200, 640)):
+        stepwise, at_once = (
+            make_detector(DetectorConfig(kind, enough=enough)), make_detector(DetectorConfig(kind, size=size, enough=0)),
+        )  # fmt: skip
+        assert same(find(stepwise, [hopper])[0], find(at_once, [hopper])[0])
+    beside = np.concatenate([hopper, np.zeros((600, 2000, 3), np.uint8)], axis=1)
+    assert same(find(make_detector(DetectorConfig(kind)), [beside])[0], find(full, [beside])[0])
 
 
 def test_min_face_decides_what_is_found(kind: Kind, astronaut: Image) -> None:
-    counts = [len(make_detector(DetectorConfig(kind, min_face=m)).detect([astronaut])[0]) for m in (80, 160)]
+    counts = [len(find(make_detector(DetectorConfig(kind, min_face=m)), [astronaut])[0]) for m in (80, 160)]
     assert counts == [1, 0]
 
 
 def test_the_working_size_is_honoured(kind: Kind, hopper: Image) -> None:
     frame = np.zeros((2400, 3200, 3), np.uint8)
     frame[:600, :512] = hopper  # a face of 215 pixels: 43 at a long side of 640, 13 at 192
-    counts = [len(make_detector(DetectorConfig(kind, size=size, min_face=20)).detect([frame])[0]) for size in (640, 192)]
+    counts = [len(find(make_detector(DetectorConfig(kind, size=size, min_face=20)), [frame])[0]) for size in (640, 192)]
     assert counts == [1, 0]
 
 
@@ -166,22 +183,22 @@ def test_the_working_size_is_honoured(kind: Kind, hopper: Image) -> None:
     ids=["grey", "rgba", "float", "empty"],
 )
 def test_what_is_no_frame_is_an_error(detector: Detector, frame: Image) -> None:
-    with pytest.raises(ValueError, match="frame must be"):
-        detector.detect([frame])
+    with pytest.raises(ValueError, match="picture must be"):
+        find(detector, [frame])
 
 
 @pytest.mark.parametrize(
     ("name", "least", "most"), [("multiface.jpg", 6, 6), ("selfie-many-people.jpg", 4, 8), ("person_img11.jpg", 1, 1)]
 )
 def test_finds_the_faces_of_real_photographs(detector: Detector, media: Path, name: str, least: int, most: int) -> None:
-    (faces,) = detector.detect([read_rgb(media / "images" / name)])
+    (faces,) = find(detector, [read_rgb(media / "images" / name)])
     assert least <= len(faces) <= most
 
 
 def test_finds_the_people_of_a_street(detector: Detector, media: Path) -> None:
     with av.open(str(media / "videos" / "several_people_1080p.mp4")) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][6::26]
-    counts = [len(faces) for faces in detector.detect(frames)]
+    counts = [len(faces) for faces in find(detector, frames)]
     assert max(counts) >= 5
     assert min(counts) >= 3
 
@@ -190,7 +207,7 @@ def test_finds_the_speaker_in_every_sampled_frame(detector: Detector, media: Pat
     for name in ("d19.mp4", "d20.mp4"):
         with av.open(str(media / "videos" / name)) as container:
             frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][20::60]
-        assert [len(faces) for faces in detector.detect(frames)] == [1] * len(frames)
+        assert [len(faces) for faces in find(detector, frames)] == [1] * len(frames)
 
 
 def test_identity_names_weights_libraries_and_licence(kind: Kind) -> None:
@@ -215,20 +232,17 @@ def test_naming_the_embedded_detector_loads_no_torch() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(("kind_", "module", "extra"), [("mtcnn", "torch", "faces"), ("scrfd", "onnxruntime", "scrfd")])
-def test_a_missing_extra_names_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, kind_: Kind, module: str, extra: str
-) -> None:
+def test_a_missing_extra_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.util
 
     real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == module else real(name))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else real(name))
     for ask in (make_detector, detector_identity):
-        with pytest.raises(MissingExtra, match=rf"mmidd\[{extra}\]"):
-            ask(DetectorConfig(kind_))
+        with pytest.raises(MissingExtra, match=r"mmidd\[faces\]"):
+            ask(DetectorConfig("mtcnn"))
 
 
-@pytest.mark.parametrize("kind_", ["mtcnn", "scrfd"])
+@pytest.mark.parametrize("kind_", KINDS)
 def test_cuda_where_there_is_none_is_a_clear_error(monkeypatch: pytest.MonkeyPatch, kind_: Kind) -> None:
     prepare(kind_, monkeypatch)
     if kind_ == "mtcnn":
@@ -251,7 +265,6 @@ def test_cuda_where_there_is_none_is_a_clear_error(monkeypatch: pytest.MonkeyPat
         ({"kind": "dlib"}, "no detector is called"),
         ({"size": 10}, "size"),
         ({"size": 10_000}, "size"),
-        ({"kind": "scrfd", "size": 641}, "size"),
         ({"min_face": 1}, "min_face"),
         ({"min_face": 700}, "min_face"),
         ({"min_score": 1.5}, "min_score"),
@@ -272,7 +285,7 @@ def test_an_impossible_config_is_refused(change: dict[str, object], message: str
     ],
 )
 def test_working_frames_are_reduced_never_enlarged(shape: tuple[int, int], size: int, expected: tuple[int, int]) -> None:
-    reduced = reduce(np.zeros((*shape, 3), np.uint8), size)
+    reduced = reduce(Pixels(np.zeros((*shape, 3), np.uint8)), size)
     assert reduced.image.shape == (*expected, 3)
     assert (expected[1] * reduced.scale[0], expected[0] * reduced.scale[1]) == pytest.approx(shape[::-1])
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmidd.faces.detector import Faces
-from mmidd.faces.tracks import MOST_GAP, Track, choose, link
+from mmidd.faces.tracks import MOST_GAP, Track, choose, link, long_side, pointed_at
 
 Spot = tuple[float, float, float]
 
@@ -28,7 +28,8 @@ def people(tracks: list[Track], order: list[list[int]]) -> list[list[int]]:
 def test_no_frames_and_no_faces_give_no_tracks() -> None:
     assert link([]) == []
     assert link([Faces.empty(), Faces.empty()]) == []
-    assert choose([], []) is None
+    assert choose([], []) == choose([], [], "central") == choose([], [], "all") == ()
+    assert pointed_at([], []) is None
 
 
 def test_two_people_keep_their_tracks_whatever_their_order_in_a_frame() -> None:
@@ -74,17 +75,56 @@ def test_the_largest_track_is_chosen_even_where_another_is_larger_for_a_moment()
     steady, passer = (100.0, 100.0, 60.0), (400.0, 100.0, 100.0)
     frames = [frame(steady), frame(passer, steady), frame(steady), frame(steady)]
     tracks = link(frames)
-    chosen = choose(tracks, frames, "largest")
-    assert chosen is not None
+    (chosen,) = choose(tracks, frames, "largest")
     assert tracks[chosen].faces == ((0, 0), (1, 1), (2, 0), (3, 0))
+    assert choose(tracks, frames, "all") == (chosen, 1 - chosen)
+
+
+SIZE = (400, 300)
+MIDDLE, ASIDE, CORNER = (200.0, 160.0, 40.0), (90.0, 150.0, 90.0), (380.0, 280.0, 120.0)
+
+
+@pytest.mark.parametrize(
+    ("frames", "wanted"),
+    [
+        ([[ASIDE, MIDDLE]] * 3, MIDDLE),
+        ([[ASIDE], [ASIDE, MIDDLE], [ASIDE]], ASIDE),
+        ([[ASIDE, MIDDLE], [], [], [ASIDE, MIDDLE]], MIDDLE),
+        ([[CORNER]] * 2, CORNER),
+    ],
+    ids=["nearer", "nearer but mostly away", "frames without a face count for nobody", "alone"],
+)
+def test_the_central_track_is_nearest_to_the_centre_over_the_whole_clip(frames: list[list[Spot]], wanted: Spot) -> None:
+    faces = [frame(*spots) for spots in frames]
+    tracks = link(faces)
+    (chosen,) = choose(tracks, faces, "central", [SIZE] * len(faces))
+    first, face = tracks[chosen].faces[0]
+    assert frames[first][face] == wanted
+
+
+def test_a_mask_points_at_the_track_with_most_of_it_inside() -> None:
+    small, large = (100.0, 100.0, 40.0), (300.0, 100.0, 90.0)
+    frames = [frame(large, small), frame(small, large), frame(large)]
+    tracks = link(frames)
+    inside = [[0.1, 0.4], [0.3, 0.1], [0.2]]
+    chosen = pointed_at(tracks, inside)
+    assert chosen is not None and tracks[chosen].faces == ((0, 1), (1, 0))
+    assert pointed_at(tracks, [[0.0] * len(faces) for faces in frames]) is None
+
+
+def test_a_tracks_long_side_is_the_median_over_its_frames() -> None:
+    frames = [frame((100, 100, side)) for side in (40, 44, 50)]
+    (track,) = link(frames)
+    assert long_side(track, frames) == 44
 
 
 def test_ties_go_to_the_earlier_track_then_to_the_left() -> None:
     a, b = (100.0, 100.0, 64.0), (400.0, 100.0, 64.0)
     frames = [frame(b, a)]
-    assert choose(link(frames), frames) == 1
+    assert choose(link(frames), frames) == (1,)
+    assert choose(link(frames), frames, "all") == (1, 0)
     frames = [frame(b), frame(a)]
-    assert choose(link(frames), frames) == 0
+    assert choose(link(frames), frames) == (0,)
 
 
 def test_an_unknown_policy_is_refused() -> None:
@@ -111,7 +151,9 @@ def test_every_face_is_in_exactly_one_track_and_no_track_twice_in_a_frame(scene:
         assert positions == sorted(set(positions))
     assert [track.faces[0] for track in tracks] == sorted(track.faces[0] for track in tracks)
     assert link(frames) == tracks
-    assert (choose(tracks, frames) is None) == (not linked)
+    assert (choose(tracks, frames) == ()) == (not linked)
+    assert sorted(choose(tracks, frames, "all")) == list(range(len(tracks)))
+    assert choose(tracks, frames) == choose(tracks, frames, "all")[:1]
 
 
 @settings(max_examples=60, deadline=None)

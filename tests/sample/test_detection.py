@@ -13,6 +13,7 @@ from PIL import Image
 
 from mmidd.errors import MissingExtra, MissingWeights
 from mmidd.faces.detector import Detector, DetectorConfig, Kind, make_detector
+from mmidd.video.picture import Pixels as Still
 
 MODELS = Path(__file__).parents[3] / "shared/models"
 EVERY = 5  # frames of a clip between two that are looked at
@@ -48,7 +49,7 @@ def _clips(root: Path) -> Iterator[tuple[str, list[Pixels]]]:
 def test_one_face_is_found_in_nearly_every_frame(tiny: Path, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     detector, frames, faceless, crowded = _detector(kind, monkeypatch), 0, [], []
     for name, clip in _clips(tiny):
-        for index, found in enumerate(detector.detect(clip)):
+        for index, found in enumerate(detector.detect([Still(image) for image in clip])):
             frames += 1
             if len(found) != 1:
                 (crowded if len(found) else faceless).append(f"{name}#{index}: {len(found)}")

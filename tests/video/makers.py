@@ -15,9 +15,8 @@ from typing import Any
 import av
 import numpy as np
 import numpy.typing as npt
-from av.video.reformatter import VideoReformatter
 
-from mmidd.video.pyav import to_rgb
+from mmidd.video.yuv import Converter
 
 BITS = 10
 WIDTH, HEIGHT = 160, 96
@@ -164,18 +163,21 @@ def plain_decode(path: Path) -> Iterator[Iterator[av.VideoFrame]]:
 
 def full_decode(path: Path) -> list[Reference]:
     """All of a small clip's frames, in stored orientation, converted as the reader converts."""
-    reformatter = VideoReformatter()
+    converter = Converter()
     with plain_decode(path) as frames:
-        return [Reference(None if frame.pts is None else frame.time, to_rgb(frame, reformatter)) for frame in frames]
+        return [Reference(None if frame.pts is None else frame.time, converter.rgb(frame)) for frame in frames]
 
 
-def rewrite_packets(path: Path, change: Callable[[int, bytes], bytes]) -> None:
-    """Copy a clip packet by packet, letting `change` edit the bytes of the i-th one."""
+def rewrite_packets(path: Path, change: Callable[[int, bytes], bytes | None]) -> None:
+    """Copy a clip packet by packet, letting `change` edit the bytes of the i-th one, or leave it out (None)."""
     copy = path.with_name(f"copy_{path.name}")
     with av.open(str(path)) as old, av.open(str(copy), "w") as new:
         stream = new.add_stream_from_template(old.streams.video[0])
         for i, packet in enumerate(packet for packet in old.demux(old.streams.video[0]) if packet.size):
-            changed = av.Packet(change(i, bytes(packet)))
+            data = change(i, bytes(packet))
+            if data is None:
+                continue
+            changed = av.Packet(data)
             changed.pts, changed.dts, changed.time_base = packet.pts, packet.dts, packet.time_base
             changed.is_keyframe, changed.stream = packet.is_keyframe, stream
             new.mux(changed)

@@ -11,11 +11,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from av.video.reformatter import VideoReformatter
 
 from mmidd.video import MAX_PIXELS, frame_plan, open_video
 from mmidd.video.container import Decoder, open_container, packets, video_stream
-from mmidd.video.pyav import display_order, to_rgb
+from mmidd.video.pyav import display_order
+from mmidd.video.yuv import Converter
 
 from .makers import (
     Image,
@@ -79,6 +79,15 @@ VARIANTS = [
     Recipe("ffv1.mkv", codec="ffv1"),
     Recipe("huffyuv.avi", codec="huffyuv", pix_fmt="yuv422p"),
     Recipe("gif.gif", codec="gif", pix_fmt="rgb8"),
+    Recipe("hevc_frag.mp4", codec="libx265", options=X265, container=FRAGMENTS),
+    Recipe("hevc_vfr.mkv", codec="libx265", options=X265, times=vfr_times(90)),
+    Recipe("vp8_vfr.webm", codec="libvpx", options={"cpu-used": "8", "deadline": "realtime"}, times=vfr_times(90)),
+    Recipe("vp9_vfr.webm", codec="libvpx-vp9", options={"auto-alt-ref": "1", "lag-in-frames": "25"}, times=vfr_times(90)),
+    Recipe("vp9.mp4", codec="libvpx-vp9", options={"cpu-used": "8", "deadline": "realtime"}),
+    Recipe("av1.mkv", codec="libsvtav1", options={"preset": "12", "svtav1-params": "lp=1"}),
+    Recipe("mpeg4.mov", codec="mpeg4", options={"bf": "2", "g": "24"}),
+    Recipe("mjpeg.mov", codec="mjpeg", pix_fmt="yuvj420p"),
+    Recipe("gif_vfr.gif", codec="gif", pix_fmt="rgb8", times=vfr_times(90)),
     Recipe("one_frame.mp4", options=X264, frames=1),
     Recipe("two_frames.ts", options=X264, frames=2),
     Recipe("sar.mp4", options=X264, aspect=Fraction(4, 3)),
@@ -155,6 +164,22 @@ def test_a_wrong_frame_count_in_the_header_is_harmless(tmp_path: Path) -> None:
     assert_exact(path, list(range(20)), PLANS.values())
 
 
+@pytest.mark.parametrize("length", [1, 10**6], ids=["short", "long"])
+@pytest.mark.parametrize("name", ["lying.mp4", "lying.mkv"])
+def test_a_wrong_duration_in_the_header_is_harmless(name: str, length: int, tmp_path: Path) -> None:
+    path = write_clip(tmp_path, Recipe(name, options=X264))
+    data = bytearray(path.read_bytes())
+    if name.endswith("mkv"):
+        at = data.index(b"\x44\x89\x88") + 3  # the segment's Duration, 8 bytes of floating point
+        data[at : at + 8] = struct.pack(">d", length)
+    else:
+        for box, offset in ((b"mvhd", 16), (b"tkhd", 20), (b"mdhd", 16)):  # version 0 boxes
+            at = data.index(box) + 4
+            data[at + offset : at + offset + 4] = struct.pack(">I", length)
+    path.write_bytes(data)
+    assert_exact(path, list(range(90)), PLANS.values())
+
+
 @pytest.mark.parametrize(
     ("times", "expected"),
     [
@@ -186,7 +211,7 @@ def test_pictures_that_nobody_needs_are_not_decoded(recipe: Recipe, tmp_path: Pa
     with open_container(path, MAX_PIXELS) as container:
         stream = video_stream(container, MAX_PIXELS)
         decoder = Decoder(stream, MAX_PIXELS)
-        decoded = sum(len(decoder.decode(packet, needed=False)) for packet in packets(container, stream))
+        decoded = sum(len(decoder.frames(packet, needed=False)) for packet in packets(container, stream))
     assert 0 < decoded < 75
 
 
@@ -217,7 +242,7 @@ def test_sampled_frames_of_real_media_equal_a_full_decode(folder: str, media: Pa
                 for index, frame in enumerate(frames):
                     shown += 1
                     if index in plan:
-                        assert got.pop(index) == digest(to_rgb(frame, VideoReformatter())), (path.name, index)
+                        assert got.pop(index) == digest(Converter().rgb(frame)), (path.name, index)
             assert (reader.clip.frame_count, got) == (shown, {}), path.name
 
 

@@ -76,6 +76,20 @@ def test_sixteen_bit_colour_keeps_its_high_bytes() -> None:
     np.testing.assert_array_equal(read_still(data.tobytes()).image, scene())
 
 
+@pytest.mark.parametrize("channels", [3, 4], ids=["colour", "with alpha"])
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_every_sixteen_bit_layout_keeps_its_high_bytes_or_is_refused(suffix: str, channels: int) -> None:
+    deep = np.dstack([scene()[:, :, ::-1], np.full((48, 64, channels - 3), 200, np.uint8)]).astype(np.uint16) * 257
+    done, data = cv2.imencode(suffix, deep)
+    assert done
+    np.testing.assert_array_equal(read_still(data.tobytes()).image, scene())
+
+
+def test_a_palette_with_transparency_keeps_its_colours() -> None:
+    image = picture("P")
+    np.testing.assert_array_equal(read_still(encoded(image, "PNG", transparency=0)).image, np.asarray(image.convert("RGB")))
+
+
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_samples_without_a_range_are_refused(mode: str) -> None:
     with pytest.raises(UnreadableMedia, match="32-bit"):

@@ -1,0 +1,105 @@
+"""What the detectors on onnxruntime share: a session on one thread or one GPU, batches, non-maximum suppression."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mmidd.errors import MmiddError
+from mmidd.faces.detector import Device, Reduced
+from mmidd.video.picture import Image
+
+Floats = npt.NDArray[np.float32]
+
+GPU_BATCH = 32
+
+
+def session(model: bytes, device: Device) -> Any:
+    """An onnxruntime session. Raises MmiddError where CUDA is asked for and this onnxruntime has none."""
+    import onnxruntime
+
+    provider = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
+    if provider not in onnxruntime.get_available_providers():
+        raise MmiddError(
+            "device cuda was asked for, but this onnxruntime has no CUDA: pip uninstall onnxruntime and "
+            "pip install onnxruntime-gpu, or use --device cpu"
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    settings = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"} if device == "cuda" else {}
+    return onnxruntime.InferenceSession(model, options, providers=[(provider, settings)])
+
+
+def of_any_size(model: bytes) -> bytes:
+    """A network that is published for one picture of one size, for any number of pictures of any size.
+
+    For networks in which nothing depends on the size but what inputs and outputs are declared to be, and nothing on the
+    number but the first dimension of constant shapes.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    network = onnx.load_from_string(model)
+    graph = network.graph
+    del graph.value_info[:]
+    for place, name in ((0, "count"), (2, "height"), (3, "width")):
+        graph.input[0].type.tensor_type.shape.dim[place].dim_param = name
+    for output in graph.output:
+        output.type.tensor_type.ClearField("shape")
+    shapes = {node.input[1] for node in graph.node if node.op_type == "Reshape"}
+    for constant in graph.initializer:
+        if constant.name in shapes:
+            _, *rest = numpy_helper.to_array(constant).tolist()
+            constant.CopyFrom(numpy_helper.from_array(np.array([0, *rest], np.int64), constant.name))
+    return bytes(network.SerializeToString())
+
+
+def laid(image: Image, stride: int) -> Floats:
+    """(H,W,3) uint8 -> (1,3,H',W') float32, black below and right up to whole cells of `stride` pixels."""
+    height, width = image.shape[:2]
+    padded = np.zeros((1, 3, whole(height, stride), whole(width, stride)), np.float32)
+    padded[0, :, :height, :width] = image.transpose(2, 0, 1)
+    return padded
+
+
+def whole(side: int, stride: int) -> int:
+    """The least multiple of `stride` that holds `side`."""
+    return -(-side // stride) * stride
+
+
+@lru_cache(maxsize=64)
+def cells(width: int, height: int, stride: int) -> Floats:
+    """(n,2) column and row of each cell of an input of `width` x `height` pixels, row by row."""
+    rows, columns = np.indices((height // stride, width // stride)).reshape(2, -1)
+    return np.stack([columns, rows], axis=1).astype(np.float32)
+
+
+def batches(frames: Sequence[Reduced], most: int) -> Iterator[list[int]]:
+    """Positions of frames of one size, at most `most` together."""
+    by_size: dict[tuple[int, ...], list[int]] = {}
+    for index, frame in enumerate(frames):
+        by_size.setdefault(frame.image.shape, []).append(index)
+    for members in by_size.values():
+        for start in range(0, len(members), most):
+            yield members[start : start + most]
+
+
+def suppress(boxes: Floats, scores: Floats, iou: float) -> list[int]:
+    """Greedy non-maximum suppression: positions kept, best score first (ties: first position)."""
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    left = np.argsort(-scores, kind="stable")
+    keep: list[int] = []
+    while len(left):
+        best, rest = left[0], left[1:]
+        keep.append(int(best))
+        low = np.maximum(boxes[best, :2], boxes[rest, :2])
+        high = np.minimum(boxes[best, 2:], boxes[rest, 2:])
+        common = np.prod(np.maximum(high - low, 0), axis=1)
+        left = rest[common <= iou * (areas[best] + areas[rest] - common)]
+    return keep
