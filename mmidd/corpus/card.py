@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from mmidd.schema import COLUMNS, FORGERY_NAMES, FORGERY_TYPES, SPLITS, features
+
+if TYPE_CHECKING:
+    from mmidd.curation.failures import Losses, Rate
 
 _SIZES = (
     (1_000, "n<1K"),
@@ -55,6 +59,7 @@ def card(
     shards: Sequence[ShardFacts],
     counts: Mapping[tuple[str, str, str], int],
     media: Iterable[Mapping[str, Any]],
+    losses: Losses,
     detector: Mapping[str, str],
 ) -> str:
     """README.md of a corpus. `counts` are samples by (dataset, forgery type or "unknown", split)."""
@@ -74,6 +79,9 @@ def card(
         "## Where media were lost\n",
         "Every medium that was found has a row in `media.parquet` with its outcome.\n",
         _loss_table(media),
+        "## Losses of real and fake\n",
+        _bias(losses),
+        _rate_table(losses),
         "## Columns\n",
         _column_table(),
         "## Licences\n",
@@ -184,6 +192,41 @@ def _loss_table(media: Sequence[Mapping[str, Any]]) -> str:
     return _table(head, ([*key, *(f"{groups[key][name]:,}" for name in names)] for key in sorted(groups)))
 
 
+def _bias(losses: Losses) -> str:
+    """The differences that are flagged, or that there is none; and what was not compared."""
+    lines = [
+        "A frame is lost if extraction dropped it or failed on it. What is missing can tell real from fake, so both are "
+        "compared within each dataset and within pairs, by exact tests over media with Holm's correction.\n",
+        *(f"- **Flagged:** {escape(str(finding))}" for finding in losses.findings),
+    ]
+    if not losses.findings:
+        lines.append(f"No significant difference in {len(losses.comparisons):,} comparisons.")
+    if losses.one_sided:
+        lines.append(f"\nNot compared, with reals or fakes alone: {escape(', '.join(losses.one_sided))}.")
+    uneven = [f"{escape(name)}: {sides}" for name, sides in losses.sides.items() if sides.uneven]
+    if uneven:
+        lines.append(f"\nFrames of one side of a pair alone. {'; '.join(uneven)}.")
+    return "\n".join(lines) + "\n"
+
+
+def _rate_table(losses: Losses) -> str:
+    head = [
+        "by", "dataset", "group", "media", "lost a frame", "share (95% interval)", "gave nothing", "frames planned",
+        "frames lost", "share", "reasons",
+    ]  # fmt: skip
+    return _table(head, (_rate_cells(rate) for rate in losses.rates if rate.by != "method" or rate.dataset is None))
+
+
+def _rate_cells(rate: Rate) -> list[object]:
+    lost = rate.dropped + rate.failed
+    why = [*rate.reasons.items(), *((f"{error} (media)", count) for error, count in rate.errors.items())]
+    return [
+        rate.by, rate.dataset or "", rate.group, f"{rate.media:,}", f"{rate.media_any:,}",
+        rate.share, f"{rate.media_all:,}", f"{rate.planned:,}",
+        f"{lost:,}", f"{lost / rate.planned:.1%}" if rate.planned else "", ", ".join(f"{name} {n:,}" for name, n in why[:3]),
+    ]  # fmt: skip
+
+
 def _column_table() -> str:
     rows = ([c.name, "/".join(c.classes) if c.classes else c.unit, c.meaning] for c in COLUMNS)
     return _table(["column", "unit", "meaning"], rows)
@@ -195,9 +238,11 @@ def _licence_table(datasets: Sequence[DatasetFacts], detector: Mapping[str, str]
     return _table(["what", "licence", "pixels may be redistributed", "terms"], rows)
 
 
-_MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*[]<>|"} | {"\n": " ", "\r": " "})
+_MARKDOWN = re.compile(r"""[\\`*\[\]<>|&~]|(?<![^\W_])_|_(?![^\W_])|^[#=+-]""")
+_NUMBERED = re.compile(r"^(\d{1,9})([.)])")
 
 
 def escape(text: str) -> str:
-    """Text that a Markdown table shows as it is, whatever is in it."""
-    return "".join(c for c in text if c.isprintable() or c in "\n\r").translate(_MARKDOWN)
+    """Text that Markdown shows as it is, in one line, whatever is in it: in a table's cell or as a paragraph."""
+    line = " ".join("".join(c for c in text if c.isprintable() or c in "\n\r").splitlines()).strip()
+    return _NUMBERED.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\g<0>", line))

@@ -63,8 +63,12 @@ def _pieces(rows: Sequence[int], sizes: Sequence[int], most: int) -> Iterator[li
         yield piece
 
 
-def write_shard(path: Path, columns: dict[str, Any], images: Iterator[bytes], limits: Limits) -> None:
-    """Write one shard: `columns` hold every column but `image` and `mask`, `images` gives the rows' encoded images.
+Pictures = tuple[bytes, bytes | None]
+"""The encoded image of a row, and its mask if it has one."""
+
+
+def write_shard(path: Path, columns: dict[str, Any], pictures: Iterator[Pictures], limits: Limits) -> None:
+    """Write one shard: `columns` hold every column but `image` and `mask`, `pictures` gives those, row by row.
 
     Only one row group of images is in memory at a time. The file is synced, not renamed: its folder is swapped in.
     """
@@ -81,25 +85,30 @@ def write_shard(path: Path, columns: dict[str, Any], images: Iterator[bytes], li
         use_content_defined_chunking=_CDC,
     )
     with writer:
-        for start, group in _groups(images, limits):
+        for start, group in _groups(pictures, limits):
             part = {name: light[name].slice(start, len(group)) for name in plain}
             ids = part["id"].to_pylist()
-            names = [{"bytes": data, "path": f"{name}.{suffix(data)}"} for name, data in zip(ids, group, strict=True)]
-            part["image"] = pa.array(names, IMAGE)
-            part["mask"] = pa.nulls(len(group), IMAGE)
+            images, masks = zip(*group, strict=True)
+            part["image"] = pa.array([_named(data, name) for name, data in zip(ids, images, strict=True)], IMAGE)
+            part["mask"] = pa.array([_named(data, f"{name}-mask") for name, data in zip(ids, masks, strict=True)], IMAGE)
             writer.write_table(pa.table([part[c.name] for c in COLUMNS], schema=schema), row_group_size=len(group))
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
-def _groups(images: Iterator[bytes], limits: Limits) -> Iterator[tuple[int, list[bytes]]]:
-    start, group, total = 0, list[bytes](), 0
-    for data in images:
-        if group and (len(group) >= limits.row_group_rows or total + len(data) > limits.row_group_bytes):
+def _named(data: bytes | None, name: str) -> dict[str, Any] | None:
+    return None if data is None else {"bytes": data, "path": f"{name}.{suffix(data)}"}
+
+
+def _groups(pictures: Iterator[Pictures], limits: Limits) -> Iterator[tuple[int, list[Pictures]]]:
+    start, group, total = 0, list[Pictures](), 0
+    for image, mask in pictures:
+        size = len(image) + len(mask or b"")
+        if group and (len(group) >= limits.row_group_rows or total + size > limits.row_group_bytes):
             yield start, group
             start, group, total = start + len(group), [], 0
-        group.append(data)
-        total += len(data)
+        group.append((image, mask))
+        total += size
     if group:
         yield start, group
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from mmidd.captions.protocol import (
-    Caption,
-    Captioner,
-    CaptionerConfig,
-    CaptionRequest,
-    captioner_identity,
-    make_captioner,
-)
+from mmidd.captions.choose import CaptionerConfig, captioner_identity, make_captioner
+from mmidd.captions.protocol import OK, SHARED, Asked, Caption, Captioner, CaptionRequest
+from mmidd.engine.faults import fault
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
 from mmidd.engine.tables import BlobReader, read_sound, sound
@@ -27,7 +24,7 @@ from mmidd.faces.align import apply
 from mmidd.faces.encode import decode
 from mmidd.recipe import Recipe
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 SCHEMA = pa.schema(
     [
         ("dataset", pa.string()),
@@ -44,6 +41,10 @@ _READ = (
     "dataset", "media", "frame", "face", "box", "landmarks", "transform", "width", "height",
     "image_at", "image_bytes", "context_at", "context_bytes",
 )  # fmt: skip
+SHOWN_CONTEXT = ("transformers", "openai")
+"""Captioners that are shown the clip's one context with every frame; `attributes` measures a frame's own or none."""
+
+Name = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,12 @@ def config(recipe: Recipe) -> CaptionerConfig:
 
 
 def ingredients(recipe: Recipe, device: str) -> dict[str, Any]:
-    """What shapes the text of every caption, the crops aside."""
-    part = recipe.model_dump(mode="json", include={"captioner"})
-    return _ingredients(STAGE, part, libraries=captioner_identity(config(recipe)), device=device)
+    """What shapes the text of every caption, the crops aside; not where a server is, nor how much it is asked at once."""
+    part = {key: value for key, value in recipe.published()["captioner"].items() if key not in _NOT_IN_WORDS}
+    return _ingredients(STAGE, {"captioner": part}, libraries=captioner_identity(config(recipe)), device=device)
+
+
+_NOT_IN_WORDS = ("concurrency", "timeout", "device")
 
 
 def plan(extracted: Iterable[Crops]) -> list[Unit]:
@@ -91,38 +95,125 @@ def plan(extracted: Iterable[Crops]) -> list[Unit]:
 
 
 def run(task: Task, config: CaptionerConfig, resources: Resources) -> Result:
-    """Describe every sample of the task's media. Captions that do not come out are null with their status."""
-    captioner = _captioner(config, resources.device)
-    work = [(item, row) for item in task.items for row in _rows(item.payload.rows).get(item.name, ())]
-    requests = [_request(row, _blobs(item.payload.blobs)) for item, row in work]
-    captions = captioner.caption(requests)
-    rows = [_caption_row(row, caption, captioner.name) for (_, row), caption in zip(work, captions, strict=True)]
-    return Result(pa.Table.from_pylist(rows, SCHEMA), tuple(_outcome(item, rows) for item in task.items))
+    """Describe the samples of the task's media. Captions that do not come out are null with their status."""
+    captioner = _captioner(config)
+    samples = [
+        sample
+        for item in task.items
+        for sample in _samples(item.payload, _rows(item.payload.rows).get(item.name, ()), config)
+    ]
+    fault("caption")
+    asked = [sample for sample in samples if sample.asked]
+    captions: dict[Place, Caption] = {}
+    for start in range(0, len(asked), captioner.batch):
+        chunk = asked[start : start + captioner.batch]
+        described = captioner.caption([sample.request() for sample in chunk])
+        captions |= {sample.place: caption for sample, caption in zip(chunk, described, strict=True)}
+    rows = [_caption_row(sample, captions, captioner.name) for sample in samples]
+    return Result(pa.Table.from_pylist(rows, SCHEMA), tuple(_outcome(item, rows, captions) for item in task.items))
 
 
-@lru_cache(maxsize=1)
-def _captioner(config: CaptionerConfig, device: str) -> Captioner:
-    captioner = make_captioner(config, device)
-    if captioner is None:
-        raise ValueError("captioner 'none' has no work; its stage is not run")
-    return captioner
+_held: dict[CaptionerConfig, Captioner] = {}
+_lock = Lock()
+
+
+def _captioner(config: CaptionerConfig) -> Captioner:
+    """One captioner a process, whatever the threads; it stays until `release`."""
+    with _lock:
+        if config not in _held:
+            _release()
+            captioner = make_captioner(config)
+            if captioner is None:
+                raise ValueError("captioner 'none' has no work; its stage is not run")
+            _held[config] = captioner
+        return _held[config]
+
+
+def release() -> None:
+    """Let go of this process's captioner: its model, connections and journal."""
+    with _lock:
+        _release()
+
+
+def _release() -> None:
+    while _held:
+        _held.popitem()[1].close()
+
+
+Place = tuple[str, str, int, int]
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """A row to describe. `face_of` and `environment_of` say, in order, whose captions may serve."""
+
+    row: Mapping[str, Any]
+    blobs: Path
+    context: tuple[int, int] | None
+    face_of: Place
+    environment_of: tuple[Place, ...]
+
+    @property
+    def place(self) -> Place:
+        return _place(self.row)
+
+    @property
+    def asked(self) -> bool:
+        return self.face_of == self.place
+
+    def request(self) -> CaptionRequest:
+        return _request(self.row, self.context, _blobs(self.blobs))
+
+
+def _place(row: Mapping[str, Any]) -> Place:
+    return row["dataset"], row["media"], row["frame"], row["face"]
+
+
+def _samples(payload: Payload, rows: Sequence[Mapping[str, Any]], config: CaptionerConfig) -> Iterator[_Sample]:
+    """A medium's samples. Of each face every n-th frame is described; the frames up to the next take its face caption,
+    and the whole clip the first environment caption that came out. A model sees the clip's context with every frame."""
+    own = {_place(row): _context(row) for row in rows}
+    clips = next((context for context in own.values() if context), None) if config.kind in SHOWN_CONTEXT else None
+    faces: dict[int, list[Place]] = {}
+    for place in sorted(own):
+        faces.setdefault(place[3], []).append(place)
+    numbers = {place: number for clip in faces.values() for number, place in enumerate(clip)}
+    for row in rows:
+        clip, number = faces[row["face"]], numbers[_place(row)]
+        of = clip[number - number % config.every]
+        environments = tuple(clip[:: config.every]) if config.every > 1 else (of,)
+        yield _Sample(row, payload.blobs, own[_place(row)] or clips, of, environments)
+
+
+def _context(row: Mapping[str, Any]) -> tuple[int, int] | None:
+    return (row["context_at"], row["context_bytes"]) if row["context_at"] is not None else None
+
+
+def _rows(path: Path) -> Mapping[Name, list[dict[str, Any]]]:
+    with _lock:  # threads wait for the one that reads
+        return _read_rows(path)
 
 
 @lru_cache(maxsize=4)
-def _rows(path: Path) -> Mapping[tuple[str, str], list[dict[str, Any]]]:
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+def _read_rows(path: Path) -> Mapping[Name, list[dict[str, Any]]]:
+    found: dict[Name, list[dict[str, Any]]] = {}
     for row in read_sound(path, list(_READ)).to_pylist():
         found.setdefault((row["dataset"], row["media"]), []).append(row)
     return found
 
 
-@lru_cache(maxsize=4)
 def _blobs(path: Path) -> BlobReader:
+    with _lock:
+        return _open_blobs(path)
+
+
+@lru_cache(maxsize=4)
+def _open_blobs(path: Path) -> BlobReader:
     return BlobReader(sound(path))
 
 
-def _request(row: Mapping[str, Any], blobs: BlobReader) -> CaptionRequest:
-    context = blobs.read(row["context_at"], row["context_bytes"])
+def _request(row: Mapping[str, Any], place: tuple[int, int] | None, blobs: BlobReader) -> CaptionRequest:
+    context = blobs.read(*place) if place else None
     landmarks = None
     if row["landmarks"] is not None:
         transform = np.array(row["transform"], np.float32).reshape(2, 3)
@@ -136,20 +227,24 @@ def _request(row: Mapping[str, Any], blobs: BlobReader) -> CaptionRequest:
     )
 
 
-def _caption_row(row: Mapping[str, Any], caption: Caption, name: str) -> dict[str, Any]:
-    place = {key: row[key] for key in ("dataset", "media", "frame", "face")}
+def _caption_row(sample: _Sample, captions: Mapping[Place, Caption], name: str) -> dict[str, Any]:
+    row, face = sample.row, captions[sample.face_of]
+    environment = next((text for of in sample.environment_of if (text := captions[of].environment) is not None), None)
+    status = SHARED if face.status == OK and not sample.asked else face.status
     return {
-        **place,
-        "face_caption": caption.face,
-        "environment_caption": caption.environment,
+        **{key: row[key] for key in ("dataset", "media", "frame", "face")},
+        "face_caption": face.face,
+        "environment_caption": environment if face.status == OK else None,
         "captioner": name,
-        "caption_status": caption.status,
+        "caption_status": status,
     }
 
 
-def _outcome(item: Item, rows: Iterable[Mapping[str, Any]]) -> Outcome:
+def _outcome(item: Item, rows: Iterable[Mapping[str, Any]], captions: Mapping[Place, Caption]) -> Outcome:
     mine = [row for row in rows if (row["dataset"], row["media"]) == item.name]
-    missed = tuple((row["frame"], "failed", row["caption_status"]) for row in mine if row["caption_status"] != "ok")
+    missed = tuple(
+        (row["frame"], "failed", row["caption_status"]) for row in mine if row["caption_status"] not in (OK, SHARED)
+    )
     return Outcome(
         item.dataset,
         item.media,
@@ -161,7 +256,21 @@ def _outcome(item: Item, rows: Iterable[Mapping[str, Any]]) -> Outcome:
         ok=len(mine) - len(missed),
         failed=len(missed),
         reasons=missed,
+        facts=_facts([caption.asked for place, caption in captions.items() if place[:2] == item.name]),
     )
+
+
+def _facts(asked: Sequence[Asked]) -> dict[str, Any]:
+    """What the captions took, if a model gave them: replies, tokens, and faults of replies, counted."""
+    replies = sum(each.replies for each in asked)
+    if not replies:
+        return {}
+    return {
+        "replies": replies,
+        "prompt_tokens": sum(each.prompt_tokens for each in asked),
+        "completion_tokens": sum(each.completion_tokens for each in asked),
+        "faults": dict(Counter(fault for each in asked for fault in each.faults)),
+    }
 
 
 STAGE = Stage("caption", STAGE_VERSION, run, SCHEMA)

@@ -18,8 +18,10 @@ from mmidd.engine.tables import read_sound
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
 from mmidd.recipe import Recipe
 from mmidd.schema import LABELS, sample_id
+from mmidd.stages.links import Boxes, face_boxes, same_face
+from mmidd.stages.rows import SCHEMA as extracted
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 EVERYTHING = "*"
 SCHEMA = pa.schema(
     [
@@ -93,7 +95,8 @@ def run(task: Task, config: Config, resources: Resources) -> Result:
         *_media_rows(names, anchors, by_name, payload),
         *_sample_rows(samples, duplicates, by_name, anchors, payload),
     ]
-    _link_pairs(rows, dict(zip(names, media, strict=True)))
+    about = dict(zip(names, media, strict=True))
+    _link_pairs(rows, about, face_boxes(samples, about))
     return Result(pa.Table.from_pylist(rows, SCHEMA), (Outcome(item.dataset, item.media, "ok", item.inputs or ()),))
 
 
@@ -102,8 +105,8 @@ def _member(dataset: str, media: str) -> str:
 
 
 def _samples(payload: Payload) -> pa.Table:
-    columns = ["dataset", "media", "frame", "face", "image_sha256"]
-    empty = pa.table({name: pa.array([], pa.int32() if name in ("frame", "face") else pa.string()) for name in columns})
+    columns = ["dataset", "media", "frame", "face", "image_sha256", "geometry", "width", "height", "box"]
+    empty = pa.schema([extracted.field(name) for name in columns]).empty_table()
     return pa.concat_tables([empty, *(read_sound(path, columns) for path in payload.rows)])
 
 
@@ -177,14 +180,16 @@ def _sample_rows(
         }
 
 
-def _link_pairs(rows: Sequence[dict[str, Any]], media: Mapping[Name, Mapping[str, Any]]) -> None:
-    """Give each fake sample the id of its real at the same frame, where that one is in the corpus."""
+def _link_pairs(rows: Sequence[dict[str, Any]], media: Mapping[Name, Mapping[str, Any]], boxes: Boxes) -> None:
+    """Give each fake sample the id of its real's same face at the same frame, where that one is in the corpus."""
     kept = {row["id"] for row in rows if row["frame"] is not None and row["drop"] is None}
     for row in rows:
         about = media[row["dataset"], row["media"]]
         row["pair"] = None
         if row["frame"] is not None and about["pair_media"]:
-            pair = sample_id(about["pair_dataset"] or row["dataset"], about["pair_media"], row["frame"], row["face"])
+            real = about["pair_dataset"] or row["dataset"], about["pair_media"]
+            face = same_face((row["dataset"], row["media"]), real, row["frame"], row["face"], boxes)
+            pair = sample_id(*real, row["frame"], face) if face is not None else None
             row["pair"] = pair if pair in kept else None
 
 

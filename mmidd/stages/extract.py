@@ -1,82 +1,66 @@
-"""Extract: decode, choose frames, detect, choose the face, align, encode. Frames never touch the disk.
+"""Extract: decode, choose frames, detect, choose the faces, align, encode. Frames never touch the disk.
 
 Reals come first and leave a track record: their rows. A fake whose paired real has one takes its frames and its
-geometry, so neither the detector nor its failures can tell real from fake. This stage never sees a label.
+geometry, so neither the detector nor its failures can tell real from fake. This stage never sees a label; a
+manipulation mask is pixels: it says whom a fake and its real are about, and is cut with the fake.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
 import pyarrow as pa
 
-from mmidd import schema
 from mmidd.archives import is_sequential
-from mmidd.engine.digests import DigestCache
-from mmidd.engine.files import digest
+from mmidd.engine.digests import UNREAD, DigestCache
+from mmidd.engine.faults import fault
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
-from mmidd.engine.tables import read_sound
 from mmidd.engine.units import TASK_ITEMS, Item, Outcome, Resources, Result, Task, Unit, bucket, order_key
-from mmidd.errors import EmptyMedia, MediaError, MmiddError, sanitised
+from mmidd.errors import EmptyMedia, MediaError, MmiddError
 from mmidd.faces.detector import Detector, DetectorConfig, detector_identity, make_detector
 from mmidd.faces.encode import ImageConfig
-from mmidd.manifest import Faces, Kind
-from mmidd.recipe import Recipe
-from mmidd.stages.crops import (
-    Config,
-    Crops,
-    Fix,
-    Sample,
-    Track,
-    Way,
-    frames_crops,
-    planned_numbers,
-    still_crops,
-    video_crops,
-)
-from mmidd.stages.selection import Selected
+from mmidd.stages.crops import Crops, Way, frames_crops, planned_numbers, still_crops, video_crops
+from mmidd.stages.cut import Config, Track
+from mmidd.stages.masks import MaskFile, MaskSource
+from mmidd.stages.rows import SCHEMA, Real, failure_of, outcome_of, row_of, track_of
 from mmidd.stages.sources import Archive, Medium, Part, Source, open_all
 from mmidd.video import backend_identity, still_identity
 
-STAGE_VERSION = 1
-UNREAD = "unread"
+if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
+    from mmidd.manifest import Faces, Kind
+    from mmidd.recipe import Recipe
+    from mmidd.stages.selection import Selected
+
+STAGE_VERSION = 2
 WHOLE = ("keep", "whole")
 SEQUENTIAL_CLIPS = 16
 """Clips of one compressed tar that a task takes: they share one pass over it."""
 
-_PIXELS = [column for column in schema.of_origin("pixels") if column.name not in ("id", "image", "mask")]
-SCHEMA = pa.schema(
-    [
-        ("dataset", pa.string()),
-        ("media", pa.string()),
-        *((column.name, column.type) for column in _PIXELS),
-        ("image", pa.binary()),
-        ("image_sha256", pa.string()),
-        ("context", pa.binary()),
-    ]
-)
-
 
 def config(recipe: Recipe) -> Config:
-    """Take from the recipe what this stage reads, and nothing else."""
+    """Take from the recipe what this stage reads, and nothing else.
+
+    Only the largest face may be looked for in a smaller working frame: other policies have to see the others too.
+    """
+    detector = recipe.detector.config()
     return Config(
         recipe.frames.spacing,
         recipe.crop.size,
         recipe.crop.margin,
         recipe.crop.template,
         recipe.crop.border,
+        recipe.crop.choice,
+        recipe.crop.least_face,
         ImageConfig(**recipe.image.model_dump()),
-        recipe.detector.config(),
+        detector if recipe.crop.choice == "largest" else replace(detector, enough=0),
         recipe.decoder,
     )
 
@@ -99,16 +83,6 @@ def ingredients(recipe: Recipe, device: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Real:
-    """Where a fake finds the track record of its real."""
-
-    rows: Path
-    dataset: str
-    media: str
-    planned: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class Payload:
     """What extracting one medium needs. `basis` names whose geometry it takes: its own, or a track record's digest."""
 
@@ -122,10 +96,13 @@ class Payload:
     faces: Faces = "detect"
     archive: Archive | None = None
     parts: tuple[Part, ...] = ()
+    mask: MaskFile | None = None
 
-    def inputs(self, sha256: str) -> tuple[str, ...]:
+    def inputs(self, sha256: str, mask_sha256: str = UNREAD) -> tuple[str, ...]:
         mode = () if self.faces == "detect" else (f"faces: {self.faces}",)
-        return sha256, f"{self.frames} frames", self.basis, *mode
+        role = "mask" if self.mask and self.mask.own else "mask of a fake"
+        mask = () if self.mask is None else (f"{role}: {mask_sha256}",)
+        return sha256, f"{self.frames} frames", self.basis, *mode, *mask
 
 
 Name = tuple[str, str]
@@ -173,10 +150,13 @@ def _item(medium: Selected, frames: int, digests: DigestCache, real: tuple[Path,
         basis = outcome.rows_digest
     payload = Payload(
         medium.path, medium.kind, medium.bytes, medium.mtime_ns, frames, followed, basis,
-        medium.faces, medium.archive, medium.parts,
+        medium.faces, medium.archive, medium.parts, medium.mask,
     )  # fmt: skip
     sha256 = digests.fresh(medium.dataset, medium.media, medium.bytes, medium.mtime_ns)
-    return Item(medium.dataset, medium.media, payload.inputs(sha256) if sha256 else None, payload)
+    mask, marked = medium.mask, UNREAD
+    if mask is not None:
+        marked = digests.fresh(mask.dataset, mask.media, mask.bytes, mask.mtime_ns) or ""
+    return Item(medium.dataset, medium.media, payload.inputs(sha256, marked) if sha256 and marked else None, payload)
 
 
 def identify(item: Item) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -184,18 +164,35 @@ def identify(item: Item) -> tuple[tuple[str, ...], dict[str, Any]]:
     try:
         ((_, source),) = open_all([(item, item.payload)], lambda medium: frozenset())
         sha256 = source.sha256()
+        marked = _mask(item.payload)[1]
     except (OSError, MediaError):
         return item.payload.inputs(UNREAD), {}
-    return item.payload.inputs(sha256), {"sha256": sha256}
+    return item.payload.inputs(sha256, marked), _digests(sha256, marked)
+
+
+def _mask(payload: Payload) -> tuple[MaskSource | None, str]:
+    """The medium's mask and its digest; a mask that cannot be read costs the medium its mask, not its samples."""
+    if payload.mask is None:
+        return None, UNREAD
+    ((mask, source),) = open_all([(payload.mask, payload.mask)], lambda medium: None)
+    try:
+        return MaskSource(mask, source), source.sha256()
+    except MediaError:
+        return MaskSource(mask, None), UNREAD
+
+
+def _digests(sha256: str, mask_sha256: str) -> dict[str, Any]:
+    """The digests that were taken, as facts."""
+    taken = {"sha256": sha256, "mask_sha256": mask_sha256}
+    return {name: value for name, value in taken.items() if value != UNREAD}
 
 
 def run(task: Task, config: Config, resources: Resources) -> Result:
     """Turn each medium of the task into crops. A medium that cannot be used is a failed outcome with its reason."""
-    detector = _detector(config.detector, resources.device)
     made: dict[Name, tuple[list[dict[str, Any]], Outcome]] = {}
     media = [(item, item.payload) for item in task.items]
     for item, source in open_all(media, lambda medium: _needed(medium, config)):
-        made[item.name] = _extract(item, source, config, detector)
+        made[item.name] = _extract(item, source, config, _looking(item.payload, config, resources.device))
     rows = [row for item in task.items for row in made[item.name][0]]
     return Result(pa.Table.from_pylist(rows, SCHEMA), tuple(made[item.name][1] for item in task.items))
 
@@ -212,42 +209,36 @@ def _numbers(payload: Payload) -> list[int]:
 
 
 def _followed(payload: Payload) -> Track | None:
-    return _track(payload.real) if payload.real else None
+    return track_of(payload.real) if payload.real else None
 
 
-@lru_cache(maxsize=1)
+def _looking(payload: Payload, config: Config, device: Literal["cpu", "cuda"]) -> Detector:
+    """The detector of a medium: whom a mask points at may be smaller than a large face that would be enough."""
+    return _detector(config.detector if payload.mask is None else replace(config.detector, enough=0), device)
+
+
+@lru_cache(maxsize=2)
 def _detector(config: DetectorConfig, device: Literal["cpu", "cuda"]) -> Detector:
     return make_detector(config, device)
 
 
 def _extract(item: Item, source: Source, config: Config, detector: Detector) -> tuple[list[dict[str, Any]], Outcome]:
     payload: Payload = item.payload
-    sha256 = UNREAD
+    sha256 = marked = UNREAD
     try:
         sha256 = source.sha256()
         if payload.bytes == 0:
             raise EmptyMedia("the file has no bytes")
-        crops = _crops(payload, source, Way(config, detector, payload.faces, _followed(payload)))
+        mask, marked = _mask(payload)
+        fault("decode", item.media)
+        crops = _crops(payload, source, Way(config, detector, payload.faces, _followed(payload), mask))
     except (MmiddError, MemoryError):
         raise
     except Exception as error:  # recorded: one medium's fault must not take its neighbours along
         _check_root(payload.path)
-        return [], _failure(item, sha256, error)
-    rows = [_row(item, sha256, sample, crops) for sample in crops.samples]
-    return rows, _outcome(item, payload.inputs(sha256), crops, rows)
-
-
-def _failure(item: Item, sha256: str, error: Exception) -> Outcome:
-    message = sanitised(str(error) if isinstance(error, MediaError) else f"unexpected: {error}")
-    return Outcome(
-        item.dataset,
-        item.media,
-        "failed",
-        item.payload.inputs(sha256),
-        error=type(error).__name__,
-        message=message,
-        facts={} if sha256 == UNREAD else {"sha256": sha256},
-    )
+        return [], failure_of(item, payload.inputs(sha256, marked), _digests(sha256, marked), error)
+    rows = [row_of(item, sha256, sample, crops) for sample in crops.samples]
+    return rows, outcome_of(item, payload.inputs(sha256, marked), crops, rows, _digests(sha256, marked))
 
 
 def _check_root(path: Path) -> None:
@@ -271,84 +262,4 @@ def _crops(payload: Payload, source: Source, way: Way) -> Crops:
         return video_crops(video, payload.frames, way)
 
 
-def _track(real: Real) -> Track:
-    fixes = _tracks(real.rows).get((real.dataset, real.media), {})
-    return Track(real.planned, fixes)
-
-
-@lru_cache(maxsize=8)
-def _tracks(rows: Path) -> dict[tuple[str, str], dict[int, Fix | None]]:
-    """The track records of a committed unit of reals."""
-    names = ["dataset", "media", "frame", "width", "height", "box", "landmarks", "transform", "track"]
-    found: dict[tuple[str, str], dict[int, Fix | None]] = {}
-    for row in read_sound(rows, names).to_pylist():
-        fix = None
-        if row["landmarks"] is not None:
-            landmarks = tuple(tuple(point) for point in row["landmarks"])
-            fix = Fix(row["width"], row["height"], tuple(row["box"]), landmarks, tuple(row["transform"]), row["track"])
-        found.setdefault((row["dataset"], row["media"]), {})[row["frame"]] = fix
-    return found
-
-
-def _row(item: Item, sha256: str, sample: Sample, crops: Crops) -> dict[str, Any]:
-    fix = sample.fix
-    return {
-        "dataset": item.dataset,
-        "media": item.media,
-        "media_sha256": sha256,
-        "frame": sample.frame,
-        "timestamp": sample.timestamp,
-        "face": 0,
-        "box": fix.box if fix else None,
-        "landmarks": fix.landmarks if fix else None,
-        "transform": fix.transform if fix else None,
-        "detection_score": sample.score,
-        "width": sample.width,
-        "height": sample.height,
-        "fps": crops.fps,
-        "codec": crops.codec,
-        "sharpness": sample.quality.sharpness,
-        "brightness": sample.quality.brightness,
-        "face_size": sample.face_size,
-        "jpeg_quality": crops.jpeg_quality,
-        "phash": sample.quality.phash,
-        "track": fix.track if fix else None,
-        "faces_found": sample.faces_found,
-        "runner_up": sample.runner_up,
-        "geometry": sample.geometry,
-        "image": sample.image,
-        "image_sha256": hashlib.sha256(sample.image).hexdigest(),
-        "context": sample.context,
-    }
-
-
-def _outcome(item: Item, inputs: tuple[str, ...], crops: Crops, rows: Sequence[dict[str, Any]]) -> Outcome:
-    statuses = Counter(status for _, status, _ in crops.reasons)
-    reasons = Counter(reason for _, _, reason in crops.reasons)
-    most = max(sorted(reasons), key=reasons.__getitem__) if reasons else None
-    status: Literal["ok", "dropped", "failed"] = "ok" if rows else "dropped" if statuses["dropped"] else "failed"
-    geometry = sorted({sample.geometry for sample in crops.samples})
-    return Outcome(
-        item.dataset,
-        item.media,
-        status,
-        inputs,
-        reason=most if status != "ok" else None,
-        error="LostFrames" if status == "failed" else None,
-        message="no planned frame could be decoded" if status == "failed" else None,
-        planned=len(crops.planned),
-        ok=len(rows),
-        dropped=statuses["dropped"],
-        failed=statuses["failed"],
-        reasons=crops.reasons,
-        rows_digest=digest([[row["frame"], row["image_sha256"], row["landmarks"], row["transform"]] for row in rows]),
-        facts={
-            **crops.facts,
-            "sha256": inputs[0],
-            "frames": list(crops.planned),
-            "geometry": "+".join(geometry) or None,
-        },
-    )
-
-
-STAGE = Stage("extract", STAGE_VERSION, run, SCHEMA, blobs=("image", "context"), identify=identify)
+STAGE = Stage("extract", STAGE_VERSION, run, SCHEMA, blobs=("image", "context", "mask"), identify=identify)

@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmidd.corpus.shards import Limits, partition, write_shard
+from mmidd.corpus.shards import Limits, Pictures, partition, write_shard
+from mmidd.engine.faults import fault
 from mmidd.engine.files import digest, disk_errors, sha256_file
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
@@ -52,12 +53,16 @@ class Source:
     captions: Path | None
 
 
+Blob = tuple[int, int, int, str]
+"""Where an image lies: number of the blob file, place, length, sha256."""
+
+
 @dataclass(frozen=True)
 class Images:
-    """Where the images of a shard lie, row by row: number of the blob file, place, length, sha256."""
+    """Where the images and masks of a shard lie, row by row; no mask is None."""
 
     files: tuple[Path, ...]
-    rows: tuple[tuple[int, int, int, str], ...]
+    rows: tuple[tuple[Blob, Blob | None], ...]
 
 
 @dataclass(frozen=True)
@@ -123,8 +128,8 @@ def _joined(
             "pair_media": pair_name(about),
             "_split": verdict["split"],
             "_place": order_key(anchor_dataset, anchor_media),
-            "_size": row["image_bytes"],
-            "_image": (source.blobs, row["image_at"], row["image_bytes"], row["image_sha256"]),
+            "_size": row["image_bytes"] + (row["mask_bytes"] or 0),
+            "_file": source.blobs,
         }
 
 
@@ -148,15 +153,23 @@ def pair_name(about: Mapping[str, Any]) -> str | None:
 def _unit(dataset: str, name: str, rows: Sequence[dict[str, Any]], folder: Path) -> Unit:
     light = [column for column in COLUMNS if column.name not in ("image", "mask")]
     columns = pa.table({c.name: pa.array([row.get(c.name) for row in rows], c.type) for c in light})
-    files = sorted({row["_image"][0] for row in rows})
+    files = sorted({row["_file"] for row in rows})
     number = {path: place for place, path in enumerate(files)}
-    images = tuple((number[row["_image"][0]], *row["_image"][1:]) for row in rows)
+    images = tuple(
+        ((file, row["image_at"], row["image_bytes"], row["image_sha256"]), _mask_blob(file, row))
+        for row, file in ((row, number[row["_file"]]) for row in rows)
+    )
     content = hashlib.sha256()
     for row in columns.to_pylist():
         content.update(repr(sorted(row.items())).encode())
-    inputs = (name, content.hexdigest(), digest([sha256 for _, _, _, sha256 in images]))
+    masks = [mask[3] if mask else None for _, mask in images]
+    inputs = (name, content.hexdigest(), digest([image[3] for image, _ in images], *([masks] if any(masks) else [])))
     item = Item(dataset, name, inputs, Payload(folder / name, columns, Images(tuple(files), images)))
     return Unit(name, (Task((item,)),))
+
+
+def _mask_blob(file: int, row: Mapping[str, Any]) -> Blob | None:
+    return (file, row["mask_at"], row["mask_bytes"], row["mask_sha256"]) if row["mask_at"] is not None else None
 
 
 def run(task: Task, config: Limits, resources: Resources) -> Result:
@@ -168,11 +181,13 @@ def run(task: Task, config: Limits, resources: Resources) -> Result:
         with disk_errors(payload.target):
             payload.target.parent.mkdir(parents=True, exist_ok=True)
             write_shard(temporary, _columns(payload.columns), _images(payload.images), config)
+            fault("shard_written", payload.target, temporary)
         written = pq.read_metadata(temporary).num_rows
         if written != payload.columns.num_rows:
             raise WorkError(f"{payload.target} does not read back as it was written; is the disk sound?")
         facts = {"bytes": temporary.stat().st_size, "sha256": sha256_file(temporary), "rows": written}
         temporary.replace(payload.target)
+        fault("shard_renamed", payload.target)
         rows.append({"dataset": item.dataset, "media": item.media, "file": item.media, **facts})
         outcomes.append(Outcome(item.dataset, item.media, "ok", item.inputs or (), facts=facts))
     return Result(pa.Table.from_pylist(rows, SCHEMA), tuple(outcomes))
@@ -182,13 +197,18 @@ def _columns(table: pa.Table) -> dict[str, Any]:
     return {name: table[name].combine_chunks() for name in table.column_names}
 
 
-def _images(images: Images) -> Iterator[bytes]:
-    for number, at, size, sha256 in images.rows:
-        data = _reader(images.files[number]).read(at, size) or b""
-        if hashlib.sha256(data).hexdigest() != sha256:
-            _reader.cache_clear()  # or this process would go on with it when it is made again
-            raise damaged(images.files[number], f"at byte {at}")
-        yield data
+def _images(images: Images) -> Iterator[Pictures]:
+    for image, mask in images.rows:
+        yield _read(images.files, image), _read(images.files, mask) if mask is not None else None
+
+
+def _read(files: Sequence[Path], blob: Blob) -> bytes:
+    number, at, size, sha256 = blob
+    data = _reader(files[number]).read(at, size) or b""
+    if hashlib.sha256(data).hexdigest() != sha256:
+        _reader.cache_clear()  # or this process would go on with it when it is made again
+        raise damaged(files[number], f"at byte {at}")
+    return data
 
 
 @lru_cache(maxsize=64)

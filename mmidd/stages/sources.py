@@ -9,13 +9,15 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 
 from mmidd import archives
 from mmidd.archives import Member, NamedBytes
 from mmidd.engine.files import sha256_file
 from mmidd.errors import MediaError, TooLargeMedia, UnreadableMedia
-from mmidd.manifest import Kind
+
+if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
+    from mmidd.manifest import Kind
 
 MOST_STILL_BYTES = 512 * 2**20
 MOST_HELD_BYTES = 2 * 2**30

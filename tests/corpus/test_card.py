@@ -13,6 +13,7 @@ import yaml
 from conftest import Build
 
 from mmidd.corpus.card import DatasetFacts, ShardFacts, card, escape
+from mmidd.curation.failures import Loss, measure
 from mmidd.schema import COLUMNS, FORGERY_TYPES, SPLITS, features
 
 
@@ -110,7 +111,7 @@ def test_the_manifest_names_every_file_and_no_place_of_this_machine(built: Build
     assert set(about["files"]) == present - {"mmidd.json"}
     for place in (built.out, built.work, built.data, Path.home(), Path(__file__).parents[2]):
         assert str(place) not in text and str(place) not in (built.out / "README.md").read_text()
-    assert about["recipe"] == built.recipe.model_dump(mode="json")
+    assert about["recipe"] == built.recipe.published()
     assert about["models"] and all(len(digest) == 64 for digest in about["models"].values())
 
 
@@ -124,7 +125,40 @@ def _made(**names: str) -> str:
          "frames_planned": 2, "samples": 2}
     ]  # fmt: skip
     counts = {(facts.name, "REAL", "train"): 2}
-    return card("r", names.get("description", ""), [facts], shards, counts, media, {"kind": "k", "licence": "w"})
+    lost = measure(
+        _lost(facts.name, f"{label}{i}", names.get("method") or "M") for label in ("real", "fake") for i in range(20)
+    )
+    return card("r", names.get("description", ""), [facts], shards, counts, media, lost, {"kind": "k", "licence": "w"})
+
+
+def _lost(dataset: str, media: str, method: str) -> Loss:
+    """A real that lost nothing, or a fake that gave nothing."""
+    fake = media.startswith("fake")
+    return Loss(
+        dataset, media, "fake" if fake else "real", "FS" if fake else "REAL", method if fake else None, None, 4, 4 * fake, 0,
+        {"no_face": 4} if fake else {},
+    )  # fmt: skip
+
+
+def test_a_difference_between_real_and_fake_is_flagged_on_the_card_with_both_counts() -> None:
+    text = _made().replace("\\", "")
+    (line,) = (line for line in text.splitlines() if "Flagged" in line)
+    assert line.startswith("- **Flagged:** D, M: 20 of 20 fakes (100.0%)") and "0 of 20 reals (0.0%)" in line
+    assert "| class |  | FS | 20 | 20 | 100.0% (83.9% to 100.0%) | 20 | 80 | 80 | 100.0% | no_face 80 |" in text
+
+
+def test_a_corpus_without_a_difference_says_so_and_lists_its_losses(built: Build) -> None:
+    text = (built.out / "README.md").read_text(encoding="utf-8")
+    summary = json.loads((built.out / "mmidd.json").read_text())["losses"]
+    assert summary["flagged"] == [] and "Flagged" not in text
+    assert f"No significant difference in {summary['compared']} comparisons." in text
+    media = pq.read_table(built.out / "media.parquet").to_pylist()
+    extracted = [row for row in media if row["frames_planned"] is not None]
+    lost = sum(row["frames_dropped"] + row["frames_failed"] for row in extracted)
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| class |")]
+    assert sum(int(row[3]) for row in cells) == len(extracted)
+    assert sum(int(row[7]) for row in cells) == sum(row["frames_planned"] for row in extracted)
+    assert sum(int(row[8]) for row in cells) == lost
 
 
 @pytest.mark.parametrize("where", ["method", "licence", "citation", "description"])

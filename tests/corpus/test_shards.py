@@ -71,8 +71,11 @@ def _columns(count: int, **given: list[Any]) -> dict[str, Any]:
     return {c.name: pa.array(filled.get(c.name, [None] * count), c.type) for c in COLUMNS if c.type != IMAGE}
 
 
-def _write(path: Path, images: list[bytes], limits: Limits = ROOMY, **given: list[Any]) -> pq.ParquetFile:
-    write_shard(path, _columns(len(images), **given), iter(images), limits)
+def _write(
+    path: Path, images: list[bytes], limits: Limits = ROOMY, masks: list[bytes | None] | None = None, **given: list[Any]
+) -> pq.ParquetFile:
+    pictures = zip(images, masks or [None] * len(images), strict=True)
+    write_shard(path, _columns(len(images), **given), pictures, limits)
     return pq.ParquetFile(path)
 
 
@@ -86,6 +89,13 @@ def test_a_shard_has_the_schema_the_order_and_the_images_it_was_given(tmp_path: 
     assert table["mask"].null_count == 3 and table["id"].to_pylist() == [f"{n:024x}" for n in range(3)]
 
 
+def test_a_mask_lies_beside_its_image_under_its_own_name(tmp_path: Path) -> None:
+    masks = [None, PNG + b"mask", None]
+    table = _write(tmp_path / "a.parquet", [JPEG + b"1", JPEG + b"2", JPEG + b"3"], masks=masks).read()
+    assert table["mask"].to_pylist() == [None, {"bytes": PNG + b"mask", "path": f"{1:024x}-mask.png"}, None]
+    assert [image["bytes"] for image in table["image"].to_pylist()] == [JPEG + b"1", JPEG + b"2", JPEG + b"3"]
+
+
 @pytest.mark.parametrize(
     ("rows", "size", "limits", "groups"),
     [
@@ -94,11 +104,18 @@ def test_a_shard_has_the_schema_the_order_and_the_images_it_was_given(tmp_path: 
         (3, 5000, Limits(10**9, 1000, 1000), [1, 1, 1]),
         (5, 10, ROOMY, [5]),
     ],
+    ids=["rows", "bytes", "one larger than the limit", "one group"],
 )
 def test_row_groups_keep_both_limits(tmp_path: Path, rows: int, size: int, limits: Limits, groups: list[int]) -> None:
     images = [JPEG + bytes([number]) * (size - 4) for number in range(rows)]
     about = _write(tmp_path / "a.parquet", images, limits).metadata
     assert [about.row_group(number).num_rows for number in range(about.num_row_groups)] == groups
+
+
+def test_the_bytes_of_masks_count_in_row_groups(tmp_path: Path) -> None:
+    masks: list[bytes | None] = [PNG + bytes(900), None, None]
+    about = _write(tmp_path / "a.parquet", [JPEG + bytes(396)] * 3, Limits(10**9, 1000, 1000), masks=masks).metadata
+    assert [about.row_group(number).num_rows for number in range(about.num_row_groups)] == [1, 2]
 
 
 def test_image_bytes_are_plain_and_the_rest_is_compressed_and_all_have_a_page_index(tmp_path: Path) -> None:
@@ -129,10 +146,10 @@ def test_equal_rows_make_equal_bytes_and_different_ones_do_not(tmp_path: Path) -
 
 def test_more_or_fewer_images_than_rows_do_not_make_a_shard_of_the_wrong_length(tmp_path: Path) -> None:
     """The writer's caller counts the rows that were written; too many images cannot pass at all."""
-    write_shard(tmp_path / "few", _columns(3), iter([JPEG]), ROOMY)
+    write_shard(tmp_path / "few", _columns(3), iter([(JPEG, None)]), ROOMY)
     assert pq.read_metadata(tmp_path / "few").num_rows == 1
     with pytest.raises((ValueError, pa.ArrowInvalid)):
-        write_shard(tmp_path / "many", _columns(1), iter([JPEG] * 2), ROOMY)
+        write_shard(tmp_path / "many", _columns(1), iter([(JPEG, None)] * 2), ROOMY)
 
 
 def test_pandas_and_datasets_read_a_shard(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from mmidd.engine.files import sha256_file
 from mmidd.engine.units import Resources
 from mmidd.recipe import parse
 from mmidd.schema import sample_id
-from mmidd.stages import curate, index
+from mmidd.stages import curate, extract, index
 
 RECIPE = parse("name: t\ndatasets: [CelebA]\n", "r.yaml")
 
@@ -42,9 +42,8 @@ def _judge(
         {"dataset": dataset[name], "media": name, "frame": frame, "face": 0, "image_sha256": image}
         for name, frame, image in samples
     ]
-    kinds = pa.schema([("dataset", pa.string()), ("media", pa.string()), ("frame", pa.int32()), ("face", pa.int32())])
     written = folder / "rows"
-    pq.write_table(pa.Table.from_pylist(rows, kinds.append(pa.field("image_sha256", pa.string()))), written)
+    pq.write_table(pa.Table.from_pylist(rows, extract.SCHEMA), written)
     path = written.rename(folder / f"unit.{sha256_file(written)[:12]}.rows.parquet")  # named as the store does
     payload = curate.Payload(
         (path,), pa.Table.from_pylist(list(media), index.SCHEMA), {(dataset[name], name): "excluded" for name in excluded}

@@ -30,8 +30,10 @@ def _named(folder: Path, part: str, write: Any) -> Path:
     return temporary.rename(folder / f"unit.{sha256_file(temporary)[:12]}.{part}")
 
 
-def _source(folder: Path, media: Sequence[str], frames: int, *, captioned: bool = False, size: int = 20) -> shard.Source:
-    """Committed crops of some media: `frames` rows each, with `size` bytes an image."""
+def _source(
+    folder: Path, media: Sequence[str], frames: int, *, captioned: bool = False, size: int = 20, mask: bytes | None = None
+) -> shard.Source:
+    """Committed crops of some media: `frames` rows each, with `size` bytes an image; `mask` is that of every first frame."""
     folder.mkdir(parents=True, exist_ok=True)
     rows, blobs = [], bytearray()
     for name in media:
@@ -44,8 +46,12 @@ def _source(folder: Path, media: Sequence[str], frames: int, *, captioned: bool 
                 }
             )  # fmt: skip
             blobs += image
-    places = [("image_at", pa.int64()), ("image_bytes", pa.int64())]
-    kept = [field for field in extract.SCHEMA if field.name not in ("image", "context")]
+            if mask and not frame:
+                about = {"mask_at": len(blobs), "mask_bytes": len(mask), "mask_sha256": hashlib.sha256(mask).hexdigest()}
+                rows[-1] |= about
+                blobs += mask
+    places = [(f"{name}{end}", pa.int64()) for name in ("image", "mask") for end in ("_at", "_bytes")]
+    kept = [field for field in extract.SCHEMA if field.name not in extract.STAGE.blobs]
     schema = pa.schema([*kept, *(pa.field(*place) for place in places)])
     table = pa.Table.from_pylist(rows, schema)
     words = [
@@ -115,6 +121,14 @@ def test_rows_join_pixels_labels_captions_and_verdicts(tmp_path: Path) -> None:
     assert second["image"]["bytes"].startswith(JPEG + hashlib.sha256(b"a 1").digest())
 
 
+def test_a_mask_comes_out_as_it_went_in_and_rows_without_one_are_null(tmp_path: Path) -> None:
+    mask = b"\x89PNG mask"
+    source = _source(tmp_path / "work", ["a"], 2, mask=mask)
+    (table,) = _write(_plan([source], _labels(["a"]), _verdicts(["a"], 2), tmp_path / "out")).values()
+    assert table["mask"].to_pylist() == [{"bytes": mask, "path": "a-0-mask.png"}, None]
+    assert table["image"][1]["bytes"].as_py().startswith(JPEG + hashlib.sha256(b"a 1").digest())
+
+
 @pytest.mark.parametrize(
     ("pair_dataset", "told"), [(None, "b.mp4"), ("CelebA", "b.mp4"), ("FaceForensics++", "FaceForensics++:b.mp4")]
 )
@@ -175,12 +189,15 @@ def test_neither_the_order_of_units_nor_that_of_their_rows_changes_a_byte(tmp_pa
 def test_a_changed_label_verdict_caption_or_image_changes_the_units_inputs(tmp_path: Path) -> None:
     source, captioned = _source(tmp_path / "w", ["a"], 1), _source(tmp_path / "c", ["a"], 1, captioned=True)
     larger = _source(tmp_path / "l", ["a"], 1, size=21)
+    masked, other = (_source(tmp_path / str(level), ["a"], 1, mask=bytes([137, 80, 78, 71, level])) for level in (1, 2))
     cases = [
         ([source], _labels(["a"]), _verdicts(["a"], 1)),
         ([source], _labels(["a"], license="M"), _verdicts(["a"], 1)),
         ([source], _labels(["a"]), _verdicts(["a"], 1, pair="p")),
         ([captioned], _labels(["a"]), _verdicts(["a"], 1)),
         ([larger], _labels(["a"]), _verdicts(["a"], 1)),
+        ([masked], _labels(["a"]), _verdicts(["a"], 1)),
+        ([other], _labels(["a"]), _verdicts(["a"], 1)),
     ]
     keys = {tuple(item.inputs or ()) for case in cases for unit in _plan(*case, tmp_path / "o") for item in unit.items}
     assert len(keys) == len(cases)

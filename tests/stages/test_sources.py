@@ -96,9 +96,10 @@ def extracted(root: Path, work: Path) -> tuple[dict[str, list[dict[str, Any]]], 
     about, recipe = manifest(), read("sample")
     listing = index.open_archives(about, root, index.walk(root), work / "archives")
     dataset = steps.Dataset(DatasetEntry.model_construct(name="Made Up"), about, root, listing)
-    rows = index.run(index.plan(about, root, listing).tasks[0], None, Resources()).rows.to_pylist()
+    indexed = index.run(index.plan(about, root, listing).tasks[0], None, Resources()).rows
+    rows = indexed.to_pylist()
     assert {row["status"] for row in rows} == {"media"}
-    clips = steps._clips(dataset, {row["media"] for row in rows if row["kind"] == "frames"})
+    clips = steps._clips(dataset, {row["media"] for row in rows if row["kind"] == "frames"}, indexed["media"])
     placed = steps._Placed(dataset, clips, {**listing.files, **steps._clip_stats(clips)})
     units = extract.plan([placed.selected(row) for row in rows], recipe, DigestCache(work / "digests"), {}, {})
     config = extract.config(recipe)

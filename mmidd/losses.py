@@ -1,0 +1,48 @@
+"""What extraction lost, from the index and the outcomes: labels join here, after the pixels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import pyarrow.compute as pc
+
+from mmidd.curation.failures import Loss, Losses, measure
+from mmidd.curation.sides import Pair, compare
+from mmidd.engine import tables
+from mmidd.engine.units import Outcome
+from mmidd.site import Name
+from mmidd.steps import Indexed
+
+_COLUMNS = ("dataset", "media", "label", "forgery_type", "method", "pair_dataset", "pair_media")
+
+
+def losses(indexed: Indexed, outcomes: Mapping[Name, Outcome]) -> Losses:
+    """The losses of the media that have an outcome; others were never extracted."""
+    return replace(measure(_losses(indexed, outcomes)), sides=compare(_pairs(indexed, outcomes)))
+
+
+def _pairs(indexed: Indexed, outcomes: Mapping[Name, Outcome]) -> Iterator[Pair]:
+    """The fakes whose real was extracted too, each with it."""
+    for name, medium in indexed.selected.items():
+        if medium.label == "fake" and medium.pair_name != name and name in outcomes and medium.pair_name in outcomes:
+            yield Pair(name, medium.pair_name, _shown(outcomes[name]), _shown(outcomes[medium.pair_name]))
+
+
+def _shown(outcome: Outcome) -> frozenset[int]:
+    """The frames that gave a sample."""
+    return frozenset(outcome.facts.get("frames", ())) - {frame for frame, _, _ in outcome.reasons}
+
+
+def _losses(indexed: Indexed, outcomes: Mapping[Name, Outcome]) -> Iterator[Loss]:
+    media = indexed.table.filter(pc.equal(indexed.table["status"], "media"))
+    for row in tables.light_rows(media, _COLUMNS):
+        outcome = outcomes.get((row["dataset"], row["media"]))
+        if outcome is not None:
+            pair = (row["pair_dataset"] or row["dataset"], row["pair_media"]) if row["pair_media"] else None
+            yield Loss(
+                row["dataset"], row["media"], row["label"], row["forgery_type"] or "unknown", row["method"], pair,
+                outcome.planned, outcome.dropped, outcome.failed, Counter(reason for _, _, reason in outcome.reasons),
+                outcome.error,
+            )  # fmt: skip
