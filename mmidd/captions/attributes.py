@@ -27,10 +27,14 @@ class Attributes:
     """The captioner `attributes`. The same request always gets the same words."""
 
     name = f"attributes-{VERSION}"
+    batch = 64
 
     def caption(self, requests: Sequence[CaptionRequest]) -> list[Caption]:
         """One caption per request, in their order; each always "ok", each text at most 40 words."""
         return [Caption(_face(request), _environment(request), OK) for request in requests]
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def identity() -> dict[str, str]:

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mmidd.errors import UsageError
-
 CONTEXT_SIDE = 336
+
+# What `caption_status` can say.
 OK = "ok"
+SHARED = "shared"
+NOT_JSON, CUT_OFF, REFUSAL, EMPTY = "not_json", "cut_off", "refusal", "empty"
+MARKUP, WRONG_LANGUAGE, LEAK, CROSS_TALK = "markup", "wrong_language", "leak", "cross_talk"
+LOOPING, TOO_LONG = "looping", "too_long"
+REJECTED, NO_ANSWER = "rejected", "no_answer"
+LINT = (NOT_JSON, CUT_OFF, REFUSAL, EMPTY, MARKUP, WRONG_LANGUAGE, LEAK, CROSS_TALK, LOOPING, TOO_LONG)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +54,23 @@ class CaptionRequest:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a caption took: replies of a model, their tokens as far as they were told, and why replies were of no use."""
+
+    replies: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Caption:
     """Two descriptions, or the reason why there are none: both are null unless `status` is "ok"."""
 
     face: str | None
     environment: str | None
     status: str
+    asked: Asked = Asked()
 
     def __post_init__(self) -> None:
         if (self.status == OK) != (self.face is not None and self.environment is not None):
@@ -63,48 +80,23 @@ class Caption:
 
 
 class Captioner(Protocol):
-    """Describes samples. `name` goes into the corpus's `captioner` column."""
+    """Describes samples. `name` goes into the corpus's `captioner` column; `batch` requests at a time suit it best."""
 
     @property
     def name(self) -> str:
         """Who describes, with its version."""
         ...
 
+    @property
+    def batch(self) -> int: ...
+
     def caption(self, requests: Sequence[CaptionRequest]) -> list[Caption]:
         """One caption per request, in their order. A caption never depends on the other requests."""
         ...
 
-
-@dataclass(frozen=True)
-class CaptionerConfig:
-    """Which captioner describes. `model` and `base_url` belong to the kinds that use a model or a server."""
-
-    kind: Literal["attributes", "transformers", "openai", "none"] = "attributes"
-    model: str | None = None
-    base_url: str | None = None
-
-
-def make_captioner(config: CaptionerConfig, device: str = "cpu") -> Captioner | None:
-    """The captioner that the configuration names; null for `none`. Raises UsageError for one that is not at hand.
-
-    `device` is where a model would run; `attributes` runs on the CPU whatever it says.
-    """
-    _check(config)
-    if config.kind == "none":
-        return None
-    from mmidd.captions.attributes import Attributes
-
-    return Attributes()
-
-
-def captioner_identity(config: CaptionerConfig) -> dict[str, str]:
-    """Everything that shapes the captions' text, for cache keys. Raises UsageError as `make_captioner` does."""
-    _check(config)
-    if config.kind == "none":
-        return {"captioner": "none"}
-    from mmidd.captions import attributes
-
-    return attributes.identity()
+    def close(self) -> None:
+        """Let go of what is held."""
+        ...
 
 
 def context_of(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -121,17 +113,6 @@ def reduced(image: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
         return np.ascontiguousarray(image)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _check(config: CaptionerConfig) -> None:
-    if config.kind not in ("attributes", "none"):
-        raise UsageError(
-            f"captioner {config.kind!r} is not built into this version of mmidd; choose 'attributes' "
-            "(describes what it measures, needs no weights) or 'none': --set captioner.kind=attributes"
-        )
-    given = [name for name in ("model", "base_url") if getattr(config, name) is not None]
-    if given:
-        raise UsageError(f"captioner {config.kind!r} takes no {' and no '.join(given)}; leave it out of the recipe")
 
 
 def _check_image(name: str, image: npt.NDArray[np.uint8]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TypeAlias
 
 import numpy as np
@@ -76,23 +75,6 @@ VISIBLE: Scale = (
     (REST, ""),
 )
 FOCUS: Scale = ((0.22, "The background is out of focus."), (REST, ""))
-
-# Words from which a label, a dataset or a method could be read; "natural light" is fine. Matched as whole words.
-LEAK_TERMS = (
-    r"deep[- ]?fakes?", r"fak(?:e|es|ed|ing)", r"forg(?:ed|ery|eries)", r"synthe(?:tic|si[sz]ed?|sis)",
-    r"real (?:photo|photograph|person|people|image|face|picture|video)s?", r"(?:(?:computer|ai|gan)[- ])?generated",
-    r"generat(?:or|ive|ion)", r"ai", r"gans?", r"swap(?:s|ped|ping)?", r"manipulat\w*", r"tamper\w*",
-    r"alter(?:ed|ation)s?", r"edited", r"morph\w*", r"reenact\w*", r"art[ei]facts?", r"blend\w*", r"authentic\w*",
-    r"genuine\w*", r"pristine", r"original", r"inpaint\w*", r"diffusion", r"face[- ]?forensics(?:\+\+)?", r"ff\+\+",
-    r"dfdc", r"dffd", r"dff", r"df40", r"celeb[- ]?df", r"celeb[- ]?a", r"ffhq", r"timit", r"face2face",
-    r"face[- ]?(?:swap|shifter)", r"neural[- ]?textures", r"simswap", r"stylegan\d?", r"stargan", r"attgan",
-)  # fmt: skip
-_LEAKS = re.compile(rf"(?<!\w)(?:{'|'.join(LEAK_TERMS)})(?!\w)", re.IGNORECASE)
-
-
-def leaks(text: str) -> list[str]:
-    """The words of the leak list that a text contains, in the order of their appearance."""
-    return _LEAKS.findall(text)
 
 
 def phrase(scale: Scale, value: float) -> str:

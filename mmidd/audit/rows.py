@@ -1,0 +1,176 @@
+"""A corpus's rows by column: what they are, their captions, and which of them an audit takes as its sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mmidd.corpus.folder import MANIFEST, read_manifest
+from mmidd.errors import CorpusError
+from mmidd.schema import FORGERY_TYPES, LABELS, arrow_schema
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+Bools: TypeAlias = npt.NDArray[np.bool_]
+
+FIELDS = ("face", "environment")
+CAPTIONS = tuple(f"{name}_caption" for name in FIELDS)
+LONGEST = 2000
+"""Characters of a caption that are read; whatever is longer is cut, and counted."""
+NULL = "(none)"
+_BATCH = 8192
+_NAMED = ("dataset", "media", "group", "captioner")
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """A column of n words: `codes` (n) into `names`, which are sorted; null is `NULL`."""
+
+    codes: Ints
+    names: tuple[str, ...]
+
+    def of(self, row: int) -> str:
+        code: int = self.codes[row]
+        return self.names[code]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Every row of a corpus, in the order of its files: n codes a column, and no text, number or image."""
+
+    files: tuple[Path, ...]
+    dataset: Coded
+    label: Coded
+    kind: Coded
+    group: Coded
+    medium: Coded
+    captioner: Coded
+
+    def __len__(self) -> int:
+        return len(self.dataset.codes)
+
+
+def open_rows(folder: Path) -> Rows:
+    """The rows of the corpus in a folder. Raises CorpusError for no corpus, or one with shards that cannot be read."""
+    about = read_manifest(folder)
+    if about is None or not isinstance(about.get("files"), dict):
+        raise CorpusError(f"{folder} has no readable {MANIFEST}: it is no corpus of mmidd, or that file is damaged")
+    names = sorted(name for name in about["files"] if name.startswith("data/") and ".." not in name.split("/"))
+    files = tuple(folder / name for name in names)
+    tables = [read(path, (*_NAMED, "label", "forgery_type")) for path in files]
+    table = pa.concat_tables(tables) if tables else arrow_schema().empty_table()
+    medium = pc.binary_join_element_wise(table["dataset"], table["media"], "/")
+    return Rows(
+        files,
+        dataset=_coded(table["dataset"]),
+        label=_classes(table["label"], LABELS),
+        kind=_classes(table["forgery_type"], FORGERY_TYPES),
+        group=_coded(pc.coalesce(table["group"], medium)),
+        medium=_coded(medium),
+        captioner=_coded(table["captioner"]),
+    )
+
+
+def read(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a shard in the schema's types. Raises CorpusError if they cannot be read."""
+    wanted = pa.schema([arrow_schema().field(name) for name in columns])
+    try:
+        return pq.read_table(path, columns=list(columns)).select(list(columns)).cast(wanted)
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> CorpusError:
+    return CorpusError(
+        f"{path} cannot be read as a shard of a corpus ({type(error).__name__}): `mmidd verify` says what is wrong with it"
+    )
+
+
+def _coded(column: pa.ChunkedArray) -> Coded:
+    encoded = pc.fill_null(column, NULL).combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    names = encoded.dictionary.to_pylist()
+    order = sorted(range(len(names)), key=names.__getitem__)
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[order] = np.arange(len(names))
+    codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return Coded(rank[codes] if len(names) else codes, tuple(names[place] for place in order))
+
+
+def _classes(column: pa.ChunkedArray, names: tuple[str, ...]) -> Coded:
+    codes = pc.fill_null(column, len(names)).to_numpy().astype(np.int64)
+    return Coded(np.where((codes < 0) | (codes > len(names)), len(names), codes), (*names, NULL))
+
+
+def texts(rows: Rows) -> Iterator[tuple[int, list[list[str | None]]]]:
+    """All captions in batches: the number of the first row, and the texts of each field."""
+    start = 0
+    for path in rows.files:
+        try:
+            for batch in pq.ParquetFile(path).iter_batches(_BATCH, columns=list(CAPTIONS)):
+                yield start, [batch.column(name).to_pylist() for name in CAPTIONS]
+                start += len(batch)
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            raise _damaged(path, error) from error
+
+
+def take(rows: Rows, wanted: Ints, columns: Sequence[str]) -> dict[str, list[Any]]:
+    """Columns of the wanted rows (increasing numbers); of the files only the row groups that hold one are read."""
+    found: dict[str, list[Any]] = {name: [] for name in columns}
+    start = 0
+    for path in rows.files:
+        try:
+            file = pq.ParquetFile(path)
+            for number in range(file.num_row_groups):
+                end = start + file.metadata.row_group(number).num_rows
+                here = wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, end)]
+                if len(here):
+                    table = file.read_row_group(number, columns=list(columns)).take(pa.array(here - start))
+                    for name in columns:
+                        found[name] += table[name].to_pylist()
+                start = end
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            raise _damaged(path, error) from error
+    return found
+
+
+def spread(rows: Rows, strata: Sequence[Coded], size: int, seed: int, eligible: Bools | None = None) -> Ints:
+    """At most `size` row numbers, increasing: every stratum alike as far as it reaches, and in it every group once
+    before any group twice, then every medium once before any twice. Chosen by chance, the same for the same seed."""
+    numbers = np.arange(len(rows)) if eligible is None else np.flatnonzero(eligible)
+    if not len(numbers):
+        return numbers
+    numbers = np.random.default_rng(seed).permutation(numbers)
+    stratum = np.zeros(len(numbers), dtype=np.int64)
+    for coded in strata:
+        stratum = np.unique(stratum * len(coded.names) + coded.codes[numbers], return_inverse=True)[1]
+    for owner in (rows.medium, rows.group):
+        by_owner = np.lexsort((_turn(stratum * len(owner.names) + owner.codes[numbers]), stratum))
+        numbers, stratum = numbers[by_owner], stratum[by_owner]
+    taken = np.lexsort((stratum, _turn(stratum)))[:size]
+    return np.sort(numbers[taken])
+
+
+def _turn(owners: Ints) -> Ints:
+    """For each place, how often its owner stands before it."""
+    order = np.argsort(owners, kind="stable")
+    starts = np.flatnonzero(np.diff(owners[order], prepend=-1))
+    lengths = np.diff(starts, append=len(order))
+    turn = np.empty_like(order)
+    turn[order] = np.arange(len(order)) - np.repeat(starts, lengths)
+    return turn
+
+
+def first_of(codes: Ints) -> Bools:
+    """Which places hold a code for the first time."""
+    first = np.zeros(len(codes), dtype=np.bool_)
+    first[np.unique(codes, return_index=True)[1]] = True
+    return first

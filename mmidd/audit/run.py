@@ -1,0 +1,67 @@
+"""Which audits there are, and running them: read a corpus, write the report beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmidd.audit.captions import Audited, Options, audit_captions
+from mmidd.audit.results import Audit
+from mmidd.audit.review import read_answers, tally
+from mmidd.audit.rows import open_rows
+from mmidd.engine.files import write_text
+from mmidd.errors import UsageError
+
+AUDITS: dict[str, Callable[[Path, Options], Audited]] = {"captions": audit_captions}
+"""What `--only` may name. Without it all of them run."""
+PAGE = "review.html"
+
+
+@dataclass(frozen=True)
+class Done:
+    """The audits that ran, and the files that were written."""
+
+    audits: tuple[Audit, ...]
+    written: tuple[Path, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Everything as JSON, by the audits' names."""
+        return {audit.name: audit.document() for audit in self.audits}
+
+
+def run(
+    corpus: Path,
+    only: Sequence[str],
+    options: Options,
+    report: Path,
+    review: Path | None = None,
+    results: Path | None = None,
+) -> Done:
+    """Audit a corpus and write the report, and the page into the folder `review`; with `results` only those are read back.
+
+    Raises UsageError for an unknown name and for a place inside the corpus, whose files are sealed.
+    """
+    if unknown := [name for name in only if name not in AUDITS]:
+        raise UsageError(f"there is no audit {unknown[0]!r}; there are: {', '.join(AUDITS)}")
+    if results is not None and (review or options.clip or options.attributes):
+        raise UsageError("--review-results only reads answers back: leave --review, --clip and --attributes out")
+    for place in (report, review):
+        if place is not None and place.resolve().is_relative_to(corpus.resolve()):
+            raise UsageError(f"{place} lies in the corpus, whose files are sealed; choose a place beside it")
+    if results is not None:
+        done: list[Audited] = [Audited(tally(open_rows(corpus), read_answers(results)), None)]
+    else:
+        done = [audit(corpus, options) for name, audit in AUDITS.items() if not only or name in only]
+    audits = tuple(each.audit for each in done)
+    written = [_write(report, json.dumps(Done(audits, ()).document(), indent=1, ensure_ascii=True) + "\n")]
+    pages = [each.page for each in done if each.page is not None]
+    written += [_write(review / PAGE, page) for page in pages if review is not None]
+    return Done(audits, tuple(written))
+
+
+def _write(path: Path, text: str) -> Path:
+    write_text(path, text, scratch=path.parent)
+    return path

@@ -1,0 +1,123 @@
+"""Where an image-text-to-text checkpoint lies, and what names its content: a Hub commit, or the digest of a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mmidd.errors import MissingExtra, MissingWeights, UsageError, WrongWeights
+
+_WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that is known to be a vision-language model. `content`: the Hub commit, or the digest of its files."""
+
+    name: str
+    content: str
+    folder: Path | None = None
+
+    def fetched(self) -> Path:
+        """The folder with its files; those of the Hub are downloaded first. Raises MissingWeights."""
+        if self.folder is not None:
+            return self.folder
+        from huggingface_hub import snapshot_download
+
+        try:
+            return Path(snapshot_download(self.name, revision=self.content, allow_patterns=list(_WANTED)))
+        except Exception as error:  # hub, proxy, TLS, gate or disk: the ways out are the same
+            raise _not_at_hand(self.name, type(error).__name__) from error
+
+
+def find(model: str, revision: str | None) -> Checkpoint:
+    """The checkpoint of a folder or of a name on the Hub. Raises MissingWeights, WrongWeights, UsageError, MissingExtra."""
+    folder = Path(model)
+    if folder.is_dir():
+        if revision is not None:
+            raise UsageError(f"captioner.revision belongs to a model of the Hub; {model} is a folder: leave revision out")
+        files = sorted(path for path in folder.iterdir() if any(path.match(pattern) for pattern in _WANTED))
+        if not any(path.suffix == ".safetensors" for path in files):
+            raise WrongWeights(
+                f"{model} holds no .safetensors file; mmidd loads no other kind of weights (pickle can run code)"
+            )
+        _check_config(model, folder / "config.json")
+        return Checkpoint(folder.resolve().name, _content(tuple((path, *_stat(path)) for path in files)), folder)
+    if not _HUB_NAME.fullmatch(model) or folder.is_absolute():
+        raise MissingWeights(
+            f"no model {model!r}: neither a folder nor a name on the Hub such as Qwen/Qwen2.5-VL-7B-Instruct"
+        )
+    return _on_hub(model, revision)
+
+
+@lru_cache(maxsize=4)
+def _on_hub(model: str, revision: str | None) -> Checkpoint:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        config = Path(hf_hub_download(model, "config.json", revision=revision))
+    except Exception as error:
+        raise _not_at_hand(model, type(error).__name__) from error
+    _check_config(model, config)
+    commit = config.parent.name
+    if not _COMMIT.fullmatch(commit):
+        raise _not_at_hand(model, "its commit is not known")
+    return Checkpoint(model, commit)
+
+
+def _check_config(model: str, path: Path) -> None:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        kind = config["model_type"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise WrongWeights(
+            f"{model} is no checkpoint of transformers: its config.json cannot be read or has no model_type"
+        ) from error
+    if kind in _known():
+        return
+    if "auto_map" in config:
+        raise WrongWeights(
+            f"{model} needs code of its own to run, which mmidd never runs; take a model that transformers knows"
+        )
+    raise WrongWeights(
+        f"{model} is a {str(kind)[:40]!r} model, which does not read images together with text as far as the installed "
+        "transformers knows; take a vision-language model such as Qwen/Qwen2.5-VL-7B-Instruct"
+    )
+
+
+def _known() -> Any:
+    try:
+        from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    except ImportError as error:
+        raise MissingExtra("caption", "captioner 'transformers'") from error
+    return MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    about = path.stat()
+    return about.st_size, about.st_mtime_ns
+
+
+@lru_cache(maxsize=4)
+def _content(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """The digest of a folder's files, read once in a process unless one of them changes."""
+    found = hashlib.sha256()
+    for path, _, _ in files:
+        with path.open("rb") as file:
+            found.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return found.hexdigest()[:32]
+
+
+def _not_at_hand(model: str, why: str) -> MissingWeights:
+    return MissingWeights(
+        f"the model {model} is not at hand ({why}). Ways out: (1) let it be downloaded from huggingface.co (network, no "
+        "HF_HUB_OFFLINE; a gated model needs `hf auth login`); (2) mend captioner.model or captioner.revision; (3) give the "
+        "folder of a copy as captioner.model"
+    )

@@ -1,0 +1,62 @@
+"""The captioner `openai`: a model behind an OpenAI-compatible server. Importing it loads the HTTP library."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import cv2
+
+from mmidd.captions import reply as replies
+from mmidd.captions.journal import Reply
+from mmidd.captions.vision import Ask, Image, Landed, Unanswered, caption_schema, plain_name
+from mmidd.llm.asker import Asker
+from mmidd.llm.backoff import Limits
+from mmidd.llm.client import Answer, Chat, ChatClient
+
+JPEG_QUALITY = 90
+
+
+class Served:
+    """Answers by asking a server, many requests at a time. What is not answered is never remembered as answered."""
+
+    together = False
+
+    def __init__(
+        self, base_url: str, model: str, revision: str | None, *, max_tokens: int, temperature: float, limits: Limits
+    ) -> None:
+        self.name = plain_name(f"openai:{model}@{revision}" if revision else f"openai:{model}")
+        self._max_tokens, self._temperature = max_tokens, temperature
+        self._asker = Asker(partial(ChatClient, base_url, model, limits))
+
+    def answer(self, asks: Sequence[Ask], landed: Landed) -> list[Reply | Unanswered]:
+        """As `Answerer` promises. Raises ServerDown."""
+        chats = [self._chat(ask) for ask in asks]
+        answers = self._asker.ask(chats, lambda place, answer: landed(place, _reply(answer)))
+        return [_reply(a) if isinstance(a, Answer) else Unanswered(a.rejected, a.why) for a in answers]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._asker.close()
+
+    def _chat(self, ask: Ask) -> Chat:
+        content: list[dict[str, Any]] = [
+            {"type": "image_url", "image_url": {"url": data_uri(image)}} for image in ask.images
+        ]
+        content.append({"type": "text", "text": ask.text})
+        return Chat(({"role": "user", "content": content},), self._max_tokens, self._temperature, caption_schema())
+
+
+def data_uri(image: Image) -> str:
+    """An image as a JPEG in a `data:` address."""
+    encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+
+
+def _reply(answer: Answer) -> Reply:
+    return Reply(
+        answer.text[: replies.LONGEST], answer.finish, answer.model, answer.prompt_tokens, answer.completion_tokens,
+        answer.guided, answer.tries, answer.seconds,
+    )  # fmt: skip

@@ -1,0 +1,259 @@
+"""A captioner from a checkpoint in this process: tiny random and tiny taught models, through the real loading path."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from llm.stub import CAPTION, ENVIRONMENT, FACE
+
+from mmidd.captions.choose import CaptionerConfig, captioner_identity, make_captioner
+from mmidd.captions.prompts import load
+from mmidd.captions.protocol import LINT, OK, Caption, CaptionRequest
+from mmidd.errors import MissingWeights, MmiddError, UsageError, WrongWeights
+
+from . import tiny
+from .conftest import Picture, dimmed, mirrored, request
+
+pytestmark = pytest.mark.timeout(180)
+FAMILIES = list(tiny.FAMILIES)
+PROMPT = "brief-1"
+
+
+@pytest.fixture(scope="session")
+def random_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("random")
+    return {family: build(root / family) for family, build in tiny.FAMILIES.items()}
+
+
+@pytest.fixture(scope="session")
+def taught_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same after they learned to say one sound caption, whatever they are shown."""
+    root, prompt = tmp_path_factory.mktemp("taught"), load(PROMPT)
+    lessons = [(prompt.both, 2), (prompt.alone, 1)]
+    return {family: tiny.taught(root / family, build, lessons, CAPTION) for family, build in tiny.FAMILIES.items()}
+
+
+def config(folder: Path, **more: Any) -> CaptionerConfig:
+    options = {"prompt": PROMPT, "max_tokens": 120, "device": "cpu", "batch": 2}
+    return CaptionerConfig("transformers", model=str(folder), **(options | more))
+
+
+def described(chosen: CaptionerConfig, requests: list[CaptionRequest]) -> list[Caption]:
+    captioner = make_captioner(chosen)
+    assert captioner is not None
+    try:
+        chunks = [requests[n : n + captioner.batch] for n in range(0, len(requests), captioner.batch)]
+        return [caption for chunk in chunks for caption in captioner.caption(chunk)]
+    finally:
+        captioner.close()
+
+
+def replies(journal: Path) -> list[str]:
+    lines = [line for path in sorted(journal.glob("*.log")) for line in path.read_text().splitlines() if line.endswith("}")]
+    return [json.loads(line.split(" ", 2)[2])["text"] for line in lines]
+
+
+@pytest.fixture
+def portraits(frame: Picture) -> list[CaptionRequest]:
+    alone = CaptionRequest(np.ascontiguousarray(frame[:200, :200]), None, None, None, (200, 200))
+    return [request(frame), mirrored(frame), request(dimmed(frame, 0.3)), alone]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_random_model_talks_nonsense_that_follows_the_picture_and_is_recorded(
+    family: str, random_models: dict[str, Path], portraits: list[CaptionRequest], tmp_path: Path
+) -> None:
+    captions = described(config(random_models[family], max_tokens=24, journal=tmp_path), portraits)
+    assert {caption.status for caption in captions} <= set(LINT)
+    assert all(caption.asked.replies == 2 and caption.asked.prompt_tokens > 50 for caption in captions)
+    first = replies(tmp_path)[:2]
+    assert first[0] != first[1]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_model_that_can_gives_captions_and_the_same_ones_every_time(
+    family: str, taught_models: dict[str, Path], portraits: list[CaptionRequest]
+) -> None:
+    chosen = config(taught_models[family])
+    captions = described(chosen, portraits)
+    assert [(caption.face, caption.environment, caption.status) for caption in captions] == [(FACE, ENVIRONMENT, OK)] * 4
+    assert described(chosen, portraits) == captions
+    assert captions[0].asked.completion_tokens > 20
+
+
+def test_an_interruption_inside_a_batch_changes_no_reply(
+    random_models: dict[str, Path], portraits: list[CaptionRequest], tmp_path: Path
+) -> None:
+    chosen = config(random_models["qwen2.5-vl"], max_tokens=24, journal=tmp_path / "whole")
+    captions = described(chosen, portraits)
+    (path,) = (tmp_path / "whole").iterdir()
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / path.name).write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]) + b"torn")
+    assert described(replace(chosen, journal=tmp_path / "torn"), portraits) == captions
+    assert set(replies(tmp_path / "torn")) == set(replies(tmp_path / "whole"))
+
+
+def test_what_the_journal_holds_is_not_computed_again(
+    taught_models: dict[str, Path], portraits: list[CaptionRequest], tmp_path: Path
+) -> None:
+    chosen = config(taught_models["qwen2.5-vl"], journal=tmp_path)
+    captions = described(chosen, portraits)
+    size = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert described(chosen, portraits) == captions
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == size
+
+
+def test_the_identity_follows_every_file_of_the_checkpoint(random_models: dict[str, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "llava"
+    shutil.copytree(random_models["llava"], folder)
+    before = captioner_identity(config(folder))
+    assert before == captioner_identity(config(folder)) and str(tmp_path) not in json.dumps(before)
+    assert {"transformers", "torch", "pillow", "content", "prompt", "dtype", "device", "code", "leaks"} <= before.keys()
+    template = folder / "chat_template.jinja"
+    template.write_text(template.read_text() + " ")
+    assert captioner_identity(config(folder))["content"] != before["content"]
+
+
+def damaged(folder: Path, how: str) -> None:
+    if how == "text only":
+        from transformers import Qwen2Config, Qwen2ForCausalLM
+
+        shutil.rmtree(folder)
+        words = tiny.tokenizer()
+        Qwen2ForCausalLM(Qwen2Config(**tiny.text_config(words))).save_pretrained(folder)
+        words.save_pretrained(folder)
+    elif how == "pickled":
+        import torch
+
+        (folder / "model.safetensors").unlink()
+        torch.save({}, folder / "pytorch_model.bin")
+    elif how == "code of its own":
+        settings = json.loads((folder / "config.json").read_text())
+        own = {"AutoModelForImageTextToText": "homemade.Model", "AutoConfig": "homemade.Config"}
+        settings |= {"model_type": "homemade", "auto_map": own}
+        (folder / "config.json").write_text(json.dumps(settings))
+        (folder / "homemade.py").write_text("from pathlib import Path\nPath(__file__).with_name('ran').touch()\n")
+    elif how == "no config":
+        (folder / "config.json").write_text("[]")
+    elif how == "cut weights":
+        weights = folder / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:1000])
+    elif how == "no template":
+        (folder / "chat_template.jinja").unlink()
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("text only", "is a 'qwen2' model, which does not read images together with text"),
+        ("pickled", "holds no .safetensors file; mmidd loads no other kind"),
+        ("code of its own", "needs code of its own to run, which mmidd never runs"),
+        ("no config", "is no checkpoint of transformers: its config.json"),
+        ("cut weights", "does not load"),
+        ("no template", "has no chat template"),
+    ],
+)
+def test_a_checkpoint_that_will_not_do_is_an_error_that_says_why(
+    how: str, told: str, random_models: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(random_models["llava"], folder)
+    damaged(folder, how)
+    with pytest.raises(WrongWeights, match=told):
+        make_captioner(config(folder))
+    assert not (folder / "ran").exists()
+
+
+def test_a_model_that_is_not_there_is_an_error_with_the_ways_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random_models: dict[str, Path]
+) -> None:
+    with pytest.raises(MissingWeights, match="neither a folder nor a name on the Hub"):
+        captioner_identity(config(tmp_path / "nowhere"))
+    with pytest.raises(UsageError, match="leave revision out"):
+        captioner_identity(config(random_models["llava"], revision="main"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(MissingWeights, match=r"the model nobody/nothing-such is not at hand .*Ways out: \(1\)"):
+        captioner_identity(CaptionerConfig("transformers", model="nobody/nothing-such"))
+
+
+def test_a_gpu_that_is_not_there_is_a_usage_error(random_models: dict[str, Path]) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    from mmidd.captions.choose import device_of
+
+    assert device_of(config(random_models["llava"], device="auto")) == "cpu"
+    with pytest.raises(UsageError, match="torch sees no CUDA device"):
+        device_of(config(random_models["llava"], device="cuda"))
+
+
+@pytest.fixture(scope="module")
+def served(taught_models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """A real `transformers serve` of a taught checkpoint: its address and the model's name there."""
+    folder, model = tmp_path_factory.mktemp("serve"), str(taught_models["llava"])
+    port = _free_port()
+    words = ["serve", model, "--device", "cpu", "--dtype", "float32", "--host", "127.0.0.1", "--port", str(port)]
+    (folder / "hub").mkdir()
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(folder / "hub"), "OMP_NUM_THREADS": "1"}
+    with (folder / "log").open("w") as log:
+        command = [str(Path(sys.executable).with_name("transformers")), *words]
+        server = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | offline)
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/health", server, folder / "log")
+            yield f"http://127.0.0.1:{port}/v1", model
+        finally:
+            server.kill()
+            server.wait()
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + 90
+    while time.monotonic() < until:
+        assert server.poll() is None, log.read_text()
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError(f"the server did not come up: {log.read_text()}")
+
+
+def test_a_real_server_describes_real_pictures_over_http(
+    served: tuple[str, str], portraits: list[CaptionRequest], tmp_path: Path
+) -> None:
+    url, model = served
+    chosen = CaptionerConfig(
+        "openai", model=model, base_url=url, prompt=PROMPT, max_tokens=120, concurrency=4, journal=tmp_path
+    )
+    captions = described(chosen, portraits)
+    assert [(caption.face, caption.environment, caption.status) for caption in captions] == [(FACE, ENVIRONMENT, OK)] * 4
+    assert all(caption.asked.prompt_tokens > 50 and caption.asked.completion_tokens > 20 for caption in captions)
+    assert described(replace(chosen, base_url="http://127.0.0.1:9/v1"), portraits) == captions
+
+
+def test_a_real_server_that_has_not_the_model_ends_it_with_a_clear_error(
+    served: tuple[str, str], portraits: list[CaptionRequest]
+) -> None:
+    with pytest.raises(MmiddError, match=r"the server http://127.*run the same command to go on"):
+        described(CaptionerConfig("openai", model="nobody/no-model", base_url=served[0], prompt=PROMPT), portraits * 4)
