@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 SAMPLE ?= sample
+MEDIA  ?= ../shared/media/videos
+BENCH  ?= build/benchmark.json
 
 export PYTHONUNBUFFERED := 1
 
@@ -41,6 +43,23 @@ format: $(READY) ## let ruff format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+crash: $(READY) ## kill builds at every point of every stage, on every engine (half an hour on two cores)
+	@MMIDD_CRASH=1 $(BIN)/python -m pytest tests/crash
+
+# The weights of yunet and scrfd are looked for beside the checkout where MMIDD_MODELS names no other folder.
+bench: export MMIDD_MODELS := $(or $(MMIDD_MODELS),$(wildcard ../shared/models))
+bench: $(READY) ## measure stages, floor and peers: make bench MEDIA=FOLDER
+	@mkdir -p $(dir $(BENCH))
+	@$(BIN)/python -m benchmarks $(MEDIA) --json $(BENCH)
+	@$(BIN)/python -m benchmarks --markdown $(BENCH)
+
+FUZZ_INPUTS  ?= 100000
+FUZZ_SECONDS ?= 0
+fuzz: $(READY) ## fuzz what reads foreign bytes: make fuzz FUZZ_INPUTS=100000 FUZZ_SECONDS=0 (no limit) TARGETS="recipe stills"
+	@$(BIN)/python -c 'import atheris' 2>/dev/null \
+	  || $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt atheris
+	@$(BIN)/python -m tests.fuzz $(TARGETS) --inputs $(FUZZ_INPUTS) --seconds $(FUZZ_SECONDS)
+
 pin: ## choose new versions for constraints.txt (needs the package index)
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
 	$(BIN)/uv pip compile --quiet --universal --all-extras --python-version 3.11 --no-header --no-annotate \
@@ -49,4 +68,4 @@ pin: ## choose new versions for constraints.txt (needs the package index)
 clean: ## remove what make made
 	rm -rf $(VENV) $(SAMPLE) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup sample test lint format pin clean
+.PHONY: help setup sample test crash lint format bench fuzz pin clean

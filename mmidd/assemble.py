@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ import pyarrow.parquet as pq
 
 from mmidd import __version__
 from mmidd.corpus.card import DatasetFacts, ShardFacts, card
-from mmidd.corpus.folder import MANIFEST, Corpus
+from mmidd.corpus.folder import MANIFEST, Corpus, manifest_bytes
+from mmidd.curation.failures import Losses
 from mmidd.engine import tables
 from mmidd.engine.files import digest, disk_errors
 from mmidd.engine.run import run_units
@@ -26,6 +26,7 @@ from mmidd.engine.store import Record
 from mmidd.engine.units import Outcome, Unit
 from mmidd.errors import CorpusError
 from mmidd.faces.detector import DetectorIdentity, detector_identity
+from mmidd.losses import losses
 from mmidd.manifest import Manifest
 from mmidd.schema import SCHEMA_VERSION, media_schema
 from mmidd.site import Name, Site
@@ -39,7 +40,8 @@ NOTES = ("README.md", "media.parquet", MANIFEST)
 
 @dataclass(frozen=True)
 class Built:
-    """What a build gave: the corpus, how many media ended how, how many samples it has, and whether it changed."""
+    """What a build gave: the corpus, how many media ended how, how many samples it has, what extraction lost of real and
+    fake, and whether the corpus changed."""
 
     out: Path
     media: Mapping[str, int]
@@ -47,6 +49,7 @@ class Built:
     counts: Mapping[tuple[str, str, str], int]
     drops: Mapping[str, int]
     frames: Mapping[str, int]
+    losses: Losses
     changed: bool
 
 
@@ -70,25 +73,27 @@ def assemble(
     media = media_table(indexed, extracted, judged)
     shards = _write_shards(site, indexed, extracted, captions, judged, corpus)
     counts = _count(indexed, kept)
+    lost = losses(indexed, _extracted(extracted, media))
     facts = [_dataset_facts(dataset.manifest) for dataset in indexed.datasets]
     identity = detector_identity(extract.config(site.recipe).detector)
     notes = {
         "media.parquet": _parquet(media),
         "README.md": card(
-            site.recipe.name, site.recipe.description, facts, shards, counts, media.to_pylist(),
+            site.recipe.name, site.recipe.description, facts, shards, counts, media.to_pylist(), lost,
             {"kind": identity.kind, "licence": identity.licence},
         ).encode(),
     }  # fmt: skip
-    about = _about(site, indexed, shards, notes, identity)
-    changed = about != corpus.manifest() or not corpus.holds(notes, [shard.file for shard in shards])
+    about = _about(site, indexed, shards, notes, identity) | {"losses": lost.summary()}
+    files = {**notes, MANIFEST: manifest_bytes(about)}
+    changed = not corpus.holds(files, [shard.file for shard in shards])
     if changed:
-        for name, data in {**notes, MANIFEST: json.dumps(about, indent=1, sort_keys=True).encode() + b"\n"}.items():
+        for name, data in files.items():
             with disk_errors(corpus.building / name):
                 (corpus.building / name).write_bytes(data)
         corpus.swap({*NOTES, *(shard.file for shard in shards)})
     else:
         corpus.discard()
-    return _built(corpus, media, kept, counts, judged, changed)
+    return _built(corpus, media, kept, counts, judged, lost, changed)
 
 
 def refuse_removals(out: Path, kept: pa.Table, excluded: Exclusions) -> None:
@@ -226,6 +231,13 @@ def media_table(indexed: Indexed, extracted: Extracted, judged: pa.Table) -> pa.
     return pa.Table.from_pylist(rows, media_schema())
 
 
+def _extracted(extracted: Extracted, media: pa.Table) -> dict[Name, Outcome]:
+    """The outcomes in extraction, but of what was taken down."""
+    taken = media.filter(pc.is_valid(media["frames_planned"])).select(["dataset", "media"])
+    names = zip(taken["dataset"].to_pylist(), taken["media"].to_pylist(), strict=True)
+    return {name: extracted.outcomes[name] for name in names}
+
+
 _FROM_INDEX = (
     "dataset", "media", "kind", "bytes", "label", "forgery_type", "method", "compression", "target_id", "source_id",
     "license",
@@ -286,7 +298,7 @@ def _about(
     return {
         "schema_version": SCHEMA_VERSION,
         "mmidd": __version__,
-        "recipe": site.recipe.model_dump(mode="json"),
+        "recipe": site.recipe.published(),
         "only": sorted(site.only),
         "manifests": manifests,
         "stages": {
@@ -297,8 +309,18 @@ def _about(
         "detector_licence": identity.licence,
         "device": site.device,
         "excluded": digest(site.excluded.lines()) if site.excluded.lines() else None,
+        "index": {dataset.manifest.name: _found(indexed, dataset.manifest) for dataset in indexed.datasets},
         "files": files,
     }
+
+
+def _found(indexed: Indexed, manifest: Manifest) -> dict[str, Any]:
+    """How a dataset's files were sorted (each medium and each refused file has a row in `media.parquet`), and its slug."""
+    mine = indexed.table.filter(pc.equal(indexed.table["dataset"], manifest.name))["status"].to_pylist()
+    names = {"media": "media", "refused": "refused", "label_files": "label file", "unmatched": "unmatched"}
+    facts, counts = indexed.facts[manifest.name], Counter(mine)
+    known = {name: counts[status] for name, status in names.items()}
+    return {"slug": manifest.slug, **known, "ignored": sum(facts["ignored"].values()), "files": facts["files"]}
 
 
 def _parquet(table: pa.Table) -> bytes:
@@ -308,8 +330,14 @@ def _parquet(table: pa.Table) -> bytes:
 
 
 def _built(
-    corpus: Corpus, media: pa.Table, kept: pa.Table, counts: Mapping[Any, int], judged: pa.Table, changed: bool
+    corpus: Corpus,
+    media: pa.Table,
+    kept: pa.Table,
+    counts: Mapping[Any, int],
+    judged: pa.Table,
+    lost: Losses,
+    changed: bool,
 ) -> Built:
     drops = Counter(judged.filter(pc.is_valid(judged["frame"]))["drop"].drop_null().to_pylist())
     frames = {name: pc.sum(media[f"frames_{name}"]).as_py() or 0 for name in ("planned", "ok", "dropped", "failed")}
-    return Built(corpus.out, Counter(media["outcome"].to_pylist()), kept.num_rows, counts, drops, frames, changed)
+    return Built(corpus.out, Counter(media["outcome"].to_pylist()), kept.num_rows, counts, drops, frames, lost, changed)

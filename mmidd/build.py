@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmidd.assemble import Built, assemble
+from mmidd.captioning import Usage, usage
 from mmidd.corpus.folder import Corpus
 from mmidd.site import Site
 from mmidd.steps import Indexed, caption_all, curate_all, extract_all, index_all
@@ -17,6 +18,7 @@ class Report:
 
     indexed: Indexed
     built: Built
+    captions: Usage | None = None
 
 
 def build(
@@ -33,7 +35,7 @@ def build(
         captions = caption_all(site, extracted)
         verdicts = curate_all(site, indexed, extracted)
         built = assemble(site, indexed, extracted, captions, verdicts, corpus, allow_removals=allow_removals)
-        return Report(indexed, built)
+        return Report(indexed, built, usage(site.store, captions.values()))
 
 
 def shard_only(site: Site, corpus: Corpus, *, allow_removals: bool) -> Report:
@@ -44,4 +46,4 @@ def shard_only(site: Site, corpus: Corpus, *, allow_removals: bool) -> Report:
         captions = caption_all(site, extracted, run=False)
         verdicts = curate_all(site, indexed, extracted, run=False)
         built = assemble(site, indexed, extracted, captions, verdicts, corpus, allow_removals=allow_removals)
-        return Report(indexed, built)
+        return Report(indexed, built, usage(site.store, captions.values()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,8 +31,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 _WIDE = None if sys.stdout and sys.stdout.isatty() else 160  # a table in a pipe or a log is not folded to 80 columns
-_out = Console(highlight=False, soft_wrap=True, width=_WIDE)
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
+_out = Console(highlight=False, emoji=False, soft_wrap=True, width=_WIDE)
+_err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
 class Device(StrEnum):
@@ -43,6 +43,14 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class EngineKind(StrEnum):
+    """Who runs the workers."""
+
+    local = "local"
+    ray = "ray"
+    slurm = "slurm"
+
+
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or a bundled one: sample, ff++, mmi-dd.")]
 Data = Annotated[Path, typer.Option("--data", metavar="ROOT", help="The folder that holds the datasets' folders.")]
 Out = Annotated[Path, typer.Option("--out", metavar="CORPUS", help="The corpus folder to make or to update.")]
@@ -51,7 +59,16 @@ StageWork = Annotated[Path, typer.Option("--work", metavar="DIR", help="The work
 Workers = Annotated[
     int | None, typer.Option("--workers", min=0, help="Worker processes (default: one a core; 0: this process alone).")
 ]
+WorkerMemory = Annotated[
+    float | None,
+    typer.Option("--worker-memory", metavar="GB", min=0.1, help="Stop a worker that holds more; its medium is charged."),
+]
 On = Annotated[Device, typer.Option("--device", help="auto takes a GPU where the detector can use one.")]
+Engine = Annotated[EngineKind, typer.Option("--engine", help="Who does the work: this machine, or a cluster.")]
+EngineSet = Annotated[
+    list[str] | None,
+    typer.Option("--engine-set", metavar="KEY=VALUE", help="ray: address, gpus. slurm: jobs, partition, minutes, ..."),
+]
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="DATASET", help="Only this dataset (repeatable).")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe.")]
 Exclude = Annotated[
@@ -98,6 +115,8 @@ def _run(arguments: Sequence[str]) -> int:
         usage = getattr(error, "show", None)  # a usage error of the parser knows how to show itself
         if not callable(usage):
             raise
+        if isinstance(message := getattr(error, "message", None), str):
+            error.message = show.printable(message)  # type: ignore[attr-defined]
         usage()
         return show.USAGE
 
@@ -118,19 +137,30 @@ def build(
     out: Out,
     work: Work = None,
     workers: Workers = None,
+    worker_memory: WorkerMemory = None,
     device: On = Device.auto,
+    engine: Engine = EngineKind.local,
+    engine_settings: EngineSet = None,
     only: Only = None,
     settings: Set = None,
     exclude: Exclude = None,
     require_all: RequireAll = False,
     allow_removals: AllowRemovals = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it would do and take, as mmidd plan does.")
+    ] = False,
 ) -> int:
     """Build a corpus from raw datasets, or bring it up to date: only what is missing or stale is done."""
+    if dry_run:
+        return plan(recipe, data, out, work, workers, device, engine, engine_settings, only, settings, exclude)
     from mmidd.build import build
 
     place = work or _work_of(out)
     corpus = _claim(out, data, place)
-    with _site(recipe, data, place, workers, device, only, settings, exclude, require_all, out=out) as site:
+    with _site(
+        recipe, data, place, workers, device, only, settings, exclude, require_all, out=out, on=(engine, engine_settings),
+        worker_memory=worker_memory,
+    ) as site:  # fmt: skip
         report = build(site, corpus, allow_removals=allow_removals, tell=lambda indexed: show.notices(_err, indexed))
         return show.built(_err, report, site)
 
@@ -171,7 +201,10 @@ def extract(
     data: Data,
     work: StageWork,
     workers: Workers = None,
+    worker_memory: WorkerMemory = None,
     device: On = Device.auto,
+    engine: Engine = EngineKind.local,
+    engine_settings: EngineSet = None,
     only: Only = None,
     settings: Set = None,
     exclude: Exclude = None,
@@ -180,7 +213,10 @@ def extract(
     """Decode, detect, choose, align and encode the faces of the indexed media."""
     from mmidd.steps import extract_all, index_all
 
-    with _site(recipe, data, work, workers, device, only, settings, exclude, require_all) as site:
+    with _site(
+        recipe, data, work, workers, device, only, settings, exclude, require_all, on=(engine, engine_settings),
+        worker_memory=worker_memory,
+    ) as site:  # fmt: skip
         extracted = extract_all(site, index_all(site))
         return show.outcomes(_out, "extract", extracted.outcomes.values(), "mmidd caption")
 
@@ -191,7 +227,10 @@ def caption(
     data: Data,
     work: StageWork,
     workers: Workers = None,
+    worker_memory: WorkerMemory = None,
     device: On = Device.auto,
+    engine: Engine = EngineKind.local,
+    engine_settings: EngineSet = None,
     only: Only = None,
     settings: Set = None,
     exclude: Exclude = None,
@@ -200,7 +239,8 @@ def caption(
     from mmidd.engine.tables import read_outcomes
     from mmidd.steps import caption_all, extract_all, index_all
 
-    with _site(recipe, data, work, workers, device, only, settings, exclude) as site:
+    on = (engine, engine_settings)
+    with _site(recipe, data, work, workers, device, only, settings, exclude, on=on, worker_memory=worker_memory) as site:
         records = caption_all(site, extract_all(site, index_all(site), run=False))
         found = [outcome for record in records.values() for outcome in read_outcomes(site.store, record)]
         return show.outcomes(_out, "caption", found, "mmidd curate")
@@ -215,11 +255,13 @@ def curate(
     settings: Set = None,
     exclude: Exclude = None,
     device: On = Device.auto,
+    engine: Engine = EngineKind.local,
+    engine_settings: EngineSet = None,
 ) -> int:
     """Judge all samples: duplicates, groups, splits, pairs. Extraction must be up to date."""
     from mmidd.steps import curate_all, extract_all, index_all
 
-    with _site(recipe, data, work, 0, device, only, settings, exclude) as site:
+    with _site(recipe, data, work, None, device, only, settings, exclude, on=(engine, engine_settings)) as site:
         indexed = index_all(site)
         return show.curated(_out, site, curate_all(site, indexed, extract_all(site, indexed, run=False)))
 
@@ -235,6 +277,8 @@ def shard(
     settings: Set = None,
     exclude: Exclude = None,
     device: On = Device.auto,
+    engine: Engine = EngineKind.local,
+    engine_settings: EngineSet = None,
     allow_removals: AllowRemovals = False,
 ) -> int:
     """Write the corpus from what the other stages committed. They must be up to date."""
@@ -242,7 +286,7 @@ def shard(
 
     place = work or _work_of(out)
     corpus = _claim(out, data, place)
-    with _site(recipe, data, place, workers, device, only, settings, exclude, out=out) as site:
+    with _site(recipe, data, place, workers, device, only, settings, exclude, out=out, on=(engine, engine_settings)) as site:
         return show.built(_err, shard_only(site, corpus, allow_removals=allow_removals), site)
 
 
@@ -254,6 +298,8 @@ def plan(
     work: Work = None,
     workers: Workers = None,
     device: On = Device.auto,
+    engine: Engine = EngineKind.local,
+    engine_settings: EngineSet = None,
     only: Only = None,
     settings: Set = None,
     exclude: Exclude = None,
@@ -264,7 +310,8 @@ def plan(
     from mmidd.steps import index_all
 
     place = work or _work_of(out)
-    with _site(recipe, data, place, workers, device, only, settings, exclude, read_only=True, quiet=as_json) as site:
+    on = (engine, engine_settings)
+    with _site(recipe, data, place, workers, device, only, settings, exclude, read_only=True, quiet=as_json, on=on) as site:
         return show.plan(_out, planned(site, index_all(site, run=False), out), as_json=as_json)
 
 
@@ -285,22 +332,82 @@ def failures(
 ) -> int:
     """List what failed, with path, stage, error, message and attempts."""
     from mmidd.build import build
+    from mmidd.plan import check_retry
     from mmidd.plan import failures as listed
 
     if retry:
         with _again(work, retry=True, quiet=as_json) as site:
+            before = check_retry(site)
             out = site.out or _corpus_of(work)
             build(site, _claim(out, site.data, work), allow_removals=False)
     with _again(work, read_only=True, quiet=True) as site:
-        return show.failures(_out, listed(site), as_json=as_json)
+        found = listed(site)
+        if retry:
+            show.retried(_err, before, found)
+        return show.failures(_out, found, as_json=as_json)
+
+
+@app.command()
+def gc(
+    work: Annotated[Path, typer.Argument(metavar="WORK")],
+    recipes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RECIPE]...", help="Keep what these read (default: the last build of every corpus)."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Remove from a work folder what no build reads: old commits, left-over files, digests of files that are gone."""
+    from mmidd.gc import collect
+
+    with (
+        _again(work, read_only=True, quiet=True) as site,
+        nullcontext(True) if dry_run else site.store.held(_tell, clear=False) as locks,
+    ):
+        return show.collected(_out, collect(site, recipes or (), dry_run=dry_run, locks=locks), dry_run, as_json=as_json)
 
 
 @app.command()
 def verify(corpus: Annotated[Path, typer.Argument(metavar="CORPUS")], as_json: Json = False) -> int:
     """Check a corpus from its files alone: checksums, schema, counts, ids, and every row's medium."""
     from mmidd.corpus.verify import verify as checked
+    from mmidd.engine.start import without_pandas
 
+    without_pandas()
     return show.verified(_out, checked(corpus), as_json=as_json)
+
+
+@app.command()
+def audit(
+    corpus: Annotated[Path, typer.Argument(metavar="CORPUS")],
+    only: Annotated[list[str] | None, typer.Option("--only", metavar="NAME", help="Only this audit: captions.")] = None,
+    clip: Annotated[str | None, typer.Option("--clip", metavar="MODEL", help="Rank captions by this CLIP model.")] = None,
+    attributes: Annotated[
+        Path | None, typer.Option("--attributes", metavar="FILE", help="CelebA's list_attr_celeba.txt, to compare with.")
+    ] = None,
+    review: Annotated[
+        Path | None, typer.Option("--review", metavar="DIR", help="Put a page here on which people judge a sample.")
+    ] = None,
+    review_results: Annotated[
+        Path | None, typer.Option("--review-results", metavar="FILE", help="Only read back what that page saved.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of samples and intervals.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="The report (default: CORPUS.audit.json, CORPUS.review.json)."),
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Look for what a corpus gives away: leaks, repetition and errors in captions. Exit with 4 on findings."""
+    from mmidd.audit.captions import Options
+    from mmidd.audit.run import run
+    from mmidd.engine.start import without_pandas
+
+    without_pandas()
+    options = Options(clip, attributes, review is not None, seed)
+    report = out or _beside(corpus, "audit.json" if review_results is None else "review.json")
+    done = run(corpus, only or (), options, report, review, review_results)
+    return show.audited(_out, done, as_json=as_json)
 
 
 @app.command()
@@ -328,6 +435,11 @@ def _work_of(out: Path) -> Path:
     return place.with_name(f"{place.name}.work")
 
 
+def _beside(corpus: Path, ending: str) -> Path:
+    place = corpus.resolve()
+    return place.with_name(f"{place.name}.{ending}")
+
+
 def _corpus_of(work: Path) -> Path:
     return work.with_name(work.name.removesuffix(".work")) if work.suffix == ".work" else work.with_name("corpus")
 
@@ -353,11 +465,15 @@ def _site(
     out: Path | None = None,
     read_only: bool = False,
     quiet: bool = False,
+    on: tuple[EngineKind, list[str] | None] = (EngineKind.local, None),
+    worker_memory: float | None = None,
 ) -> Iterator[Site]:
     """A site from a command's words; its workers end with the command."""
+    from mmidd.engine.start import without_pandas
     from mmidd.recipe import read
     from mmidd.site import open_site
 
+    without_pandas()
     site = open_site(
         read(recipe, settings or ()),
         data,
@@ -370,23 +486,38 @@ def _site(
         require_all=require_all,
         read_only=read_only,
         out=out,
+        engine=on[0].value,
+        engine_settings=on[1] or (),
+        worker_memory=round(worker_memory * 1e9) if worker_memory is not None else None,
     )
-    try:
+    with _used(site, read_only):
         yield site
-    finally:
-        site.engine.close()
 
 
 @contextmanager
 def _again(work: Path, *, retry: bool = False, read_only: bool = False, quiet: bool = False) -> Iterator[Site]:
     """The site of the last build on a work folder."""
+    from mmidd.engine.start import without_pandas
     from mmidd.site import reopen_site
 
+    without_pandas()
     site = reopen_site(work, progress=_progress(quiet or read_only), retry=retry, read_only=read_only)
-    try:
+    with _used(site, read_only):
         yield site
+
+
+@contextmanager
+def _used(site: Site, read_only: bool) -> Iterator[None]:
+    """Nobody else writes the work folder meanwhile; the workers end with the command."""
+    try:
+        with nullcontext() if read_only else site.store.held(_tell):
+            yield
     finally:
         site.engine.close()
+
+
+def _tell(line: str) -> None:
+    _err.print(escape(line))
 
 
 def _progress(quiet: bool) -> Progress:
@@ -394,4 +525,4 @@ def _progress(quiet: bool) -> Progress:
 
     if quiet:
         return Silent()
-    return Bars(_err) if _err.is_terminal else Lines(lambda line: _err.print(escape(line)))
+    return Bars(_err) if _err.is_terminal else Lines(_tell)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmidd.captioning import Estimate, estimate
 from mmidd.corpus.folder import read_manifest
+from mmidd.curation.failures import Losses
 from mmidd.engine import tables
 from mmidd.engine.run import Previous, Stage, survey
 from mmidd.engine.store import Record, Store
 from mmidd.engine.units import Item, Outcome, Unit
+from mmidd.errors import WorkError
+from mmidd.losses import losses
 from mmidd.site import Site
 from mmidd.stages import caption, curate, extract
 from mmidd.steps import (
@@ -73,6 +77,7 @@ class Plan:
     corpus: Space
     hours: float
     basis: str
+    captions: Estimate | None = None
 
     @property
     def complete(self) -> bool:
@@ -82,11 +87,12 @@ class Plan:
 def plan(site: Site, indexed: Indexed, out: Path) -> Plan:
     """Look at everything, change nothing. `indexed` comes from `index_all(run=False)`."""
     extraction, extracted, to_do = _plan_extract(site, indexed)
-    later = _plan_later(site, indexed, extracted) if not to_do else _waiting(site)
-    samples = sum(_frames(site, medium.dataset, medium.kind) for medium in indexed.selected.values())
+    later, undescribed = _plan_later(site, indexed, extracted) if not to_do else _waiting(site, indexed)
+    frames = sum(_frames(site, medium.dataset, medium.kind) for medium in indexed.selected.values())
+    samples = round(frames * _faces_a_frame(extracted))
     images, contexts = _sizes(site, extracted, samples, len(indexed.selected))
     fresh = sum(_frames(site, item.dataset, item.payload.kind) for item in to_do)
-    share = fresh / samples if samples else 0.0
+    share = fresh / frames if frames else 0.0
     seconds, basis = _seconds(site, to_do)
     return Plan(
         (_plan_index(indexed), extraction, *later),
@@ -97,16 +103,19 @@ def plan(site: Site, indexed: Indexed, out: Path) -> Plan:
         Space(str(out), images + samples * 600, _free(out)),
         seconds / 3600,
         basis,
+        estimate(site, undescribed),
     )
 
 
 @dataclass(frozen=True)
 class Status:
-    """How far the last build is, and how the media ended that are committed."""
+    """How far the last build is, how the media ended that are committed, and what extraction lost of real and fake."""
 
     plan: Plan
     media: Mapping[str, int]
     reasons: Mapping[str, int]
+    losses: Losses
+    pairs: str
     corpus: str
     samples: int | None
 
@@ -120,7 +129,8 @@ def status(site: Site) -> Status:
     reasons = Counter(o.reason or o.error or "" for o in extracted.outcomes.values() if o.status != "ok")
     about = read_manifest(out)
     samples = sum(file.get("rows", 0) for file in about["files"].values()) if about else None
-    return Status(plan(site, indexed, out), dict(media), dict(reasons), str(out), samples)
+    lost = losses(indexed, extracted.outcomes)
+    return Status(plan(site, indexed, out), dict(media), dict(reasons), lost, site.recipe.crop.pairs, str(out), samples)
 
 
 @dataclass(frozen=True)
@@ -159,6 +169,22 @@ def failures(site: Site) -> list[Failure]:
                 )
             )  # fmt: skip
     return sorted(found, key=lambda failure: (failure.stage, failure.dataset, failure.media))
+
+
+def committed(site: Site, indexed: Indexed) -> Extracted:
+    """The units of extraction that are up to date."""
+    return _plan_extract(site, indexed)[1]
+
+
+def check_retry(site: Site) -> list[Failure]:
+    """What a retry will do again. Raises WorkError if a build would do anything beside: a retry does nothing else."""
+    indexed = index_all(site, run=False)
+    planned = plan(site, indexed, site.out or site.store.root)
+    others = {stage.stage: stage.to_do for stage in planned.stages if stage.stage in ("extract", "caption") and stage.to_do}
+    if others:
+        told = ", ".join(f"{count} media to {stage}" for stage, count in others.items())
+        raise WorkError(f"the work folder is not up to date ({told}): run the build first; --retry does failed media only")
+    return [failure for failure in failures(site) if failure.stage != "index"]
 
 
 def _plan_index(indexed: Indexed) -> StagePlan:
@@ -209,14 +235,9 @@ def _committed(store: Store, units: Sequence[Unit], records: Mapping[str, Record
 
 
 def _remembered(previous: Previous, missing: Iterable[Unit]) -> dict[tuple[str, str], Outcome]:
-    """How media ended whose unit is to do: also those that could not be read, which every build tries again."""
-    found: dict[tuple[str, str], Outcome] = {}
-    for item in (item for unit in missing for item in unit.items):
-        unread = replace(item, inputs=item.payload.inputs(extract.UNREAD))
-        place = previous.find(item if item.inputs is not None else unread)
-        if place is not None:
-            found[item.name] = place[1]
-    return found
+    """How media ended whose unit is to do only because of a neighbour."""
+    places = {item.name: previous.find(item) for unit in missing for item in unit.items}
+    return {name: place[1] for name, place in places.items() if place is not None}
 
 
 def _previous(stage: Stage, base: dict[str, Any], missing: Iterable[Unit], store: Store) -> Previous:
@@ -266,8 +287,9 @@ def _short(value: Any) -> str:
     return text if len(text) <= 24 else f"{text[:12]}…"
 
 
-def _plan_later(site: Site, indexed: Indexed, extracted: Extracted) -> tuple[StagePlan, ...]:
-    plans = []
+def _plan_later(site: Site, indexed: Indexed, extracted: Extracted) -> tuple[tuple[StagePlan, ...], list[int]]:
+    """The stages after extraction, and how many samples each medium has that is to be described."""
+    plans, undescribed = [], []
     if site.recipe.captioner.kind != "none":
         base = caption.ingredients(site.recipe, site.device)
         units = caption_units(site, extracted)
@@ -278,21 +300,31 @@ def _plan_later(site: Site, indexed: Indexed, extracted: Extracted) -> tuple[Sta
         changes = {item.dataset: _changes(site.store, caption.STAGE, base, item.dataset) for item in to_do}
         why = Counter(f"stale: {changes[i.dataset]}" if changes[i.dataset] else "missing: not captioned" for i in to_do)
         plans.append(StagePlan("caption", total - len(to_do), len(to_do), dict(why)))
+        undescribed = [extracted.outcomes[item.name].ok for item in to_do]
     unit = curate_unit(site, indexed, extracted)
     curation = survey(curate.STAGE, curate.ingredients(site.recipe), [unit], site.store)
     stale = {"stale: rows, labels, or curation settings changed": 1} if curation.missing else {}
     plans.append(StagePlan("curate", 0 if curation.missing else 1, 1 if curation.missing else 0, stale))
-    return tuple(plans)
+    return tuple(plans), undescribed
 
 
-def _waiting(site: Site) -> tuple[StagePlan, ...]:
+def _waiting(site: Site, indexed: Indexed) -> tuple[tuple[StagePlan, ...], list[int]]:
+    """The same before extraction: every planned frame may become a sample."""
     names = ["curate"] if site.recipe.captioner.kind == "none" else ["caption", "curate"]
-    return tuple(StagePlan(name, 0, 0, {}, "extract") for name in names)
+    plans = tuple(StagePlan(name, 0, 0, {}, "extract") for name in names)
+    return plans, [_frames(site, medium.dataset, medium.kind) for medium in indexed.selected.values()]
 
 
 def _frames(site: Site, dataset: str, kind: str) -> int:
     own = {entry.name: entry.frames for entry in site.entries}
     return (own.get(dataset) or site.recipe.frames.count) if kind != "image" else 1
+
+
+def _faces_a_frame(extracted: Extracted) -> float:
+    """Samples that a frame gave so far; 1 before anything was extracted."""
+    rows = sum(record.counts.get("rows", 0) for record in extracted.records.values())
+    frames = sum(extracted.outcomes[item.name].ok for unit in extracted.units for item in unit.items)
+    return rows / frames if frames else 1.0
 
 
 def _sizes(site: Site, extracted: Extracted, samples: int, media: int) -> tuple[int, int]:

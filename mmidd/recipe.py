@@ -76,6 +76,8 @@ class Crop(Part):
     template: Literal["arcface"] = "arcface"
     border: Literal["black", "reflect"] = "black"
     pairs: Literal["shared", "independent"] = Field("shared", description="does a fake take its real's geometry?")
+    choice: Literal["largest", "central", "all"] = Field("largest", description="whose face, where no mask says it")
+    least_face: int = Field(0, ge=0, le=4096, description="smaller faces are no samples: pixels of the frame, long side")
 
 
 class ImageEncoding(Part):
@@ -93,6 +95,7 @@ class Detector(Part):
     size: int = Field(640, ge=64, le=4096, description="long side of the working frame, pixels")
     min_score: float | None = Field(None, gt=0, lt=1)
     min_face: int = Field(20, ge=12, le=1024, description="smallest face, pixels of the working frame")
+    enough: int = Field(64, ge=0, le=4096, description="a face of so many pixels at 160 or 320 will do; 0: always size")
 
     @model_validator(mode="after")
     def _possible(self) -> Detector:
@@ -101,15 +104,34 @@ class Detector(Part):
 
     def config(self) -> DetectorConfig:
         """The same, as the detector takes it; raises ValueError for what the kind cannot do."""
-        return DetectorConfig(self.kind, self.size, self.min_score, self.min_face)
+        return DetectorConfig(self.kind, self.size, self.min_score, self.min_face, self.enough)
 
 
 class Captioner(Part):
-    """Who describes the samples."""
+    """Who describes the samples, and how. Which kind reads which option: docs/captions.md."""
 
     kind: Literal["attributes", "transformers", "openai", "none"] = "attributes"
-    model: str | None = None
+    every: int = Field(1, ge=1, le=100_000, description="describe every n-th frame of a clip; the others share")
+    model: str | None = Field(None, min_length=1, max_length=512)
+    revision: str | None = Field(None, min_length=1, max_length=128)
+    prompt: str = Field("plain-1", min_length=1, description="a bundled prompt, or a YAML file")
+    max_tokens: int = Field(200, ge=16, le=4096)
     base_url: str | None = None
+    concurrency: int = Field(32, ge=1, le=1024, description="requests at once")
+    timeout: float = Field(120, gt=0, le=3600, description="seconds for one reply")
+    temperature: float = Field(0, ge=0, le=2)
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    batch: int = Field(8, ge=1, le=1024, description="images at once")
+
+    def published(self) -> dict[str, Any]:
+        """The options as they may leave this machine: no address, and of a folder or a file its name alone."""
+        part = self.model_dump(mode="json", exclude={"base_url"})
+        for key in ("model", "prompt"):
+            path = Path(part[key] or "")
+            if path.is_absolute() or path.parts[:1] in ((".",), ("..",), ("~",)) or (path.parent.name and path.exists()):
+                part[key] = path.name
+        return part
 
 
 class Splits(Part):
@@ -173,6 +195,10 @@ class Recipe(Part):
     shards: Shards = Shards()
     time_limit: float = Field(600, gt=0, description="seconds a worker may take for one video or run of images")
 
+    def published(self) -> dict[str, Any]:
+        """The recipe as it may leave this machine."""
+        return {**self.model_dump(mode="json"), "captioner": self.captioner.published()}
+
 
 def bundled() -> dict[str, str]:
     """The recipes that come with mmidd: name to YAML text."""
@@ -186,7 +212,7 @@ def read(name: str, settings: Sequence[str] = ()) -> Recipe:
     path = Path(name)
     if path.suffix in (".yaml", ".yml") or path.is_file():
         try:
-            text = path.read_text(encoding="utf-8")
+            text = yamlfile.read_text(path)
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise RecipeError(f"cannot read the recipe {name}: {reason}") from error

@@ -108,13 +108,25 @@ def _columns() -> tuple[Column, ...]:
         Column("environment_caption", text, "captions", "", "label-blind description of the surroundings"),
         Column("captioner", text, "captions", "", "who described, with version"),
         Column("license", text, "labels", "", "licence of the medium's dataset"),
-        Column("mask", IMAGE, "pixels", "encoded image", "manipulation mask under the same transform; null until filled"),
+        Column(
+            "mask",
+            IMAGE,
+            "pixels",
+            "encoded image",
+            "a fake's manipulation mask under the same transform, grey; null where there is none",
+        ),
         Column("track", i32, "pixels", "index from 0", "which tracked person of the clip was taken"),
         Column("faces_found", i32, "pixels", "count", "faces the detector found in the frame; null if it was not asked"),
         Column("runner_up", f32, "pixels", "0..1", "area of the largest other face over the chosen one's; null if none"),
         Column("geometry", text, "pixels", "own|shared|whole", "own detection, taken from the paired real, or whole image"),
         Column("split_basis", text, "curation", "official|group|hash", "where the split comes from"),
-        Column("caption_status", text, "captions", "", "ok, or why the captions are null; null if no captioner ran"),
+        Column(
+            "caption_status",
+            text,
+            "captions",
+            "",
+            "ok, shared (described from another frame), or why there are none; null if none ran",
+        ),
         Column("attack", text, "labels", "", "presentation attack; null until a dataset has any"),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,10 +17,14 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from mmidd.audit.run import Done
     from mmidd.build import Report
+    from mmidd.captioning import Usage
     from mmidd.corpus.verify import Verified
+    from mmidd.curation.failures import Losses
     from mmidd.engine.store import Record
     from mmidd.engine.units import Outcome
+    from mmidd.gc import Garbage
     from mmidd.manifest.check import Checked
     from mmidd.plan import Failure, Plan, Space, Status
     from mmidd.site import Site
@@ -35,9 +40,18 @@ def document(console: Console, value: Any) -> None:
     console.file.write(json.dumps(value, indent=1, ensure_ascii=True, default=str) + "\n")
 
 
+_BRACKET = re.compile(r"\\\[(?![a-z#/@][^\[]*?\])")
+"""A backslash before a bracket that opens no tag: rich's `escape` forgets it, and its printing eats it."""
+
+
 def plain(text: str) -> str:
     """Text from outside as a terminal may show it: no escape sequence, no markup."""
-    return escape("".join(c if c.isprintable() else "?" for c in text))
+    return escape(_BRACKET.sub(r"\\\\[", printable(text)))
+
+
+def printable(text: str) -> str:
+    """Text without anything that a terminal would obey, where nobody reads markup."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def built(console: Console, report: Report, site: Site) -> int:
@@ -50,18 +64,82 @@ def built(console: Console, report: Report, site: Site) -> int:
     )
     for reason, count in sorted(done.drops.items()):
         console.print(f"  curation dropped {count} samples: {plain(reason)}")
+    if report.captions is not None:
+        _captions(console, report.captions)
     types = Counter[str]()
     for (_, kind, _), count in done.counts.items():
         types[kind] += count
     told = ", ".join(f"{kind} {types[kind]}" for kind in ("REAL", "FS", "FR", "EFS", "FE", "unknown") if types[kind])
     state = "" if done.changed else " (unchanged)"
     console.print(f"[bold]{done.samples} samples[/bold] in {plain(str(done.out))}{state}: {told}")
-    failed = bool(done.media["failed"] or frames["failed"])
+    _biases(console, done.losses, site.recipe.crop.pairs, str(site.store.root))
+    _idle_takedowns(console, site, report)
+    failed = bool(done.media["failed"] or frames["failed"] or (report.captions and report.captions.null))
     if failed:
         console.print(f"what failed: mmidd failures {plain(str(site.store.root))}")
     look = f'"from datasets import load_dataset; print(load_dataset({str(done.out)!r}))"'
     console.print(f"next: {_python()} -c {look}", markup=False)
     return WITH_FAILURES if failed else COMPLETE
+
+
+def _idle_takedowns(console: Console, site: Site, report: Report) -> None:
+    """A line that takes nothing down may be misspelt: whoever asked for it should know."""
+    from mmidd.steps import idle_takedowns
+
+    idle = idle_takedowns(site, report.indexed)
+    if idle:
+        console.print(f"{len(idle)} lines of the takedown list match no medium that is here:", style="yellow")
+    for line in idle[:SHOWN]:
+        console.print(f"  {plain(line)}")
+
+
+def _captions(console: Console, took: Usage) -> None:
+    """What the captions took, and why some are null."""
+    null = "".join(f", {count} null ({plain(reason)})" for reason, count in sorted(took.null.items()))
+    console.print(
+        f"captions: {took.ok} ok{null}; {took.replies} replies, {took.prompt_tokens} tokens sent, "
+        f"{took.completion_tokens} received"
+    )
+    if took.faults:
+        told = ", ".join(f"{count} {plain(fault)}" for fault, count in sorted(took.faults.items()))
+        console.print(f"  replies of no use, asked for once more: {told}")
+
+
+def _biases(console: Console, losses: Losses, policy: str, work: str) -> None:
+    """Where extraction lost fakes otherwise than reals. A warning: it changes no exit code."""
+    for dataset, sides in losses.sides.items():
+        if sides.uneven:
+            console.print(f"{plain(dataset)}: {plain(str(sides))}")
+    found = losses.findings
+    if found:
+        console.print(f"real and fake were lost at different rates, {len(found)} flagged:", style="yellow")
+        for finding in found[:SHOWN]:
+            console.print(f"  {plain(str(finding))}", style="yellow")
+            console.print(f"    -> {plain(finding.advice(policy, work))}", style="dim")
+        more = f"... and {len(found) - SHOWN} more; " if len(found) > SHOWN else ""
+        console.print(f"  {more}all rates: mmidd status {plain(work)}")
+
+
+def _rates(console: Console, losses: Losses) -> None:
+    """What each group lost that lost anything."""
+    head = ("by", "dataset", "group", "media", "lost a frame", "gave nothing", "frames planned", "lost", "mostly")
+    table = Table(*head, box=None)
+    for rate in losses.rates:
+        if rate.media_any:
+            why = next(iter({**rate.reasons, **rate.errors}))
+            numbers = (
+                rate.media,
+                f"{rate.media_any} = {rate.share}",
+                rate.media_all,
+                rate.planned,
+                rate.dropped + rate.failed,
+                why,
+            )
+            table.add_row(rate.by, plain(rate.dataset or ""), plain(rate.group), *(plain(str(cell)) for cell in numbers))
+    if table.rows:
+        console.print(table)
+    told = f"{len(losses.findings)} flagged" if losses.findings else "none significant"
+    console.print(f"real and fake compared in what they lost: {len(losses.comparisons)} comparisons, {told}")
 
 
 def _python() -> str:
@@ -74,6 +152,15 @@ def _python() -> str:
 
 def notices(console: Console, indexed: Indexed) -> None:
     """What a person should know about the raw data: absent datasets, missing label files, files in no rule."""
+    _lacking(console, indexed)
+    odd = indexed.of_status("unmatched", "refused")
+    if odd:
+        console.print(f"{len(odd)} files are in no rule or were refused (mmidd index --check lists them):", style="yellow")
+        for row in odd[:3]:
+            console.print(f"  {plain(row['dataset'])}/{plain(row['media'])}: {plain(row['reason'] or '')}")
+
+
+def _lacking(console: Console, indexed: Indexed) -> None:
     if indexed.absent:
         console.print(f"not under the data root, skipped: {plain(', '.join(indexed.absent))}", style="yellow")
     for dataset, facts in indexed.facts.items():
@@ -81,11 +168,6 @@ def notices(console: Console, indexed: Indexed) -> None:
             console.print(f"{plain(dataset)}: label file missing ({plain(missing)})", style="yellow")
         if facts["missing_pairs"]:
             console.print(f"{plain(dataset)}: {facts['missing_pairs']} fakes whose real is not there", style="yellow")
-    odd = indexed.of_status("unmatched", "refused")
-    if odd:
-        console.print(f"{len(odd)} files are in no rule or were refused (mmidd index --check lists them):", style="yellow")
-        for row in odd[:3]:
-            console.print(f"  {plain(row['dataset'])}/{plain(row['media'])}: {plain(row['reason'] or '')}")
 
 
 def indexed(console: Console, found: Indexed) -> int:
@@ -108,6 +190,7 @@ def indexed(console: Console, found: Indexed) -> int:
         )  # fmt: skip
         table.add_row(plain(name), *(str(count) for count in counts))
     console.print(table)
+    _lacking(console, found)
     dropped = Counter(found.dropped.values())
     console.print(f"{len(found.selected)} media selected" + "".join(f", {n} {r}" for r, n in sorted(dropped.items())))
     odd = found.of_status("unmatched", "refused")
@@ -122,21 +205,28 @@ def indexed(console: Console, found: Indexed) -> int:
 
 def checked(console: Console, found: Sequence[Checked], indexed: Indexed) -> int:
     """Every dataset beside its official release; 4 if anything differs."""
+    from mmidd.manifest.check import ADVICE
+
     if indexed.absent:
         console.print(f"not under the data root, not checked: {plain(', '.join(indexed.absent))}", style="yellow")
     for each in found:
         console.print(f"[bold]{plain(each.dataset)}[/bold]" + ("" if each.verified else " (manifest not verified)"))
         if each.compared:
             console.print(_comparison(each))
+        if each.differences:
+            console.print("  counts differ: fewer, an incomplete download; more, two versions mixed", style="red")
         _more_counts(console, each)
         for pattern, count in each.ignored.items():
             console.print(f"  sidecars: {count} {plain(pattern)}")
+        if each.masks[0]:
+            console.print(f"  masks: {each.masks[1]:,} of {each.masks[0]:,} fakes have one")
         for finding in each.findings:
             console.print(f"  {finding.kind}: {finding.count}, {plain(finding.reason)}", style="red")
             for name in finding.names[:EXAMPLES]:
                 console.print(f"    {plain(name)}")
             if finding.count > EXAMPLES:
                 console.print(f"    ... and {finding.count - EXAMPLES} more; --json lists all")
+            console.print(f"    -> {plain(ADVICE[finding.kind])}", style="dim")
         for defect in each.known_defects:
             console.print(f"  known defect of the official release: {plain(defect)}", style="dim")
     number = sum(len(each.findings) + len(each.differences) for each in found)
@@ -201,7 +291,15 @@ def plan(console: Console, planned: Plan, *, as_json: bool) -> int:
         console.print(f"not taken: {count} media ({plain(reason)})")
     for space in (planned.work, planned.corpus):
         console.print(_space(space), style=None if space.fits else "red")
-    console.print(f"about {planned.samples} samples at most; about {_hours(planned.hours)} to go ({planned.basis})")
+    if planned.captions is not None:
+        took = planned.captions
+        console.print(
+            f"captions: at most {took.requests} requests, about {took.prompt_tokens} tokens sent and "
+            f"{took.completion_tokens} received, about {_hours(took.hours)} ({plain(took.basis)})"
+        )
+    console.print(
+        f"about {planned.samples} samples, if no frame is lost; about {_hours(planned.hours)} to go ({planned.basis})"
+    )
     return COMPLETE
 
 
@@ -236,12 +334,15 @@ def _hours(hours: float) -> str:
 def status(console: Console, found: Status, *, as_json: bool) -> int:
     """How far a build is."""
     if as_json:
-        document(console, asdict(found) | {"complete": found.plan.complete})
+        about = asdict(found) | {"complete": found.plan.complete, "losses": found.losses.document()}
+        document(console, about)
         return COMPLETE
     _stages(console, found.plan)
     console.print("media so far: " + ", ".join(f"{found.media.get(s, 0)} {s}" for s in ("ok", "dropped", "failed")))
     for reason, count in sorted(found.reasons.items()):
         console.print(f"  {count} {plain(reason)}")
+    _rates(console, found.losses)
+    _biases(console, found.losses, found.pairs, found.plan.work.place)
     corpus = f"{found.samples} samples" if found.samples is not None else "not written yet"
     console.print(f"corpus {plain(found.corpus)}: {corpus}")
     return COMPLETE
@@ -261,6 +362,28 @@ def failures(console: Console, found: list[Failure], *, as_json: bool) -> int:
     return WITH_FAILURES if serious else COMPLETE
 
 
+def retried(console: Console, before: list[Failure], after: list[Failure]) -> None:
+    """What a retry came to: of the media that had failed, how many did so again."""
+    tried = {(failure.stage, failure.dataset, failure.media) for failure in before if failure.error != "LostFrames"}
+    again = tried & {(failure.stage, failure.dataset, failure.media) for failure in after}
+    console.print(f"tried again: {len(tried)} media; {len(tried - again)} came out, {len(again)} failed again")
+
+
+def collected(console: Console, found: Garbage, dry_run: bool, *, as_json: bool) -> int:
+    """What `gc` removed, or would remove."""
+    if as_json:
+        about = {"dry_run": dry_run, "bytes": found.bytes, "counts": found.counts, "young": found.young}
+        document(console, {**about, "behind": found.behind})
+        return COMPLETE
+    counts = ", ".join(f"{count} {kind}" for kind, count in found.counts.items() if count) or "nothing"
+    console.print(f"{'would remove' if dry_run else 'removed'}: {counts}; {_bytes(found.bytes)}")
+    for name, stages in sorted(found.behind.items()):
+        console.print(f"{plain(name)} is not up to date in {', '.join(stages)}: all that its settings made was kept")
+    if found.young:
+        console.print(f"left: {found.young} files that no commit names yet, written within the hour")
+    return COMPLETE
+
+
 def verified(console: Console, found: Verified, *, as_json: bool) -> int:
     """The findings of a check; 4 if there are any."""
     if as_json:
@@ -271,6 +394,27 @@ def verified(console: Console, found: Verified, *, as_json: bool) -> int:
     verdict = f"{len(found.findings)} findings" if found.findings else "all sound"
     console.print(f"{found.files} files, {found.rows} rows, {found.media} media checked: {verdict}")
     return FINDINGS if found.findings else COMPLETE
+
+
+def audited(console: Console, done: Done, *, as_json: bool) -> int:
+    """The figures and findings of audits; 4 if there are any findings."""
+    findings = [finding for audit in done.audits for finding in audit.findings]
+    if as_json:
+        document(console, done.document())
+        return FINDINGS if findings else COMPLETE
+    for audit in done.audits:
+        table = Table("check", "figures", box=None, pad_edge=False)
+        for part in audit.parts:
+            for place, line in enumerate(part.lines):
+                table.add_row("" if place else plain(part.name), plain(line))
+        console.print(table)
+        for each in audit.untested:
+            console.print(f"not testable: {plain(each.check)}, because {plain(each.because)}", style="yellow")
+    for finding in findings:
+        console.print(f"{plain(finding.check)}: {plain(finding.what)}\n  -> {plain(finding.advice)}", style="red")
+    verdict = f"{len(findings)} findings" if findings else "no findings"
+    console.print(f"{verdict}; all figures: {', '.join(plain(str(path)) for path in done.written)}")
+    return FINDINGS if findings else COMPLETE
 
 
 def sampled(console: Console, folder: Path, write: Callable[[Any], Mapping[str, int]]) -> int:
@@ -299,7 +443,7 @@ def datasets(console: Console, name: str | None, data: Path | None, *, as_json: 
         if as_json:
             document(console, [about])
         else:
-            console.print(about["text"], markup=False)
+            console.print("\n".join(map(plain, about["text"].split("\n"))))
         return COMPLETE
     found = rows(data)
     if as_json:
@@ -314,7 +458,7 @@ def datasets(console: Console, name: str | None, data: Path | None, *, as_json: 
             row["name"], str(row["year"]), *(_count(row[key]) for key in ("media", "real", "fake")), " ".join(row["types"]),
             row["licence"], "yes" if row["redistributable"] else "no", "yes" if row["verified"] else "no",
         ]  # fmt: skip
-        table.add_row(*cells, *([row["found"] or "-"] if data is not None else []))
+        table.add_row(*map(plain, cells), *([plain(row["found"] or "-")] if data is not None else []))
     console.print(table)
     console.print("mmidd datasets NAME: how to get one, and how it must lie on disk")
     return COMPLETE

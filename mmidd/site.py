@@ -9,12 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from mmidd.captions.protocol import captioner_identity
+from mmidd.captions.choose import captioner_identity
 from mmidd.corpus.folder import Corpus
+from mmidd.engine.choice import HERE, LocalOptions, Options, make_engine, parse
 from mmidd.engine.digests import DigestCache
-from mmidd.engine.local import Inline, Local
-from mmidd.engine.run import Progress
-from mmidd.engine.store import Store
+from mmidd.engine.run import Progress, UnitEngine
+from mmidd.engine.store import MARKER, Store
 from mmidd.engine.units import Engine, Resources
 from mmidd.errors import CorpusError, DataError, UsageError, WorkError
 from mmidd.faces.detector import detector_identity
@@ -27,6 +27,8 @@ from mmidd.video import backend_identity
 Name = tuple[str, str]
 Device = Literal["cpu", "cuda"]
 LAST = "build.json"
+BUILDS = "builds.json"
+"""The last build of every corpus that the work folder serves, by the corpus's path: what `gc` keeps."""
 EXCLUDED = "excluded.json"
 
 
@@ -37,7 +39,7 @@ class Site:
     recipe: Recipe
     data: Path
     store: Store
-    engine: Engine
+    engine: Engine | UnitEngine
     device: Device
     progress: Progress
     excluded: Exclusions = field(default_factory=Exclusions)
@@ -46,6 +48,8 @@ class Site:
     retry: bool = False
     workers: int = 0
     out: Path | None = None
+    worker_memory: int | None = None
+    engine_options: Options = HERE
 
     @cached_property
     def digests(self) -> DigestCache:
@@ -76,21 +80,41 @@ def open_site(
     retry: bool = False,
     read_only: bool = False,
     out: Path | None = None,
+    worker_memory: int | None = None,
+    engine: str = "local",
+    engine_settings: Sequence[str] = (),
 ) -> Site:
-    """Check everything that can be checked before work begins. `read_only` makes and changes nothing."""
+    """Check everything that can be checked before work begins. `read_only` makes and changes nothing.
+
+    `workers` None: one a core of this machine; on a Ray cluster one a core of it.
+    """
+    options = parse(engine, engine_settings)
+    if not isinstance(options, LocalOptions):  # other machines know nothing of the folder that this process is in
+        data, work = _resolved(data), _resolved(work)
     if not data.is_dir():
         raise DataError(f"the data root {data} is not a folder; give the folder that holds the datasets' folders")
     if _resolved(work).is_relative_to(_resolved(data)):
         raise UsageError(f"the work folder {work} lies inside the data root {data}; choose another --work")
     store = Store(work) if read_only else Store.open(work)
     excluded = exclusions(store, exclude, keep=not read_only)
-    chosen = pick_device(device, recipe)
-    count = workers if workers is not None else usable_cores()
-    resources = Resources(chosen)
-    engine: Engine = Inline(resources) if count == 0 else Local(count, resources)
-    site = Site(recipe, data, store, engine, chosen, progress, excluded, tuple(only), require_all, retry, count, out)
+    chosen = pick_device(device, recipe) if isinstance(options, LocalOptions) else _far_device(device, recipe, options)
+    if worker_memory is not None and workers == 0:
+        raise UsageError("--worker-memory is for worker processes; with --workers 0 there are none")
+    runs = make_engine(options, workers, usable_cores(), Resources(chosen), _shared(data, store, out), worker_memory)
+    count = options.at_once * (usable_cores() if workers is None else workers)
+    site = Site(
+        recipe, data, store, runs, chosen, progress, excluded, tuple(only), require_all, retry, count, out, worker_memory,
+        options,
+    )  # fmt: skip
     check_models(site)
     return site
+
+
+def _shared(data: Path, store: Store, out: Path | None) -> list[Path]:
+    """What workers on other machines must see: a disk that is not mounted there would make every medium fail."""
+    dataset = next(iter(sorted(data.iterdir())), data)
+    places = [] if out is None else [out.resolve(), *out.resolve().parents]
+    return [dataset, store.root / MARKER, *[place for place in places if place.exists()][:1]]
 
 
 def check_models(site: Site) -> None:
@@ -140,6 +164,17 @@ def pick_device(device: Literal["auto", "cpu", "cuda"], recipe: Recipe) -> Devic
     return "cuda" if recipe.detector.kind != "yunet" and _has_nvidia() and _has_cuda() else "cpu"
 
 
+def _far_device(device: Literal["auto", "cpu", "cuda"], recipe: Recipe, options: Options) -> Device:
+    """The device class on other machines: nobody looks for a GPU here, it is one where workers are given some."""
+    if device == "cuda" and not options.has_gpus:
+        raise UsageError(
+            f"--device cuda: give workers a GPU, or a share of one, with --engine-set gpus=... ({options.kind})"
+        )
+    if device != "auto":
+        return device
+    return "cuda" if options.has_gpus and recipe.detector.kind != "yunet" else "cpu"
+
+
 def _has_nvidia() -> bool:
     return any(Path("/dev").glob("nvidia[0-9]*"))
 
@@ -178,17 +213,38 @@ def remember(site: Site, index_keys: Mapping[str, str]) -> None:
         "out": str(site.out.resolve()) if site.out else known,
         "only": list(site.only),
         "device": site.device,
-        "workers": site.workers,
+        "workers": site.workers // site.engine_options.at_once,
+        "engine": site.engine_options.kind,
+        "engine_settings": site.engine_options.words(),
+        "worker_memory": site.worker_memory,
         "index": dict(index_keys),
     }
     site.store.touch(LAST, about)
+    site.store.touch(BUILDS, {**builds(site.store), about["out"] or "": about})
+
+
+def builds(store: Store) -> dict[str, dict[str, Any]]:
+    """The last build of every corpus that a work folder serves, by the corpus's path; "" for stages run alone."""
+    notes = store.note(BUILDS)
+    return {out: note for out, note in notes.items() if _whole(note)} if isinstance(notes, dict) else {}
+
+
+def _whole(note: Any) -> bool:
+    return isinstance(note, dict) and {"recipe", "data", "out", "only", "device", "workers"} <= note.keys()
 
 
 def reopen_site(work: Path, *, progress: Progress, retry: bool = False, read_only: bool = False) -> Site:
     """The site of the last build on a work folder. Raises WorkError if there was none."""
     note = Store(work).note(LAST)
-    if not isinstance(note, dict) or not {"recipe", "data", "out", "only", "device", "workers"} <= note.keys():
+    if not _whole(note):
         raise WorkError(f"{work} is no work folder of a build; give the --work of one (by default CORPUS.work)")
+    return site_of(note, work, progress=progress, retry=retry, read_only=read_only)
+
+
+def site_of(
+    note: Mapping[str, Any], work: Path, *, progress: Progress, retry: bool = False, read_only: bool = False
+) -> Site:
+    """The site of a build that a work folder remembers."""
     return open_site(
         Recipe.model_validate(note["recipe"]),
         Path(note["data"]),
@@ -200,4 +256,7 @@ def reopen_site(work: Path, *, progress: Progress, retry: bool = False, read_onl
         retry=retry,
         read_only=read_only,
         out=Path(note["out"]) if note["out"] else None,
+        worker_memory=note.get("worker_memory"),
+        engine=note.get("engine", "local"),
+        engine_settings=note.get("engine_settings", ()),
     )

@@ -17,28 +17,31 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmidd.captioning import by_model, config_of, engine_of
 from mmidd.engine import tables
-from mmidd.engine.digests import DigestCache, Known
+from mmidd.engine.digests import UNREAD, DigestCache, Known
+from mmidd.engine.faults import fault
 from mmidd.engine.files import digest
 from mmidd.engine.local import Inline
 from mmidd.engine.run import Stage, run_units, survey
 from mmidd.engine.store import Record, Store
 from mmidd.engine.units import Outcome, Resources, Result, Unit
 from mmidd.errors import DataError, MediaError, WorkError
-from mmidd.manifest import Faces, Manifest, clip_frames, find_manifest
+from mmidd.manifest import Faces, Manifest, clip_frames, find_manifest, kind_of
 from mmidd.progress import Silent
 from mmidd.recipe import DatasetEntry, Recipe
 from mmidd.site import Name, Site, remember
-from mmidd.stages import caption, curate, extract, index
-from mmidd.stages.selection import Selected, compression_taken, drops, taken_down
+from mmidd.stages import caption, curate, extract, index, pairs
+from mmidd.stages.masks import MaskFile, pointers
+from mmidd.stages.selection import Selected, compression_taken, drops, idle_lines, taken_down
 from mmidd.stages.sources import Archive, Medium, Part, open_all
 
 RATES = "rates.json"
 _SELECTED_BY = (
     "dataset", "media", "kind", "rule", "label", "method", "compression", "target_id", "source_id", "pair_dataset",
-    "pair_media", "aligned",
+    "pair_media", "aligned", "pair_candidates", "mask",
 )  # fmt: skip
-_EXCLUDED_BY = ("dataset", "media", "target_id", "source_id", "pair_dataset", "pair_media")
+_EXCLUDED_BY = ("dataset", "media", "target_id", "source_id", "pair_dataset", "pair_media", "pair_candidates")
 ARCHIVES = "archives"
 FIRST, PAIRED = "extract", "extract (fakes, as their reals)"
 
@@ -134,7 +137,12 @@ def index_all(site: Site, *, run: bool = True) -> Indexed:
     site.progress.end()
     if run:
         remember(site, keys)
-    selected, dropped = _select(site, datasets, parts)
+        fault("index_done")
+    taken = {d.manifest.name: _compression(d, part) for d, part in zip(datasets, parts, strict=True)}
+    parts, lost = pairs.settle(parts, taken)
+    for name, count in lost.items():
+        facts[name] = {**facts[name], "missing_pairs": facts[name]["missing_pairs"] + count}
+    selected, dropped = _select(site, datasets, parts, taken)
     table = pa.concat_tables(parts)
     return Indexed(tuple(datasets), tuple(absent), table, selected, dropped, facts, keys, tuple(fresh))
 
@@ -145,8 +153,8 @@ def bring(
     """Bring the units of a stage up to date; with `run=False` insist that they are. Raises WorkError if not."""
     if run:
         return run_units(
-            stage, base, units, config, store=site.store, time_limit=site.recipe.time_limit,
-            **{"engine": site.engine, "progress": site.progress, **options},
+            stage, base, units, config, store=site.store,
+            **{"engine": site.engine, "progress": site.progress, "time_limit": site.recipe.time_limit, **options},
         )  # fmt: skip
     found = survey(stage, base, units, site.store)
     if found.missing:
@@ -156,14 +164,14 @@ def bring(
 
 
 def _select(
-    site: Site, datasets: Sequence[Dataset], parts: Sequence[pa.Table]
+    site: Site, datasets: Sequence[Dataset], parts: Sequence[pa.Table], taken: Mapping[str, str | None]
 ) -> tuple[dict[Name, Selected], dict[Name, str]]:
     selected: dict[Name, Selected] = {}
     dropped: dict[Name, str] = {}
     found = [tables.light_rows(part.filter(pc.equal(part["status"], "media")), _SELECTED_BY) for part in parts]
     clips = {
-        dataset.manifest.name: _clips(dataset, {row["media"] for row in rows if row["kind"] == "frames"})
-        for dataset, rows in zip(datasets, found, strict=True)
+        dataset.manifest.name: _clips(dataset, {row["media"] for row in rows if row["kind"] == "frames"}, part["media"])
+        for dataset, rows, part in zip(datasets, found, parts, strict=True)
     }
     files = {d.manifest.name: {**d.listing.files, **_clip_stats(clips[d.manifest.name])} for d in datasets}
 
@@ -172,33 +180,39 @@ def _select(
         return site.digests.fresh(*name, stat.bytes, stat.mtime_ns)
 
     excluded = taken_down([row for rows in found for row in rows], sha256, site.excluded)
+    places = {d.manifest.name: _Placed(d, clips[d.manifest.name], files[d.manifest.name]) for d in datasets}
+    usable = (row for rows in found for row in rows if (row["dataset"], row["media"]) not in excluded)
+    pointing = pointers(usable) if site.recipe.crop.choice != "all" else {}
     for dataset, rows in zip(datasets, found, strict=True):
-        placed = _Placed(dataset, clips[dataset.manifest.name], files[dataset.manifest.name])
-        taken = compression_taken(dataset.entry, dataset.manifest.compressions, _compressions(rows))
-        reasons = drops(rows, dataset.entry, taken, site.recipe.seed)
+        placed = places[dataset.manifest.name]
+        reasons = drops(rows, dataset.entry, taken[dataset.manifest.name], site.recipe.seed)
         for row in rows:
             name = (row["dataset"], row["media"])
             reason = "excluded" if name in excluded else reasons.get(row["media"])
             if reason:
                 dropped[name] = reason
             else:
-                selected[name] = placed.selected(row)
+                where = (name[0], row["mask"]) if row["mask"] else pointing.get(name)
+                mask = places[where[0]].mask(where[1], own=bool(row["mask"])) if where else None
+                selected[name] = placed.selected(row, mask)
     return selected, dropped
 
 
-def _compressions(rows: Iterable[Mapping[str, Any]]) -> set[str]:
-    return {row["compression"] for row in rows if row["compression"] is not None}
+def _compression(dataset: Dataset, part: pa.Table) -> str | None:
+    present = pc.unique(part["compression"].drop_null()).to_pylist()
+    return compression_taken(dataset.entry, dataset.manifest.compressions, present)
 
 
 Clips = Mapping[str, Mapping[int, tuple[str, index.Stat]]]
 
 
-def _clips(dataset: Dataset, folders: set[str]) -> Clips:
-    """The frames of these folders: number -> path and stat."""
+def _clips(dataset: Dataset, folders: set[str], indexed: pa.ChunkedArray) -> Clips:
+    """The frames of these folders: number -> path and stat. A file that is in the index by its own name is none."""
     inside: dict[str, list[str]] = defaultdict(list)
+    others = frozenset(indexed.to_pylist() if folders else ())
     for path in dataset.listing.files if folders else ():
         folder = path.rpartition("/")[0]
-        if folder in folders:
+        if folder in folders and path not in others:
             inside[folder].append(path)
     files = dataset.listing.files
     return {
@@ -224,13 +238,21 @@ class _Placed:
         """What each rule says of its media's faces."""
         return {rule.id: rule.faces for rule in self.dataset.manifest.rules}
 
-    def selected(self, row: Mapping[str, Any]) -> Selected:
+    def mask(self, path: str, *, own: bool) -> MaskFile:
+        """The mask at this path."""
+        stat = self.stats[path]
+        return MaskFile(
+            self.dataset.manifest.name, path, self.dataset.root / (stat.archive or path), kind_of(path), stat.bytes,
+            stat.mtime_ns, own, self._archive(stat), self._parts(path, stat),
+        )  # fmt: skip
+
+    def selected(self, row: Mapping[str, Any], mask: MaskFile | None = None) -> Selected:
         """A row of the index with the place of its bytes."""
         media, stat, root = row["media"], self.stats[row["media"]], self.dataset.root
         return Selected(
             row["dataset"], media, row["kind"], row["label"], row["method"], row["pair_dataset"],
             row["pair_media"], bool(row["aligned"]), root / (stat.archive or media), stat.bytes, stat.mtime_ns,
-            self._faces[row["rule"]], self._archive(stat), self._parts(media, stat),
+            self._faces[row["rule"]], self._archive(stat), self._parts(media, stat), mask,
         )  # fmt: skip
 
     def _archive(self, stat: index.Stat) -> Archive | None:
@@ -262,17 +284,22 @@ def extract_all(site: Site, indexed: Indexed, *, run: bool = True) -> Extracted:
 
 def rehash(digests: DigestCache, media: Iterable[Selected]) -> None:
     """Read again what was known and has another size or time now: equal bytes keep their work."""
-    places: dict[Path, list[tuple[Selected, Medium]]] = defaultdict(list)
+    files: dict[Name, Selected | MaskFile] = {}
     for medium in media:
-        if digests.last(*medium.name) and not digests.fresh(*medium.name, medium.bytes, medium.mtime_ns):
-            places[medium.path].append((medium, medium))
+        files[medium.name] = medium
+        if medium.mask is not None:
+            files[medium.mask.dataset, medium.mask.media] = medium.mask
+    places: dict[Path, list[tuple[Selected | MaskFile, Medium]]] = defaultdict(list)
+    for name, file in files.items():
+        if digests.last(*name) and not digests.fresh(*name, file.bytes, file.mtime_ns):
+            places[file.path].append((file, file))
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(_digests, places.values()):
-            for medium, sha256 in found:
-                digests.put(medium.dataset, [(medium.media, Known(medium.bytes, medium.mtime_ns, sha256))])
+            for file, sha256 in found:
+                digests.put(file.dataset, [(file.media, Known(file.bytes, file.mtime_ns, sha256))])
 
 
-def _digests(media: Iterable[tuple[Selected, Medium]]) -> list[tuple[Selected, str]]:
+def _digests(media: Iterable[tuple[Selected | MaskFile, Medium]]) -> list[tuple[Selected | MaskFile, str]]:
     found = []
     for medium, source in open_all(media, lambda medium: frozenset()):
         with suppress(OSError, MediaError):  # extraction meets the same error and records it with its reason
@@ -324,11 +351,16 @@ class _Landed:
     def __call__(self, result: Result) -> None:
         for outcome in result.outcomes:
             self._frames += outcome.planned
-            sha256 = outcome.facts.get("sha256")
             medium = self._indexed.selected[outcome.dataset, outcome.media]
-            if sha256:
-                known = Known(medium.bytes, medium.mtime_ns, sha256)
-                self._site.digests.put(medium.dataset, [(medium.media, known)])
+            for file, taken in ((medium, "sha256"), (medium.mask, "mask_sha256")):
+                if file is not None:
+                    self._remember(file, outcome.facts.get(taken))
+
+    def _remember(self, file: Selected | MaskFile, sha256: str | None) -> None:
+        """Keep a digest that was just taken; of a file that could not be read, that."""
+        digests = self._site.digests
+        if sha256 or not digests.fresh(file.dataset, file.media, file.bytes, file.mtime_ns):
+            digests.put(file.dataset, [(file.media, Known(file.bytes, file.mtime_ns, sha256 or UNREAD))])
 
     def note_rate(self) -> None:
         if self._frames:
@@ -348,8 +380,12 @@ def caption_all(site: Site, extracted: Extracted, *, run: bool = True) -> dict[s
     if site.recipe.captioner.kind == "none":
         return {}
     base = caption.ingredients(site.recipe, site.device)
-    units = caption_units(site, extracted)
-    return bring(site, caption.STAGE, base, units, caption.config(site.recipe), run=run, retry=site.retry)
+    units, config = caption_units(site, extracted), config_of(site)
+    if not by_model(config):
+        return bring(site, caption.STAGE, base, units, config, run=run, retry=site.retry)
+    with engine_of(site, config) as engine:  # a model takes the time it takes, and a request has a limit of its own
+        options: dict[str, Any] = {"engine": engine, "time_limit": None, "retry": site.retry}
+        return bring(site, caption.STAGE, base, units, config, run=run, **options)
 
 
 def caption_units(site: Site, extracted: Extracted) -> list[Unit]:
@@ -388,6 +424,17 @@ def curate_unit(site: Site, indexed: Indexed, extracted: Extracted) -> Unit:
         digest(sorted(excluded)),
     )
     return curate.plan(inputs, curate.Payload(rows, media, excluded))
+
+
+def idle_takedowns(site: Site, indexed: Indexed) -> list[str]:
+    """The lines of the takedown list that hit no medium, by what is known of the media's bytes now."""
+
+    def sha256(name: Name) -> str | None:
+        known = site.digests.last(*name)
+        return known.sha256 if known else None
+
+    media = indexed.table.filter(pc.equal(indexed.table["status"], "media"))
+    return idle_lines(tables.light_rows(media, _EXCLUDED_BY), sha256, site.excluded)
 
 
 def _digest_rows(table: pa.Table) -> str:

@@ -137,8 +137,8 @@ def small(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
 def place(small: Place, tmp_path: Path) -> Place:
     """A built place of the test's own."""
     copied = Place(Path(shutil.copytree(small.root, tmp_path / "place")))
-    note = copied.work / "build.json"
-    note.write_text(note.read_text().replace(str(small.root), str(copied.root)))
+    for note in (copied.work / "build.json", copied.work / "builds.json"):
+        note.write_text(note.read_text().replace(str(small.root), str(copied.root)))
     return copied
 
 

@@ -14,6 +14,7 @@ import typer.main
 from conftest import Place, Said
 
 from mmidd import __version__, cli
+from mmidd.manifest.check import ADVICE
 
 Run = Callable[..., Said]
 
@@ -21,18 +22,21 @@ BAD_IMAGE = "CelebA/img_align_celeba/000001.jpg"
 REAL, FAKE = "original_sequences/youtube/c23/videos/000.mp4", "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4"
 
 _SITE = "RECIPE --data --only --set --exclude"
+_ENGINE = "--device --engine --engine-set"
 # Programs and people's fingers rely on these; a change here is a change of the interface.
 COMMANDS = {
-    "build": f"{_SITE} --out --work --workers --device --require-all --allow-removals",
+    "build": f"{_SITE} --out --work --workers {_ENGINE} --require-all --allow-removals --dry-run --worker-memory",
     "index": f"{_SITE} --work --require-all --check --json",
-    "extract": f"{_SITE} --work --workers --device --require-all",
-    "caption": f"{_SITE} --work --workers --device",
-    "curate": f"{_SITE} --work --device",
-    "shard": f"{_SITE} --out --work --workers --device --allow-removals",
-    "plan": f"{_SITE} --out --work --workers --device --json",
+    "extract": f"{_SITE} --work --workers {_ENGINE} --require-all --worker-memory",
+    "caption": f"{_SITE} --work --workers {_ENGINE} --worker-memory",
+    "curate": f"{_SITE} --work {_ENGINE}",
+    "shard": f"{_SITE} --out --work --workers {_ENGINE} --allow-removals",
+    "plan": f"{_SITE} --out --work --workers {_ENGINE} --json",
     "status": "WORK --json",
     "failures": "WORK --retry --json",
+    "gc": "WORK [RECIPE]... --dry-run --json",
     "verify": "CORPUS --json",
+    "audit": "CORPUS --only --clip --attributes --review --review-results --seed --out --json",
     "sample": "DIR",
     "datasets": "[NAME] --data --json",
 }
@@ -191,7 +195,7 @@ def test_findings_end_with_4(mmidd: Run, place: Place) -> None:
     assert said.code == 4 and "in no rule: 1, no rule" in said.out and "odd.xyz" in said.out and "-202,5" in said.out
     after = _said(mmidd, place, "index", "--check", "--json")
     (celeba,) = (each for each in after.document["datasets"] if each["dataset"] == "CelebA")
-    odd = {"kind": "in no rule", "reason": "no rule", "count": 1, "names": ["odd.xyz"]}
+    odd = {"kind": "in no rule", "reason": "no rule", "count": 1, "names": ["odd.xyz"], "advice": ADVICE["in no rule"]}
     assert (
         after.code == 4 and odd in celeba["findings"] and not any(odd in d["findings"] for d in before.document["datasets"])
     )
@@ -213,7 +217,7 @@ def test_json_is_one_document_on_stdout_and_nothing_else(mmidd: Run, small: Plac
     }[verb]
     said = mmidd(*words, "--json")
     keys = {
-        "plan": {"stages", "absent", "not_taken", "samples", "work", "corpus", "hours", "basis", "complete"},
+        "plan": {"stages", "absent", "not_taken", "samples", "work", "corpus", "hours", "basis", "captions", "complete"},
         "status": {"plan", "media", "reasons", "corpus", "samples", "complete"},
         "verify": {"files", "rows", "media", "findings"},
     }

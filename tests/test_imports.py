@@ -45,7 +45,7 @@ def test_the_walk_over_imports_finds_what_is_there() -> None:
 
 
 HEAVY = {"torch", "torchvision", "datasets", "transformers", "facenet_pytorch", "onnxruntime", "decord", "torchcodec"} | {
-    "insightface", "skimage", "matplotlib", "pandas", "ray", "submitit", "mlcroissant",
+    "insightface", "skimage", "sklearn", "scipy", "matplotlib", "pandas", "ray", "submitit", "mlcroissant",
 }  # fmt: skip
 
 
@@ -64,10 +64,12 @@ ALLOWED = {
     "engine": set(),
     "video": set(),
     "faces": {"video"},
-    "captions": {"faces"},
+    "llm": set(),
+    "captions": {"faces", "llm", "manifest"},
     "curation": set(),
     "corpus": {"engine"},
     "sample": set(),
+    "audit": {"captions", "corpus", "curation", "engine"},
     "stages": {
         "engine", "video", "faces", "captions", "curation", "corpus", "recipe", "manifest",
     },

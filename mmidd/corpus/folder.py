@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import filecmp
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmidd.engine.files import disk_errors, fsync_folder, sha256_file
+from mmidd.engine.faults import fault
+from mmidd.engine.files import digest, disk_errors, fsync_folder, sha256_file
+from mmidd.engine.lock import held
 from mmidd.errors import CorpusError
 
 MANIFEST = "mmidd.json"
+SEAL = "seal"
+"""The key of `mmidd.json` that holds the digest of all its others."""
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -56,16 +59,15 @@ class Corpus:
 
         The lock ends with the process, however it ends. Where the file system has no locks nothing is kept out.
         """
+
+        def busy(holder: str) -> CorpusError:
+            return CorpusError(
+                f"another build is writing {self.out} ({holder}); wait until it has ended, or choose another --out"
+            )
+
         path = self.out.with_name(f".{self.out.name}.lock")
-        with disk_errors(path):
-            handle = _locked(path)
-        if handle is None:
-            raise CorpusError(f"another build is writing {self.out}; wait until it has ended, or choose another --out")
-        try:
+        with held(path, busy):
             yield
-        finally:
-            path.unlink(missing_ok=True)
-            os.close(handle)
 
     def manifest(self) -> dict[str, Any] | None:
         """The corpus's `mmidd.json`, or None where there is no (whole) corpus."""
@@ -88,8 +90,9 @@ class Corpus:
         return written and all(_same(self.building / name, self.out / name) for name in shards)
 
     def discard(self) -> None:
-        """Nothing changed: what was built beside the corpus is not needed."""
-        shutil.rmtree(self.building, ignore_errors=True)
+        """Nothing changed: what was built beside the corpus is not needed, nor what a killed build left there."""
+        for folder in (self.building, self.old):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def swap(self, keep: set[str]) -> None:
         """Put what was built in the place of the old corpus: readers see the one or the other, never a mixture."""
@@ -100,14 +103,18 @@ class Corpus:
             for folder in (self.building / "data", self.building):
                 if folder.is_dir():
                     fsync_folder(folder)
+            fault("before_swap", self.out)
             if not self.out.exists():
                 self.building.rename(self.out)
             elif _exchange(self.building, self.out):
+                fault("swapped", self.out)
                 shutil.rmtree(self.building)
             else:
                 shutil.rmtree(self.old, ignore_errors=True)
                 self.out.rename(self.old)
+                fault("between_renames", self.out)
                 self.building.rename(self.out)
+            fault("old_stays", self.out)
             shutil.rmtree(self.old, ignore_errors=True)
             fsync_folder(self.out.parent)
 
@@ -118,30 +125,21 @@ def _same(first: Path, second: Path) -> bool:
     return first.samefile(second) or filecmp.cmp(first, second, shallow=False)
 
 
-def _locked(path: Path) -> int | None:
-    """A handle on the lock file that is held now; None where another process holds it."""
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            return None
-        except OSError:
-            return handle
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle), path.stat()):
-                return handle
-        os.close(handle)  # its holder took the file away between our two steps
-
-
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The `mmidd.json` of a corpus folder; None where there is none or it is broken."""
+    """What the `mmidd.json` of a corpus folder says; None where there is none or it is broken. The seal is not looked at."""
     try:
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) and "schema_version" in content else None
+    if not isinstance(content, dict) or "schema_version" not in content:
+        return None
+    return {key: value for key, value in content.items() if key != SEAL}
+
+
+def manifest_bytes(about: Mapping[str, Any]) -> bytes:
+    """`mmidd.json`: sealed with its own digest, and written in the one way that `verify` accepts."""
+    sealed = {**about, SEAL: digest(about)}
+    return json.dumps(sealed, indent=1, sort_keys=True).encode() + b"\n"
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -159,6 +157,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 def _exchange(first: Path, second: Path) -> bool:
     """Swap two folders in one step where the system can (Linux `renameat2`); False where it cannot."""
     try:
+        fault("exchange", second)
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError):
         return False

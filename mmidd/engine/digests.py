@@ -1,19 +1,23 @@
 """The digest cache: path, size and modification time to sha256, so that no file is read twice to be known.
 
-An equal stat trusts the digest. The cache is an append-only text file a dataset; a torn or broken line is skipped, and
-losing the cache costs reading, never correctness. Times stay here and enter nothing else.
+An equal stat trusts the digest; of a file that could not be read UNREAD stands there, so that it is not tried again before
+it changes, or somebody asks. The cache is an append-only text file a dataset; a torn or broken line is skipped, and losing
+the cache costs reading, never correctness. Times stay here and enter nothing else.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from mmidd.engine.faults import fault
 from mmidd.engine.files import disk_errors
+
+UNREAD = "unread"
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,18 @@ class DigestCache:
         if not entries:
             return
         # Each batch begins on a line of its own, whatever a killed command left at the end of the file.
-        lines = ["\n", *(json.dumps([media, known.bytes, known.mtime_ns, known.sha256]) + "\n" for media, known in entries)]
+        lines = ["\n", *(_line(media, known) for media, known in entries)]
         path = self._path(dataset)
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8") as file:
                 file.write("".join(lines))
+            fault("digests", path, path)
         self._load(dataset).update(entries)
+
+    def text(self, dataset: str, media: Container[str]) -> str:
+        """The list of a dataset anew, without those that are not among `media`, each medium once."""
+        return "".join(_line(name, known) for name, known in sorted(self._load(dataset).items()) if name in media)
 
     def _path(self, dataset: str) -> Path:
         return self.folder / f"{quote(dataset, safe=' +')}.jsonl"
@@ -67,7 +76,11 @@ class DigestCache:
                     for line in lines:
                         with contextlib.suppress(ValueError, TypeError, OverflowError, RecursionError):
                             media, size, mtime_ns, sha256 = json.loads(line)
-                            if isinstance(sha256, str) and len(sha256) == 64:
+                            if isinstance(sha256, str) and (len(sha256) == 64 or sha256 == UNREAD):
                                 known[str(media)] = Known(int(size), int(mtime_ns), sha256)
             self._known[dataset] = known
         return self._known[dataset]
+
+
+def _line(media: str, known: Known) -> str:
+    return json.dumps([media, known.bytes, known.mtime_ns, known.sha256]) + "\n"

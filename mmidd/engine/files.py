@@ -7,11 +7,12 @@ import errno
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mmidd.engine.faults import fault
+from mmidd.engine.temporary import temporary as _temporary
 from mmidd.errors import WorkError
 
 
@@ -45,15 +46,18 @@ def fsync_folder(folder: Path) -> None:
 
 def write_whole(write: Callable[[Path], Path], *, scratch: Path) -> Path:
     """Let `write` fill a temporary file in `scratch` and name its place (same file system); move it there for good."""
-    temporary = scratch / f"{uuid.uuid4().hex}.tmp"
+    temporary = _temporary(scratch)
     with disk_errors(scratch):
         try:
             scratch.mkdir(parents=True, exist_ok=True)
             path = write(temporary)
+            fault("written", path, temporary)
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             path.parent.mkdir(parents=True, exist_ok=True)
+            fault("before_rename", path)
             temporary.replace(path)
+            fault("renamed", path)
             fsync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
@@ -75,13 +79,16 @@ def put_if_absent(path: Path, data: bytes, *, scratch: Path) -> bool:
 
     A hard link decides; on a file system without them O_EXCL does.
     """
-    temporary = scratch / f"{uuid.uuid4().hex}.tmp"
+    temporary = _temporary(scratch)
     with disk_errors(path):
         scratch.mkdir(parents=True, exist_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            fault("before_record", path)
             _write_synced(temporary, data, "wb")
+            fault("record_written", path, temporary)
             try:
+                fault("link", path)
                 os.link(temporary, path)
             except FileExistsError:
                 return False
@@ -92,6 +99,7 @@ def put_if_absent(path: Path, data: bytes, *, scratch: Path) -> bool:
                     _write_synced(path, data, "xb")
                 except FileExistsError:
                     return False
+            fault("recorded", path, path)
             fsync_folder(path.parent)
             return True
         finally:

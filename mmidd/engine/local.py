@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -13,22 +16,29 @@ from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
+from mmidd.engine.start import without_pandas
 from mmidd.engine.units import Crash, Resources, Result, StageFunction, Task
-from mmidd.errors import WorkError
+from mmidd.errors import WorkError, sanitised
 
 _PR_SET_PDEATHSIG = 1
 _LOOK_S = 0.5
 _MOST_BREAKS = 3
 _GRACE_S = 120.0
+_MEMORY_LOOK_S = 0.05
+_LAST_BYTES, _LAST_LINES, _LAST_LENGTH = 4096, 5, 300
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+_TOO_MUCH = 113
+"""What a worker that holds too much memory ends with."""
 _OUT_OF_MEMORY = Crash("OutOfMemory", "there was not enough memory for it")
 
 
@@ -58,21 +68,26 @@ class Local:
     Workers start with the first task and stay for the stages that follow, with what they have loaded.
     """
 
-    def __init__(self, workers: int, resources: Resources) -> None:
-        self._workers, self._resources = workers, resources
+    def __init__(self, workers: int, resources: Resources, memory: int | None = None) -> None:
+        """`memory` is what each worker may hold resident, in bytes; one that holds more is stopped, as if it had died."""
+        self._workers, self._resources, self._memory = workers, resources, memory
         self._pool: ProcessPool | None = None
+        self._words: Path | None = None
+        self._numbers = count()
 
     def map(
         self, function: StageFunction, tasks: Iterable[Task], config: Any, *, time_limit: float | None
     ) -> Iterator[tuple[Task, Result | Crash]]:
         """Yields in order of completion; at most three tasks a worker are under way, so memory stays bounded."""
         waiting = iter(tasks)
-        under_way: dict[Any, Task] = {}
+        under_way: dict[Any, tuple[Task, Path]] = {}
         breaks, moved = 0, time.monotonic()
 
         def schedule(some: Iterable[Task]) -> None:
             for task in some:
-                under_way[self._schedule(function, (task, config, self._resources), time_limit)] = task
+                words = self._place()
+                arguments = (words, function, task, config, self._resources)
+                under_way[self._schedule(arguments, time_limit)] = task, words
 
         try:
             with _one_thread_each():
@@ -82,15 +97,15 @@ class Local:
                     if not self._running().active or _stalled(moved, time_limit):
                         breaks, moved = breaks + 1, time.monotonic()
                         self._replace(breaks)
-                        again = list(under_way.values())
+                        again = [task for task, _ in under_way.values()]
                         under_way.clear()
                         schedule(again)
                         continue
                     for future in done:
                         if isinstance(future.exception(), BrokenProcessPool):
                             break
-                        task, breaks, moved = under_way.pop(future), 0, time.monotonic()
-                        result = _result(future, time_limit)
+                        (task, words), breaks, moved = under_way.pop(future), 0, time.monotonic()
+                        result = _result(future, time_limit, words)
                         schedule(islice(waiting, 1))
                         yield task, result
         finally:
@@ -103,17 +118,27 @@ class Local:
             self._pool.stop()
             self._pool.join()
             self._pool = None
+        if self._words is not None:
+            shutil.rmtree(self._words, ignore_errors=True)
+            self._words = None
+
+    def _place(self) -> Path:
+        """Where a task's stderr goes while it runs, so that it can be read when its worker is dead."""
+        if self._words is None:
+            self._words = Path(tempfile.mkdtemp(prefix="mmidd-"))
+        return self._words / str(next(self._numbers))
 
     def _running(self) -> ProcessPool:
         if self._pool is None:
             spawn = get_context("spawn")
-            self._pool = ProcessPool(self._workers, context=spawn, initializer=_start_worker, initargs=(os.getpid(),))
+            about = (os.getpid(), self._memory)
+            self._pool = ProcessPool(self._workers, context=spawn, initializer=_start_worker, initargs=about)
         return self._pool
 
-    def _schedule(self, function: StageFunction, arguments: tuple[Any, ...], time_limit: float | None) -> Any:
+    def _schedule(self, arguments: tuple[Any, ...], time_limit: float | None) -> Any:
         try:
             with _interrupts_held():
-                return self._running().schedule(function, args=arguments, timeout=time_limit)
+                return self._running().schedule(_overheard, args=arguments, timeout=time_limit)
         except RuntimeError:  # the pool is broken, and `map` is about to notice: this never comes back
             return Future()
 
@@ -123,7 +148,8 @@ class Local:
         if breaks > _MOST_BREAKS:
             raise WorkError(
                 f"worker processes died {breaks} times in a row before they took up any work; is there enough memory "
-                "for them? Try fewer --workers, or --workers 0 to see what happens. Run the same command to go on."
+                "for them (and in --worker-memory)? Try fewer --workers, or --workers 0 to see what happens. Run the same "
+                "command to go on."
             )
 
 
@@ -132,18 +158,50 @@ def _stalled(moved: float, time_limit: float | None) -> bool:
     return time_limit is not None and time.monotonic() - moved > time_limit + _GRACE_S
 
 
-def _result(future: Any, time_limit: float | None) -> Result | Crash:
+def _result(future: Any, time_limit: float | None, words: Path) -> Result | Crash:
     try:
         result: Result = future.result()
         return result
     except ProcessExpired as error:
         code = error.exitcode
+        if code == _TOO_MUCH:
+            return Crash("OutOfMemory", f"its worker needed more than --worker-memory allows{_last_words(words)}")
         cause = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"exit code {code}"
-        return Crash("WorkerDied", f"the worker process ended with {cause}")
+        return Crash("WorkerDied", f"the worker process ended with {cause}{_last_words(words)}")
     except MemoryError:
         return _OUT_OF_MEMORY
     except TimeoutError:
-        return Crash("TimedOut", f"no result within {time_limit:g} s" if time_limit else "no result in time")
+        told = f"no result within {time_limit:g} s" if time_limit else "no result in time"
+        return Crash("TimedOut", told + _last_words(words))
+
+
+def _overheard(words: Path, function: StageFunction, task: Task, config: Any, resources: Resources) -> Result:
+    """In a worker: run one task with stderr in a file. It is passed on at the end; of a dead worker the parent reads it."""
+    kept = os.dup(2)
+    with words.open("wb") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        return function(task, config, resources)
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        with words.open("rb") as file, os.fdopen(kept, "wb") as stderr:
+            shutil.copyfileobj(file, stderr)
+        words.unlink()
+
+
+def _last_words(words: Path) -> str:
+    """The end of what a dead worker wrote to its stderr, as it may be stored: one line, no paths, no escapes, bounded."""
+    try:
+        with words.open("rb") as file:
+            file.seek(max(0, words.stat().st_size - _LAST_BYTES))
+            text = _ESCAPES.sub("", file.read().decode("utf-8", "replace"))
+    except FileNotFoundError:  # it died before it took the task up
+        return ""
+    words.unlink(missing_ok=True)
+    lines = [line for line in map(sanitised, text.splitlines()) if line]
+    said = " | ".join(lines[-_LAST_LINES:])
+    return f"; its last words: {said if len(said) <= _LAST_LENGTH else '…' + said[1 - _LAST_LENGTH :]}" if said else ""
 
 
 @contextmanager
@@ -171,15 +229,27 @@ class _one_thread_each:
                 os.environ[name] = value
 
 
-def _start_worker(parent: int) -> None:
+def _start_worker(parent: int, memory: int | None) -> None:
     """In a new worker: leave Ctrl-C to the parent, and never outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
+    threading.Thread(target=_watch, args=(parent, memory), daemon=True).start()
+    without_pandas()
 
 
-def _watch_parent(parent: int) -> None:
+def _watch(parent: int, memory: int | None) -> None:
+    """End this worker when its parent has gone, or when it holds more memory than it may."""
     while os.getppid() == parent:
-        time.sleep(1.0)
+        if memory is not None and _resident() > memory:
+            os._exit(_TOO_MUCH)
+        time.sleep(1.0 if memory is None else _MEMORY_LOOK_S)
     os._exit(1)
+
+
+def _resident() -> int:
+    """The memory that this process holds, in bytes; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -69,6 +70,40 @@ def unit_key(base: dict[str, Any], members: Iterable[tuple[Name, tuple[str, ...]
 Usable = Callable[[Unit, Record], bool]
 
 
+@dataclass(frozen=True)
+class Order:
+    """What `run_units` has to know to bring units to their commits, for somebody who does it in another place.
+
+    A record in `after` (by its key) does not count until it has a later generation.
+    """
+
+    stage: Stage
+    base: dict[str, Any]
+    config: Any
+    root: Path
+    after: Mapping[str, int]
+    retry: bool
+    time_limit: float | None
+
+    def key(self, unit: Unit) -> str | None:
+        """The key of the unit's record; None while the content of a member is not known."""
+        known = [(item.name, item.inputs) for item in unit.items if item.inputs is not None]
+        return unit_key(self.base, known) if len(known) == sum(len(task.items) for task in unit.tasks) else None
+
+    def usable(self, unit: Unit, record: Record) -> bool:
+        """Does the record count? What is to be retried has to be found first."""
+        return self.retry or record.generation > self.after.get(record.key, -1)
+
+
+@runtime_checkable
+class UnitEngine(Protocol):
+    """Has whole units committed in another place, and yields each with its record as soon as it is there."""
+
+    def bring(self, order: Order, units: Sequence[Unit]) -> Iterator[tuple[Unit, Record]]: ...
+
+    def close(self) -> None: ...
+
+
 def survey(
     stage: Stage, base: dict[str, Any], units: Iterable[Unit], store: Store, usable: Usable = lambda unit, record: True
 ) -> Survey:
@@ -96,16 +131,18 @@ def run_units(
     config: Any,
     *,
     store: Store,
-    engine: Engine,
+    engine: Engine | UnitEngine,
     progress: Progress,
     title: str | None = None,
     landed: Callable[[Result], None] = lambda result: None,
+    committed: Callable[[Unit, Record], None] = lambda unit, record: None,
     usable: Usable = lambda unit, record: True,
     retry: bool = False,
     time_limit: float | None = None,
 ) -> dict[str, Record]:
-    """Bring every unit to a commit and return the records by unit name. `landed` sees each fresh result.
+    """Bring every unit to a commit and return the records by unit name.
 
+    `landed` sees each fresh result, or the outcomes of a unit that was committed in another place; `committed` each commit.
     Failed media stay failed unless `retry`; then they alone run again and their unit gets a new generation.
     """
     found = survey(stage, base, units, store, usable)
@@ -115,15 +152,32 @@ def run_units(
     left = sum(len(task.items) for unit in pending for task in unit.tasks)
     total = sum(len(task.items) for unit in units for task in unit.tasks)
     progress.begin(title or stage.name, total, total - left)
-    if pending:
+    if pending and isinstance(engine, UnitEngine):
+        again_after = {records[unit.name].key: records[unit.name].generation for unit in again}
+        order = Order(
+            stage, base, config, store.root.resolve(), _after(stage, store, found) | again_after, retry, time_limit
+        )
+        for unit, record in engine.bring(order, pending):
+            outcomes = tables.read_outcomes(store, record)
+            progress.advance(outcomes)
+            landed(Result(stage.schema.empty_table(), tuple(outcomes)))
+            committed(unit, record)
+            records[unit.name] = record
+    elif pending and not isinstance(engine, UnitEngine):
         datasets = {item.dataset for unit in pending for item in unit.items}
         previous = Previous.load(stage, base, store, datasets, found.spoiled)
         work = [_Open(stage, base, unit, previous, store, retry) for unit in pending]
         watch = _Watch(progress, landed)
         for opened in _complete(work, engine, stage, config, watch, time_limit):
-            records[opened.unit.name] = opened.commit()
+            records[opened.unit.name] = record = opened.commit()
+            committed(opened.unit, record)
     progress.end()
     return records
+
+
+def _after(stage: Stage, store: Store, found: Survey) -> dict[str, int]:
+    """The last generation of each record that is of no use any more."""
+    return {key: record.generation for key in found.spoiled if (record := store.latest(stage.name, key)) is not None}
 
 
 @dataclass(frozen=True)
@@ -225,9 +279,12 @@ class _Open:
         self.sources: dict[Name, Record] = {}
         self.outcomes: dict[Name, Outcome] = {}
         self.rows: list[pa.Table] = []
+        self.attempts: Counter[Name] = Counter()
         for item in unit.items:
             place = previous.find(item)
-            if place is not None and not (retry and place[1].status == "failed"):
+            if place is not None and retry and place[1].status == "failed":
+                self.attempts[item.name] = place[1].attempts
+            elif place is not None:
                 self.sources[item.name], self.outcomes[item.name] = place
         self.taken = list(self.outcomes.values())
         self.fresh = [item for item in unit.items if item.name not in self.outcomes]
@@ -246,11 +303,11 @@ class _Open:
             raise WorkError(f"stage {self.stage.name} lost or invented a medium of {self.unit.name}: {names[:3]}")
         rows = _rows_by_medium(result)
         for name, outcome in zip(names, result.outcomes, strict=True):
-            if outcome.planned and not outcome.ok <= rows[name] <= outcome.planned:
+            if rows[name] < outcome.ok:
                 raise WorkError(f"stage {self.stage.name} lost rows of {'/'.join(name)}: {rows[name]} of {outcome.ok}")
             if not outcome.conserved():
                 raise WorkError(f"stage {self.stage.name} lost a frame of {'/'.join(name)}: {outcome}")
-            self.outcomes[name] = outcome
+            self.outcomes[name] = replace(outcome, attempts=outcome.attempts + self.attempts[name])
         self.rows.append(result.rows)
 
     @property
@@ -261,6 +318,7 @@ class _Open:
         """Put the unit: rows in the order of the unit, whatever order they came in."""
         names = [item.name for item in self.unit.items]
         rows = pa.concat_tables([self.stage.schema.empty_table(), *self.rows, *self._taken_rows()])
+        self.rows.clear()  # a build of days must not hold the crops of all its units
         if len(names) > 1:
             rows = tables.in_order(rows, names, self.stage.row_order)
         outcomes = [self.outcomes[name] for name in names]

@@ -10,14 +10,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmidd.engine.faults import fault
 from mmidd.engine.files import canonical, digest, disk_errors, put_if_absent, sha256_file, write_text, write_whole
+from mmidd.engine.lock import held
+from mmidd.engine.temporary import left_over
 from mmidd.errors import WorkError
 
 FORMAT = 1
+LOCK = "lock"
+MARKER = "mmidd-work.json"
 _NAME = re.compile(r"^(?P<key>[0-9a-f]{32})\.g(?P<generation>\d+)\.json$")
 
 Writer = Callable[[Path], None]
@@ -52,7 +58,7 @@ class Store:
     @classmethod
     def open(cls, root: Path) -> Store:
         """Open a work folder, making it if it is new; refuse one that holds something else."""
-        marker = root / "mmidd-work.json"
+        marker = root / MARKER
         if root.is_symlink() and not root.exists():
             raise WorkError(f"{root} is a link to nothing; remove it or choose another --work")
         if root.exists() and not root.is_dir():
@@ -74,6 +80,25 @@ class Store:
             raise WorkError(f"{root} was made by another version of mmidd (format {found}, here {FORMAT})")
         return cls(root)
 
+    @contextmanager
+    def held(self, tell: Callable[[str], None], *, clear: bool = True) -> Iterator[bool]:
+        """Keep other commands from writing here meanwhile, and `clear` what a killed one left half-written.
+
+        Gives False where the file system has no locks; `tell` hears of that, and of what was cleared. Raises WorkError.
+        """
+
+        def busy(holder: str) -> WorkError:
+            return WorkError(
+                f"another mmidd command is writing {self.root}: {holder}. Wait until it has ended, or choose another --work."
+            )
+
+        with held(self.root / LOCK, busy, tell) as locks:
+            left = left_over(self.scratch)
+            if clear and left.paths:
+                left.remove()
+                tell(f"{self.root}: removed {len(left.paths)} half-written files of a killed command ({left.bytes} bytes)")
+            yield locks
+
     def path(self, record: Record, name: str) -> Path:
         """Where a file of a committed unit lies."""
         return self.root / str(record.files[name]["path"])
@@ -81,7 +106,7 @@ class Store:
     def latest(self, stage: str, key: str) -> Record | None:
         """The newest valid generation of a key, or None."""
         for generation in sorted(self._generations(stage, key), reverse=True):
-            record = self._read(self._record_path(stage, key, generation))
+            record = self._read(self.record_path(stage, key, generation))
             if record is not None:
                 return record
         return None
@@ -129,6 +154,7 @@ class Store:
         found: dict[str, Any] = {}
 
         def write_and_name(temporary: Path) -> Path:
+            fault("before_write", f"{stage}/{name}")
             write(temporary)
             found.update(bytes=temporary.stat().st_size, sha256=sha256_file(temporary))
             return self.root / "data" / stage / key[:2] / f"{key}.{found['sha256'][:12]}.{name}"
@@ -136,7 +162,8 @@ class Store:
         path = write_whole(write_and_name, scratch=self.scratch)
         return {"path": path.relative_to(self.root).as_posix(), **found}
 
-    def _record_path(self, stage: str, key: str, generation: int) -> Path:
+    def record_path(self, stage: str, key: str, generation: int) -> Path:
+        """Where the record of a commit lies."""
         return self.root / "records" / stage / key[:2] / f"{key}.g{generation}.json"
 
     def _generations(self, stage: str, key: str) -> list[int]:
@@ -147,7 +174,7 @@ class Store:
     def _put(self, record: Record) -> bool:
         body = asdict(record)
         text = canonical({"record": body, "sha256": digest(body)})
-        path = self._record_path(record.stage, record.key, record.generation)
+        path = self.record_path(record.stage, record.key, record.generation)
         return put_if_absent(path, text.encode(), scratch=self.scratch)
 
     def _read(self, path: Path) -> Record | None:

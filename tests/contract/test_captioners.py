@@ -8,8 +8,9 @@ import re
 import numpy as np
 import pytest
 
-from mmidd.captions.protocol import CaptionerConfig, CaptionRequest, captioner_identity, make_captioner
-from mmidd.captions.words import leaks
+from mmidd.captions.choose import CaptionerConfig, captioner_identity, make_captioner
+from mmidd.captions.leaks import leaks
+from mmidd.captions.protocol import CaptionRequest
 
 EMBEDDED = [CaptionerConfig(kind="attributes")]
 POINTS = np.float32([[90, 100], [165, 100], [128, 145], [95, 185], [160, 185]])
@@ -49,7 +50,7 @@ def test_no_requests_give_no_captions(config: CaptionerConfig) -> None:
 
 
 def test_a_caption_depends_on_nothing_but_its_request(config: CaptionerConfig) -> None:
-    captioner, again = make_captioner(config), make_captioner(config, "cuda")
+    captioner, again = make_captioner(config), make_captioner(config)
     assert captioner is not None and again is not None
     expected = captioner.caption(scenes())
     order = list(range(len(expected)))

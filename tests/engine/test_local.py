@@ -72,10 +72,56 @@ def test_a_crash_says_what_happened(local: Local, bench: Bench) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("deed", "error", "end"),
+    [
+        ("abort", "WorkerDied", "the worker process ended with signal SIGABRT"),
+        ("segfault", "WorkerDied", "the worker process ended with signal SIGSEGV"),
+        ("mutter", "TimedOut", "no result within 5 s"),
+    ],
+)
+def test_the_last_words_of_a_dead_worker_are_kept_without_paths_or_escapes(
+    deed: str, error: str, end: str, local: Local, bench: Bench
+) -> None:
+    (record,) = bench.run(unit(item("a"), item("bad", deed), item("b")), engine=local, time_limit=5).values()
+    found = {outcome.media: outcome for outcome in read_outcomes(bench.store, record)}
+    assert [found[name].status for name in ("a", "b")] == ["ok", "ok"]
+    lines = [f"frame {number} of the damaged clip" for number in range(1996, 2000)]
+    said = f"{end}; its last words: {' | '.join([*lines, 'fatal: cannot read toy.py'])}"
+    assert (found["bad"].error, found["bad"].attempts, found["bad"].message) == (error, 2, said)
+
+
+def test_what_a_worker_says_on_the_way_reaches_the_terminal(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
+    local = Local(1, Resources())  # started here, so that it inherits the captured stderr
+    try:
+        assert ended(local, bench, tasks("warn", "ok")) == {"warn0": "ok", "ok1": "ok"}
+    finally:
+        local.close()
+    assert capfd.readouterr().err.count("of the damaged clip") == 2000
+
+
+def test_nothing_stays_in_the_temporary_folder(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    local = Local(1, Resources())
+    assert ended(local, bench, tasks("ok", "abort")) == {"ok0": "ok", "abort1": "WorkerDied"}
+    local.close()
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_task_that_runs_out_of_memory_is_charged_and_the_others_go_on(bench: Bench, local: Local, workers: int) -> None:
     engine: Any = local if workers else Inline()
     assert ended(engine, bench, tasks("ok", "exhaust", "ok")) == {"ok0": "ok", "exhaust1": "OutOfMemory", "ok2": "ok"}
+
+
+def test_a_worker_that_holds_more_than_it_may_costs_its_task_only(bench: Bench) -> None:
+    local = Local(2, Resources(), memory=1_000_000_000)
+    try:
+        found = ended(local, bench, tasks("ok", "gorge", "ok", "ok"))
+    finally:
+        local.close()
+    assert found == {"ok0": "ok", "gorge1": "OutOfMemory", "ok2": "ok", "ok3": "ok"}
 
 
 def test_killers_are_quarantined_and_their_neighbours_committed(local: Local, bench: Bench) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,10 @@ SCHEMA = pa.schema(
 )
 
 pa.Table.from_pylist([{}], SCHEMA)  # pyarrow loads pandas at its first table: here, and not within a short time limit
+
+
+WORDS = {"abort": os.abort, "segfault": lambda: ctypes.string_at(0), "mutter": lambda: time.sleep(600), "warn": lambda: None}
+"""What a worker does after it has said something on stderr."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,20 @@ def _misbehave(deed: str, config: Config) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if deed == "hang":
         time.sleep(600)
+    if deed in WORDS:
+        os.write(2, b"".join(b"frame %d of the damaged clip\n" % number for number in range(2000)))
+        print(f"\x1b[31mfatal:\x1b[0m cannot read {Path(__file__).resolve()}\x07", file=sys.stderr, flush=True)
+        WORDS[deed]()
+    if deed == "hold":
+        _wait_for(config.cure)
+    if deed in ("orphan", "orphan once") and not config.cure.exists():
+        if deed == "orphan once":
+            config.cure.touch()
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
+    if deed == "gorge":
+        held = [bytearray(1 << 25) for _ in range(64)]
+        time.sleep(600 if held else 0)
     if deed == "exhaust":
         raise MemoryError
     if deed == "miss":
@@ -86,6 +106,11 @@ def _misbehave(deed: str, config: Config) -> None:
     if deed == "once" and not config.cure.exists():
         config.cure.touch()
         os._exit(7)
+
+
+def _wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.02)
 
 
 def _process(one: Item, config: Config) -> tuple[list[dict[str, Any]], Outcome]:
