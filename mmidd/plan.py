@@ -179,12 +179,25 @@ def committed(site: Site, indexed: Indexed) -> Extracted:
 def check_retry(site: Site) -> list[Failure]:
     """What a retry will do again. Raises WorkError if a build would do anything beside: a retry does nothing else."""
     indexed = index_all(site, run=False)
-    planned = plan(site, indexed, site.out or site.store.root)
-    others = {stage.stage: stage.to_do for stage in planned.stages if stage.stage in ("extract", "caption") and stage.to_do}
-    if others:
-        told = ", ".join(f"{count} media to {stage}" for stage, count in others.items())
+    found = [failure for failure in failures(site) if failure.stage != "index"]
+    failed = {(failure.dataset, failure.media) for failure in found} | _failed_once(site.store)
+    pairs = pair_levels(site.recipe, indexed.selected)
+    _, extracted, waiting = _plan_extract(site, indexed)
+    others = {"extract": sum(item.name not in failed and pairs.get(item.name) not in failed for item in waiting)}
+    if not waiting:
+        later, _ = _plan_later(site, indexed, extracted)
+        others |= {stage.stage: stage.to_do for stage in later if stage.stage == "caption"}
+    told = ", ".join(f"{count} media to {stage}" for stage, count in others.items() if count)
+    if told:
         raise WorkError(f"the work folder is not up to date ({told}): run the build first; --retry does failed media only")
-    return [failure for failure in failures(site) if failure.stage != "index"]
+    return found
+
+
+def _failed_once(store: Store) -> set[tuple[str, str]]:
+    """The media that some extraction failed on, whatever their files are now: mended ones are not in today's failures."""
+    records = store.records(extract.STAGE.name)
+    outcomes = (outcome for record in records for outcome in tables.read_outcomes(store, record))
+    return {(outcome.dataset, outcome.media) for outcome in outcomes if outcome.status == "failed"}
 
 
 def _plan_index(indexed: Indexed) -> StagePlan:

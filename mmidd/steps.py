@@ -283,7 +283,8 @@ def extract_all(site: Site, indexed: Indexed, *, run: bool = True) -> Extracted:
 
 
 def rehash(digests: DigestCache, media: Iterable[Selected]) -> None:
-    """Read again what was known and has another size or time now: equal bytes keep their work."""
+    """Read again what was known and has another size or time now: equal bytes keep their work. And what the system did not
+    let us read: permission may have come without a change of either."""
     files: dict[Name, Selected | MaskFile] = {}
     for medium in media:
         files[medium.name] = medium
@@ -291,7 +292,8 @@ def rehash(digests: DigestCache, media: Iterable[Selected]) -> None:
             files[medium.mask.dataset, medium.mask.media] = medium.mask
     places: dict[Path, list[tuple[Selected | MaskFile, Medium]]] = defaultdict(list)
     for name, file in files.items():
-        if digests.last(*name) and not digests.fresh(*name, file.bytes, file.mtime_ns):
+        known = digests.fresh(*name, file.bytes, file.mtime_ns)
+        if digests.last(*name) and (known is None or (known == UNREAD and not file.archive)):
             places[file.path].append((file, file))
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(_digests, places.values()):

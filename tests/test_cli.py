@@ -218,7 +218,7 @@ def test_json_is_one_document_on_stdout_and_nothing_else(mmidd: Run, small: Plac
     said = mmidd(*words, "--json")
     keys = {
         "plan": {"stages", "absent", "not_taken", "samples", "work", "corpus", "hours", "basis", "captions", "complete"},
-        "status": {"plan", "media", "reasons", "corpus", "samples", "complete"},
+        "status": {"plan", "media", "reasons", "corpus", "samples", "complete", "losses", "pairs"},
         "verify": {"files", "rows", "media", "findings"},
     }
     assert (said.code, said.err) == (0, "")

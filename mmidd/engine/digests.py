@@ -1,8 +1,8 @@
 """The digest cache: path, size and modification time to sha256, so that no file is read twice to be known.
 
-An equal stat trusts the digest; of a file that could not be read UNREAD stands there, so that it is not tried again before
-it changes, or somebody asks. The cache is an append-only text file a dataset; a torn or broken line is skipped, and losing
-the cache costs reading, never correctness. Times stay here and enter nothing else.
+An equal stat trusts the digest; of a file that could not be read UNREAD stands there, so that it is not extracted again
+before it can be, or somebody asks. The cache is an append-only text file a dataset; a torn or broken line is skipped,
+and losing the cache costs reading, never correctness. Times stay here and enter nothing else.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from mmidd.errors import DataError, MissingExtra
 from mmidd.faces import align
 from mmidd.sample import people, pictures, portraits, scenes, warp
 from mmidd.sample.pictures import COLLINS, EYE_DISTANCE, EYES, HEIGHT, HOPPER, INDEX, WIDTH, Picture
+from mmidd.video.picture import Pixels
 
 ALIKE = 12  # bits of 64: nearer perceptual hashes would be taken for duplicates
 
@@ -34,7 +35,7 @@ def test_no_two_identities_are_near_duplicates_in_aligned_crops(place, margin: f
         points = people.portrait_of(person).points[:5].copy()
         if place is _in_a_room:
             points += (0, HEIGHT * 0.42 - EYES[1])
-        crop = align.warp(picture, align.similarity(points, size=256, margin=margin), size=256)
+        crop = align.warp(Pixels(picture), align.similarity(points, size=256, margin=margin), size=256)
         hashes[person.name] = int(measure(crop).phash, 16)
     assert len(hashes) >= 8
     distances = {pair: (hashes[pair[0]] ^ hashes[pair[1]]).bit_count() for pair in combinations(hashes, 2)}

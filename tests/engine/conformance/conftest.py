@@ -20,6 +20,23 @@ from mmidd.engine.units import Resources
 
 TESTS = Path(__file__).parents[2]
 MODULES = {"ray": "ray", "slurm": "submitit"}
+LONG = bool(os.environ.get("MMIDD_CLUSTER"))
+"""The long form: `make cluster`."""
+SHORT = ("test_records_and_bytes_are_the_same", "test_a_node_that_is_killed_in_mid_work")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Starting clusters and jobs takes minutes: `make test` sees that bytes are the same and that a node may die."""
+    here = Path(__file__).parent
+    far = [
+        item
+        for item in items
+        if item.path.is_relative_to(here) and (item.path.name != "test_engines.py" or any(n in item.name for n in MODULES))
+    ]
+    left = [] if LONG else [item for item in far if not item.name.startswith(SHORT)]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
 
 
 @dataclass
