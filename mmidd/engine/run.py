@@ -140,7 +140,7 @@ def run_units(
     retry: bool = False,
     time_limit: float | None = None,
 ) -> dict[str, Record]:
-    """Bring every unit to a commit and return the records by unit name.
+    """Bring every unit to a commit and return the records by unit name, in the order of the units.
 
     `landed` sees each fresh result, or the outcomes of a unit that was committed in another place; `committed` each commit.
     Failed media stay failed unless `retry`; then they alone run again and their unit gets a new generation.
@@ -172,7 +172,7 @@ def run_units(
             records[opened.unit.name] = record = opened.commit()
             committed(opened.unit, record)
     progress.end()
-    return records
+    return {unit.name: records[unit.name] for unit in units if unit.name in records}
 
 
 def _after(stage: Stage, store: Store, found: Survey) -> dict[str, int]:

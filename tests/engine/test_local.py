@@ -143,7 +143,7 @@ def test_killers_are_quarantined_and_their_neighbours_committed(local: Local, be
 def test_workers_give_the_bytes_of_this_process(local: Local, bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "inline").mkdir()
     other = Bench(tmp_path / "inline")
-    units = [unit(*map(item, "abcdefg"), per_task=2, name=f"set/{number}") for number in range(2)]
+    units = [unit(*map(item, media), per_task=2, name=f"set/{number}") for number, media in enumerate(("abcd", "efg"))]
     here, there = other.run(*units, engine=Inline()), bench.run(*units, engine=local)
     assert [bench.files(record) for record in there.values()] == [other.files(record) for record in here.values()]
 
