@@ -13,10 +13,11 @@ import threading
 import uuid
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from mmidd.errors import MmiddError
+from mmidd.llm.answer import Answer
 
 _KEY, _CRC = 32, 8
 _HEAD = _KEY + 1 + _CRC + 1
@@ -26,20 +27,6 @@ LONGEST_LINE = 1 << 20
 
 class JournalError(MmiddError):
     """The journal of replies cannot be written or read."""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a model said to one request. `tries` and `seconds` are kept for people; no caption depends on them."""
-
-    text: str
-    finish: str | None = None
-    model: str | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    guided: bool = False
-    tries: int = 1
-    seconds: float = 0.0
 
 
 class Journal:
@@ -58,7 +45,7 @@ class Journal:
             for path in sorted(folder.glob("*.log")):
                 self._index(path)
 
-    def get(self, key: str) -> Reply | None:
+    def get(self, key: str) -> Answer | None:
         """The newest sound reply of a key."""
         with self._lock:
             place = self._places.get(bytes.fromhex(key))
@@ -70,7 +57,7 @@ class Journal:
             line = file.read(size)
         return _reply(key, line)
 
-    def put(self, key: str, reply: Reply, *, instead: bool = False) -> None:
+    def put(self, key: str, reply: Answer, *, instead: bool = False) -> None:
         """Add a reply: once this returns, a killed process no longer loses it.
 
         What another thread was answered first stays, unless `instead`.
@@ -139,11 +126,11 @@ def _sound(line: bytes) -> bool:
     return line.endswith(b"\n") and zlib.crc32(line[:_KEY] + line[_HEAD:-1]) == crc
 
 
-def _reply(key: str, line: bytes) -> Reply | None:
+def _reply(key: str, line: bytes) -> Answer | None:
     if not _sound(line) or line[:_KEY] != key.encode():
         return None
     try:
-        return Reply(**json.loads(line[_HEAD:]))
+        return Answer(**json.loads(line[_HEAD:]))
     except (ValueError, TypeError, RecursionError):
         return None
 

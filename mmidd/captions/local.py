@@ -13,9 +13,9 @@ from typing import IO, Any, Literal
 from PIL import Image as Pillow
 
 from mmidd.captions.checkpoint import Checkpoint
-from mmidd.captions.journal import Reply
 from mmidd.captions.vision import Ask, Landed, Unanswered, plain_name
 from mmidd.errors import MissingExtra, WorkError, WrongWeights, sanitised
+from mmidd.llm.answer import Answer
 
 _REVISION = 12
 
@@ -44,12 +44,12 @@ class Local:
             tokenizer.pad_token = tokenizer.eos_token
         self._ends = _ends(self._model.generation_config.eos_token_id, tokenizer.eos_token_id)
 
-    def answer(self, asks: Sequence[Ask], landed: Landed) -> list[Reply | Unanswered]:
+    def answer(self, asks: Sequence[Ask], landed: Landed) -> list[Answer | Unanswered]:
         """As `Answerer` promises; only what the processor refuses gets none."""
-        found: list[Reply | Unanswered] = []
+        found: list[Answer | Unanswered] = []
         for start in range(0, len(asks), self._batch):
             for reply in self._replies(asks[start : start + self._batch]):
-                if isinstance(reply, Reply):
+                if isinstance(reply, Answer):
                     self._answered = True
                     landed(len(found), reply)
                 found.append(reply)
@@ -65,7 +65,7 @@ class Local:
 
             torch.cuda.empty_cache()
 
-    def _replies(self, asks: Sequence[Ask]) -> list[Reply | Unanswered]:
+    def _replies(self, asks: Sequence[Ask]) -> list[Answer | Unanswered]:
         """One reply per request; a request that the model's own processor refuses is rejected, alone."""
         import torch
 
@@ -87,7 +87,7 @@ class Local:
                 raise WrongWeights(f"the model {self.name} does not run: {why}") from error
             return [Unanswered(True, why)]
 
-    def _batched(self, asks: Sequence[Ask]) -> list[Reply]:
+    def _batched(self, asks: Sequence[Ask]) -> list[Answer]:
         started = time.monotonic()
         inputs = self._processor.apply_chat_template(
             [_conversation(ask) for ask in asks],
@@ -106,11 +106,11 @@ class Local:
         prompts = inputs["attention_mask"].sum(dim=1).tolist()
         return [self._reply(row, prompt, seconds) for row, prompt in zip(output[:, given:].tolist(), prompts, strict=True)]
 
-    def _reply(self, tokens: list[int], prompt: int, seconds: float) -> Reply:
+    def _reply(self, tokens: list[int], prompt: int, seconds: float) -> Answer:
         end = next((place for place, token in enumerate(tokens) if token in self._ends), None)
         text = self._processor.tokenizer.decode(tokens[:end], skip_special_tokens=True)
         finish = "length" if end is None else "stop"
-        return Reply(text, finish, None, prompt, len(tokens) if end is None else end + 1, False, 1, seconds)
+        return Answer(text, finish, None, prompt, len(tokens) if end is None else end + 1, False, 1, seconds)
 
 
 def _conversation(ask: Ask) -> list[dict[str, Any]]:

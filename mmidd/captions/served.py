@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import cv2
 
 from mmidd.captions import reply as replies
-from mmidd.captions.journal import Reply
 from mmidd.captions.vision import Ask, Image, Landed, Unanswered, caption_schema, plain_name
+from mmidd.llm.answer import Answer
 from mmidd.llm.asker import Asker
 from mmidd.llm.backoff import Limits
-from mmidd.llm.client import Answer, Chat, ChatClient
+from mmidd.llm.client import Chat, ChatClient
 
 JPEG_QUALITY = 90
 
@@ -31,11 +32,11 @@ class Served:
         self._max_tokens, self._temperature = max_tokens, temperature
         self._asker = Asker(partial(ChatClient, base_url, model, limits))
 
-    def answer(self, asks: Sequence[Ask], landed: Landed) -> list[Reply | Unanswered]:
+    def answer(self, asks: Sequence[Ask], landed: Landed) -> list[Answer | Unanswered]:
         """As `Answerer` promises. Raises ServerDown."""
         chats = [self._chat(ask) for ask in asks]
-        answers = self._asker.ask(chats, lambda place, answer: landed(place, _reply(answer)))
-        return [_reply(a) if isinstance(a, Answer) else Unanswered(a.rejected, a.why) for a in answers]
+        answers = self._asker.ask(chats, lambda place, answer: landed(place, _clipped(answer)))
+        return [_clipped(a) if isinstance(a, Answer) else Unanswered(a.rejected, a.why) for a in answers]
 
     def close(self) -> None:
         """Close the connections."""
@@ -55,8 +56,5 @@ def data_uri(image: Image) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
 
 
-def _reply(answer: Answer) -> Reply:
-    return Reply(
-        answer.text[: replies.LONGEST], answer.finish, answer.model, answer.prompt_tokens, answer.completion_tokens,
-        answer.guided, answer.tries, answer.seconds,
-    )  # fmt: skip
+def _clipped(answer: Answer) -> Answer:
+    return replace(answer, text=answer.text[: replies.LONGEST])

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mmidd.captions import reply as replies
-from mmidd.captions.journal import Journal, Reply
+from mmidd.captions.journal import Journal
 from mmidd.captions.lint import lint
 from mmidd.captions.prompts import Prompt
 from mmidd.captions.protocol import CONTEXT_SIDE, NO_ANSWER, OK, REJECTED, Asked, Caption, CaptionRequest, reduced
+from mmidd.llm.answer import Answer
 
 VERSION = "1"
 TYPICAL_PROMPT_TOKENS, TYPICAL_COMPLETION_TOKENS = 500, 90
@@ -43,7 +44,7 @@ class Unanswered:
     why: str
 
 
-Landed = Callable[[int, Reply], None]
+Landed = Callable[[int, Answer], None]
 
 
 class Answerer(Protocol):
@@ -57,7 +58,7 @@ class Answerer(Protocol):
     @property
     def together(self) -> bool: ...
 
-    def answer(self, asks: Sequence[Ask], landed: Landed) -> list[Reply | Unanswered]:
+    def answer(self, asks: Sequence[Ask], landed: Landed) -> list[Answer | Unanswered]:
         """One reply per request, in their order; `landed` hears of each (place, reply) as soon as it is there."""
         ...
 
@@ -116,9 +117,9 @@ class Vision:
         open_ = [place for place, reply in enumerate(known) if reply is None]
         if open_ and self._answerer.together:
             open_ = list(range(len(asks)))  # the batch is what it was before an interruption, so the replies are as well
-        found: dict[int, Reply | Unanswered] = {place: reply for place, reply in enumerate(known) if reply is not None}
+        found: dict[int, Answer | Unanswered] = {place: reply for place, reply in enumerate(known) if reply is not None}
 
-        def landed(place: int, reply: Reply) -> None:
+        def landed(place: int, reply: Answer) -> None:
             if self._journal is not None:
                 self._journal.put(keys[open_[place]], reply, instead=fresh)
 
@@ -127,10 +128,10 @@ class Vision:
             found |= {place: self._kept(keys[place], answer) for place, answer in zip(open_, answers, strict=True)}
         return [_read(found[place]) for place in range(len(asks))]
 
-    def _kept(self, key: str, answer: Reply | Unanswered) -> Reply | Unanswered:
+    def _kept(self, key: str, answer: Answer | Unanswered) -> Answer | Unanswered:
         """What the journal holds: of two that asked the same at once, both take the first reply."""
         kept = self._journal.get(key) if self._journal is not None else None
-        return kept if kept is not None and isinstance(answer, Reply) else answer
+        return kept if kept is not None and isinstance(answer, Answer) else answer
 
     def _text(self, images: Sequence[Image], reminded: bool) -> str:
         text = self._prompt.both if len(images) == 2 else self._prompt.alone
@@ -148,10 +149,10 @@ class _Tried:
 
     status: str
     texts: tuple[str, str] | None
-    reply: Reply | None
+    reply: Answer | None
 
 
-def _read(reply: Reply | Unanswered) -> _Tried:
+def _read(reply: Answer | Unanswered) -> _Tried:
     if isinstance(reply, Unanswered):
         return _Tried(REJECTED if reply.rejected else NO_ANSWER, None, None)
     texts = replies.read(reply.text, reply.finish)

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from typing import Protocol
 
-from mmidd.llm.client import Answer, Chat, Refused
+from mmidd.llm.answer import Answer
+from mmidd.llm.client import Chat, Refused
 
 
 class Client(Protocol):

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from mmidd.errors import UsageError, sanitised
+from mmidd.llm.answer import Answer
 from mmidd.llm.backoff import Limits, retry_after, wait
 from mmidd.llm.health import Health
 
@@ -35,20 +36,6 @@ class Chat:
     max_tokens: int
     temperature: float = 0.0
     schema: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a server said. `finish`, `model` and the token counts are the server's, None where it gives none."""
-
-    text: str
-    finish: str | None = None
-    model: str | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    guided: bool = False
-    tries: int = 1
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from mmidd.errors import UsageError
+from mmidd.llm.answer import Answer
 from mmidd.llm.asker import Asker
 from mmidd.llm.backoff import Limits
-from mmidd.llm.client import KEY_VARIABLE, Answer, Chat, ChatClient, Refused
+from mmidd.llm.client import KEY_VARIABLE, Chat, ChatClient, Refused
 from mmidd.llm.health import ServerDown
 
 from .stub import Answering, Reply, Request, Stub, chat, refuse
