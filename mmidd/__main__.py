@@ -1,6 +1,12 @@
-"""`python -m mmidd` is the command `mmidd`."""
+"""The command `mmidd`, also as `python -m mmidd`."""
 
-from mmidd.cli import main
 
-if __name__ == "__main__":  # a spawned worker imports this module again and must not start a second build
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    from mmidd.cli import main as command  # not above: a spawned worker imports this module again, and needs none of it
+
+    command()
+
+
+if __name__ == "__main__":
     main()

@@ -65,7 +65,7 @@ REFUSED = [
     ("a: " + "[" * 40 + "]" * 40, 1, "nested deeper"),
     ("a: " + "[" * 200_000, 1, "nested deeper"),
     ("a: '" + "x" * MAX_BYTES + "'", None, "larger than"),
-    ("a: \x00", None, "special characters"),
+    ("a: \x00", None, "character"),
 ]
 
 

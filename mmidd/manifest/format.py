@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,7 +27,7 @@ from mmidd.manifest.accounting import archive_paths as _archive_paths
 from mmidd.manifest.accounting import label_paths as _label_paths
 from mmidd.manifest.compilation import CompileFault, compile_layout, used_methods
 from mmidd.manifest.methods import FOLDER, METHODS, Method, registry
-from mmidd.yamlfile import explain, load, place, read_text, unknown
+from mmidd.yamlfile import Document, explain, load, place, read_text, unknown
 
 __all__ = [
     "Accounting",
@@ -240,15 +241,19 @@ def _resource(name: str) -> bytes:
 def load_manifest(text: str, source: str) -> Manifest:
     """Read one manifest from YAML; raises ManifestError (or YamlError) with file and line for anything wrong."""
     document = load(text, source)
-    try:
-        manifest = Manifest.model_validate(document.data)
-    except ValidationError as error:
-        raise ManifestError(explain(error, document, source, Manifest)) from None
+    manifest = _validated(document, source)
     try:
         manifest.layout  # noqa: B018 - compiled here, so that faults are found on loading and not on a dataset
     except CompileFault as fault:
         raise ManifestError(f"{place(source, document.nearest_line(fault.path))}: {fault}") from None
     return manifest
+
+
+def _validated(document: Document, source: str) -> Manifest:
+    try:
+        return Manifest.model_validate(document.data)
+    except ValidationError as error:
+        raise ManifestError(explain(error, document, source, Manifest)) from None
 
 
 def bundled() -> Mapping[str, Manifest]:
@@ -266,8 +271,9 @@ def shipped() -> Mapping[str, Manifest]:
 def _manifests(folder: str | None) -> Mapping[str, Manifest]:
     found: dict[str, Manifest] = {}
     keys: dict[str, str] = {}
-    for source, text in [*_ours(), *(_theirs(Path(folder)) if folder is not None else ())]:
-        manifest = load_manifest(text, source)
+    ours = ((source, _validated(load(text, source), source)) for source, text in _ours())  # compiled when they are used
+    theirs = ((source, load_manifest(text, source)) for source, text in (_theirs(Path(folder)) if folder else ()))
+    for source, manifest in chain(ours, theirs):
         if manifest.name in found:
             raise ManifestError(f"{source}: a second manifest is named {manifest.name}")
         for key in _names(manifest):
