@@ -95,7 +95,7 @@ class Detector(Part):
     size: int = Field(640, ge=64, le=4096, description="long side of the working frame, pixels")
     min_score: float | None = Field(None, gt=0, lt=1)
     min_face: int = Field(20, ge=12, le=1024, description="smallest face, pixels of the working frame")
-    enough: int = Field(64, ge=0, le=4096, description="a face of so many pixels at 160 or 320 will do; 0: always size")
+    enough: int = Field(64, ge=0, le=4096, description="a face of so many pixels in a smaller frame will do; 0: always size")
 
     @model_validator(mode="after")
     def _possible(self) -> Detector:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from mmidd.captions.choose import captioner_identity
 from mmidd.corpus.folder import Corpus
 from mmidd.engine.choice import HERE, LocalOptions, Options, make_engine, parse
+from mmidd.engine.device import has_cuda, has_gpu
 from mmidd.engine.digests import DigestCache
 from mmidd.engine.run import Progress, UnitEngine
 from mmidd.engine.store import MARKER, Store
@@ -156,12 +157,15 @@ def usable_cores() -> int:
 
 
 def pick_device(device: Literal["auto", "cpu", "cuda"], recipe: Recipe) -> Device:
-    """The device class. `auto` is a GPU where the detector can use one and there is one."""
+    """The device class. `auto` is a GPU where there is one and onnxruntime can use it; yunet needs none to keep up."""
     if device != "auto":
-        if device == "cuda" and not _has_cuda():
-            raise UsageError("--device cuda: torch sees no CUDA device here; use --device cpu, or auto")
+        if device == "cuda" and not has_cuda():
+            raise UsageError(
+                "--device cuda: this onnxruntime has no CUDA; pip uninstall onnxruntime and pip install onnxruntime-gpu, "
+                "or use --device cpu, or auto"
+            )
         return device
-    return "cuda" if recipe.detector.kind != "yunet" and _has_nvidia() and _has_cuda() else "cpu"
+    return "cuda" if recipe.detector.kind != "yunet" and has_gpu() and has_cuda() else "cpu"
 
 
 def _far_device(device: Literal["auto", "cpu", "cuda"], recipe: Recipe, options: Options) -> Device:
@@ -173,18 +177,6 @@ def _far_device(device: Literal["auto", "cpu", "cuda"], recipe: Recipe, options:
     if device != "auto":
         return device
     return "cuda" if options.has_gpus and recipe.detector.kind != "yunet" else "cpu"
-
-
-def _has_nvidia() -> bool:
-    return any(Path("/dev").glob("nvidia[0-9]*"))
-
-
-def _has_cuda() -> bool:
-    try:
-        import torch
-    except ImportError:
-        return False
-    return bool(torch.cuda.is_available())
 
 
 def exclusions(store: Store, added: Path | None, *, keep: bool) -> Exclusions:

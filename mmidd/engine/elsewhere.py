@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from mmidd.engine.device import has_cuda
 from mmidd.engine.units import Resources
 from mmidd.errors import WorkError
 
@@ -54,11 +55,8 @@ class Needs:
         return (f"{path} is not there" for path in self.paths if not path.exists())
 
     def _no_device(self) -> Iterable[str]:
-        if self.resources.device == "cuda":
-            import torch
-
-            if not torch.cuda.is_available():
-                yield "torch sees no CUDA device there"
+        if self.resources.device == "cuda" and not has_cuda():
+            yield "its onnxruntime has no CUDA"
 
 
 def versions() -> dict[str, str]:

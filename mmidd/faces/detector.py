@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import importlib.util
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -23,8 +22,11 @@ Device = Literal["cpu", "cuda"]
 MIN_SCORE: dict[Kind, float] = {"mtcnn": 0.9, "yunet": 0.7, "scrfd": 0.5}
 SURE: dict[Kind, float] = {"mtcnn": 0.99, "yunet": 0.85, "scrfd": 0.7}
 """The score from which a face found in a small working frame is believed (docs/detectors.md)."""
-STEPS = (160, 320)
-"""Working sizes that are tried before `DetectorConfig.size`."""
+FIRST_LOOK = 160
+"""The working size that is tried before any other."""
+_CELL, _ROOM, _NEARLY = 64, 1.1, 0.75
+"""Of the second working size: what it is a multiple of, how much larger than needed it is, and from which share of the full
+size on that is taken instead."""
 
 LEAST_SIZE = 64
 MOST_SIZE = 4096
@@ -88,8 +90,8 @@ class DetectorConfig:
     `size`: the long side in pixels of the working frame: larger frames are reduced to it, smaller ones are left.
     `min_score`: faces below it are not found; None takes the kind's own, `MIN_SCORE`.
     `min_face`: faces whose longer side has fewer pixels of the working frame are not found.
-    `enough`: working frames of 160 and 320 pixels are tried first; the first in which the longer side of the largest
-    face has so many pixels is enough, and smaller faces than that frame shows are not found. 0: always look at `size`.
+    `enough`: a working frame of 160 pixels is tried first, then one as large as the longer side of the largest face
+    needs to have so many pixels: that is enough, and smaller faces than it shows are not found. 0: always look at `size`.
     """
 
     kind: Kind
@@ -116,9 +118,9 @@ class DetectorConfig:
         return MIN_SCORE[self.kind] if self.min_score is None else self.min_score
 
     @property
-    def sizes(self) -> tuple[int, ...]:
-        """The working sizes in the order in which they are tried."""
-        return (*(step for step in STEPS if self.enough and step < self.size), self.size)
+    def first(self) -> int:
+        """The working size that is looked at first."""
+        return FIRST_LOOK if self.enough and self.size > FIRST_LOOK else self.size
 
 
 class Detector(Protocol):
@@ -170,31 +172,46 @@ def reduce(frame: Picture, size: int) -> Reduced:
 
 
 def stepwise(frames: Sequence[Picture], config: DetectorConfig, look: Callable[[list[Reduced]], list[Faces]]) -> list[Faces]:
-    """Look at all frames in the smallest working size, then at those where that was not enough in the next, and so on.
+    """Look at all frames in the first working size; where that was not enough, in the one that the largest face needs;
+    where there was none or that was not enough either, in the full one.
 
     `look` finds the faces of working frames, in pixels of the original ones.
     """
     found = [Faces.empty()] * len(frames)
-    left = list(range(len(frames)))
-    for size in config.sizes:
-        working = [reduce(frames[place], size) for place in left]
-        for place, faces in zip(left, look(working), strict=True):
+    sizes = dict.fromkeys(range(len(frames)), config.first)
+    while sizes:
+        working = [reduce(frames[place], size) for place, size in sizes.items()]
+        left = {}
+        for (place, size), frame, faces in zip(sizes.items(), working, look(working), strict=True):
             found[place] = faces
-        left = [
-            place
-            for place, frame in zip(left, working, strict=True)
-            if frame.scale != (1.0, 1.0) and not _enough(found[place], frame, config)
-        ]
+            if size < config.size and frame.scale != (1.0, 1.0) and not _enough(faces, frame, config):
+                left[place] = _larger(faces, frame, frames[place], config) if size == config.first else config.size
+        sizes = left
     return found
+
+
+def _longest(faces: Faces, frame: Reduced) -> tuple[float, float]:
+    """Of the largest face: its longer side in pixels of the working frame, and its score."""
+    sides = (faces.boxes[:, 2:] - faces.boxes[:, :2]).max(1)
+    largest = int(sides.argmax())
+    return float(sides[largest]) / max(frame.scale), float(faces.scores[largest])
 
 
 def _enough(faces: Faces, frame: Reduced, config: DetectorConfig) -> bool:
     """Does the largest of the faces show well in the working frame?"""
     if not len(faces):
         return False
-    sides = (faces.boxes[:, 2:] - faces.boxes[:, :2]).max(1)
-    largest = int(sides.argmax())
-    return bool(sides[largest] >= config.enough * max(frame.scale) and faces.scores[largest] >= SURE[config.kind])
+    side, score = _longest(faces, frame)
+    return side >= config.enough and score >= SURE[config.kind]
+
+
+def _larger(faces: Faces, frame: Reduced, original: Picture, config: DetectorConfig) -> int:
+    """The working size in which the largest face that was found will be large enough; the full one if it is near."""
+    if not len(faces):
+        return config.size
+    needed = max(2.0, _ROOM * config.enough / _longest(faces, frame)[0])
+    size = math.ceil(config.first * needed / _CELL) * _CELL
+    return size if size < _NEARLY * min(config.size, max(original.width, original.height)) else config.size
 
 
 def gather(
@@ -235,13 +252,12 @@ class DetectorIdentity:
 
 _OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
 _ONNXRUNTIME = ("onnxruntime", "onnxruntime-gpu")
-_EXTRA: dict[Kind, tuple[str, ...]] = {"mtcnn": ("torch", "torchvision", "facenet_pytorch"), "yunet": (), "scrfd": ()}
+_EXTRA: dict[Kind, tuple[str, ...]] = {"mtcnn": ("facenet_pytorch",), "yunet": (), "scrfd": ()}
 _LIBRARIES: dict[Kind, tuple[tuple[str, ...], ...]] = {
-    "mtcnn": (("facenet-pytorch",), ("torch",), ("torchvision",), ("numpy",), _OPENCV),
+    "mtcnn": (("facenet-pytorch",), _ONNXRUNTIME, ("onnx",), ("numpy",), _OPENCV),
     "yunet": (_ONNXRUNTIME, ("onnx",), ("numpy",), _OPENCV),
     "scrfd": (_ONNXRUNTIME, ("onnx",), ("numpy",), _OPENCV),
 }
-_MTCNN_FILES = ("pnet.pt", "rnet.pt", "onet.pt")
 
 
 def detector_identity(config: DetectorConfig) -> DetectorIdentity:
@@ -252,7 +268,10 @@ def detector_identity(config: DetectorConfig) -> DetectorIdentity:
     _require_extra(config.kind)
     libraries = dict(_installed(names) for names in _LIBRARIES[config.kind])
     if config.kind == "mtcnn":
-        return DetectorIdentity(config.kind, _mtcnn_weights(), libraries, "MIT", None)
+        for each in weights.MTCNN:
+            weights.read_packaged(each)  # there, and with the pinned digest
+        digests = {each.name: each.sha256 for each in weights.MTCNN}
+        return DetectorIdentity(config.kind, digests, libraries, "MIT", None)
     pinned = weights.of_detector(config.kind)
     weights.find(pinned.name)  # there, and with the pinned digest
     return DetectorIdentity(config.kind, {pinned.name: pinned.sha256}, libraries, pinned.licence, pinned.licence_note)
@@ -270,11 +289,3 @@ def _installed(names: tuple[str, ...]) -> tuple[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return names[0], "unknown"
-
-
-def _mtcnn_weights() -> dict[str, str]:
-    spec = importlib.util.find_spec("facenet_pytorch")
-    if spec is None or spec.origin is None:
-        raise MissingExtra("faces", "the detector mtcnn")
-    data = Path(spec.origin).parent / "data"
-    return {name: hashlib.sha256((data / name).read_bytes()).hexdigest() for name in _MTCNN_FILES}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mmidd.errors import MmiddError
+from mmidd.errors import DetectorFault, MmiddError
 from mmidd.faces.detector import Device, Reduced
 from mmidd.video.picture import Image
 
@@ -19,21 +19,34 @@ GPU_BATCH = 32
 
 
 def session(model: bytes, device: Device) -> Any:
-    """An onnxruntime session. Raises MmiddError where CUDA is asked for and this onnxruntime has none."""
+    """An onnxruntime session. Raises MmiddError where CUDA is asked for and cannot be had: nothing falls back in silence."""
     import onnxruntime
 
     provider = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
-    if provider not in onnxruntime.get_available_providers():
-        raise MmiddError(
-            "device cuda was asked for, but this onnxruntime has no CUDA: pip uninstall onnxruntime and "
-            "pip install onnxruntime-gpu, or use --device cpu"
-        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     settings = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"} if device == "cuda" else {}
-    return onnxruntime.InferenceSession(model, options, providers=[(provider, settings)])
+    if provider in onnxruntime.get_available_providers():
+        made = onnxruntime.InferenceSession(model, options, providers=[(provider, settings)])
+        if provider in made.get_providers():
+            return made
+    raise MmiddError(
+        "device cuda was asked for, but onnxruntime finds no CUDA device here: pip uninstall onnxruntime and "
+        "pip install onnxruntime-gpu (with the CUDA and cuDNN that it wants), or use --device cpu"
+    )
+
+
+def computed(network: Any, outputs: list[str] | None, data: Floats, fault: str) -> list[Floats]:
+    """What a session answers to its one input. Raises DetectorFault, with the words `fault`, where it breaks."""
+    import onnxruntime.capi.onnxruntime_pybind11_state as onnxruntime
+
+    try:
+        found: list[Floats] = network.run(outputs, {network.get_inputs()[0].name: data})
+    except (onnxruntime.Fail, onnxruntime.RuntimeException) as error:
+        raise DetectorFault(fault) from error
+    return found
 
 
 def of_any_size(model: bytes) -> bytes:

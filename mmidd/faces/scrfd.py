@@ -14,7 +14,7 @@ import numpy as np
 
 from mmidd.faces import weights
 from mmidd.faces.detector import DetectorConfig, Device, Faces, Kind, Reduced, gather, stepwise
-from mmidd.faces.onnx import Floats, cells, laid, of_any_size, session, suppress, whole
+from mmidd.faces.onnx import Floats, cells, computed, laid, of_any_size, session, suppress, whole
 from mmidd.video.picture import Picture
 
 STRIDES = (8, 16, 32)
@@ -31,15 +31,16 @@ class Scrfd:
         cv2.setNumThreads(1)
         self._config = config
         self._session = session(of_any_size(weights.read(weights.SCRFD)), device)
-        self._input = self._session.get_inputs()[0].name
 
     def detect(self, frames: Sequence[Picture]) -> list[Faces]:
         """See `Detector.detect`."""
         return stepwise(frames, self._config, lambda working: [self._look(frame) for frame in working])
 
     def _look(self, frame: Reduced) -> Faces:
-        outputs = self._session.run(None, {self._input: (laid(frame.image, STRIDES[-1]) - 127.5) / 128})
-        boxes, points, scores = decode(outputs, frame.image.shape[:2], self._config.threshold)
+        height, width = frame.image.shape[:2]
+        data = (laid(frame.image, STRIDES[-1]) - np.float32(127.5)) / np.float32(128)
+        outputs = computed(self._session, None, data, f"scrfd failed on a frame of {width}x{height}")
+        boxes, points, scores = decode(outputs, (height, width), self._config.threshold)
         keep = suppress(boxes, scores, NMS_IOU)
         return gather(boxes[keep], points[keep], scores[keep], self._config, frame)
 

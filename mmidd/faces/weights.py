@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import logging
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmidd.errors import MissingWeights, WrongWeights
+from mmidd.errors import MissingExtra, MissingWeights, WrongWeights
 
 FOLDER_VARIABLE = "MMIDD_MODELS"
 
@@ -45,6 +46,14 @@ SCRFD = Weights(
         "check that your use of the corpus is such (yunet and mtcnn have no such limit)"
     ),
 )
+MTCNN = tuple(
+    Weights(name=name, sha256=sha256, size=size, licence="MIT")
+    for name, sha256, size in (
+        ("pnet.pt", "a2a71925e0b9996a42f63e47efc1ca19043e69558b5c523b978d611dfae49c8f", 28_570),
+        ("rnet.pt", "bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86", 403_147),
+        ("onet.pt", "165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d", 1_559_269),
+    )
+)
 PINNED = {weights.name: weights for weights in (YUNET, SCRFD)}
 _OF_DETECTOR = {"yunet": YUNET, "scrfd": SCRFD}
 
@@ -62,6 +71,15 @@ def find(name: str) -> Path:
 def read(weights: Weights) -> bytes:
     """The bytes of the file, and only the pinned ones: what is checked is what is used."""
     return _checked(locate(weights), weights)
+
+
+def read_packaged(weights: Weights) -> bytes:
+    """The bytes of a file that facenet-pytorch's wheel carries, and only the pinned ones. Raises MissingExtra,
+    WrongWeights."""
+    spec = importlib.util.find_spec("facenet_pytorch")
+    if spec is None or spec.origin is None:
+        raise MissingExtra("faces", "the detector mtcnn")
+    return _checked(Path(spec.origin).parent / "data" / weights.name, weights)
 
 
 def locate(weights: Weights) -> Path:

@@ -13,10 +13,9 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from mmidd.errors import DetectorFault
 from mmidd.faces import weights
 from mmidd.faces.detector import DetectorConfig, Device, Faces, Kind, Reduced, gather, stepwise
-from mmidd.faces.onnx import GPU_BATCH, Floats, batches, cells, laid, of_any_size, session, suppress, whole
+from mmidd.faces.onnx import GPU_BATCH, Floats, batches, cells, computed, laid, of_any_size, session, suppress, whole
 from mmidd.video.picture import Picture
 
 STRIDES = (8, 16, 32)
@@ -50,16 +49,10 @@ class YuNet:
         return found
 
     def _run(self, frames: list[Reduced]) -> list[Floats]:
-        import onnxruntime.capi.onnxruntime_pybind11_state as onnxruntime
-
-        try:
-            pictures = [laid(frame.image[..., ::-1], STRIDES[-1]) for frame in frames]  # BGR of 0..255
-            together = pictures[0] if len(pictures) == 1 else np.concatenate(pictures)
-            outputs: list[Floats] = self._session.run(OUTPUTS, {"input": together})
-        except (onnxruntime.Fail, onnxruntime.RuntimeException) as error:
-            height, width = frames[0].image.shape[:2]
-            raise DetectorFault(f"yunet failed on a frame of {width}x{height}") from error
-        return outputs
+        pictures = [laid(frame.image[..., ::-1], STRIDES[-1]) for frame in frames]  # BGR of 0..255
+        together = pictures[0] if len(pictures) == 1 else np.concatenate(pictures)
+        height, width = frames[0].image.shape[:2]
+        return computed(self._session, OUTPUTS, together, f"yunet failed on a frame of {width}x{height}")
 
     def _faces(self, outputs: list[Floats], frame: Reduced) -> Faces:
         boxes, points, scores = decode(outputs, frame.image.shape[:2], self._config.threshold)

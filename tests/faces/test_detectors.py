@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mmidd.engine.device import has_cuda
 from mmidd.errors import MissingExtra, MmiddError
 from mmidd.faces import weights
 from mmidd.faces.detector import (
@@ -215,28 +216,27 @@ def test_identity_names_weights_libraries_and_licence(kind: Kind) -> None:
     assert identity.kind == kind
     assert all(len(digest) == 64 for digest in identity.weights.values())
     assert all(version != "unknown" for version in identity.libraries.values())
-    wanted = {"mtcnn": ("onet.pt", "torch"), "yunet": (weights.YUNET.name, None), "scrfd": (weights.SCRFD.name, None)}
-    name, library = wanted[kind]
-    assert name in identity.weights
-    assert library is None or library in identity.libraries
+    wanted = {"mtcnn": "onet.pt", "yunet": weights.YUNET.name, "scrfd": weights.SCRFD.name}
+    assert wanted[kind] in identity.weights and "onnxruntime" in identity.libraries
     assert ("non-commercial" in identity.licence) == (identity.licence_note is not None) == (kind == "scrfd")
 
 
-def test_naming_the_embedded_detector_loads_no_torch() -> None:
+@pytest.mark.parametrize(("ask", "loaded"), [("detector_identity", []), ("make_detector", ["onnxruntime"])])
+def test_the_embedded_detector_is_named_without_loading_anything_and_runs_without_torch(ask: str, loaded: list[str]) -> None:
     pytest.importorskip("facenet_pytorch")
     code = (
-        "import sys; from mmidd.faces.detector import *; detector_identity(DetectorConfig('mtcnn'));"
+        f"import sys; from mmidd.faces.detector import *; {ask}(DetectorConfig('mtcnn'));"
         "print([m for m in ('torch', 'onnxruntime', 'facenet_pytorch', 'huggingface_hub') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == str(loaded)
 
 
 def test_a_missing_extra_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.util
 
     real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else real(name))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "facenet_pytorch" else real(name))
     for ask in (make_detector, detector_identity):
         with pytest.raises(MissingExtra, match=r"mmidd\[faces\]"):
             ask(DetectorConfig("mtcnn"))
@@ -245,16 +245,8 @@ def test_a_missing_extra_names_what_to_install(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("kind_", KINDS)
 def test_cuda_where_there_is_none_is_a_clear_error(monkeypatch: pytest.MonkeyPatch, kind_: Kind) -> None:
     prepare(kind_, monkeypatch)
-    if kind_ == "mtcnn":
-        import torch
-
-        present = torch.cuda.is_available()
-    else:
-        import onnxruntime
-
-        present = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    if present:
-        pytest.skip("this machine has CUDA")
+    if has_cuda():
+        pytest.skip("this onnxruntime has CUDA")
     with pytest.raises(MmiddError, match="--device cpu"):
         make_detector(DetectorConfig(kind_), "cuda")
 
