@@ -19,6 +19,7 @@ from mmidd.errors import MmiddError, UsageError
 
 if TYPE_CHECKING:
     from mmidd.corpus.folder import Corpus
+    from mmidd.engine.local import Local
     from mmidd.engine.run import Progress
     from mmidd.site import Site
 
@@ -153,16 +154,17 @@ def build(
     """Build a corpus from raw datasets, or bring it up to date: only what is missing or stale is done."""
     if dry_run:
         return plan(recipe, data, out, work, workers, device, engine, engine_settings, only, settings, exclude)
-    from mmidd.build import build
-
     place = work or _work_of(out)
-    corpus = _claim(out, data, place)
-    with _site(
-        recipe, data, place, workers, device, only, settings, exclude, require_all, out=out, on=(engine, engine_settings),
-        worker_memory=worker_memory,
-    ) as site:  # fmt: skip
-        report = build(site, corpus, allow_removals=allow_removals, tell=lambda indexed: show.notices(_err, indexed))
-        return show.built(_err, report, site)
+    with _early(place, engine, workers, worker_memory) as early:
+        from mmidd.build import build
+
+        corpus = _claim(out, data, place)
+        with _site(
+            recipe, data, place, workers, device, only, settings, exclude, require_all, out=out,
+            on=(engine, engine_settings), worker_memory=worker_memory, early=early,
+        ) as site:  # fmt: skip
+            report = build(site, corpus, allow_removals=allow_removals, tell=lambda indexed: show.notices(_err, indexed))
+            return show.built(_err, report, site)
 
 
 @app.command(name="index")
@@ -211,14 +213,15 @@ def extract(
     require_all: RequireAll = False,
 ) -> int:
     """Decode, detect, choose, align and encode the faces of the indexed media."""
-    from mmidd.steps import extract_all, index_all
+    with _early(work, engine, workers, worker_memory) as early:
+        from mmidd.steps import extract_all, index_all
 
-    with _site(
-        recipe, data, work, workers, device, only, settings, exclude, require_all, on=(engine, engine_settings),
-        worker_memory=worker_memory,
-    ) as site:  # fmt: skip
-        extracted = extract_all(site, index_all(site))
-        return show.outcomes(_out, "extract", extracted.outcomes.values(), "mmidd caption")
+        with _site(
+            recipe, data, work, workers, device, only, settings, exclude, require_all, on=(engine, engine_settings),
+            worker_memory=worker_memory, early=early,
+        ) as site:  # fmt: skip
+            extracted = extract_all(site, index_all(site))
+            return show.outcomes(_out, "extract", extracted.outcomes.values(), "mmidd caption")
 
 
 @app.command()
@@ -451,6 +454,28 @@ def _claim(out: Path, data: Path, work: Path) -> Corpus:
 
 
 @contextmanager
+def _early(work: Path, kind: EngineKind, workers: int | None, memory: float | None) -> Iterator[Local | None]:
+    """The local engine, whose workers start while this process still imports what it needs: for a first build alone, which
+    is known to have work for them."""
+    if kind != EngineKind.local or workers == 0 or work.exists():
+        yield None
+        return
+    from mmidd.engine.local import Local, usable_cores
+    from mmidd.engine.units import Resources
+
+    engine = Local(workers or usable_cores(), Resources(), _bytes(memory), ["mmidd.stages.extract"])
+    try:
+        engine.start()
+        yield engine
+    finally:
+        engine.close()
+
+
+def _bytes(gigabytes: float | None) -> int | None:
+    return round(gigabytes * 1e9) if gigabytes is not None else None
+
+
+@contextmanager
 def _site(
     recipe: str,
     data: Path,
@@ -467,6 +492,7 @@ def _site(
     quiet: bool = False,
     on: tuple[EngineKind, list[str] | None] = (EngineKind.local, None),
     worker_memory: float | None = None,
+    early: Local | None = None,
 ) -> Iterator[Site]:
     """A site from a command's words; its workers end with the command."""
     from mmidd.engine.start import without_pandas
@@ -488,7 +514,8 @@ def _site(
         out=out,
         engine=on[0].value,
         engine_settings=on[1] or (),
-        worker_memory=round(worker_memory * 1e9) if worker_memory is not None else None,
+        worker_memory=_bytes(worker_memory),
+        early=early,
     )
     with _used(site, read_only):
         yield site

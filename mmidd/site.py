@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +13,7 @@ from mmidd.corpus.folder import Corpus
 from mmidd.engine.choice import HERE, LocalOptions, Options, make_engine, parse
 from mmidd.engine.device import has_cuda, has_gpu
 from mmidd.engine.digests import DigestCache
+from mmidd.engine.local import Local, usable_cores
 from mmidd.engine.run import Progress, UnitEngine
 from mmidd.engine.store import MARKER, Store
 from mmidd.engine.units import Engine, Resources
@@ -84,10 +84,12 @@ def open_site(
     worker_memory: int | None = None,
     engine: str = "local",
     engine_settings: Sequence[str] = (),
+    early: Local | None = None,
 ) -> Site:
     """Check everything that can be checked before work begins. `read_only` makes and changes nothing.
 
-    `workers` None: one a core of this machine; on a Ray cluster one a core of it.
+    `workers` None: one a core of this machine; on a Ray cluster one a core of it. `early` is the local engine, if it was
+    started already.
     """
     options = parse(engine, engine_settings)
     if not isinstance(options, LocalOptions):  # other machines know nothing of the folder that this process is in
@@ -101,7 +103,10 @@ def open_site(
     chosen = pick_device(device, recipe) if isinstance(options, LocalOptions) else _far_device(device, recipe, options)
     if worker_memory is not None and workers == 0:
         raise UsageError("--worker-memory is for worker processes; with --workers 0 there are none")
-    runs = make_engine(options, workers, usable_cores(), Resources(chosen), _shared(data, store, out), worker_memory)
+    if early is not None:
+        early.resources = Resources(chosen)
+    shared = _shared(data, store, out)
+    runs = early or make_engine(options, workers, usable_cores(), Resources(chosen), shared, worker_memory)
     count = options.at_once * (usable_cores() if workers is None else workers)
     site = Site(
         recipe, data, store, runs, chosen, progress, excluded, tuple(only), require_all, retry, count, out, worker_memory,
@@ -149,11 +154,6 @@ def _resolved(path: Path) -> Path:
     except UnicodeEncodeError as error:
         raise UsageError(f"{path}: the name of this folder, or of one above it, is not UTF-8; choose another") from error
     return resolved
-
-
-def usable_cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def pick_device(device: Literal["auto", "cpu", "cuda"], recipe: Recipe) -> Device:

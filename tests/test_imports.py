@@ -101,6 +101,7 @@ def test_every_package_folder_is_in_the_wheel_and_every_listed_one_exists() -> N
     [
         ("import mmidd", ["torch", "datasets", "pyarrow", "cv2", "av", "numpy", "typer", "pydantic"]),
         ("import mmidd.cli", ["torch", "datasets", "pyarrow", "cv2", "av", "numpy", "pydantic", "yaml"]),
+        ("import mmidd.engine.local", ["pyarrow", "numpy", "pydantic", "rich"]),
         ("import mmidd.build, mmidd.plan, mmidd.corpus.verify", ["torch", "datasets", "pandas", "onnxruntime"]),
     ],
 )

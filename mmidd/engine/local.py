@@ -11,11 +11,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from itertools import count, islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -68,9 +69,11 @@ class Local:
     Workers start with the first task and stay for the stages that follow, with what they have loaded.
     """
 
-    def __init__(self, workers: int, resources: Resources, memory: int | None = None) -> None:
-        """`memory` is what each worker may hold resident, in bytes; one that holds more is stopped, as if it had died."""
-        self._workers, self._resources, self._memory = workers, resources, memory
+    def __init__(self, workers: int, resources: Resources, memory: int | None = None, modules: Sequence[str] = ()) -> None:
+        """`memory` is what each worker may hold resident, in bytes; one that holds more is stopped, as if it had died.
+        `modules` are what workers import when they start."""
+        self.workers, self.resources = workers, resources
+        self._memory, self._modules = memory, tuple(modules)
         self._pool: ProcessPool | None = None
         self._words: Path | None = None
         self._numbers = count()
@@ -86,12 +89,12 @@ class Local:
         def schedule(some: Iterable[Task]) -> None:
             for task in some:
                 words = self._place()
-                arguments = (words, function, task, config, self._resources)
+                arguments = (words, function, task, config, self.resources)
                 under_way[self._schedule(arguments, time_limit)] = task, words
 
         try:
             with _one_thread_each():
-                schedule(islice(waiting, 3 * self._workers))
+                schedule(islice(waiting, 3 * self.workers))
                 while under_way:
                     done = wait(under_way, timeout=_LOOK_S, return_when=FIRST_COMPLETED).done
                     if not self._running().active or _stalled(moved, time_limit):
@@ -112,6 +115,11 @@ class Local:
             if under_way:  # stopped half-way: what still runs is of no use to anybody
                 self.close()
 
+    def start(self) -> None:
+        """Start the workers before there is work for them."""
+        with _one_thread_each(), _interrupts_held():
+            _ = self._running().active
+
     def close(self) -> None:
         """Stop the workers, at once."""
         if self._pool is not None:
@@ -131,8 +139,8 @@ class Local:
     def _running(self) -> ProcessPool:
         if self._pool is None:
             spawn = get_context("spawn")
-            about = (os.getpid(), self._memory)
-            self._pool = ProcessPool(self._workers, context=spawn, initializer=_start_worker, initargs=about)
+            about = (os.getpid(), self._memory, self._modules)
+            self._pool = ProcessPool(self.workers, context=spawn, initializer=_start_worker, initargs=about)
         return self._pool
 
     def _schedule(self, arguments: tuple[Any, ...], time_limit: float | None) -> Any:
@@ -214,6 +222,11 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def usable_cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class _one_thread_each:
     """While workers are started: their numeric libraries use one thread each. Restored afterwards."""
 
@@ -229,13 +242,15 @@ class _one_thread_each:
                 os.environ[name] = value
 
 
-def _start_worker(parent: int, memory: int | None) -> None:
+def _start_worker(parent: int, memory: int | None, modules: Sequence[str]) -> None:
     """In a new worker: leave Ctrl-C to the parent, and never outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     threading.Thread(target=_watch, args=(parent, memory), daemon=True).start()
     without_pandas()
+    for module in modules:
+        import_module(module)
 
 
 def _watch(parent: int, memory: int | None) -> None:

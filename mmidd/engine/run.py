@@ -19,6 +19,8 @@ from mmidd.engine.units import Crash, Engine, Item, Outcome, Result, StageFuncti
 from mmidd.errors import WorkError
 
 MAX_ATTEMPTS = 2
+LAST_TASKS = 64
+"""Of all tasks, the last ones begin with the heaviest, so that no worker is left alone with a long one."""
 
 Name = tuple[str, str]
 
@@ -196,6 +198,7 @@ def _complete(
         if not opened.fresh:
             yield opened
     queue = [task for opened in work for task in opened.tasks()]
+    queue[-LAST_TASKS:] = sorted(queue[-LAST_TASKS:], key=lambda task: -task.weight)
     deaths: Counter[Name] = Counter()
     while queue:
         crashed: list[Task] = []

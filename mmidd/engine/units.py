@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import pyarrow as pa
+if TYPE_CHECKING:  # the local engine starts workers before it loads anything heavy
+    import pyarrow as pa
 
 TASK_ITEMS = 256
 UNIT_TASKS = 16
@@ -22,13 +23,15 @@ class Item:
     """One medium's share of a stage's work.
 
     `inputs` is everything that the medium's result depends on beside the stage's ingredients; None while the content
-    digest is not known yet. `payload` is what the stage function needs to do it.
+    digest is not known yet. `payload` is what the stage function needs to do it, `weight` about how much work that is,
+    among the items of its stage.
     """
 
     dataset: str
     media: str
     inputs: tuple[str, ...] | None
     payload: Any = None
+    weight: int = 0
 
     @property
     def name(self) -> tuple[str, str]:
@@ -40,6 +43,10 @@ class Task:
     """What a worker takes at once: one video, or a run of at most 256 images."""
 
     items: tuple[Item, ...]
+
+    @property
+    def weight(self) -> int:
+        return sum(item.weight for item in self.items)
 
 
 @dataclass(frozen=True)

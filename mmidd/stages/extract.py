@@ -39,7 +39,7 @@ if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
     from mmidd.recipe import Recipe
     from mmidd.stages.selection import Selected
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 WHOLE = ("keep", "whole")
 SEQUENTIAL_CLIPS = 16
 """Clips of one compressed tar that a task takes: they share one pass over it."""
@@ -156,7 +156,8 @@ def _item(medium: Selected, frames: int, digests: DigestCache, real: tuple[Path,
     mask, marked = medium.mask, UNREAD
     if mask is not None:
         marked = digests.fresh(mask.dataset, mask.media, mask.bytes, mask.mtime_ns) or ""
-    return Item(medium.dataset, medium.media, payload.inputs(sha256, marked) if sha256 and marked else None, payload)
+    inputs = payload.inputs(sha256, marked) if sha256 and marked else None
+    return Item(medium.dataset, medium.media, inputs, payload, medium.bytes)
 
 
 def identify(item: Item) -> tuple[tuple[str, ...], dict[str, Any]]:

@@ -239,6 +239,12 @@ class Decoder:
         self._skips = codec in SKIPPING
         self._damage = Damage(codec, self._context.extradata)
 
+    def restart(self) -> None:
+        """Forget all that was decoded: what follows is a stream's first packet."""
+        self._context.flush_buffers()
+        self.bad_packets, self.refused = 0, {}
+        self._damage = Damage(self._context.codec.canonical_name, self._context.extradata)
+
     def judged(
         self, packets: Iterable[Packet[VideoStream]], needed: Container[int | None] | None = None
     ) -> Iterator[tuple[VideoFrame, bool]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, BinaryIO, Self
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.packet import Packet
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
@@ -37,15 +39,32 @@ from mmidd.video.yuv import CONVERSION, REDUCTION, Converter, Decoded
 # H.264 and HEVC hold back at most 16 pictures; a timestamp further from its place in the file is no reordering.
 REORDER_LIMIT = 64
 
+MOST_KEPT = 32 * 2**20
+"""Bytes of packets that are kept between the survey and the decode, so that the file is not opened and read again."""
+
+KEPT = frozenset({"h264", "hevc"})
+"""Codecs whose decoder, once flushed, is as good as a new one (proved by tests/video)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A container, its video stream and decoder, and the packets in decoding order."""
+
+    container: InputContainer
+    stream: VideoStream
+    decoder: Decoder
+    packets: Iterable[Packet[VideoStream]]
+
 
 @dataclass(frozen=True)
 class Survey:
     """What one pass over the packets told: `times` are the presentation timestamps in display order, None where they
-    cannot number the frames (missing, repeated, or jumping)."""
+    cannot number the frames (missing, repeated, or jumping); `kept` is what was opened for it, where it stays open."""
 
     clip: Clip
     orientation: Orientation
     times: tuple[int, ...] | None
+    kept: Opened | None = None
 
 
 class PyavReader:
@@ -71,7 +90,20 @@ class PyavReader:
         return self._by_order(wanted) if self._survey.times is None else self._by_time(wanted, self._survey.times)
 
     def close(self) -> None:
-        """Nothing stays open between passes."""
+        """Close what the survey left open."""
+        if self._survey.kept is not None:
+            self._survey.kept.container.close()
+
+    @contextmanager
+    def _opened(self) -> Iterator[Opened]:
+        """The packets from the first one on, and a decoder that has seen none of them."""
+        if self._survey.kept is not None:
+            self._survey.kept.decoder.restart()
+            yield self._survey.kept
+            return
+        with open_container(self._path, self._max_pixels) as container:
+            stream = video_stream(container, self._max_pixels)
+            yield Opened(container, stream, Decoder(stream, self._max_pixels), packets(container, stream))
 
     def __enter__(self) -> Self:
         return self
@@ -81,11 +113,10 @@ class PyavReader:
 
     def _by_time(self, wanted: deque[int], times: tuple[int, ...]) -> Iterator[Frame]:
         """Frames known by their timestamps; pictures that nobody needs are not decoded."""
-        with open_container(self._path, self._max_pixels) as container:
-            stream = video_stream(container, self._max_pixels)
-            decoder = Decoder(stream, self._max_pixels)
+        with self._opened() as opened:
+            stream, decoder = opened.stream, opened.decoder
             needed = {times[index] for index in wanted}
-            for decoded, harmed in decoder.judged(packets(container, stream), needed):
+            for decoded, harmed in decoder.judged(opened.packets, needed):
                 self.bad_packets = decoder.bad_packets
                 if decoded.pts is None:
                     continue
@@ -101,10 +132,9 @@ class PyavReader:
 
     def _by_order(self, wanted: deque[int]) -> Iterator[Frame]:
         """Frames known by their place in the decoder's output; everything before the last one is decoded."""
-        with open_container(self._path, self._max_pixels) as container:
-            stream = video_stream(container, self._max_pixels)
-            decoder = Decoder(stream, self._max_pixels)
-            for index, (decoded, harmed) in enumerate(decoder.judged(packets(container, stream))):
+        with self._opened() as opened:
+            stream, decoder = opened.stream, opened.decoder
+            for index, (decoded, harmed) in enumerate(decoder.judged(opened.packets)):
                 self.bad_packets = decoder.bad_packets
                 if index == wanted[0]:
                     yield self._frame(wanted.popleft(), decoded, harmed, stream)
@@ -134,18 +164,25 @@ def survey(path: Path | BinaryIO, *, recount: bool, max_pixels: int) -> Survey:
     Where timestamps cannot number them, or with `recount`, all are decoded once and counted as they come out.
     Raises EmptyMedia, UnreadableMedia, TooLargeMedia.
     """
-    with open_container(path, max_pixels) as container:
+    with ExitStack() as stack:
+        container = stack.enter_context(open_container(path, max_pixels))
         stream = video_stream(container, max_pixels)
         decoder = Decoder(stream, max_pixels)
         lost = cut_off(container, stream, size_of(path))
         times: list[int | None] = []
         first: VideoFrame | None = None
+        kept: list[Packet[VideoStream]] | None = [] if stream.codec_context.codec.canonical_name in KEPT else None
+        held = 0
         for packet in packets(container, stream):
             partial = lost and packet.is_corrupt  # the file ends within it
             if not packet.is_discard and not partial and not _hidden(packet, stream):
                 times.append(packet.pts)
             if first is None:
                 first = next(iter(decoder.frames(packet)), None)
+            held += packet.size
+            if kept is not None:
+                kept.append(packet)
+                kept = kept if held <= MOST_KEPT else None
         if first is None:
             first = next(iter(decoder.frames(None)), None)
         if first is None:
@@ -154,9 +191,13 @@ def survey(path: Path | BinaryIO, *, recount: bool, max_pixels: int) -> Survey:
         upright = _orientation(first)
         clip = _clip(stream, first, upright, frame_count=len(times), recounted=ordered is None, cut_off=lost)
         clip = replace(clip, missing_bytes=missing_bytes(path))
+        opened = None
+        if kept is not None:
+            opened = Opened(container, stream, decoder, kept)
+            stack.pop_all()  # it stays open, for the reader to close
     if ordered is None:
         clip = replace(clip, frame_count=count_decodable(path, max_pixels))
-    return Survey(clip, upright, ordered)
+    return Survey(clip, upright, ordered, opened)
 
 
 def display_order(times: Sequence[int | None]) -> tuple[int, ...] | None:

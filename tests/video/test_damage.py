@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mmidd.errors import EmptyMedia, MediaError, TooLargeMedia, UnreadableMedia
-from mmidd.video import Clip, CountMismatch, Frame, frame_plan, open_video
+from mmidd.video import Clip, CountMismatch, Frame, frame_plan, open_video, pyav
 from mmidd.video.container import FORMATS
 
 from .makers import (
@@ -30,6 +30,7 @@ from .makers import (
 )
 
 X264 = {"preset": "veryfast", "bf": "3", "g": "24"}
+X265 = {"preset": "ultrafast", "x265-params": "log-level=none:bframes=3:keyint=24"}
 
 
 def read_as_the_stages_do(path: Path, count: int = 32) -> tuple[Clip, list[Frame]]:
@@ -298,6 +299,33 @@ def test_real_media_miss_no_byte(media: Path) -> None:
 
 def pixels(frame: Frame) -> tuple[int, str | None, bytes]:
     return frame.index, frame.lost, b"" if frame.image is None else frame.image.tobytes()
+
+
+@pytest.mark.parametrize("name", ["h264.mp4", "h264.ts", "hevc.mp4", "hevc.mkv"])
+def test_packets_kept_from_the_survey_decode_as_those_that_are_read_again(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codec, options = ("libx265", X265) if name.startswith("hevc") else ("libx264", X264)
+    sound = write_clip(tmp_path, Recipe(name, codec=codec, options=options)).read_bytes()
+    random = np.random.default_rng(len(name))
+    path = tmp_path / f"harmed.{name.rpartition('.')[2]}"
+    told = []
+    for trial in range(12):
+        data = bytearray(sound)
+        for at in random.integers(len(data) // 20, len(data), trial):
+            data[at] ^= int(random.integers(1, 256))
+        path.write_bytes(data[: len(data) - int(random.integers(0, 2)) * 4000])
+        found = []
+        for most in (0, 2**25):
+            monkeypatch.setattr(pyav, "MOST_KEPT", most)
+            try:
+                clip, frames = read_as_the_stages_do(path)
+                found.append((clip, [pixels(frame) for frame in frames]))
+            except MediaError as error:
+                found.append(str(error))
+        assert found[0] == found[1]
+        told.append(found[0])
+    assert sum(isinstance(each, tuple) for each in told) >= 6
 
 
 def test_frames_before_the_first_clean_entry_point_are_lost_as_corrupt(tmp_path: Path) -> None:
