@@ -463,7 +463,7 @@ def _early(work: Path, kind: EngineKind, workers: int | None, memory: float | No
     from mmidd.engine.local import Local, usable_cores
     from mmidd.engine.units import Resources
 
-    engine = Local(workers or usable_cores(), Resources(), _bytes(memory), ["mmidd.stages.extract"])
+    engine = Local(workers or usable_cores(), Resources(), _bytes(memory), ["mmidd.stages.extract", "onnxruntime", "onnx"])
     try:
         engine.start()
         yield engine
