@@ -434,7 +434,7 @@ def _count(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"
 
 
-def datasets(console: Console, name: str | None, data: Path | None, *, as_json: bool) -> int:
+def datasets(console: Console, name: str | None, data: str | None, *, as_json: bool) -> int:
     """The table of datasets, or all about one."""
     from mmidd.catalogue import describe, rows
 

@@ -27,6 +27,7 @@ from mmidd.engine.units import TASK_ITEMS, Item, Outcome, Resources, Result, Tas
 from mmidd.errors import EmptyMedia, MediaError, MmiddError
 from mmidd.faces.detector import Detector, DetectorConfig, detector_identity, make_detector
 from mmidd.faces.encode import ImageConfig
+from mmidd.remote.path import Place, RemotePath
 from mmidd.stages.crops import Crops, Way, frames_crops, planned_numbers, still_crops, video_crops
 from mmidd.stages.cut import Config, Track
 from mmidd.stages.masks import MaskFile, MaskSource
@@ -86,7 +87,7 @@ def ingredients(recipe: Recipe, device: str) -> dict[str, Any]:
 class Payload:
     """What extracting one medium needs. `basis` names whose geometry it takes: its own, or a track record's digest."""
 
-    path: Path
+    path: Place
     kind: Kind
     bytes: int
     mtime_ns: int
@@ -241,8 +242,10 @@ def _extract(item: Item, source: Source, config: Config, detector: Detector) -> 
     return rows, outcome_of(item, payload.inputs(sha256, marked), crops, rows, _digests(sha256, marked))
 
 
-def _check_root(path: Path) -> None:
-    """A disk that went away is nobody's medium's fault."""
+def _check_root(path: Place) -> None:
+    """A disk that went away is nobody's medium's fault. (An object store that does has raised MmiddError already.)"""
+    if isinstance(path, RemotePath):
+        return
     folder = path.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
