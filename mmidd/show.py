@@ -291,6 +291,8 @@ def plan(console: Console, planned: Plan, *, as_json: bool) -> int:
         console.print(f"not taken: {count} media ({plain(reason)})")
     for space in (planned.work, planned.corpus):
         console.print(_space(space), style=None if space.fits else "red")
+    if planned.to_fetch:
+        console.print(f"about {_bytes(planned.to_fetch)} to fetch from the object store")
     if planned.captions is not None:
         took = planned.captions
         console.print(

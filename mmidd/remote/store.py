@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -169,12 +170,12 @@ class Remote:
     def _seen(self, info: Mapping[str, Any]) -> Seen:
         if info.get("type") == "directory":
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        told = next((str(info[name]) for name in _STAMPS if info.get(name)), None)
+        told = next((_text(info[name]) for name in _STAMPS if info.get(name)), None)
         if told is None or info.get("size") is None:
             raise DataError(
                 f"{self.url}: this store tells of its objects neither size, tag nor time: copy the data to a disk"
             )
-        return Seen(int(info["size"]), int(hashlib.sha256(told.strip('"').encode()).hexdigest()[:15], 16))
+        return Seen(int(info["size"]), int(hashlib.sha256(told.encode()).hexdigest()[:15], 16))
 
     def _judged(self, error: Exception, key: str, seen: Seen) -> Exception:
         """Why a read failed: the object was replaced or is gone, it may not be read, or it is the store's fault."""
@@ -218,6 +219,11 @@ def _kind(error: Exception) -> str:
         if isinstance(code, str) and code.isalnum():
             return code
     return type(error).__name__
+
+
+def _text(value: Any) -> str:
+    """A tag or a time in one form: with a listing and with a look it may be quoted or not, and of another type."""
+    return str(value.timestamp() if isinstance(value, datetime) else value).strip('"')
 
 
 def _parents(name: str) -> Iterable[str]:
