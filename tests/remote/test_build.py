@@ -18,6 +18,8 @@ from stages.test_sources import PACKS, extracted, files
 from mmidd import cli
 from mmidd.engine.store import Store
 from mmidd.engine.tables import read_outcomes
+from mmidd.errors import DataError
+from mmidd.remote import path as paths
 from mmidd.remote.cache import Cache
 from mmidd.remote.path import root_of
 
@@ -262,3 +264,26 @@ def test_any_protocol_of_fsspec_will_do(small: Place, tmp_path: Path, mmidd: Run
     assert mmidd(*words(small, f"file://{small.data}", tmp_path / "near", *only)).code == 0
     assert not (work_of(tmp_path / "near") / "remote").exists()
     assert digests(tmp_path / "far") == digests(tmp_path / "near")
+
+
+@pytest.mark.parametrize("prefix", sorted(prefix for prefix in PACKS if prefix))
+def test_an_outage_at_any_block_of_an_archive_charges_no_medium(
+    prefix: str, files: dict[str, bytes], s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "BLOCK", 8192)
+    root = tmp_path / "root"
+    root.mkdir()
+    PACKS[prefix](root, {name: data for name, data in files.items() if name.startswith(("video", "frames/detect"))})
+    address = s3.upload(root, f"blocks/{prefix.strip('/')}")
+    s3.gate.seen.clear()
+    whole = extracted(root_of(address, Cache.of(tmp_path / "work")), tmp_path / "work")  # type: ignore[arg-type]
+    blocks = len(s3.fetched())
+    assert blocks > 4
+    for last in range(0, blocks, max(1, blocks // 3)):
+        s3.gate.seen.clear()
+        s3.gate.answer = lambda request, last=last: ("500 Oops", "InternalError") if len(s3.fetched()) > last else None  # type: ignore[misc]
+        with pytest.raises(DataError, match="cannot be read"):
+            extracted(root_of(address, Cache.of(tmp_path / str(last))), tmp_path / str(last))  # type: ignore[arg-type]
+    s3.gate.answer = lambda request: None
+    place = tmp_path / str(0)
+    assert extracted(root_of(address, Cache.of(place)), place) == whole  # type: ignore[arg-type]
