@@ -337,7 +337,9 @@ def _extract_level(site: Site, indexed: Indexed, title: str, units: Sequence[Uni
     base = extract.ingredients(site.recipe, site.device)
     config = extract.config(site.recipe)
     landed = _Landed(site, indexed)
-    records = bring(site, extract.STAGE, base, units, config, run=run, title=title, landed=landed, retry=site.retry)
+    limit = site.recipe.time_limit + max(extract.fetching(task) for unit in units for task in unit.tasks)
+    options: dict[str, Any] = {"title": title, "landed": landed, "retry": site.retry, "time_limit": limit}
+    records = bring(site, extract.STAGE, base, units, config, run=run, **options)
     landed.note_rate()
     outcomes = {
         (outcome.dataset, outcome.media): outcome

@@ -25,6 +25,8 @@ _DISK = ("file", "local")
 _STAMPS = ("ETag", "etag", "generation", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "created")
 """What may tell one state of an object from another, the surest first; listing and looking give the same one."""
 _LONGEST_NAME = 255
+PATIENCE_S = 120.0
+"""How long one request may take, whatever the library tries again: a store that hangs is one that cannot be reached."""
 
 
 class Seen(NamedTuple):
@@ -93,7 +95,7 @@ class Remote:
         """What lies directly in a folder: names, and what is known of those that are objects."""
         found, path = self._at(key)
         try:
-            entries = found.ls(path, detail=True)
+            entries = found.ls(path, detail=True, **_limit(found))
         except Exception as error:
             raise self._outage(error) from error
         inside = f"{path}/"
@@ -150,7 +152,7 @@ class Remote:
         for at in range(start, end, most):
             until = min(at + most, end)
             try:
-                data: bytes = found.cat_file(path, start=at, end=until)
+                data: bytes = found.cat_file(path, start=at, end=until, **_limit(found))
             except Exception as error:
                 raise self._judged(error, key, seen) from error
             if len(data) != until - at:
@@ -165,7 +167,7 @@ class Remote:
 
     def _looked(self, key: str) -> Seen:
         found, path = self._at(key)
-        return self._seen(found.info(path))
+        return self._seen(found.info(path, **_limit(found)))
 
     def _seen(self, info: Mapping[str, Any]) -> Seen:
         if info.get("type") == "directory":
@@ -179,6 +181,8 @@ class Remote:
 
     def _judged(self, error: Exception, key: str, seen: Seen) -> Exception:
         """Why a read failed: the object was replaced or is gone, it may not be read, or it is the store's fault."""
+        if isinstance(error, TimeoutError):
+            return self._outage(error)
         try:
             if self.look(key) != seen:
                 return UnreadableMedia(CHANGED)
@@ -209,6 +213,11 @@ class Remote:
             f"{told} ({_kind(error)}). Check the address, the network and the credentials as the store's library reads them "
             "(for S3: AWS_ENDPOINT_URL, AWS_PROFILE, AWS_ACCESS_KEY_ID ...), then run the same command to go on."
         )
+
+
+def _limit(found: Any) -> dict[str, float]:
+    """Our patience, as asynchronous file systems take it (those of S3, GCS, Azure); others have none."""
+    return {"timeout": PATIENCE_S} if found.async_impl else {}
 
 
 def _kind(error: Exception) -> str:

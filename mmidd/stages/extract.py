@@ -28,6 +28,7 @@ from mmidd.errors import EmptyMedia, MediaError, MmiddError
 from mmidd.faces.detector import Detector, DetectorConfig, detector_identity, make_detector
 from mmidd.faces.encode import ImageConfig
 from mmidd.remote.path import Place, RemotePath
+from mmidd.remote.store import PATIENCE_S
 from mmidd.stages.crops import Crops, Way, frames_crops, planned_numbers, still_crops, video_crops
 from mmidd.stages.cut import Config, Track
 from mmidd.stages.masks import MaskFile, MaskSource
@@ -44,6 +45,8 @@ STAGE_VERSION = 2
 WHOLE = ("keep", "whole")
 SEQUENTIAL_CLIPS = 16
 """Clips of one compressed tar that a task takes: they share one pass over it."""
+_SLOWEST = 1e6
+"""Bytes a second of a slow object store."""
 
 
 def config(recipe: Recipe) -> Config:
@@ -158,6 +161,18 @@ def _item(medium: Selected, frames: int, digests: DigestCache, real: tuple[Path,
     if mask is not None:
         marked = digests.fresh(mask.dataset, mask.media, mask.bytes, mask.mtime_ns) or ""
     return Item(medium.dataset, medium.media, payload.inputs(sha256, marked) if sha256 and marked else None, payload)
+
+
+def fetching(task: Task) -> float:
+    """Seconds that an object store is given to hand out a task's media, beside the time that its work may take: that a
+    store is slow, or hangs, is no medium's fault."""
+    media: list[Payload] = [item.payload for item in task.items if isinstance(item.payload.path, RemotePath)]
+    if not media:
+        return 0.0
+    objects = sum(max(1, len(medium.parts)) for medium in media)
+    tars = {medium.archive.name: medium.archive.bytes for medium in media if medium.archive}
+    passed = sum(size for name, size in tars.items() if is_sequential(name))
+    return PATIENCE_S + objects + (passed + sum(medium.bytes for medium in media)) / _SLOWEST
 
 
 def identify(item: Item) -> tuple[tuple[str, ...], dict[str, Any]]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import Said
 
-from mmidd.errors import CHANGED, MissingExtra, UnreadableMedia, UsageError
+from mmidd.errors import CHANGED, DataError, MissingExtra, UnreadableMedia, UsageError
 from mmidd.remote import path as paths
+from mmidd.remote import store
 from mmidd.remote.path import RemotePath, root_of
 from mmidd.remote.store import address
 from mmidd.stages import index
@@ -180,3 +182,13 @@ def test_a_place_is_shown_and_joined_as_a_path_is() -> None:
     assert isinstance(root, RemotePath)
     assert str(root / "a" / "b.mp4") == "s3://bucket/data/a/b.mp4" and (root / "a" / "b.mp4").name == "b.mp4"
     assert root.name == "data" and root.is_dir()
+
+
+def test_a_store_that_hangs_is_one_that_cannot_be_reached(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3.client.put_object(Bucket=s3.bucket, Key="slow/a.bin", Body=b"x" * 95)
+    (place,) = root_of("s3://raw/slow").iterdir()
+    monkeypatch.setattr(store, "PATIENCE_S", 0.2)
+    s3.gate.answer = lambda request: time.sleep(2)  # type: ignore[func-returns-value]
+    with pytest.raises(DataError, match=r"s3://raw/slow cannot be read \(FSTimeoutError\)"):
+        place.read_bytes()
+    assert len(s3.fetched()) >= 1
