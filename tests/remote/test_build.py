@@ -70,6 +70,21 @@ def test_a_build_has_the_bytes_of_a_local_one_and_one_more_fetches_nothing(
             assert not any(secret in path.read_bytes() for secret in (b"SENTINEL", SECRET.encode(), TOKEN.encode())), path
 
 
+def test_a_cache_that_holds_next_to_nothing_will_do(
+    small: Place, s3: S3, tmp_path: Path, mmidd: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MMIDD_CACHE_GB", "0.0001")
+    monkeypatch.setenv("MMIDD_CACHE", str(tmp_path / "scratch"))
+    out, address = tmp_path / "corpus", s3.upload(small.data, "same")
+    s3.gate.seen.clear()
+    assert mmidd(*words(small, address, out)).code == 0
+    assert digests(out) == digests(small.out) and not (work_of(out) / "remote").exists()
+    media = [path for path in s3.fetched() if path.endswith((".jpg", ".mp4"))]
+    assert len(media) == len(set(media))
+    kept = [path.stat().st_size for path in (tmp_path / "scratch").rglob("*.*")]
+    assert len(kept) < len(media) and (sum(kept) <= 100_000 or len(kept) == 1)
+
+
 def test_every_command_that_remembers_the_data_finds_it_again(small: Place, s3: S3, tmp_path: Path, mmidd: Run) -> None:
     out, address = tmp_path / "corpus", s3.upload(small.data, "same")
     planned = words(small, address, out)[1:-2]
