@@ -47,7 +47,7 @@ crash: $(READY) ## kill builds at every point of every stage, on every engine (h
 	@MMIDD_CRASH=1 $(BIN)/python -m pytest tests/crash
 
 cluster: $(READY) ## the whole conformance suite of all engines, Ray and Slurm (submitit, here) included
-	@MMIDD_CLUSTER=1 $(BIN)/python -m pytest tests/engine/conformance
+	@MMIDD_CLUSTER=1 $(BIN)/python -m pytest tests/engine/conformance tests/remote/test_clusters.py
 
 # The weights of yunet and scrfd are looked for beside the checkout where MMIDD_MODELS names no other folder.
 bench: export MMIDD_MODELS := $(or $(MMIDD_MODELS),$(wildcard ../shared/models))

@@ -1,4 +1,5 @@
-"""Members of zip and tar archives, listed and read in place: nothing is unpacked to disk, nothing inside is trusted.
+"""Members of zip and tar archives, listed and read in place, on a disk or in an object store: nothing is unpacked to disk,
+nothing inside is trusted.
 
 Names that leave the archive, links, devices, archives in archives, and what unpacks to absurd sizes are refused with a
 reason. Sizes are bounded before anything is allocated.
@@ -19,11 +20,13 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from tarfile import EmptyHeaderError, EOFHeaderError, HeaderError  # type: ignore[attr-defined]
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mmidd.errors import TooLargeMedia, UnreadableMedia
+
+if TYPE_CHECKING:
+    from mmidd.remote.path import Place
 
 ZIP, TAR, PACKED_TAR = (".zip",), (".tar",), (".tar.gz", ".tgz")
 SUFFIXES = (*ZIP, *TAR, *PACKED_TAR)
@@ -70,12 +73,12 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def is_sequential(name: str | Path) -> bool:
+def is_sequential(name: str | Place) -> bool:
     """A compressed tar: its members can only be had by reading all that lies before them."""
     return str(name).lower().endswith(PACKED_TAR)
 
 
-def contents(path: Path) -> Contents:
+def contents(path: Place) -> Contents:
     """List an archive. A compressed tar is unpacked for it once, in memory, piece by piece.
 
     Raises UnreadableMedia for a damaged one, TooLargeMedia for a bomb, OSError for the file system's own faults.
@@ -94,7 +97,7 @@ def contents(path: Path) -> Contents:
     return Contents(tuple(sorted(members, key=lambda member: member.name)), tuple(sorted(refused.items())))
 
 
-def read(path: Path, member: Member, most: int = MAX_MEMBER_BYTES) -> bytes:
+def read(path: Place, member: Member, most: int = MAX_MEMBER_BYTES) -> bytes:
     """The bytes of one member of at most `most` bytes. Of many in a compressed tar, ask `stream`.
 
     Raises UnreadableMedia, TooLargeMedia, OSError.
@@ -115,7 +118,7 @@ def read(path: Path, member: Member, most: int = MAX_MEMBER_BYTES) -> bytes:
     return data
 
 
-def open_member(path: Path, member: Member) -> BinaryIO:
+def open_member(path: Place, member: Member) -> BinaryIO:
     """A member as a file that can be read and sought: of an uncompressed tar in place, of others in memory.
 
     Raises as `read` does.
@@ -125,7 +128,7 @@ def open_member(path: Path, member: Member) -> BinaryIO:
     return io.BufferedReader(_Window(path, member))
 
 
-def stream(path: Path, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
+def stream(path: Place, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
     """The wanted members of a tar in the order in which they lie there: one pass, which ends with the last of them.
 
     Members beyond MAX_MEMBER_BYTES are left out. Raises UnreadableMedia, TooLargeMedia, OSError.
@@ -155,7 +158,7 @@ class NamedBytes(io.BytesIO):
 class _Window(io.RawIOBase):
     """A stretch of a file as a file of its own."""
 
-    def __init__(self, path: Path, member: Member) -> None:
+    def __init__(self, path: Place, member: Member) -> None:
         super().__init__()
         self.name = member.name.rpartition("/")[2]
         self._file = path.open("rb")
@@ -245,7 +248,7 @@ def _faults() -> Iterator[None]:
 
 
 @contextmanager
-def _tar_file(path: Path) -> Iterator[_Guarded]:
+def _tar_file(path: Place) -> Iterator[_Guarded]:
     with path.open("rb") as raw:
         if not is_sequential(path):
             yield _Guarded(raw, _MAX_HEADER)
@@ -290,7 +293,7 @@ def _infos(file: _Guarded) -> Iterator[tarfile.TarInfo]:
         yield info
 
 
-def _tar_members(path: Path) -> Iterator[tuple[str, Member | str]]:
+def _tar_members(path: Place) -> Iterator[tuple[str, Member | str]]:
     size, packed = path.stat().st_size, is_sequential(path)
     with _tar_file(path) as file:
         for info in _infos(file):
@@ -311,7 +314,7 @@ def _tar_fault(info: tarfile.TarInfo) -> str | None:
     return "a sparse file in an archive" if info.issparse() else None
 
 
-def _zip_members(path: Path) -> Iterator[tuple[str, Member | str]]:
+def _zip_members(path: Place) -> Iterator[tuple[str, Member | str]]:
     with path.open("rb") as raw, zipfile.ZipFile(_Guarded(raw, _MAX_DIRECTORY)) as archive:
         infos = archive.infolist()
         if len(infos) > MAX_MEMBERS:
@@ -353,7 +356,7 @@ def _zip_fault(info: zipfile.ZipInfo) -> str | None:
     return None
 
 
-def _zip_read(path: Path, member: Member) -> bytes | None:
+def _zip_read(path: Place, member: Member) -> bytes | None:
     about = path.stat()
     archive, infos = _zip_open(path, about.st_size, about.st_mtime_ns)
     if member.name not in infos:
@@ -363,7 +366,7 @@ def _zip_read(path: Path, member: Member) -> bytes | None:
 
 
 @lru_cache(maxsize=4)
-def _zip_open(path: Path, size: int, mtime_ns: int) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+def _zip_open(path: Place, size: int, mtime_ns: int) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
     """An open zip with its directory: a worker reads many members of one. Another size or time is another file."""
     archive = zipfile.ZipFile(_Guarded(path.open("rb"), _MAX_DIRECTORY))
     return archive, {_plain(info.filename): info for info in archive.infolist()}

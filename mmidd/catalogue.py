@@ -14,7 +14,8 @@ from typing import Any
 from mmidd.errors import DataError
 from mmidd.manifest import Manifest, bundled, find_manifest, shipped
 from mmidd.manifest.format import Expected, RuleSpec
-from mmidd.stages.index import locate
+from mmidd.remote.path import Place, root_of
+from mmidd.stages.index import entries, locate
 
 COMMAND = "python -m mmidd.catalogue > docs/datasets.md"
 _INTRO = f"""\
@@ -27,15 +28,17 @@ it with your disk, and [adding a dataset](adding-a-dataset.md) says how one more
 """
 
 
-def rows(data: Path | None) -> list[dict[str, Any]]:
+def rows(data: str | Path | None) -> list[dict[str, Any]]:
     """One row a dataset; `found` is its folder under the data root, null if it is not there or none was given."""
-    if data is not None and not data.is_dir():
-        raise DataError(f"the data root {data} is not a folder")
-    return [_row(manifest, data) for manifest in bundled().values()]
+    root = root_of(data) if data is not None else None
+    if root is not None and not root.is_dir():
+        raise DataError(f"the data root {root} is not a folder")
+    under = entries(root) if root is not None else ()
+    return [_row(manifest, root, under) for manifest in bundled().values()]
 
 
-def _row(manifest: Manifest, data: Path | None) -> dict[str, Any]:
-    root = locate(manifest, data) if data is not None else None
+def _row(manifest: Manifest, data: Place | None, under: Sequence[Place] = ()) -> dict[str, Any]:
+    root = locate(manifest, data, under) if data is not None else None
     return {
         "name": manifest.name,
         "slug": manifest.slug,

@@ -58,10 +58,10 @@ def _piece(dataset: Dataset, path: str) -> bytes:
     """A digest that two media share only if they are the same: of size, start and end; of a folder of frames, of all
     names and sizes, and so of its first and last frame. What cannot be read so (a clip in an archive, a member of a
     compressed tar) is equal to no other."""
-    about, place = dataset.listing.files.get(path), dataset.root / path
+    about, place = dataset.listing.files.get(path), dataset.listing.place(dataset.root, path)
     try:
         if about is not None and about.archive is not None:
-            archive = dataset.root / about.archive
+            archive = dataset.listing.place(dataset.root, about.archive)
             if is_sequential(archive):
                 return path.encode()
             with open_member(archive, dataset.listing.member(path)) as member:
@@ -69,7 +69,7 @@ def _piece(dataset: Dataset, path: str) -> bytes:
         if about is not None:
             with place.open("rb") as file:
                 return _ends(file)
-        frames = sorted(entry for entry in place.iterdir() if entry.is_file())
+        frames = sorted((entry for entry in place.iterdir() if entry.is_file()), key=str)
         digest = hashlib.sha256("".join(f"{each.name}/{each.stat().st_size}\n" for each in frames).encode())
         for each in (frames[0], frames[-1]):
             with each.open("rb") as file:

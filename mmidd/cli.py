@@ -53,7 +53,9 @@ class EngineKind(StrEnum):
 
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or a bundled one: sample, ff++, mmi-dd.")]
-Data = Annotated[Path, typer.Option("--data", metavar="ROOT", help="The folder that holds the datasets' folders.")]
+Data = Annotated[
+    str, typer.Option("--data", metavar="ROOT", help="The folder that holds the datasets' folders, or its s3://... address.")
+]
 Out = Annotated[Path, typer.Option("--out", metavar="CORPUS", help="The corpus folder to make or to update.")]
 Work = Annotated[Path | None, typer.Option("--work", metavar="DIR", help="The work folder (default: CORPUS.work).")]
 StageWork = Annotated[Path, typer.Option("--work", metavar="DIR", help="The work folder.")]
@@ -342,7 +344,7 @@ def failures(
         with _again(work, retry=True, quiet=as_json) as site:
             before = check_retry(site)
             out = site.out or _corpus_of(work)
-            build(site, _claim(out, site.data, work), allow_removals=False)
+            build(site, _claim(out, str(site.data), work), allow_removals=False)
     with _again(work, read_only=True, quiet=True) as site:
         found = listed(site)
         if retry:
@@ -424,7 +426,7 @@ def sample(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> int:
 @app.command()
 def datasets(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
-    data: Annotated[Path | None, typer.Option("--data", metavar="ROOT", help="Say which are there.")] = None,
+    data: Annotated[str | None, typer.Option("--data", metavar="ROOT", help="Say which are there.")] = None,
     as_json: Json = False,
 ) -> int:
     """List the datasets that mmidd can read; with NAME, how to get one and how it must lie."""
@@ -447,7 +449,7 @@ def _corpus_of(work: Path) -> Path:
     return work.with_name(work.name.removesuffix(".work")) if work.suffix == ".work" else work.with_name("corpus")
 
 
-def _claim(out: Path, data: Path, work: Path) -> Corpus:
+def _claim(out: Path, data: str, work: Path) -> Corpus:
     from mmidd.site import claim_corpus
 
     return claim_corpus(out, data, work)
@@ -478,7 +480,7 @@ def _bytes(gigabytes: float | None) -> int | None:
 @contextmanager
 def _site(
     recipe: str,
-    data: Path,
+    data: str,
     work: Path,
     workers: int | None,
     device: Device,

@@ -80,6 +80,8 @@ class DetectorFault(MediaError):
     """The face detector itself broke on a frame of the medium."""
 
 
+CHANGED = "the file changed while the build was under way; run it again"
+
 _PATH = re.compile(r"(?<![\w.])/(?:[^\s/'\":]+/)+")
 
 

@@ -2,7 +2,8 @@
 
 Kept is what a build of the given recipes would read as the data lie now. While a stage is not up to date, everything that
 was made with its settings stays, because a build would take rows over from it; so does everything of a dataset that is not
-under the data root today. Files of other programs, takedown list, journals and notes are never touched.
+under the data root today. Copies of remote data go: what is committed needs them no more. Files of other programs, takedown
+list, journals and notes are never touched.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from mmidd.errors import WorkError
 from mmidd.plan import committed
 from mmidd.progress import Silent
 from mmidd.recipe import read
+from mmidd.remote.cache import Cache
 from mmidd.site import Site, builds, check_models, site_of
 from mmidd.stages import caption, curate, extract, index, shard
 from mmidd.steps import ARCHIVES, Indexed, caption_units, curate_unit, index_all
@@ -98,7 +100,7 @@ def reads(site: Site) -> Reads:
     indexed = index_all(site, run=False)
     keys, settings, behind = _Keys(site.store), set[str](), list[str]()
     for each in indexed.datasets:
-        unit = index.plan(each.manifest, each.root, each.listing)
+        unit = index.plan(each.manifest, each.root, each.listing, site.digests)
         keys.add(index.STAGE, index.ingredients(each.manifest), [unit])
     for stage, base, complete in _stages(site, indexed, keys):
         if not complete:
@@ -178,6 +180,7 @@ def garbage(store: Store, builds: Mapping[str, Reads]) -> Garbage:
     if not any(build.absent for build in builds.values()):
         wanted = {name for build in builds.values() for name in build.archives}
         paths["archive listings"] = [p for p in sorted((store.root / ARCHIVES).glob("*.json")) if p.stem not in wanted]
+    paths["copies of remote data"] = Cache.of(store.root).unused()
     digests = _digests(store, list(builds.values()))
     size = sum(path.stat().st_size for found in paths.values() for path in found)
     size += sum(path.stat().st_size - len(text.encode()) for path, text in digests.items())

@@ -18,6 +18,7 @@ from mmidd.engine.store import Record, Store
 from mmidd.engine.units import Item, Outcome, Unit
 from mmidd.errors import WorkError
 from mmidd.losses import losses
+from mmidd.remote.path import RemotePath
 from mmidd.site import Site
 from mmidd.stages import caption, curate, extract
 from mmidd.steps import (
@@ -78,6 +79,8 @@ class Plan:
     hours: float
     basis: str
     captions: Estimate | None = None
+    to_fetch: int = 0
+    """Bytes of the media that would be extracted, where they lie in an object store; of archives their members'."""
 
     @property
     def complete(self) -> bool:
@@ -104,6 +107,7 @@ def plan(site: Site, indexed: Indexed, out: Path) -> Plan:
         seconds / 3600,
         basis,
         estimate(site, undescribed),
+        sum(item.payload.bytes for item in to_do) if isinstance(site.data, RemotePath) else 0,
     )
 
 

@@ -291,6 +291,8 @@ def plan(console: Console, planned: Plan, *, as_json: bool) -> int:
         console.print(f"not taken: {count} media ({plain(reason)})")
     for space in (planned.work, planned.corpus):
         console.print(_space(space), style=None if space.fits else "red")
+    if planned.to_fetch:
+        console.print(f"about {_bytes(planned.to_fetch)} to fetch from the object store")
     if planned.captions is not None:
         took = planned.captions
         console.print(
@@ -434,7 +436,7 @@ def _count(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"
 
 
-def datasets(console: Console, name: str | None, data: Path | None, *, as_json: bool) -> int:
+def datasets(console: Console, name: str | None, data: str | None, *, as_json: bool) -> int:
     """The table of datasets, or all about one."""
     from mmidd.catalogue import describe, rows
 

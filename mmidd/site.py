@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +22,9 @@ from mmidd.errors import CorpusError, DataError, UsageError, WorkError
 from mmidd.faces.detector import detector_identity
 from mmidd.manifest import find_manifest
 from mmidd.recipe import DatasetEntry, Recipe
+from mmidd.remote.cache import Cache
+from mmidd.remote.path import Place, root_of
+from mmidd.remote.store import address
 from mmidd.stages import caption, extract
 from mmidd.stages.selection import Exclusions
 from mmidd.video import backend_identity
@@ -38,7 +42,7 @@ class Site:
     """A recipe, the raw data it is for, and the work folder and engine to build it with."""
 
     recipe: Recipe
-    data: Path
+    data: Place
     store: Store
     engine: Engine | UnitEngine
     device: Device
@@ -69,7 +73,7 @@ class Site:
 
 def open_site(
     recipe: Recipe,
-    data: Path,
+    data: Path | str,
     work: Path,
     *,
     progress: Progress,
@@ -88,16 +92,20 @@ def open_site(
 ) -> Site:
     """Check everything that can be checked before work begins. `read_only` makes and changes nothing.
 
-    `workers` None: one a core of this machine; on a Ray cluster one a core of it. `early` is the local engine, if it was
-    started already.
+    `data` is a folder, or the address of an object store; of the latter nothing is asked yet. `workers` None: one a core of
+    this machine; on a Ray cluster one a core of it. `early` is the local engine, if it was started already.
     """
     options = parse(engine, engine_settings)
+    _on_disk("--work", work)
     if not isinstance(options, LocalOptions):  # other machines know nothing of the folder that this process is in
-        data, work = _resolved(data), _resolved(work)
-    if not data.is_dir():
-        raise DataError(f"the data root {data} is not a folder; give the folder that holds the datasets' folders")
-    if _resolved(work).is_relative_to(_resolved(data)):
-        raise UsageError(f"the work folder {work} lies inside the data root {data}; choose another --work")
+        work = _resolved(work)
+    root = root_of(data, None if read_only else Cache.of(work))
+    if isinstance(root, Path):
+        root = root if isinstance(options, LocalOptions) else _resolved(root)
+        if not root.is_dir():
+            raise DataError(f"the data root {root} is not a folder; give the folder that holds the datasets' folders")
+        if _resolved(work).is_relative_to(_resolved(root)):
+            raise UsageError(f"the work folder {work} lies inside the data root {root}; choose another --work")
     store = Store(work) if read_only else Store.open(work)
     excluded = exclusions(store, exclude, keep=not read_only)
     chosen = pick_device(device, recipe) if isinstance(options, LocalOptions) else _far_device(device, recipe, options)
@@ -105,22 +113,22 @@ def open_site(
         raise UsageError("--worker-memory is for worker processes; with --workers 0 there are none")
     if early is not None:
         early.resources = Resources(chosen)
-    shared = _shared(data, store, out)
+    shared = _shared(root, store, out)
     runs = early or make_engine(options, workers, usable_cores(), Resources(chosen), shared, worker_memory)
     count = options.at_once * (usable_cores() if workers is None else workers)
     site = Site(
-        recipe, data, store, runs, chosen, progress, excluded, tuple(only), require_all, retry, count, out, worker_memory,
+        recipe, root, store, runs, chosen, progress, excluded, tuple(only), require_all, retry, count, out, worker_memory,
         options,
     )  # fmt: skip
     check_models(site)
     return site
 
 
-def _shared(data: Path, store: Store, out: Path | None) -> list[Path]:
+def _shared(data: Place, store: Store, out: Path | None) -> list[Path]:
     """What workers on other machines must see: a disk that is not mounted there would make every medium fail."""
-    dataset = next(iter(sorted(data.iterdir())), data)
+    raw = [next(iter(sorted(data.iterdir())), data)] if isinstance(data, Path) else []
     places = [] if out is None else [out.resolve(), *out.resolve().parents]
-    return [dataset, store.root / MARKER, *[place for place in places if place.exists()][:1]]
+    return [*raw, store.root / MARKER, *[place for place in places if place.exists()][:1]]
 
 
 def check_models(site: Site) -> None:
@@ -131,18 +139,26 @@ def check_models(site: Site) -> None:
     backend_identity(site.recipe.decoder)
 
 
-def claim_corpus(out: Path, data: Path, work: Path) -> Corpus:
+def claim_corpus(out: Path, data: Path | str, work: Path) -> Corpus:
     """Make sure that a corpus may be written at `out`."""
+    _on_disk("--out", out)
+    _on_disk("--work", work)
     if out.is_symlink() and not out.exists():
         raise CorpusError(f"{out} is a link to nothing; remove it or choose another --out")
-    place, root, own = _resolved(out), _resolved(data), _resolved(work)
-    if place.is_relative_to(root) or root.is_relative_to(place):
+    place, own, where = _resolved(out), _resolved(work), address(data)
+    root = _resolved(where) if isinstance(where, Path) else None
+    if root is not None and (place.is_relative_to(root) or root.is_relative_to(place)):
         raise UsageError(f"--out {out} and the data root {data} lie in each other; choose another --out")
     if place.is_relative_to(own) or own.is_relative_to(place):
         raise UsageError(f"--out {out} and the work folder {work} lie in each other; choose another --work")
     corpus = Corpus(place)
     corpus.claim()
     return corpus
+
+
+def _on_disk(option: str, path: Path) -> None:
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+:", path.parts[0] if path.parts else ""):
+        raise UsageError(f"{option} {path}: only raw data may lie in an object store; name a folder on a disk")
 
 
 def _resolved(path: Path) -> Path:
@@ -201,7 +217,7 @@ def remember(site: Site, index_keys: Mapping[str, str]) -> None:
     known = before.get("out") if isinstance(before, dict) else None
     about: dict[str, Any] = {
         "recipe": site.recipe.model_dump(mode="json"),
-        "data": str(site.data.resolve()),
+        "data": str(site.data.resolve() if isinstance(site.data, Path) else site.data),
         "out": str(site.out.resolve()) if site.out else known,
         "only": list(site.only),
         "device": site.device,
@@ -239,7 +255,7 @@ def site_of(
     """The site of a build that a work folder remembers."""
     return open_site(
         Recipe.model_validate(note["recipe"]),
-        Path(note["data"]),
+        note["data"],
         work,
         progress=progress,
         workers=note["workers"],

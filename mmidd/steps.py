@@ -30,6 +30,7 @@ from mmidd.errors import DataError, MediaError, WorkError
 from mmidd.manifest import Faces, Manifest, clip_frames, find_manifest, kind_of
 from mmidd.progress import Silent
 from mmidd.recipe import DatasetEntry, Recipe
+from mmidd.remote.path import Place
 from mmidd.site import Name, Site, remember
 from mmidd.stages import caption, curate, extract, index, pairs
 from mmidd.stages.masks import MaskFile, pointers
@@ -52,7 +53,7 @@ class Dataset:
 
     entry: DatasetEntry
     manifest: Manifest
-    root: Path
+    root: Place
     listing: index.Listing
 
 
@@ -92,9 +93,10 @@ def locate(site: Site, *, keep: bool = True) -> tuple[list[Dataset], list[str]]:
     if not site.data.is_dir():
         raise DataError(f"the data root {site.data} is not a folder; give the folder that holds the datasets' folders")
     found, absent = [], []
+    under = index.entries(site.data)
     for entry in site.entries:
         manifest = find_manifest(entry.name)
-        root = index.locate(manifest, site.data)
+        root = index.locate(manifest, site.data, under)
         if root is None:
             absent.append(manifest.name)
         else:
@@ -118,7 +120,7 @@ def index_all(site: Site, *, run: bool = True) -> Indexed:
     parts: list[pa.Table] = []
     facts: dict[str, dict[str, Any]] = {}
     keys: dict[str, str] = {}
-    units = {d.manifest.name: index.plan(d.manifest, d.root, d.listing) for d in datasets}
+    units = {d.manifest.name: index.plan(d.manifest, d.root, d.listing, site.digests, keep=run) for d in datasets}
     bases = {d.manifest.name: index.ingredients(d.manifest) for d in datasets}
     fresh = [name for name, unit in units.items() if survey(index.STAGE, bases[name], [unit], site.store).missing]
     site.progress.begin("index", len(units), len(units) - len(fresh))
@@ -242,18 +244,21 @@ class _Placed:
         """The mask at this path."""
         stat = self.stats[path]
         return MaskFile(
-            self.dataset.manifest.name, path, self.dataset.root / (stat.archive or path), kind_of(path), stat.bytes,
+            self.dataset.manifest.name, path, self._place(path, stat), kind_of(path), stat.bytes,
             stat.mtime_ns, own, self._archive(stat), self._parts(path, stat),
         )  # fmt: skip
 
     def selected(self, row: Mapping[str, Any], mask: MaskFile | None = None) -> Selected:
         """A row of the index with the place of its bytes."""
-        media, stat, root = row["media"], self.stats[row["media"]], self.dataset.root
+        media, stat = row["media"], self.stats[row["media"]]
         return Selected(
             row["dataset"], media, row["kind"], row["label"], row["method"], row["pair_dataset"],
-            row["pair_media"], bool(row["aligned"]), root / (stat.archive or media), stat.bytes, stat.mtime_ns,
+            row["pair_media"], bool(row["aligned"]), self._place(media, stat), stat.bytes, stat.mtime_ns,
             self._faces[row["rule"]], self._archive(stat), self._parts(media, stat), mask,
         )  # fmt: skip
+
+    def _place(self, path: str, stat: index.Stat) -> Place:
+        return self.dataset.listing.place(self.dataset.root, stat.archive or path)
 
     def _archive(self, stat: index.Stat) -> Archive | None:
         if stat.archive is None:
@@ -290,7 +295,7 @@ def rehash(digests: DigestCache, media: Iterable[Selected]) -> None:
         files[medium.name] = medium
         if medium.mask is not None:
             files[medium.mask.dataset, medium.mask.media] = medium.mask
-    places: dict[Path, list[tuple[Selected | MaskFile, Medium]]] = defaultdict(list)
+    places: dict[Place, list[tuple[Selected | MaskFile, Medium]]] = defaultdict(list)
     for name, file in files.items():
         known = digests.fresh(*name, file.bytes, file.mtime_ns)
         if digests.last(*name) and (known is None or (known == UNREAD and not file.archive)):
@@ -332,7 +337,9 @@ def _extract_level(site: Site, indexed: Indexed, title: str, units: Sequence[Uni
     base = extract.ingredients(site.recipe, site.device)
     config = extract.config(site.recipe)
     landed = _Landed(site, indexed)
-    records = bring(site, extract.STAGE, base, units, config, run=run, title=title, landed=landed, retry=site.retry)
+    limit = site.recipe.time_limit + max(extract.fetching(task) for unit in units for task in unit.tasks)
+    options: dict[str, Any] = {"title": title, "landed": landed, "retry": site.retry, "time_limit": limit}
+    records = bring(site, extract.STAGE, base, units, config, run=run, **options)
     landed.note_rate()
     outcomes = {
         (outcome.dataset, outcome.media): outcome

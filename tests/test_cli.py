@@ -217,7 +217,19 @@ def test_json_is_one_document_on_stdout_and_nothing_else(mmidd: Run, small: Plac
     }[verb]
     said = mmidd(*words, "--json")
     keys = {
-        "plan": {"stages", "absent", "not_taken", "samples", "work", "corpus", "hours", "basis", "captions", "complete"},
+        "plan": {
+            "stages",
+            "absent",
+            "not_taken",
+            "samples",
+            "work",
+            "corpus",
+            "hours",
+            "basis",
+            "captions",
+            "complete",
+            "to_fetch",
+        },
         "status": {"plan", "media", "reasons", "corpus", "samples", "complete", "losses", "pairs"},
         "verify": {"files", "rows", "media", "findings"},
     }

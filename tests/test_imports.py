@@ -46,6 +46,7 @@ def test_the_walk_over_imports_finds_what_is_there() -> None:
 
 HEAVY = {"torch", "torchvision", "datasets", "transformers", "facenet_pytorch", "onnxruntime", "decord", "torchcodec"} | {
     "insightface", "skimage", "sklearn", "scipy", "matplotlib", "pandas", "ray", "submitit", "mlcroissant",
+    "fsspec", "s3fs",
 }  # fmt: skip
 
 
@@ -68,10 +69,11 @@ ALLOWED = {
     "captions": {"faces", "llm", "manifest"},
     "curation": set(),
     "corpus": {"engine"},
+    "remote": {"engine"},
     "sample": set(),
     "audit": {"captions", "corpus", "curation", "engine"},
     "stages": {
-        "engine", "video", "faces", "captions", "curation", "corpus", "recipe", "manifest",
+        "engine", "video", "faces", "captions", "curation", "corpus", "recipe", "manifest", "remote",
     },
 }  # fmt: skip
 
@@ -102,7 +104,7 @@ def test_every_package_folder_is_in_the_wheel_and_every_listed_one_exists() -> N
         ("import mmidd", ["torch", "datasets", "pyarrow", "cv2", "av", "numpy", "typer", "pydantic"]),
         ("import mmidd.cli", ["torch", "datasets", "pyarrow", "cv2", "av", "numpy", "pydantic", "yaml"]),
         ("import mmidd.engine.local", ["pyarrow", "numpy", "pydantic", "rich"]),
-        ("import mmidd.build, mmidd.plan, mmidd.corpus.verify", ["torch", "datasets", "pandas", "onnxruntime"]),
+        ("import mmidd.build, mmidd.plan, mmidd.corpus.verify", ["torch", "datasets", "pandas", "onnxruntime", "fsspec"]),
     ],
 )
 def test_an_import_does_not_load(statement: str, absent: list[str]) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from mmidd.engine.faults import fault
 from mmidd.engine.files import disk_errors
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def _locked(path: Path) -> tuple[int | None, bool]:
             os.close(handle)
             return None, True
         except OSError as error:
-            if error.errno in _NO_LOCKS:
+            if error.errno in NO_LOCKS:
                 return handle, False
             os.close(handle)
             raise

@@ -19,11 +19,11 @@ OLD_S = 24 * 3600.0
 
 def temporary(scratch: Path) -> Path:
     """A new name in `scratch` that tells whose file it is."""
-    return scratch / f"{_machine()}-{os.getpid()}-{uuid.uuid4().hex}.tmp"
+    return scratch / f"{machine()}-{os.getpid()}-{uuid.uuid4().hex}.tmp"
 
 
 @cache
-def _machine() -> str:
+def machine() -> str:
     """Where this process's id means something: the host, and its process namespace."""
     namespace = Path("/proc/self/ns/pid")
     about = f"{socket.gethostname()} {namespace.readlink() if namespace.is_symlink() else ''}"
@@ -75,7 +75,7 @@ def clock(scratch: Path) -> float | None:
 
 def _dead(name: str) -> bool:
     match = _TEMPORARY.fullmatch(name)
-    if match is None or match["machine"] != _machine():
+    if match is None or match["machine"] != machine():
         return False
     try:
         os.kill(int(match["pid"]), 0)

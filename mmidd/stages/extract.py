@@ -27,6 +27,8 @@ from mmidd.engine.units import TASK_ITEMS, Item, Outcome, Resources, Result, Tas
 from mmidd.errors import EmptyMedia, MediaError, MmiddError
 from mmidd.faces.detector import Detector, DetectorConfig, detector_identity, make_detector
 from mmidd.faces.encode import ImageConfig
+from mmidd.remote.path import Place, RemotePath
+from mmidd.remote.store import PATIENCE_S
 from mmidd.stages.crops import Crops, Way, frames_crops, planned_numbers, still_crops, video_crops
 from mmidd.stages.cut import Config, Track
 from mmidd.stages.masks import MaskFile, MaskSource
@@ -43,6 +45,8 @@ STAGE_VERSION = 3
 WHOLE = ("keep", "whole")
 SEQUENTIAL_CLIPS = 16
 """Clips of one compressed tar that a task takes: they share one pass over it."""
+_SLOWEST = 1e6
+"""Bytes a second of a slow object store."""
 
 
 def config(recipe: Recipe) -> Config:
@@ -86,7 +90,7 @@ def ingredients(recipe: Recipe, device: str) -> dict[str, Any]:
 class Payload:
     """What extracting one medium needs. `basis` names whose geometry it takes: its own, or a track record's digest."""
 
-    path: Path
+    path: Place
     kind: Kind
     bytes: int
     mtime_ns: int
@@ -158,6 +162,18 @@ def _item(medium: Selected, frames: int, digests: DigestCache, real: tuple[Path,
         marked = digests.fresh(mask.dataset, mask.media, mask.bytes, mask.mtime_ns) or ""
     inputs = payload.inputs(sha256, marked) if sha256 and marked else None
     return Item(medium.dataset, medium.media, inputs, payload, medium.bytes)
+
+
+def fetching(task: Task) -> float:
+    """Seconds that an object store is given to hand out a task's media, beside the time that its work may take: that a
+    store is slow, or hangs, is no medium's fault."""
+    media: list[Payload] = [item.payload for item in task.items if isinstance(item.payload.path, RemotePath)]
+    if not media:
+        return 0.0
+    objects = sum(max(1, len(medium.parts)) for medium in media)
+    tars = {medium.archive.name: medium.archive.bytes for medium in media if medium.archive}
+    passed = sum(size for name, size in tars.items() if is_sequential(name))
+    return PATIENCE_S + objects + (passed + sum(medium.bytes for medium in media)) / _SLOWEST
 
 
 def identify(item: Item) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -242,8 +258,10 @@ def _extract(item: Item, source: Source, config: Config, detector: Detector) -> 
     return rows, outcome_of(item, payload.inputs(sha256, marked), crops, rows, _digests(sha256, marked))
 
 
-def _check_root(path: Path) -> None:
-    """A disk that went away is nobody's medium's fault."""
+def _check_root(path: Place) -> None:
+    """A disk that went away is nobody's medium's fault. (An object store that does has raised MmiddError already.)"""
+    if isinstance(path, RemotePath):
+        return
     folder = path.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

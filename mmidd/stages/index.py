@@ -17,6 +17,7 @@ import pyarrow as pa
 from mmidd import archives
 from mmidd import manifest as manifests
 from mmidd.archives import Contents, Member
+from mmidd.engine.digests import DigestCache, Known
 from mmidd.engine.files import digest, write_text
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
@@ -24,6 +25,7 @@ from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
 from mmidd.errors import DataError, ManifestError, MediaError, sanitised
 from mmidd.manifest import Manifest
 from mmidd.manifest.tables import MAX_LABEL_BYTES
+from mmidd.remote.path import Place, RemotePath
 
 _TEXT = pa.string()
 SCHEMA = pa.schema(
@@ -58,7 +60,7 @@ class Stat:
     """What the file system says of a file: enough to trust an earlier digest of it.
 
     Of an archive's member: its size, the archive's time, the archive's path, and where its bytes lie (see Member).
-    Of a folder of frames `mtime_ns` is a stamp over all their names, sizes and times.
+    Of a folder of frames `mtime_ns` is a stamp over all their names, sizes and times; of an object its store's.
     """
 
     bytes: int
@@ -80,31 +82,48 @@ class Listing:
     archives: Mapping[str, Stat] = field(default_factory=dict)
     empty: tuple[str, ...] = ()
 
+    def place(self, root: Place, path: str) -> Place:
+        """Where a file, an archive, or a folder lies; of an object also what the listing said of it."""
+        about = self.archives.get(path) or self.files.get(path)
+        if about is None or isinstance(root, Path):
+            return root / path
+        return root.at(path, about.bytes, about.mtime_ns)
+
     def member(self, path: str) -> Member:
         """An archive's member as the archive knows it."""
         about = self.files[path]
         return Member(path[len(about.archive or "") + 1 :], about.bytes, about.offset)
 
 
-def locate(manifest: Manifest, data: Path) -> Path | None:
-    """The dataset's folder under the data root, by any of its accepted names; None where there is none."""
+def entries(data: Place) -> list[Place]:
+    """What lies directly under the data root. Raises DataError."""
     try:
-        found = sorted(entry for entry in data.iterdir() if is_folder_of(manifest, entry) and entry.is_dir())
+        return sorted(data.iterdir(), key=lambda entry: entry.name)
     except OSError as error:
         raise DataError(f"cannot read the data root {data}: {error.strerror}") from error
+
+
+def locate(manifest: Manifest, data: Place, under: Sequence[Place] | None = None) -> Place | None:
+    """The dataset's folder under the data root (whose entries are `under`), by any of its accepted names; None where
+    there is none."""
+    inside = entries(data) if under is None else under
+    found = [entry for entry in inside if is_folder_of(manifest, entry) and entry.is_dir()]
     if len(found) > 1:
         names = ", ".join(entry.name for entry in found)
         raise DataError(f"{manifest.name} is under {data} twice: {names}. Keep one, or rename the other.")
     return found[0] if found else None
 
 
-def is_folder_of(manifest: Manifest, folder: Path) -> bool:
+def is_folder_of(manifest: Manifest, folder: Place) -> bool:
     """Does the folder bear one of the dataset's accepted names?"""
     return folder.name.casefold() in {name.casefold() for name in manifest.folders}
 
 
-def walk(root: Path) -> Listing:
+def walk(root: Place) -> Listing:
     """List a dataset's folder without following a link out of it or into a loop. Raises DataError if unreadable."""
+    if isinstance(root, RemotePath):
+        found = root.walk()
+        return Listing({name: Stat(*seen) for name, seen in found.objects.items()}, found.refused, empty=found.empty)
     files: dict[str, Stat] = {}
     refused: dict[str, str] = {}
     empty: list[str] = []
@@ -164,7 +183,7 @@ def _look(entry: os.DirEntry[str], inside: Path) -> Stat | str:
     return Stat(about.st_size, about.st_mtime_ns) if stat.S_ISREG(about.st_mode) else "not a regular file"
 
 
-def open_archives(manifest: Manifest, root: Path, listing: Listing, kept: Path | None, *, keep: bool = True) -> Listing:
+def open_archives(manifest: Manifest, root: Place, listing: Listing, kept: Path | None, *, keep: bool = True) -> Listing:
     """The listing with the members of the archives that the manifest names.
 
     To list a compressed tar is to unpack it once, so what was found is kept in the folder `kept` and holds while the
@@ -179,7 +198,7 @@ def open_archives(manifest: Manifest, root: Path, listing: Listing, kept: Path |
         about = files.pop(path)
         place = kept / f"{digest(manifest.name, path)}.json" if kept else None
         try:
-            inside = _contents(root / path, about, place, keep)
+            inside = _contents(listing.place(root, path), about, place, keep)
         except MediaError as error:
             refused[path] = sanitised(str(error))
             continue
@@ -199,7 +218,7 @@ def open_archives(manifest: Manifest, root: Path, listing: Listing, kept: Path |
 _CONTENTS_FORMAT = 2
 
 
-def _contents(path: Path, about: Stat, place: Path | None, keep: bool) -> Contents:
+def _contents(path: Place, about: Stat, place: Path | None, keep: bool) -> Contents:
     stamp = [_CONTENTS_FORMAT, about.bytes, about.mtime_ns]
     known = _kept_contents(place, stamp) if place is not None else None
     if known is not None:
@@ -242,7 +261,7 @@ class Payload:
     """What indexing one dataset needs."""
 
     manifest: Manifest
-    root: Path
+    root: Place
     listing: Listing
 
 
@@ -254,8 +273,13 @@ def ingredients(manifest: Manifest) -> dict[str, Any]:
     return _ingredients(STAGE, {"dataset": manifest.name, "manifest": manifest.digest})
 
 
-def plan(manifest: Manifest, root: Path, listing: Listing) -> Unit:
-    """One unit a dataset; its inputs are all names and sizes, and the bytes of the label files."""
+def plan(
+    manifest: Manifest, root: Place, listing: Listing, digests: DigestCache | None = None, *, keep: bool = False
+) -> Unit:
+    """One unit a dataset; its inputs are all names and sizes, and the bytes of the label files.
+
+    In an object store an unchanged label file is not read again if `digests` knows it; `keep` adds it there.
+    """
     names = hashlib.sha256()
     for path in sorted(listing.files):
         names.update(f"{path}\0{listing.files[path].bytes}\n".encode())
@@ -263,29 +287,34 @@ def plan(manifest: Manifest, root: Path, listing: Listing) -> Unit:
     for path in paths:
         if listing.files[path].bytes > MAX_LABEL_BYTES:
             raise DataError(f"the label file {root / path} has more than {MAX_LABEL_BYTES:,} bytes; is it one?")
-    labels = {path: _sha256(root, listing, path) for path in paths}
+    known = digests if isinstance(root, RemotePath) else None
+    labels = {path: _label_digest(manifest.name, root, listing, path, known, keep=keep) for path in paths}
     inputs = (names.hexdigest(), digest(labels, dict(listing.refused), listing.empty))
     item = Item(manifest.name, ".", inputs, Payload(manifest, root, listing))
     return Unit(f"{manifest.name}/index", (Task((item,)),))
 
 
-def _sha256(root: Path, listing: Listing, path: str) -> str:
+def _label_digest(dataset: str, root: Place, listing: Listing, path: str, digests: DigestCache | None, *, keep: bool) -> str:
+    about = listing.files[path]
+    known = digests.fresh(dataset, path, about.bytes, about.mtime_ns) if digests else None
+    if known is not None:
+        return known
     try:
-        if listing.files[path].archive is not None:
-            return hashlib.sha256(label_bytes(root, listing, path)).hexdigest()
-        with (root / path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        found = hashlib.sha256(label_bytes(root, listing, path)).hexdigest()
     except OSError as error:
         raise DataError(f"cannot read the label file {root / path}: {error.strerror}") from error
+    if digests and keep:
+        digests.put(dataset, [(path, Known(about.bytes, about.mtime_ns, found))])
+    return found
 
 
-def label_bytes(root: Path, listing: Listing, path: str) -> bytes:
-    """A label file's bytes, also from an archive. Raises DataError for an archive's fault, OSError."""
+def label_bytes(root: Place, listing: Listing, path: str) -> bytes:
+    """A label file's bytes, also from an archive. Raises DataError for an archive's or an object's fault, OSError."""
     archive = listing.files[path].archive
-    if archive is None:
-        return (root / path).read_bytes()
     try:
-        return archives.read(root / archive, listing.member(path), MAX_LABEL_BYTES)
+        if archive is None:
+            return listing.place(root, path).read_bytes()
+        return archives.read(listing.place(root, archive), listing.member(path), MAX_LABEL_BYTES)
     except MediaError as error:
         raise DataError(f"cannot read the label file {root / path}: {error}") from error
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from mmidd.errors import MediaError
 from mmidd.faces.encode import encode_mask
+from mmidd.remote.path import Place
 from mmidd.stages.sources import Archive, Part, Source
 from mmidd.video import Backend, CountMismatch, Frame, Picture, Pixels, open_video, read_still
 from mmidd.video.picture import Image
@@ -40,7 +41,7 @@ class MaskFile:
 
     dataset: str
     media: str
-    path: Path
+    path: Place
     kind: Kind
     bytes: int
     mtime_ns: int

@@ -9,12 +9,12 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from mmidd.errors import ManifestError, RecipeError, UsageError
 from mmidd.manifest import Faces, Kind, find_manifest
 from mmidd.recipe import DatasetEntry
+from mmidd.remote.path import Place
 from mmidd.stages.masks import MaskFile
 from mmidd.stages.sources import Archive, Part
 
@@ -37,7 +37,7 @@ class Selected:
     pair_dataset: str | None
     pair_media: str | None
     aligned: bool
-    path: Path
+    path: Place
     bytes: int
     mtime_ns: int
     faces: Faces = "detect"

@@ -1,5 +1,6 @@
 """Where the bytes of a medium lie, and how they are had: a file, a member of an archive, or many that make a clip.
 
+What lies in an object store is copied to this machine first, so that decoders need to know nothing of it.
 A compressed tar can only be read from its beginning, so all media of it that a task has are served by one pass.
 """
 
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
@@ -14,7 +16,9 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 from mmidd import archives
 from mmidd.archives import Member, NamedBytes
 from mmidd.engine.files import sha256_file
-from mmidd.errors import MediaError, TooLargeMedia, UnreadableMedia
+from mmidd.errors import CHANGED, MediaError, TooLargeMedia, UnreadableMedia
+from mmidd.remote.cache import Copy
+from mmidd.remote.path import Place, RemotePath
 
 if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
     from mmidd.manifest import Kind
@@ -24,7 +28,8 @@ MOST_HELD_BYTES = 2 * 2**30
 """Of one medium, while a compressed tar passes by."""
 
 _PIECE = 2**20
-_CHANGED = "the file changed while the build was under way; run it again"
+_AT_ONCE = 8
+"""Frames of a clip that are fetched from an object store at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ class Medium(Protocol):
     """What has to be known of a medium to read it."""
 
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Place: ...
     @property
     def kind(self) -> Kind: ...
     @property
@@ -98,10 +103,10 @@ def open_all(
 
     `needed` names the frames of a clip that will be asked for (None: all): of others only the digest is taken.
     """
-    sequential: dict[Path, list[tuple[M, Medium]]] = {}
+    sequential: dict[Place, list[tuple[M, Medium]]] = {}
     for key, medium in media:
         if medium.archive is None:
-            yield key, _Folder(medium) if medium.kind == "frames" else _File(medium)
+            yield key, _whole(medium)
         elif archives.is_sequential(medium.path):
             sequential.setdefault(medium.path, []).append((key, medium))
         else:
@@ -116,13 +121,20 @@ def clip_digest(digests: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _stat(path: Path, size: int, mtime_ns: int) -> None:
+def _whole(medium: Medium) -> Source:
+    """A medium that is a file, or a folder of them."""
+    if isinstance(medium.path, RemotePath):
+        return _Clip(medium, medium.path) if medium.kind == "frames" else _Object(medium, medium.path)
+    return _Folder(medium, medium.path) if medium.kind == "frames" else _File(medium, medium.path)
+
+
+def _stat(path: Place, size: int, mtime_ns: int) -> None:
     try:
         about = path.stat()
     except OSError as error:
         raise UnreadableMedia(f"cannot be read: {error.strerror}") from error
     if (about.st_size, about.st_mtime_ns) != (size, mtime_ns):
-        raise UnreadableMedia(_CHANGED)
+        raise UnreadableMedia(CHANGED)
 
 
 def _check_still(size: int) -> None:
@@ -133,20 +145,44 @@ def _check_still(size: int) -> None:
 @dataclass(frozen=True)
 class _File:
     medium: Medium
+    path: Path
 
     def sha256(self) -> str:
-        _stat(self.medium.path, self.medium.bytes, self.medium.mtime_ns)
+        _stat(self.path, self.medium.bytes, self.medium.mtime_ns)
         try:
-            return sha256_file(self.medium.path)
+            return sha256_file(self.path)
         except OSError as error:
             raise UnreadableMedia(f"cannot be read: {error.strerror}") from error
 
     def still(self) -> bytes:
-        _check_still(self.medium.path.stat().st_size)
-        return self.medium.path.read_bytes()
+        _check_still(self.path.stat().st_size)
+        return self.path.read_bytes()
 
     def video(self) -> Path:
-        return self.medium.path
+        return self.path
+
+    def frame(self, number: int) -> bytes:
+        raise UnreadableMedia("a single file has no numbered frames")
+
+
+@dataclass
+class _Object:
+    """A file in an object store: copied to this machine when its bytes are first asked for, and held there."""
+
+    medium: Medium
+    path: RemotePath
+    _copy: Copy | None = None
+
+    def sha256(self) -> str:
+        return sha256_file(self.video())
+
+    def still(self) -> bytes:
+        _check_still(self.medium.bytes)
+        return self.video().read_bytes()
+
+    def video(self) -> Path:
+        self._copy = self._copy or self.path.copy()
+        return self._copy.path
 
     def frame(self, number: int) -> bytes:
         raise UnreadableMedia("a single file has no numbered frames")
@@ -157,6 +193,7 @@ class _Folder:
     """A folder of numbered images."""
 
     medium: Medium
+    path: Path
 
     def sha256(self) -> str:
         return clip_digest((part.name, hashlib.sha256(self._read(part)).hexdigest()) for part in self.medium.parts)
@@ -171,13 +208,39 @@ class _Folder:
         return self._read(next(part for part in self.medium.parts if part.number == number))
 
     def _read(self, part: Part) -> bytes:
-        path = self.medium.path / part.name
+        path = self.path / part.name
         _stat(path, part.bytes, part.mtime_ns)
         _check_still(part.bytes)
         try:
             return path.read_bytes()
         except OSError as error:
             raise UnreadableMedia(f"cannot be read: {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """A folder of numbered images in an object store: each is copied to this machine when it is first asked for."""
+
+    medium: Medium
+    path: RemotePath
+
+    def sha256(self) -> str:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            digests = pool.map(lambda part: hashlib.sha256(self._read(part)).hexdigest(), self.medium.parts)
+            return clip_digest(zip((part.name for part in self.medium.parts), digests, strict=True))
+
+    def still(self) -> bytes:
+        raise UnreadableMedia("a folder is no image")
+
+    def video(self) -> Path:
+        raise UnreadableMedia("a folder of frames is no video")
+
+    def frame(self, number: int) -> bytes:
+        return self._read(next(part for part in self.medium.parts if part.number == number))
+
+    def _read(self, part: Part) -> bytes:
+        _check_still(part.bytes)
+        return self.path.at(part.name, part.bytes, part.mtime_ns).read_bytes()
 
 
 @dataclass(frozen=True)
@@ -263,7 +326,7 @@ class _Held:
 
 
 def _one_pass(
-    path: Path, members: list[tuple[M, Medium]], needed: Callable[[Medium], frozenset[int] | None]
+    path: Place, members: list[tuple[M, Medium]], needed: Callable[[Medium], frozenset[int] | None]
 ) -> Iterator[tuple[M, Source]]:
     held = [(key, _Held(medium, needed(medium))) for key, medium in members]
     owner: Mapping[str, tuple[M, _Held, Part]] = {
