@@ -104,6 +104,7 @@ def _worth_it(frame: VideoFrame, box: tuple[int, int, int, int]) -> bool:
 def _cropped(frame: VideoFrame, left: int, top: int, right: int, bottom: int) -> VideoFrame:
     """The frame's planes from a box on: ffmpeg's crop filter copies no pixel and keeps all that is said of colour."""
     graph = Graph()
+    graph.threads = 1  # else one is started for each core, and for each part anew
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1))
     crop = graph.add("crop", f"{right - left}:{bottom - top}:{left}:{top}:exact=1")
     sink = graph.add("buffersink")
