@@ -66,7 +66,7 @@ ALLOWED = {
     "video": set(),
     "faces": {"video"},
     "llm": set(),
-    "captions": {"faces", "llm", "manifest"},
+    "captions": {"faces", "llm", "manifest", "video"},
     "curation": set(),
     "corpus": {"engine"},
     "remote": {"engine"},

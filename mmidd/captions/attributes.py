@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from mmidd.captions import measures, words
-from mmidd.captions.protocol import OK, Caption, CaptionRequest, reduced
+from mmidd.captions.protocol import OK, Caption, CaptionRequest
+from mmidd.video.picture import Pixels
 
 VERSION = "1"
 MAX_WORDS = 40
@@ -51,7 +52,7 @@ def identity() -> dict[str, str]:
 
 
 def _face(request: CaptionRequest) -> str:
-    crop = reduced(request.crop, LOOK)
+    crop = Pixels(request.crop).small(LOOK)
     points = _points_in(crop, request)
     pose = None if points is None else measures.pose(points)
     if points is None or pose is None:
@@ -124,7 +125,7 @@ def _area(request: CaptionRequest, top: float, bottom: float) -> str:
 def _environment(request: CaptionRequest) -> str:
     box = _box_in(request)
     if request.context is None or box is None:
-        image = reduced(request.crop if request.context is None else request.context, LOOK)
+        image = Pixels(request.crop if request.context is None else request.context).small(LOOK)
         edges = ~measures.middle_ellipse(image.shape)[0]
         return _within(MAX_WORDS, *_surroundings("The outer part of the picture is", "It is", image, edges, None))
     region = measures.background(request.context.shape, box)
@@ -142,7 +143,7 @@ def _surroundings(
     """Sentences on a region. `reference`: what its sharpness is compared with; without one, focus is not judged."""
     axes = measures.middle_ellipse(image.shape)[1]
     tone, detail = measures.tone(image, region, axes), measures.detail(image, region)
-    small = reduced(image, _COLOUR_LOOK)
+    small = Pixels(image).small(_COLOUR_LOOK)
     there = cv2.resize(region.astype(np.uint8), small.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
     colours = measures.palette(small, np.asarray(there))
     look = f"{words.phrase(words.BRIGHTNESS, tone.middle)} and {words.phrase(words.DETAIL, detail)}"

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -97,22 +96,6 @@ class Captioner(Protocol):
     def close(self) -> None:
         """Let go of what is held."""
         ...
-
-
-def context_of(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """An (h, w, 3) uint8 RGB frame as a request's context. ValueError for another shape or type."""
-    _check_image("frame", frame)
-    return reduced(frame, CONTEXT_SIDE)
-
-
-def reduced(image: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
-    """The image reduced by area averaging to at most `side` pixels on its long side; a smaller one stays as it is."""
-    height, width = image.shape[:2]
-    scale = side / max(height, width)
-    if scale >= 1:
-        return np.ascontiguousarray(image)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _check_image(name: str, image: npt.NDArray[np.uint8]) -> None:

@@ -18,8 +18,9 @@ from mmidd.captions import reply as replies
 from mmidd.captions.journal import Journal
 from mmidd.captions.lint import lint
 from mmidd.captions.prompts import Prompt
-from mmidd.captions.protocol import CONTEXT_SIDE, NO_ANSWER, OK, REJECTED, Asked, Caption, CaptionRequest, reduced
+from mmidd.captions.protocol import CONTEXT_SIDE, NO_ANSWER, OK, REJECTED, Asked, Caption, CaptionRequest
 from mmidd.llm.answer import Answer
+from mmidd.video.picture import Pixels
 
 VERSION = "1"
 TYPICAL_PROMPT_TOKENS, TYPICAL_COMPLETION_TOKENS = 500, 90
@@ -177,7 +178,7 @@ def _caption(tries: Sequence[_Tried]) -> Caption:
 
 def _shown(request: CaptionRequest) -> tuple[Image, ...]:
     """The crop, and the frame around it where there is one that shows more than the crop."""
-    crop = reduced(request.crop, CONTEXT_SIDE)
+    crop = Pixels(request.crop).small(CONTEXT_SIDE)
     return (crop,) if request.context is None or request.face_box is None else (crop, request.context)
 
 

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from mmidd.captions.protocol import CaptionRequest, context_of
+from mmidd.captions.protocol import CONTEXT_SIDE, CaptionRequest
+from mmidd.video.picture import Pixels
 
 Picture = npt.NDArray[np.uint8]
 
@@ -27,7 +28,7 @@ def request(frame: Picture, points: npt.NDArray[np.float32] = POINTS) -> Caption
     left, top, right, bottom = CROP
     height, width = frame.shape[:2]
     crop = np.ascontiguousarray(frame[top:bottom, left:right])
-    return CaptionRequest(crop, context_of(frame), points - np.float32([left, top]), BOX, (width, height))
+    return CaptionRequest(crop, Pixels(frame).small(CONTEXT_SIDE), points - np.float32([left, top]), BOX, (width, height))
 
 
 def mirrored(frame: Picture) -> CaptionRequest:
@@ -39,7 +40,7 @@ def mirrored(frame: Picture) -> CaptionRequest:
     assert plain.landmarks is not None
     crop = np.ascontiguousarray(plain.crop[:, ::-1])
     points = (plain.landmarks * [-1, 1] + [crop.shape[1] - 1, 0])[[1, 0, 2, 4, 3]].astype(np.float32)
-    return replace(plain, crop=crop, context=context_of(flipped), landmarks=points, face_box=box)
+    return replace(plain, crop=crop, context=Pixels(flipped).small(CONTEXT_SIDE), landmarks=points, face_box=box)
 
 
 def dimmed(frame: Picture, factor: float) -> Picture:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmidd.captions.choose import CaptionerConfig, captioner_identity, make_captioner
-from mmidd.captions.protocol import Caption, CaptionRequest, context_of
+from mmidd.captions.protocol import Caption, CaptionRequest
 from mmidd.errors import UsageError
 
 CROP = np.zeros((8, 8, 3), np.uint8)
@@ -92,20 +92,3 @@ def test_the_identity_holds_the_version_the_code_and_the_libraries() -> None:
     assert set(found) == {"captioner", "code", "numpy", "opencv"}
     assert len(found["code"]) == 64
     assert found == captioner_identity(CaptionerConfig())
-
-
-@pytest.mark.parametrize(
-    ("size", "expected"),
-    [
-        ((1080, 1920), (189, 336)),
-        ((1920, 1080), (336, 189)),
-        ((336, 10), (336, 10)),
-        ((5, 5), (5, 5)),
-        ((1, 9000), (1, 336)),
-    ],
-)
-def test_a_context_is_at_most_336_pixels_and_never_enlarged(size: tuple[int, int], expected: tuple[int, int]) -> None:
-    frame = np.full((*size, 3), 77, np.uint8)
-    found = context_of(frame)
-    assert found.shape == (*expected, 3)
-    assert (found == 77).all()
