@@ -111,10 +111,10 @@ def open_site(
     chosen = pick_device(device, recipe) if isinstance(options, LocalOptions) else _far_device(device, recipe, options)
     if worker_memory is not None and workers == 0:
         raise UsageError("--worker-memory is for worker processes; with --workers 0 there are none")
-    if early is not None:
-        early.resources = Resources(chosen)
     shared = _shared(root, store, out)
     runs = early or make_engine(options, workers, usable_cores(), Resources(chosen), shared, worker_memory)
+    if isinstance(runs, Local):
+        runs.resources, runs.scratch = Resources(chosen), store.scratch
     count = options.at_once * (usable_cores() if workers is None else workers)
     site = Site(
         recipe, root, store, runs, chosen, progress, excluded, tuple(only), require_all, retry, count, out, worker_memory,

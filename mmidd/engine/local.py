@@ -25,6 +25,7 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from mmidd.engine.start import without_pandas
+from mmidd.engine.temporary import temporary
 from mmidd.engine.units import Crash, Resources, Result, StageFunction, Task
 from mmidd.errors import WorkError, sanitised
 
@@ -73,6 +74,8 @@ class Local:
         """`memory` is what each worker may hold resident, in bytes; one that holds more is stopped, as if it had died.
         `modules` are what workers import when they start."""
         self.workers, self.resources = workers, resources
+        self.scratch: Path | None = None
+        """Where temporaries go, so that somebody clears them should this process be killed; None: the system's place."""
         self._memory, self._modules = memory, tuple(modules)
         self._pool: ProcessPool | None = None
         self._words: Path | None = None
@@ -101,7 +104,7 @@ class Local:
                         breaks, moved = breaks + 1, time.monotonic()
                         self._replace(breaks)
                         again = [task for task, _ in under_way.values()]
-                        under_way.clear()
+                        _forget(under_way)
                         schedule(again)
                         continue
                     for future in done:
@@ -114,6 +117,7 @@ class Local:
         finally:
             if under_way:  # stopped half-way: what still runs is of no use to anybody
                 self.close()
+                _forget(under_way)
 
     def start(self) -> None:
         """Start the workers before there is work for them."""
@@ -132,6 +136,9 @@ class Local:
 
     def _place(self) -> Path:
         """Where a task's stderr goes while it runs, so that it can be read when its worker is dead."""
+        if self.scratch is not None:
+            self.scratch.mkdir(parents=True, exist_ok=True)
+            return temporary(self.scratch)
         if self._words is None:
             self._words = Path(tempfile.mkdtemp(prefix="mmidd-"))
         return self._words / str(next(self._numbers))
@@ -159,6 +166,12 @@ class Local:
                 "for them (and in --worker-memory)? Try fewer --workers, or --workers 0 to see what happens. Run the same "
                 "command to go on."
             )
+
+
+def _forget(under_way: dict[Any, tuple[Task, Path]]) -> None:
+    for _, words in under_way.values():
+        words.unlink(missing_ok=True)
+    under_way.clear()
 
 
 def _stalled(moved: float, time_limit: float | None) -> bool:

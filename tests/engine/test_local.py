@@ -100,11 +100,18 @@ def test_what_a_worker_says_on_the_way_reaches_the_terminal(bench: Bench, capfd:
     assert capfd.readouterr().err.count("of the damaged clip") == 2000
 
 
-def test_nothing_stays_in_the_temporary_folder(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("own", [False, True])
+def test_nothing_stays_in_the_temporary_folder(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
     (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere" if own else tmp_path / "tmp"))
     local = Local(1, Resources())
+    local.scratch = tmp_path / "tmp" if own else None
     assert ended(local, bench, tasks("ok", "abort")) == {"ok0": "ok", "abort1": "WorkerDied"}
+    left = local.map(run, tasks("ok", "hang", "hang"), bench.config, time_limit=None)
+    next(left)
+    left.close()  # type: ignore[attr-defined]
     local.close()
     assert list((tmp_path / "tmp").iterdir()) == []
 
