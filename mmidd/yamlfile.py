@@ -32,6 +32,7 @@ _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_HALF = re.compile("[\ud800-\udfff]")
 _MAX_DIGITS = 40
 _MOST_FAULTS = 20
 _MOST_SHOWN = 200
@@ -87,6 +88,8 @@ def load(text: str, source: str) -> Document:
     """
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise YamlError(source, None, f"larger than {MAX_BYTES:,} bytes")
+    if (half := _HALF.search(text)) is not None:
+        raise YamlError(source, text.count("\n", 0, half.start()) + 1, "not text: half a character")
     builder = _Builder(source)
     try:
         for event in yaml.parse(text, Loader=_LOADER):

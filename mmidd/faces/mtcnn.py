@@ -70,7 +70,7 @@ class Mtcnn:
 
     def _proposed(self, pictures: list[_Sums]) -> list[Floats]:
         """(n,4) square boxes of each picture in which P-Net suspects a face."""
-        levels: list[list[_Look]] = [[_Look.nothing()] for _ in pictures]
+        levels: list[list[_Look]] = [[] for _ in pictures]
         height, width = pictures[0].shape
         for scale in _pyramid(min(height, width), self._config.min_face):
             size = int(height * scale + 1), int(width * scale + 1)
@@ -85,24 +85,35 @@ class Mtcnn:
 
     def _closer(self, net: Any, side: int, pictures: list[_Sums], boxes: list[Floats], least: float) -> list[_Look]:
         """What a network says of the boxes' pixels at `side` x `side`: those with a score above `least`."""
-        crops = [picture.crops(each, side) for picture, each in zip(pictures, boxes, strict=True)]
-        data = np.concatenate([data for _, data in crops])
         names = ["score", "box"] if side == 24 else ["score", "box", "points"]
-        parts = [
-            computed(net, names, data[at : at + MOST_CROPS], "mtcnn failed on a face")
-            for at in range(0, len(data), MOST_CROPS)
-        ]
-        outputs = [np.concatenate(each) for each in zip(*parts, strict=True)] if parts else []
-        looks, start = [], 0
-        for kept, own in crops:
-            rows = slice(start, start + len(own))
-            start += len(own)
-            if len(own):
-                score, *others = (output[rows] for output in outputs)
-                looks.append(_Look(kept, score[:, 1], *others).only(np.flatnonzero(score[:, 1] > np.float32(least))))
-            else:
-                looks.append(_Look.nothing())
-        return looks
+        found: list[list[_Look]] = [[] for _ in pictures]
+        for portion in _portions(boxes):
+            crops = [pictures[place].crops(own, side) for place, own in portion]
+            data = np.concatenate([data for _, data in crops])
+            if not len(data):
+                continue
+            outputs = computed(net, names, data, "mtcnn failed on a face")
+            ends = np.cumsum([len(kept) for kept, _ in crops])[:-1]
+            parts = zip(*(np.split(output, ends) for output in outputs), strict=True)
+            for (place, _), (kept, _), (score, *others) in zip(portion, crops, parts, strict=True):
+                found[place].append(_Look(kept, score[:, 1], *others).only(np.flatnonzero(score[:, 1] > np.float32(least))))
+        return [_Look.joined(looks) for looks in found]
+
+
+def _portions(boxes: Sequence[Floats]) -> Iterator[list[tuple[int, Floats]]]:
+    """The boxes of all pictures, each with its picture's place, at most `MOST_CROPS` at once."""
+    portion: list[tuple[int, Floats]] = []
+    room = MOST_CROPS
+    for place, own in enumerate(boxes):
+        for at in range(0, len(own), MOST_CROPS):
+            some = own[at : at + MOST_CROPS]
+            if len(some) > room:
+                yield portion
+                portion, room = [], MOST_CROPS
+            portion.append((place, some))
+            room -= len(some)
+    if portion:
+        yield portion
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,14 +127,14 @@ class _Look:
     points: Floats | None = None
 
     @classmethod
-    def nothing(cls) -> _Look:
-        empty = np.zeros((0, 4), np.float32)
-        return cls(empty, np.zeros(0, np.float32), empty, np.zeros((0, 10), np.float32))
-
-    @classmethod
     def joined(cls, looks: Sequence[_Look]) -> _Look:
-        fields = zip(*((look.boxes, look.scores, look.moves) for look in looks), strict=True)
-        return cls(*(np.concatenate(field) for field in fields))
+        empty = np.zeros((0, 4), np.float32)
+        looks = looks or [cls(empty, empty[:, 0], empty, np.zeros((0, 10), np.float32))]
+        boxes, scores, moves = (
+            np.concatenate(field) for field in zip(*((each.boxes, each.scores, each.moves) for each in looks), strict=True)
+        )
+        points = [each.points for each in looks if each.points is not None]
+        return cls(boxes, scores, moves, np.concatenate(points) if points else None)
 
     def only(self, places: Sequence[int] | npt.NDArray[np.intp]) -> _Look:
         points = None if self.points is None else self.points[places]

@@ -6,9 +6,9 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -20,6 +20,8 @@ from mmidd.stages.selection import Exclusions
 
 from .seeds import LABELS, MADE_UP, PATHS, RECIPES, TAKEDOWN, YAMLS
 from .target import Target, refusing, require
+
+T = TypeVar("T")
 
 CUT = "\n\x1d\n"
 """Between the parts of an input: a recipe and its settings, a manifest and paths."""
@@ -36,12 +38,20 @@ def run_yaml(data: bytes) -> bool:
         document = yamlfile.load(text, "f.yaml")
     if refused:
         return False
-    tokens = list(yaml.scan(text, Loader=yaml.BaseLoader))
+    tokens = _theirs(lambda loader: list(yaml.scan(text, Loader=loader)))
     odd = (yaml.AliasToken, yaml.AnchorToken, yaml.TagToken)
     require(not any(isinstance(token, odd) for token in tokens), "an anchor, alias or tag was taken")
-    node = yaml.compose(text, Loader=yaml.BaseLoader)
+    node = _theirs(lambda loader: yaml.compose(text, Loader=loader))
     _same(document, node, document.data, ())
     return True
+
+
+def _theirs(read: Callable[[type], T]) -> T:
+    """As PyYAML's own parser reads it; where it refuses what YAML 1.2 allows (`?` in a word of a list), libyaml does."""
+    try:
+        return read(yaml.BaseLoader)
+    except yaml.YAMLError:
+        return read(yaml.CBaseLoader)
 
 
 def _same(document: yamlfile.Document, node: Any, value: Any, path: tuple[str | int, ...]) -> None:
@@ -61,7 +71,7 @@ def _same(document: yamlfile.Document, node: Any, value: Any, path: tuple[str | 
     elif isinstance(value, str):
         require(value == node.value, f"{node.value!r} became {value!r}")
     else:
-        require(node.style is None, f"a quoted {node.value!r} became {value!r}")
+        require(not node.style, f"a quoted {node.value!r} became {value!r}")
         _plain_scalar(node.value, value)
 
 
