@@ -18,7 +18,17 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+)
 from pydantic import StringConstraints as Text
 
 from mmidd.errors import ManifestError
@@ -49,6 +59,12 @@ def _listed(value: Any) -> Any:
 
 def _as_pattern(value: Any) -> Any:
     return {"pattern": value} if isinstance(value, str) else {"choices": value} if isinstance(value, list) else value
+
+
+def _plain_folder(name: str) -> str:
+    if name in (".", "..") or "/" in name or not name.isprintable():
+        raise ValueError("no folder can have this name below the data root")
+    return name
 
 
 def _as_column(value: Any) -> Any:
@@ -99,7 +115,7 @@ class ColumnSpec(_Model):
 class TableEntry(_Model):
     """A label file or several of one form; `bundled` maps official paths to lists that ship with the manifest."""
 
-    files: Names
+    files: Names = Field(min_length=1)
     rows: Literal["list", "object"] = "list"
     at: Names = ()
     header: StrictBool = True
@@ -161,7 +177,9 @@ class Manifest(_Model):
     name: Name
     slug: Annotated[StrictStr, Text(pattern=r"^[a-z][a-z0-9_]*$")]
     year: StrictInt
-    folders: Names
+    folders: Annotated[tuple[Annotated[Name, AfterValidator(_plain_folder)], ...], BeforeValidator(_listed)] = Field(
+        min_length=1
+    )
     summary: Name
     access: StrictStr
     citation: StrictStr

@@ -6,9 +6,10 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
@@ -20,8 +21,6 @@ from mmidd.stages.selection import Exclusions
 
 from .seeds import LABELS, MADE_UP, PATHS, RECIPES, TAKEDOWN, YAMLS
 from .target import Target, refusing, require
-
-T = TypeVar("T")
 
 CUT = "\n\x1d\n"
 """Between the parts of an input: a recipe and its settings, a manifest and paths."""
@@ -38,20 +37,21 @@ def run_yaml(data: bytes) -> bool:
         document = yamlfile.load(text, "f.yaml")
     if refused:
         return False
-    tokens = _theirs(lambda loader: list(yaml.scan(text, Loader=loader)))
+    node, tokens = _theirs(text)
     odd = (yaml.AliasToken, yaml.AnchorToken, yaml.TagToken)
     require(not any(isinstance(token, odd) for token in tokens), "an anchor, alias or tag was taken")
-    node = _theirs(lambda loader: yaml.compose(text, Loader=loader))
     _same(document, node, document.data, ())
     return True
 
 
-def _theirs(read: Callable[[type], T]) -> T:
+def _theirs(text: str) -> tuple[Any, list[Any]]:
     """As PyYAML's own parser reads it; where it refuses what YAML 1.2 allows (`?` in a word of a list), libyaml does."""
+    loader: Any = yaml.BaseLoader
     try:
-        return read(yaml.BaseLoader)
+        return yaml.compose(text, Loader=loader), list(yaml.scan(text, Loader=loader))
     except yaml.YAMLError:
-        return read(yaml.CBaseLoader)
+        loader = yaml.CBaseLoader
+        return yaml.compose(text, Loader=loader), list(yaml.scan(text, Loader=loader))
 
 
 def _same(document: yamlfile.Document, node: Any, value: Any, path: tuple[str | int, ...]) -> None:
@@ -141,7 +141,7 @@ def run_manifest(data: bytes) -> bool:
 
 
 def _no_escape(text: str) -> bool:
-    return all(each.isprintable() or each == "\n" for each in text)
+    return all(each == "\n" or unicodedata.category(each) not in ("Cc", "Cf", "Cs", "Zl", "Zp") for each in text)
 
 
 def _account(manifest: Manifest, paths: list[str], labels: Mapping[str, bytes]) -> bool:
