@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from importlib import resources
@@ -61,8 +62,14 @@ def _as_pattern(value: Any) -> Any:
     return {"pattern": value} if isinstance(value, str) else {"choices": value} if isinstance(value, list) else value
 
 
+def _visible(name: str) -> str:
+    if any(unicodedata.category(each) in _INVISIBLE for each in name):
+        raise ValueError("a control character or one that cannot be seen")
+    return name
+
+
 def _plain_folder(name: str) -> str:
-    if name in (".", "..") or "/" in name or not name.isprintable():
+    if name in (".", "..") or "/" in name:
         raise ValueError("no folder can have this name below the data root")
     return name
 
@@ -76,7 +83,8 @@ def _as_pair(value: Any) -> Any:
 
 
 _LIST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.(?:json|csv|txt)")
-Name = Annotated[StrictStr, Text(min_length=1, max_length=200)]
+_INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
+Name = Annotated[StrictStr, Text(min_length=1, max_length=200), AfterValidator(_visible)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
 
 

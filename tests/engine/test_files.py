@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -87,14 +88,14 @@ def test_of_many_threads_that_put_at_once_exactly_one_wins(
 
 
 RACER = """
-import sys
+import sys, time
 from pathlib import Path
 from mmidd.engine.store import Store
 
 store = Store.open(Path(sys.argv[1]))
 Path(sys.argv[2]).touch()
 while not Path(sys.argv[3]).exists():
-    pass
+    time.sleep(0.0001)
 for number in range(20):
     writers = {"rows": lambda path: path.write_bytes(sys.argv[2].encode())}
     record = store.commit("toy", f"{number:032x}", "set/0", writers, ingredients={}, counts={})
@@ -106,7 +107,7 @@ def test_two_processes_that_commit_the_same_keys_both_end_with_valid_records(tmp
     work, ready, go = tmp_path / "work", [tmp_path / "one", tmp_path / "two"], tmp_path / "go"
     racers = [subprocess.Popen([sys.executable, "-c", RACER, work, here, go]) for here in ready]
     while not all(here.exists() for here in ready) and all(racer.poll() is None for racer in racers):
-        pass
+        time.sleep(0.001)
     go.touch()
     assert [racer.wait(60) for racer in racers] == [0, 0]
     store = Store.open(work)

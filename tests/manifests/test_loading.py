@@ -95,7 +95,7 @@ REFUSED = [
     ("    label: real\n", "    label: real\n    where: {lists.label: [fake]}\n", "'lists.label' is never 'fake'"),
     ("type_basis: stated", "type_basis: dataset", "'type_basis: dataset' and 'forgery_type' go together"),
     ('files: "{split}.json"', "files: []", "key 'tables.lists.files'"),
-    ("folders: [made]", 'folders: ["a\\0b"]', "m.yaml:4: key 'folders[0]': no folder can have this name"),
+    ("folders: [made]", 'folders: ["a\\0b"]', "m.yaml:4: key 'folders[0]': a control character"),
     ("folders: [made]", "folders: [a/b]", "m.yaml:4: key 'folders[0]': no folder can have this name"),
     ("folders: [made]", "folders: []", "m.yaml:4: key 'folders'"),
     ('files: "{split}.json"', 'files: "{split}.xml"', "a label file is .json, .csv or .txt"),
