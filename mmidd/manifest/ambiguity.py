@@ -108,5 +108,8 @@ def _told_apart(bar: re.Match[str]) -> bool:
 def _apart(one: str, other: str) -> bool:
     """Can no character be both? Judged over ASCII and whatever the two spell out."""
     characters = {*map(chr, range(128)), "é", *one, *other}
-    first, second = (re.compile(each, re.ASCII | re.DOTALL) for each in (one, other))
+    try:
+        first, second = (re.compile(each, re.ASCII | re.DOTALL) for each in (one, other))
+    except re.error:  # a piece of something stranger than the pieces told apart here
+        return False
     return not any(first.fullmatch(each) and second.fullmatch(each) for each in characters)

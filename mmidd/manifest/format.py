@@ -62,10 +62,15 @@ def _as_pattern(value: Any) -> Any:
     return {"pattern": value} if isinstance(value, str) else {"choices": value} if isinstance(value, list) else value
 
 
-def _visible(name: str) -> str:
-    if any(unicodedata.category(each) in _INVISIBLE for each in name):
+def _visible(text: str) -> str:
+    if any(unicodedata.category(each) in _INVISIBLE for each in text):
         raise ValueError("a control character or one that cannot be seen")
-    return name
+    return text
+
+
+def _visible_lines(text: str) -> str:
+    _visible(text.replace("\n", ""))
+    return text
 
 
 def _plain_folder(name: str) -> str:
@@ -85,6 +90,7 @@ def _as_pair(value: Any) -> Any:
 _LIST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.(?:json|csv|txt)")
 _INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 Name = Annotated[StrictStr, Text(min_length=1, max_length=200), AfterValidator(_visible)]
+Prose = Annotated[StrictStr, AfterValidator(_visible_lines)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
 
 
@@ -189,11 +195,11 @@ class Manifest(_Model):
         min_length=1
     )
     summary: Name
-    access: StrictStr
-    citation: StrictStr
+    access: Prose
+    citation: Prose
     licence: Licence
     verified: StrictBool
-    verified_note: StrictStr | None = None
+    verified_note: Prose | None = None
     type_basis: Basis
     forgery_type: Literal["FS", "FR", "EFS", "FE"] | None = None
     join_identities: StrictBool = False
@@ -205,7 +211,7 @@ class Manifest(_Model):
     ignore: Names = ()
     empty_folders: Names = ()
     expected: tuple[Expected, ...] = ()
-    known_defects: tuple[StrictStr, ...] = ()
+    known_defects: tuple[Prose, ...] = ()
 
     @cached_property
     def layout(self) -> Layout:

@@ -97,6 +97,7 @@ REFUSED = [
     ('files: "{split}.json"', "files: []", "key 'tables.lists.files'"),
     ("folders: [made]", 'folders: ["a\\0b"]', "m.yaml:4: key 'folders[0]': a control character"),
     ("folders: [made]", "folders: [a/b]", "m.yaml:4: key 'folders[0]': no folder can have this name"),
+    ("citation: c", 'citation: "\\e[31mred"', "key 'citation': a control character"),
     ("folders: [made]", "folders: []", "m.yaml:4: key 'folders'"),
     ('files: "{split}.json"', 'files: "{split}.xml"', "a label file is .json, .csv or .txt"),
     ('key: "{0}"', 'key: "{0"', "a brace is not closed"),
