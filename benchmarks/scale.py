@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -70,7 +71,14 @@ rules:
     target_id: "{person}"
     pair: "real/{part}/{person}_{shot}.{ext}"
 """
-RECIPE = f"name: scale\ndatasets: [Scale]\nframes: {{count: {FRAMES}}}\ncaptioner: none\n"
+RECIPE = f"""
+name: scale
+datasets: [Scale]
+frames: {{count: {FRAMES}}}
+captioner: none
+shards: {{max_bytes: 20000000}}
+"""
+"""A shard of 20 MB holds as many of these samples as one of 500 MB does of real ones."""
 _MIB = 1 << 20
 
 
@@ -298,7 +306,7 @@ def table(found: dict[int, list[dict[str, Any]]]) -> str:
                 cost = f"{span['wall_s']:.1f} s | {span['cpu_s']:.1f} s | {span['peak_mib']:,.0f} MiB | | |"
                 lines.append(f"| | of which {span['what']} | | {cost}")
     sizes = list(found)
-    for less, more in zip(sizes, sizes[1:], strict=False):
+    for less, more in pairwise(sizes):
         lines += ["", f"| from {less:,} to {more:,} ({more / less:g} times) | wall | CPU | peak |", "|" + " --- |" * 4]
         for small, large in zip(found[less], found[more], strict=True):
             factors = " | ".join(f"{large[key] / max(small[key], 1e-3):.1f}" for key in ("wall_s", "cpu_s", "peak_mib"))
