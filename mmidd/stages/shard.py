@@ -39,6 +39,8 @@ SCHEMA = pa.schema(
 _LABELS = ("label", "forgery_type", "method", "target_id", "source_id", "license")
 _CAPTIONS = ("face_caption", "environment_caption", "captioner", "caption_status")
 _VERDICTS = ("id", "group", "split_basis", "pair")
+LABELLED_BY = ("dataset", "media", "pair_dataset", "pair_media", *_LABELS)
+JUDGED_BY = ("dataset", "media", "frame", "face", "drop", "split", *_VERDICTS)
 
 _SOURCE = "_source"
 
