@@ -249,6 +249,7 @@ def measure(root: Path, count: int) -> Iterator[dict[str, Any]]:
     before = place.records("extract")
     kept = sum(record.counts["media"] for record in before)
     yield _told("extract, killed at half of the units", ended, place, {"units": len(before), "media": kept})
+    yield _told("plan, half done", place.run("plan"), place, {"media": count})
     ended = place.run("extract")
     after = place.records("extract")
     _check("units after the resume", len(after), units)
