@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mmidd import __version__
-from mmidd.corpus.card import DatasetFacts, ShardFacts, card
+from mmidd.corpus.card import SHOWN_OF_MEDIA, DatasetFacts, ShardFacts, card
 from mmidd.corpus.folder import MANIFEST, Corpus, manifest_bytes
 from mmidd.curation.failures import Losses
 from mmidd.engine import tables
@@ -79,7 +79,7 @@ def assemble(
     notes = {
         "media.parquet": _parquet(media),
         "README.md": card(
-            site.recipe.name, site.recipe.description, facts, shards, counts, media.to_pylist(), lost,
+            site.recipe.name, site.recipe.description, facts, shards, counts, tables.light_rows(media, SHOWN_OF_MEDIA), lost,
             {"kind": identity.kind, "licence": identity.licence},
         ).encode(),
     }  # fmt: skip
@@ -184,12 +184,14 @@ def shard_units(
     corpus: Corpus,
 ) -> list[Unit]:
     """The shards of every dataset, one dataset in memory at a time."""
-    labels = {(row["dataset"], row["media"]): row for row in indexed.of_status("media")}
+    media = indexed.table.filter(pc.equal(indexed.table["status"], "media"))
+    labels = {(row["dataset"], row["media"]): row for row in tables.light_rows(media, shard.LABELLED_BY)}
     units: list[Unit] = []
     for dataset in indexed.datasets:
         name = dataset.manifest.name
         mine = judged.filter(pc.and_(pc.equal(judged["dataset"], name), pc.is_valid(judged["frame"])))
-        verdicts = {(row["dataset"], row["media"], row["frame"], row["face"]): row for row in mine.to_pylist()}
+        rows = tables.light_rows(mine, shard.JUDGED_BY)
+        verdicts = {(row["dataset"], row["media"], row["frame"], row["face"]): row for row in rows}
         sources = [
             _source(site, extracted.records[unit.name], captions.get(unit.name))
             for unit in extracted.units
@@ -207,28 +209,46 @@ def _source(site: Site, record: Record, captioned: Record | None) -> shard.Sourc
 
 def media_table(indexed: Indexed, extracted: Extracted, judged: pa.Table) -> pa.Table:
     """One row for every medium that was found, and for every file that was refused: `media.parquet`."""
-    of_media = {(row["dataset"], row["media"]): row for row in judged.filter(pc.is_null(judged["frame"])).to_pylist()}
-    samples = judged.filter(pc.is_valid(judged["frame"])).to_pylist()
-    kept = Counter((row["dataset"], row["media"]) for row in samples if row["drop"] is None)
-    lost: dict[Name, Counter[str]] = {}
-    for row in samples:
-        if row["drop"] is not None:
-            lost.setdefault((row["dataset"], row["media"]), Counter())[row["drop"]] += 1
-    rows = []
-    for row in indexed.of_status("media", "refused"):
-        name = (row["dataset"], row["media"])
-        verdict = of_media.get(name, {})
-        # What was taken down reads the same whether a build met it in the index or only by its bytes, once read.
-        excluded = "excluded" in (verdict.get("drop"), indexed.dropped.get(name))
-        outcome = None if excluded else extracted.outcomes.get(name)
-        about = {key: row[key] for key in _FROM_INDEX} | {"pair_media": shard.pair_name(row), "group": verdict.get("group")}
-        about |= {"split": verdict.get("split"), "split_basis": verdict.get("split_basis")}
-        mine = Counter[str]() if excluded else lost.get(name, Counter[str]())
-        judgement = verdict.get("drop") or (None if kept[name] or not mine else mine.most_common(1)[0][0])
-        ending = _ending(row, outcome, "excluded" if excluded else indexed.dropped.get(name), judgement)
-        rows.append({**about, **ending, "samples": kept[name], "frame_reasons": _frame_reasons(outcome, mine)})
-    rows.sort(key=lambda row: (row["dataset"], row["media"]))
-    return pa.Table.from_pylist(rows, media_schema())
+    verdicts = tables.light_rows(judged.filter(pc.is_null(judged["frame"])), _VERDICT)
+    of_media = {(row["dataset"], row["media"]): row for row in verdicts}
+    samples = judged.filter(pc.is_valid(judged["frame"]))
+    kept, lost = Counter[Name](), defaultdict[Name, Counter[str]](Counter)
+    for dataset, media, drop in zip(*(samples[column].to_pylist() for column in ("dataset", "media", "drop")), strict=True):
+        if drop is None:
+            kept[dataset, media] += 1
+        else:
+            lost[dataset, media][drop] += 1
+    listed = indexed.table.filter(pc.is_in(indexed.table["status"], pa.array(["media", "refused"])))
+    pieces = [media_schema().empty_table()]
+    for batch in listed.to_batches(max_chunksize=_AT_ONCE):  # a million rows as dicts would take gigabytes
+        rows = [_media_row(row, indexed, extracted, of_media, kept, lost) for row in batch.to_pylist()]
+        pieces.append(pa.Table.from_pylist(rows, media_schema()))
+    return pa.concat_tables(pieces).sort_by([("dataset", "ascending"), ("media", "ascending")]).combine_chunks()
+
+
+_AT_ONCE = 1 << 14
+_VERDICT = ("dataset", "media", "drop", "group", "split", "split_basis")
+
+
+def _media_row(
+    row: Mapping[str, Any],
+    indexed: Indexed,
+    extracted: Extracted,
+    of_media: Mapping[Name, Mapping[str, Any]],
+    kept: Counter[Name],
+    lost: Mapping[Name, Counter[str]],
+) -> dict[str, Any]:
+    name = (row["dataset"], row["media"])
+    verdict = of_media.get(name, {})
+    # What was taken down reads the same whether a build met it in the index or only by its bytes, once read.
+    excluded = "excluded" in (verdict.get("drop"), indexed.dropped.get(name))
+    outcome = None if excluded else extracted.outcomes.get(name)
+    about = {key: row[key] for key in _FROM_INDEX} | {"pair_media": shard.pair_name(row), "group": verdict.get("group")}
+    about |= {"split": verdict.get("split"), "split_basis": verdict.get("split_basis")}
+    mine = Counter[str]() if excluded else lost.get(name, Counter[str]())
+    judgement = verdict.get("drop") or (None if kept[name] or not mine else mine.most_common(1)[0][0])
+    ending = _ending(row, outcome, "excluded" if excluded else indexed.dropped.get(name), judgement)
+    return {**about, **ending, "samples": kept[name], "frame_reasons": _frame_reasons(outcome, mine)}
 
 
 def _extracted(extracted: Extracted, media: pa.Table) -> dict[Name, Outcome]:

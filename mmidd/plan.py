@@ -228,7 +228,8 @@ def _plan_extract(site: Site, indexed: Indexed) -> tuple[StagePlan, Extracted, l
     previous = _previous(extract.STAGE, base, missing, site.store)
     to_do = [item for unit in missing for item in unit.items if previous.find(item) is None]
     to_do += [item for unit in later if unit not in more.missing for item in unit.items if pairs[item.name] not in reals]
-    why = Counter(_why(site, extract.STAGE, base, item, pairs, reals) for item in to_do)
+    changes = _all_changes(site.store, extract.STAGE, base, to_do)
+    why = Counter(_why(site, changes[item.dataset], item, pairs, reals) for item in to_do)
     extracted = Extracted(
         (*done.units, *done_later.units),
         {**done.records, **done_later.records},
@@ -261,8 +262,7 @@ def _previous(stage: Stage, base: dict[str, Any], missing: Iterable[Unit], store
     return Previous.load(stage, base, store, {item.dataset for unit in missing for item in unit.items}, frozenset())
 
 
-def _why(site: Site, stage: Stage, base: dict[str, Any], item: Item, pairs: Mapping[Any, Any], reals: Any) -> str:
-    changes = _changes(site.store, stage, base, item.dataset)
+def _why(site: Site, changes: str | None, item: Item, pairs: Mapping[Any, Any], reals: Any) -> str:
     if changes:
         return f"stale: {changes}"
     known = site.digests.last(*item.name)
@@ -273,6 +273,11 @@ def _why(site: Site, stage: Stage, base: dict[str, Any], item: Item, pairs: Mapp
     if item.name in pairs and pairs[item.name] not in reals:
         return "stale: its real is to be extracted first"
     return "missing: its last extraction was not committed, or its content, frames or real changed"
+
+
+def _all_changes(store: Store, stage: Stage, base: dict[str, Any], items: Iterable[Item]) -> dict[str, str | None]:
+    """`_changes` of each dataset that has items: all records are read for one."""
+    return {dataset: _changes(store, stage, base, dataset) for dataset in {item.dataset for item in items}}
 
 
 def _changes(store: Store, stage: Stage, base: dict[str, Any], dataset: str) -> str | None:
@@ -314,7 +319,7 @@ def _plan_later(site: Site, indexed: Indexed, extracted: Extracted) -> tuple[tup
         previous = _previous(caption.STAGE, base, found.missing, site.store)
         to_do = [item for unit in found.missing for item in unit.items if previous.find(item) is None]
         total = sum(1 for unit in units for _ in unit.items)
-        changes = {item.dataset: _changes(site.store, caption.STAGE, base, item.dataset) for item in to_do}
+        changes = _all_changes(site.store, caption.STAGE, base, to_do)
         why = Counter(f"stale: {changes[i.dataset]}" if changes[i.dataset] else "missing: not captioned" for i in to_do)
         plans.append(StagePlan("caption", total - len(to_do), len(to_do), dict(why)))
         undescribed = [extracted.outcomes[item.name].ok for item in to_do]

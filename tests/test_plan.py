@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Place, Said
 
+from mmidd.engine.store import Record, Store
 from mmidd.plan import Space, differing
 
 Run = Callable[..., Said]
@@ -187,3 +189,17 @@ def test_changed_ingredients_are_told_by_their_leaves(before: Any, after: Any, t
 
 def test_a_place_that_is_too_small_is_told() -> None:
     assert Space("x", 5, 5).fits and not Space("x", 6, 5).fits
+
+
+def test_the_records_are_read_once_a_dataset_however_many_media_are_to_do(
+    mmidd: Run, small: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records, read = Store.records, Counter[str]()
+
+    def counted(store: Store, stage: str) -> Iterator[Record]:
+        read[stage] += 1
+        return records(store, stage)
+
+    monkeypatch.setattr(Store, "records", counted)
+    assert _to_do(_plan(mmidd, small, "--set", "crop.margin=1.5"))["extract"] == 11
+    assert read["extract"] <= 2 + 2  # by each level for what can be taken over, and for each of two datasets

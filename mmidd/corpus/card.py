@@ -23,6 +23,9 @@ _SIZES = (
     (10**7, "1M<n<10M"),
 )
 
+SHOWN_OF_MEDIA = ("dataset", "media", "label", "method", "outcome", "frames_planned", "samples")
+"""The columns of `media.parquet` that the card reads."""
+
 
 @dataclass(frozen=True)
 class DatasetFacts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -131,17 +131,25 @@ def order_key(dataset: str, media: str) -> str:
     return hashlib.sha256(f"{dataset}\0{media}".encode()).hexdigest()[:16]
 
 
-def bucket(stage_part: str, items: Sequence[Item], *, per_task: int) -> list[Unit]:
+def bucket(
+    stage_part: str,
+    items: Sequence[Item],
+    *,
+    per_task: int,
+    beside: Mapping[tuple[str, str], tuple[str, str]] | None = None,
+) -> list[Unit]:
     """Group items into tasks of `per_task` and units of at most about 16 tasks, by the hash of each medium's name.
 
-    The number of buckets is a power of two, so growth moves media only when it doubles.
+    The number of buckets is a power of two, so growth moves media only when it doubles. `beside` names another medium in
+    whose place an item lies.
     """
+    beside = beside or {}
     count = -(-len(items) // per_task)
     wanted = max(1, -(-count // UNIT_TASKS), min(count, LEAST_UNITS))
     bits = (wanted - 1).bit_length()
     buckets: dict[int, list[tuple[str, Item]]] = {}
     for item in items:
-        place = order_key(item.dataset, item.media)
+        place = order_key(*beside.get(item.name, item.name))
         buckets.setdefault(int(place, 16) >> (64 - bits), []).append((place, item))
     units = []
     for number in sorted(buckets):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mmidd.curation.groups import join
 from mmidd.curation.splits import SplitVerdict, assign_splits
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
-from mmidd.engine.tables import read_sound
+from mmidd.engine.tables import light_rows, read_sound
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
 from mmidd.recipe import Recipe
 from mmidd.schema import LABELS, sample_id
@@ -38,6 +39,9 @@ SCHEMA = pa.schema(
     ]
 )
 """A row for each sample; and one for each medium, whose frame, face and id are null."""
+
+_READ = ("dataset", "media", "label", "pair_dataset", "pair_media", "aligned", "group_keys", "split")
+_AT_ONCE = 1 << 14
 
 # Of equal samples the one in the strictest official split stays, so that a test set keeps what it published.
 _STRICTEST = {"test": 0, "validation": 1, "train": 2, None: 3}
@@ -83,21 +87,23 @@ def run(task: Task, config: Config, resources: Resources) -> Result:
     (item,) = task.items
     payload: Payload = item.payload
     samples = _samples(payload)
-    media = payload.media.to_pylist()
+    media = light_rows(payload.media, _READ)
     names = [(row["dataset"], row["media"]) for row in media]
-    duplicates, same = _duplicates(samples, dict(zip(names, media, strict=True)), payload, config)
+    about = dict(zip(names, media, strict=True))
+    duplicates, same = _duplicates(samples, about, payload, config)
     anchors = join([_member(*name) for name in names], [*_links(media), *same])
     verdicts = assign_splits(
         [anchors[_member(*name)] for name in names], [row["split"] for row in media], config.splits, config.seed
     )
     by_name = dict(zip(names, verdicts, strict=True))
-    rows = [
-        *_media_rows(names, anchors, by_name, payload),
-        *_sample_rows(samples, duplicates, by_name, anchors, payload),
-    ]
-    about = dict(zip(names, media, strict=True))
-    _link_pairs(rows, about, face_boxes(samples, about))
-    return Result(pa.Table.from_pylist(rows, SCHEMA), (Outcome(item.dataset, item.media, "ok", item.inputs or ()),))
+    boxes, kept = face_boxes(samples, about), _kept(samples, duplicates, by_name, payload)
+    rows = chain(_media_rows(names, anchors, by_name, payload), _sample_rows(samples, duplicates, by_name, anchors, payload))
+    pieces = [SCHEMA.empty_table()]
+    while piece := list(islice(rows, _AT_ONCE)):  # a million rows as dicts would take a gigabyte
+        _link_pairs(piece, about, boxes, kept)
+        pieces.append(pa.Table.from_pylist(piece, SCHEMA))
+    judged = pa.concat_tables(pieces).combine_chunks()
+    return Result(judged, (Outcome(item.dataset, item.media, "ok", item.inputs or ()),))
 
 
 def _member(dataset: str, media: str) -> str:
@@ -173,16 +179,34 @@ def _sample_rows(
             "frame": frame,
             "face": face,
             "id": sample_id(dataset, media, frame, face),
-            "drop": payload.excluded.get((dataset, media)) or verdict.drop or duplicate,
+            "drop": _drop((dataset, media), duplicate, verdicts, payload),
             "group": anchors[_member(dataset, media)],
             "split": verdict.split,
             "split_basis": verdict.basis,
         }
 
 
-def _link_pairs(rows: Sequence[dict[str, Any]], media: Mapping[Name, Mapping[str, Any]], boxes: Boxes) -> None:
+def _kept(
+    samples: pa.Table, duplicates: Sequence[str | None], verdicts: Mapping[Name, SplitVerdict], payload: Payload
+) -> frozenset[str]:
+    """The ids of the samples that are in the corpus."""
+    places = zip(*(samples[name].to_pylist() for name in ("dataset", "media", "frame", "face")), strict=True)
+    return frozenset(
+        sample_id(*place)
+        for place, duplicate in zip(places, duplicates, strict=True)
+        if _drop(place[:2], duplicate, verdicts, payload) is None
+    )
+
+
+def _drop(name: Name, duplicate: str | None, verdicts: Mapping[Name, SplitVerdict], payload: Payload) -> str | None:
+    """Why a sample is not in the corpus, if it is not."""
+    return payload.excluded.get(name) or verdicts[name].drop or duplicate
+
+
+def _link_pairs(
+    rows: Sequence[dict[str, Any]], media: Mapping[Name, Mapping[str, Any]], boxes: Boxes, kept: frozenset[str]
+) -> None:
     """Give each fake sample the id of its real's same face at the same frame, where that one is in the corpus."""
-    kept = {row["id"] for row in rows if row["frame"] is not None and row["drop"] is None}
     for row in rows:
         about = media[row["dataset"], row["media"]]
         row["pair"] = None

@@ -129,7 +129,10 @@ def plan(
     reals: Mapping[Name, tuple[Path, Outcome]],
     pairs: Mapping[Name, Name],
 ) -> list[Unit]:
-    """The units of one level. `pairs` names the real that a medium follows; `reals` says where its rows lie."""
+    """The units of one level. `pairs` names the real that a medium follows; `reals` says where its rows lie.
+
+    Images lie in the order of their reals: a task then reads the rows of one or two units, and not of one for every image.
+    """
     own = {entry.name: entry.frames for entry in recipe.datasets}
     groups: dict[tuple[str, str, str, str], list[Item]] = {}
     for medium in media:
@@ -142,7 +145,8 @@ def plan(
     for (dataset, level, kind, tar), items in sorted(groups.items()):
         place = f"-{order_key(dataset, tar)}" if tar else ""
         per_task = TASK_ITEMS if kind == "image" else SEQUENTIAL_CLIPS if tar else 1
-        units += bucket(f"{dataset}/{level}-{kind}{place}", items, per_task=per_task)
+        beside = pairs if kind == "image" else None
+        units += bucket(f"{dataset}/{level}-{kind}{place}", items, per_task=per_task, beside=beside)
     return units
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -39,6 +39,10 @@ SCHEMA = pa.schema(
 _LABELS = ("label", "forgery_type", "method", "target_id", "source_id", "license")
 _CAPTIONS = ("face_caption", "environment_caption", "captioner", "caption_status")
 _VERDICTS = ("id", "group", "split_basis", "pair")
+LABELLED_BY = ("dataset", "media", "pair_dataset", "pair_media", *_LABELS)
+JUDGED_BY = ("dataset", "media", "frame", "face", "drop", "split", *_VERDICTS)
+
+_SOURCE = "_source"
 
 Name = tuple[str, str]
 Place = tuple[str, str, int, int]
@@ -94,43 +98,77 @@ def plan(
     limits: Limits,
     folder: Path,
 ) -> list[Unit]:
-    """The shards of one dataset, one unit each. A sample that its verdict drops is not in the corpus."""
-    rows = [row for source in sources for row in _joined(source, labels, verdicts)]
+    """The shards of one dataset, one unit each. A sample that its verdict drops is not in the corpus.
+
+    Of all samples only columns are held; they are rows one shard at a time.
+    """
+    sources = list(sources)
+    kept, stored = _kept(sources, verdicts)
+    captions = [_captions(source.captions) for source in sources]
+    blobs = [source.blobs for source in sources]
     units = []
     for split in SPLITS:
-        mine = [row for row in rows if row["_split"] == split]
-        mine.sort(key=lambda row: (row["_place"], row["media"], row["frame"], row["face"]))
-        parts = partition([row["_place"] for row in mine], [row["_size"] for row in mine], limits)
+        mine = sorted(sample for sample in kept if sample.split == split)
+        parts = partition([sample.place for sample in mine], [sample.size for sample in mine], limits)
         for number, part in enumerate(parts):
             name = f"data/{split}-{slug}-{number:05d}-of-{len(parts):05d}.parquet"
-            units.append(_unit(dataset, name, [mine[row] for row in part], folder))
+            rows = _joined(stored.take([mine[row].row for row in part]), blobs, captions, labels, verdicts)
+            units.append(_unit(dataset, name, rows, folder))
     return units
 
 
+class _Kept(NamedTuple):
+    """A sample of the corpus as its place in it is found; `row` is its place among all that were extracted."""
+
+    place: str
+    media: str
+    frame: int
+    face: int
+    split: str
+    size: int
+    row: int
+
+
+def _kept(sources: Sequence[Source], verdicts: Mapping[Place, Mapping[str, Any]]) -> tuple[list[_Kept], pa.Table]:
+    """The samples that no verdict drops, and the columns of all, each with the number of its source."""
+    kept: list[_Kept] = []
+    tables: list[pa.Table] = []
+    rows = 0
+    for number, source in enumerate(sources):
+        table = read_sound(source.rows)
+        columns = (table[name].to_pylist() for name in ("dataset", "media", "frame", "face", "image_bytes", "mask_bytes"))
+        for row, (dataset, media, frame, face, image, mask) in enumerate(zip(*columns, strict=True), rows):
+            verdict = verdicts.get((dataset, media, frame, face))
+            if verdict is not None and verdict["drop"] is None:
+                anchor_dataset, _, anchor_media = verdict["group"].partition("/")
+                place = order_key(anchor_dataset, anchor_media)
+                kept.append(_Kept(place, media, frame, face, verdict["split"], image + (mask or 0), row))
+        tables.append(table.append_column(_SOURCE, pa.repeat(number, table.num_rows)))
+        rows += table.num_rows
+    return kept, pa.concat_tables(tables, promote_options="default").combine_chunks() if tables else pa.table({})
+
+
 def _joined(
-    source: Source, labels: Mapping[Name, Mapping[str, Any]], verdicts: Mapping[Place, Mapping[str, Any]]
-) -> Iterator[dict[str, Any]]:
-    captions = _captions(source.captions)
-    for row in read_sound(source.rows).to_pylist():
+    stored: pa.Table,
+    blobs: Sequence[Path],
+    captions: Sequence[Mapping[Place, Mapping[str, Any]]],
+    labels: Mapping[Name, Mapping[str, Any]],
+    verdicts: Mapping[Place, Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = stored.to_pylist()
+    for row in rows:
         place = (row["dataset"], row["media"], row["frame"], row["face"])
-        verdict = verdicts.get(place)
-        if verdict is None or verdict["drop"] is not None:
-            continue
-        about = labels[row["dataset"], row["media"]]
-        anchor_dataset, _, anchor_media = verdict["group"].partition("/")
-        yield {
-            **row,
-            **{name: about[name] for name in _LABELS},
-            **captions.get(place, {}),
-            **{name: verdict[name] for name in _VERDICTS},
+        about, verdict, source = labels[place[:2]], verdicts[place], row.pop(_SOURCE)
+        row |= {name: about[name] for name in _LABELS}
+        row |= captions[source].get(place, {})
+        row |= {name: verdict[name] for name in _VERDICTS}
+        row |= {
             "label": LABELS.index(about["label"]),
             "forgery_type": FORGERY_TYPES.index(about["forgery_type"]) if about["forgery_type"] else None,
             "pair_media": pair_name(about),
-            "_split": verdict["split"],
-            "_place": order_key(anchor_dataset, anchor_media),
-            "_size": row["image_bytes"] + (row["mask_bytes"] or 0),
-            "_file": source.blobs,
+            "_file": blobs[source],
         }
+    return rows
 
 
 def _captions(path: Path | None) -> dict[Place, dict[str, Any]]:

@@ -14,12 +14,14 @@ from PIL import Image
 
 from mmidd import steps
 from mmidd.checks import check_all
+from mmidd.engine.digests import DigestCache
 from mmidd.errors import DataError
 from mmidd.progress import Silent
-from mmidd.recipe import read
+from mmidd.recipe import Recipe, read
 from mmidd.site import open_site
-from mmidd.stages import index
+from mmidd.stages import extract, index
 from mmidd.stages.pairs import settle
+from mmidd.stages.selection import Selected
 
 PLACES = ["B:c23/1.mp4", "B:c40/1.mp4", "C:1.mp4"]
 
@@ -76,6 +78,27 @@ def test_a_fake_whose_real_is_in_none_of_its_places_has_no_pair_and_stays_with_i
         assert row["group_keys"] == ["A/x", "B/media/c23/1.mp4"]
         assert row["pair_candidates"] == places
     assert lost == {"A": 2, "B": 0}
+
+
+@pytest.mark.parametrize("count", [300, 8000])
+def test_a_task_of_fake_images_follows_reals_of_few_units(count: int, tmp_path: Path) -> None:
+    reals = [_selected("B", f"{number}.png", None) for number in range(count)]
+    fakes = [_selected("A", f"{number}-{method}.png", f"{number}.png") for number in range(count) for method in "xy"]
+    pairs = {fake.name: fake.pair_name for fake in fakes}
+    digests, recipe = DigestCache(tmp_path), Recipe.model_validate({"name": "x", "datasets": ["FaceForensics++"]})
+    homes = {item.name: unit.name for unit in extract.plan(reals, recipe, digests, {}, {}) for item in unit.items}
+    assert len(set(homes.values())) == (2 if count == 300 else 32)
+    units = extract.plan(fakes, recipe, digests, {}, pairs)
+    assert sorted(item.name for unit in units for item in unit.items) == sorted(pairs)
+    followed = [{homes[pairs[item.name]] for item in task.items} for unit in units for task in unit.tasks]
+    assert max(map(len, followed)) <= 2
+    order = [homes[pairs[item.name]] for unit in units for item in unit.items]
+    assert order == sorted(order)
+
+
+def _selected(dataset: str, media: str, pair: str | None) -> Selected:
+    label = "fake" if pair else "real"
+    return Selected(dataset, media, "image", label, None, "B" if pair else None, pair, True, Path(media), 1, 1)
 
 
 def _jpeg(seed: int) -> bytes:
