@@ -26,7 +26,7 @@ SMALLEST = 12
 FACTOR = 0.709
 STRIDE = 2
 LEAST_SCORES = (0.6, 0.7, 0.7)
-LEVEL_IOU, IOU, LEAST_SHARE = 0.5, 0.7, 0.7
+LEVEL_IOU, IOU, MOST_SHARE = 0.5, 0.7, 0.7
 MOST_CROPS = 512
 """Crops that go through R-Net or O-Net together."""
 
@@ -231,21 +231,5 @@ def _faces(look: _Look, config: DetectorConfig, frame: Reduced) -> Faces:
     sides = look.boxes[:, 2:] - look.boxes[:, :2] + 1
     points = look.points.reshape(-1, 2, 5).transpose(0, 2, 1) * sides[:, None] + look.boxes[:, None, :2] - 1
     boxes = _moved(look.boxes, look.moves, 1)
-    keep = _outside_others(boxes, look.scores)
+    keep = suppress(boxes, look.scores, MOST_SHARE, of_smaller=True)
     return gather(boxes[keep], points[keep], look.scores[keep], config, frame)
-
-
-def _outside_others(boxes: Floats, scores: Floats) -> list[int]:
-    """Positions of the boxes, best score first, of which no better one covers, or is covered for, too large a share."""
-    sides = boxes[:, 2:] - boxes[:, :2] + 1
-    areas = sides[:, 0] * sides[:, 1]
-    left = np.argsort(-scores, kind="stable")
-    keep: list[int] = []
-    while len(left):
-        best, rest = left[0], left[1:]
-        keep.append(int(best))
-        low = np.maximum(boxes[best, :2], boxes[rest, :2])
-        high = np.minimum(boxes[best, 2:], boxes[rest, 2:])
-        common = np.prod(np.maximum(high - low + 1, 0), axis=1)
-        left = rest[common <= np.float32(LEAST_SHARE) * np.minimum(areas[best], areas[rest])]
-    return keep

@@ -103,9 +103,15 @@ def batches(frames: Sequence[Reduced], most: int) -> Iterator[list[int]]:
             yield members[start : start + most]
 
 
-def suppress(boxes: Floats, scores: Floats, iou: float) -> list[int]:
-    """Greedy non-maximum suppression: positions kept, best score first (ties: first position)."""
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+def suppress(boxes: Floats, scores: Floats, most: float, *, of_smaller: bool = False) -> list[int]:
+    """Greedy non-maximum suppression: positions kept, best score first (ties: first position).
+
+    Two boxes are both kept where they have at most `most` in common: of their union, or (`of_smaller`, sides counted in
+    whole pixels) of the smaller one.
+    """
+    pixel = int(of_smaller)
+    sides = boxes[:, 2:] - boxes[:, :2] + pixel
+    areas = sides[:, 0] * sides[:, 1]
     left = np.argsort(-scores, kind="stable")
     keep: list[int] = []
     while len(left):
@@ -113,6 +119,7 @@ def suppress(boxes: Floats, scores: Floats, iou: float) -> list[int]:
         keep.append(int(best))
         low = np.maximum(boxes[best, :2], boxes[rest, :2])
         high = np.minimum(boxes[best, 2:], boxes[rest, 2:])
-        common = np.prod(np.maximum(high - low, 0), axis=1)
-        left = rest[common <= iou * (areas[best] + areas[rest] - common)]
+        common = np.prod(np.maximum(high - low + pixel, 0), axis=1)
+        base = np.minimum(areas[best], areas[rest]) if of_smaller else areas[best] + areas[rest] - common
+        left = rest[common <= most * base]
     return keep
