@@ -193,7 +193,7 @@ class _Folder:
     """A folder of numbered images."""
 
     medium: Medium
-    path: Path
+    path: Place
 
     def sha256(self) -> str:
         return clip_digest((part.name, hashlib.sha256(self._read(part)).hexdigest()) for part in self.medium.parts)
@@ -218,25 +218,15 @@ class _Folder:
 
 
 @dataclass(frozen=True)
-class _Clip:
+class _Clip(_Folder):
     """A folder of numbered images in an object store: each is copied to this machine when it is first asked for."""
 
-    medium: Medium
     path: RemotePath
 
     def sha256(self) -> str:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             digests = pool.map(lambda part: hashlib.sha256(self._read(part)).hexdigest(), self.medium.parts)
             return clip_digest(zip((part.name for part in self.medium.parts), digests, strict=True))
-
-    def still(self) -> bytes:
-        raise UnreadableMedia("a folder is no image")
-
-    def video(self) -> Path:
-        raise UnreadableMedia("a folder of frames is no video")
-
-    def frame(self, number: int) -> bytes:
-        return self._read(next(part for part in self.medium.parts if part.number == number))
 
     def _read(self, part: Part) -> bytes:
         _check_still(part.bytes)
