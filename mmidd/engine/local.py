@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import count, islice
@@ -33,6 +34,8 @@ _PR_SET_PDEATHSIG = 1
 _LOOK_S = 0.5
 _MOST_BREAKS = 3
 _GRACE_S = 120.0
+_NOTICE_S = 5.0
+"""How long the pool is given to notice that a worker has died."""
 _MEMORY_LOOK_S = 0.05
 _LAST_BYTES, _LAST_LINES, _LAST_LENGTH = 4096, 5, 300
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)")
@@ -88,6 +91,7 @@ class Local:
         waiting = iter(tasks)
         under_way: dict[Any, tuple[Task, Path]] = {}
         breaks, moved = 0, time.monotonic()
+        dying: dict[Any, float] = {}
 
         def schedule(some: Iterable[Task]) -> None:
             for task in some:
@@ -114,6 +118,12 @@ class Local:
                         result = _result(future, time_limit, words)
                         schedule(islice(waiting, 1))
                         yield task, result
+                    for future in [] if done else _overlooked(under_way, dying):
+                        (task, words), moved = under_way.pop(future), time.monotonic()
+                        del dying[future]
+                        future.cancel()
+                        schedule(islice(waiting, 1))
+                        yield task, Crash("WorkerDied", f"the worker process ended{_last_words(words)}")
         finally:
             if under_way:  # stopped half-way: what still runs is of no use to anybody
                 self.close()
@@ -168,6 +178,27 @@ class Local:
             )
 
 
+def _overlooked(under_way: dict[Any, tuple[Task, Path]], dying: dict[Any, float]) -> list[Any]:
+    """The tasks whose worker has died without the pool's notice: it may hear of a task's beginning after it looked for what
+    the dead worker had. `dying` is since when each task has had a dead worker."""
+    for future, (_, words) in under_way.items():
+        if future.done() or not _abandoned(words):
+            dying.pop(future, None)
+        else:
+            dying.setdefault(future, time.monotonic())
+    return [future for future, since in dying.items() if time.monotonic() - since > _NOTICE_S]
+
+
+def _abandoned(words: Path) -> bool:
+    """Was the task taken up, by a worker that is not there any more?"""
+    try:
+        with words.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return True
+    except OSError:  # not taken up, at its end, still held; or a file system without locks, on which nobody can tell
+        return False
+
+
 def _forget(under_way: dict[Any, tuple[Task, Path]]) -> None:
     for _, words in under_way.values():
         words.unlink(missing_ok=True)
@@ -197,18 +228,23 @@ def _result(future: Any, time_limit: float | None, words: Path) -> Result | Cras
 
 
 def _overheard(words: Path, function: StageFunction, task: Task, config: Any, resources: Resources) -> Result:
-    """In a worker: run one task with stderr in a file. It is passed on at the end; of a dead worker the parent reads it."""
+    """In a worker: run one task with stderr in a file. It is passed on at the end; of a dead worker the parent reads it.
+
+    The file is locked as long as this worker lives and is at the task.
+    """
     kept = os.dup(2)
     with words.open("wb") as file:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
         os.dup2(file.fileno(), 2)
-    try:
-        return function(task, config, resources)
-    finally:
-        sys.stderr.flush()
-        os.dup2(kept, 2)
-        with words.open("rb") as file, os.fdopen(kept, "wb") as stderr:
-            shutil.copyfileobj(file, stderr)
-        words.unlink()
+        try:
+            return function(task, config, resources)
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            with words.open("rb") as said, os.fdopen(kept, "wb") as stderr:
+                shutil.copyfileobj(said, stderr)
+            words.unlink()
 
 
 def _last_words(words: Path) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pebble.pool.process import TaskManager
 
 from mmidd.engine.local import Inline, Local
 from mmidd.engine.tables import read_outcomes
@@ -56,6 +57,35 @@ def test_a_worker_that_dies_costs_its_task_only(local: Local, bench: Bench, deed
     found = ended(local, bench, tasks("ok", deed, "ok", "ok", deed, "ok"))
     assert Counter(found.values()) == {"ok": 4, "WorkerDied": 2}
     assert {name for name, end in found.items() if end != "ok"} == {f"{deed}1", f"{deed}4"}
+
+
+@pytest.mark.parametrize("limit", [None, 30.0])
+def test_a_worker_that_dies_before_the_pool_hears_that_it_took_a_task_up_is_noticed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, limit: float | None
+) -> None:
+    """pebble looks for a dead worker's task once; it must not be lost for ever if the worker's word of it comes later."""
+    started = TaskManager.task_start
+
+    def late(manager: TaskManager, number: int, worker: int | None) -> None:
+        media = manager.tasks[number].payload.args[2].items[0].media
+        if media.startswith("exit"):
+            time.sleep(2)
+            assert all_gone({worker or 0})
+        started(manager, number, worker)
+
+    monkeypatch.setattr(TaskManager, "task_start", late)
+    engine = Local(2, Resources())
+    found: dict[str, Result | Crash] = {}
+    try:
+        for task, result in engine.map(run, tasks("hold", "exit", "ok"), bench.config, time_limit=limit):
+            found[task.items[0].media] = result
+            bench.config.cure.touch()
+        again = ended(engine, bench, tasks("ok", "ok"))
+    finally:
+        engine.close()
+    assert found.keys() == {"hold0", "exit1", "ok2"} and set(again.values()) == {"ok"}
+    crashes = {name: result.error for name, result in found.items() if isinstance(result, Crash)}
+    assert crashes == {"exit1": "WorkerDied"}
 
 
 def test_a_task_that_hangs_costs_itself_only(local: Local, bench: Bench) -> None:
