@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mmidd import __version__
-from mmidd.corpus.card import SHOWN_OF_MEDIA, DatasetFacts, ShardFacts, card
+from mmidd.corpus.card import DatasetFacts, ShardFacts, card
 from mmidd.corpus.folder import MANIFEST, Corpus, manifest_bytes
 from mmidd.curation.failures import Losses
+from mmidd.endings import media_table
 from mmidd.engine import tables
 from mmidd.engine.files import digest, disk_errors
 from mmidd.engine.run import run_units
@@ -28,7 +29,7 @@ from mmidd.errors import CorpusError
 from mmidd.faces.detector import DetectorIdentity, detector_identity
 from mmidd.losses import losses
 from mmidd.manifest import Manifest
-from mmidd.schema import SCHEMA_VERSION, media_schema
+from mmidd.schema import SCHEMA_VERSION
 from mmidd.site import Name, Site
 from mmidd.stages import caption, curate, extract, index, shard
 from mmidd.stages.selection import Exclusions, taken_down
@@ -79,7 +80,7 @@ def assemble(
     notes = {
         "media.parquet": _parquet(media),
         "README.md": card(
-            site.recipe.name, site.recipe.description, facts, shards, counts, tables.light_rows(media, SHOWN_OF_MEDIA), lost,
+            site.recipe.name, site.recipe.description, facts, shards, counts, media, lost,
             {"kind": identity.kind, "licence": identity.licence},
         ).encode(),
     }  # fmt: skip
@@ -98,12 +99,13 @@ def assemble(
 
 def refuse_removals(out: Path, kept: pa.Table, excluded: Exclusions) -> None:
     """Stop before rows of the existing corpus would go, unless their media were taken down: the old rows tell."""
-    before = [_rows_before(path) for path in sorted(out.glob("data/*.parquet"))]
-    if not before:
+    paths = sorted(out.glob("data/*.parquet"))
+    stays = pc.is_in(_before(paths, ["id"])["id"], kept["id"].combine_chunks())
+    if pc.all(stays, min_count=0).as_py():
         return
-    old = pa.concat_tables(before)
-    gone = old.filter(pc.invert(pc.is_in(old["id"], kept["id"].combine_chunks())))
-    datasets = set(old["dataset"].to_pylist())
+    old = _before(paths, _FROM_ROWS)
+    gone = old.filter(pc.invert(stays))
+    datasets = set(pc.unique(old["dataset"]).to_pylist())
     media = {(row["dataset"], row["media"]): row | _pair_of(row, datasets) for row in gone.to_pylist()}
     excused = taken_down(media.values(), lambda name: media[name]["media_sha256"], excluded)
     lost = Counter(zip(gone["dataset"].to_pylist(), gone["media"].to_pylist(), strict=True))
@@ -117,14 +119,18 @@ def refuse_removals(out: Path, kept: pa.Table, excluded: Exclusions) -> None:
         )
 
 
-def _rows_before(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path, columns=list(_FROM_ROWS))
-    except (OSError, pa.ArrowException) as error:
-        raise CorpusError(
-            f"{path} cannot be read, so nobody knows which rows this build would remove. Nothing was changed. "
-            "Say --allow-removals to make the corpus anew, or choose another --out."
-        ) from error
+def _before(paths: Iterable[Path], columns: Sequence[str]) -> pa.Table:
+    """These columns of the rows that a corpus has."""
+    tables = [pa.table({name: pa.array([], pa.string()) for name in columns})]
+    for path in paths:
+        try:
+            tables.append(pq.read_table(path, columns=list(columns)).replace_schema_metadata())
+        except (OSError, pa.ArrowException) as error:
+            raise CorpusError(
+                f"{path} cannot be read, so nobody knows which rows this build would remove. Nothing was changed. "
+                "Say --allow-removals to make the corpus anew, or choose another --out."
+            ) from error
+    return pa.concat_tables(tables)
 
 
 _FROM_ROWS = ("id", "dataset", "media", "media_sha256", "target_id", "source_id", "pair_media")
@@ -183,20 +189,19 @@ def shard_units(
     judged: pa.Table,
     corpus: Corpus,
 ) -> list[Unit]:
-    """The shards of every dataset, one dataset in memory at a time."""
-    media = indexed.table.filter(pc.equal(indexed.table["status"], "media"))
-    labels = {(row["dataset"], row["media"]): row for row in tables.light_rows(media, shard.LABELLED_BY)}
+    """The shards of every dataset."""
+    media = indexed.table.filter(pc.equal(indexed.table["status"], "media")).select(shard.LABELLED_BY)
+    judged = judged.select(shard.JUDGED_BY)
     units: list[Unit] = []
     for dataset in indexed.datasets:
         name = dataset.manifest.name
-        mine = judged.filter(pc.and_(pc.equal(judged["dataset"], name), pc.is_valid(judged["frame"])))
-        rows = tables.light_rows(mine, shard.JUDGED_BY)
-        verdicts = {(row["dataset"], row["media"], row["frame"], row["face"]): row for row in rows}
         sources = [
             _source(site, extracted.records[unit.name], captions.get(unit.name))
             for unit in extracted.units
             if unit.name.partition("/")[0] == name
         ]
+        labels = media.filter(pc.equal(media["dataset"], name))
+        verdicts = judged.filter(pc.and_(pc.equal(judged["dataset"], name), pc.is_valid(judged["frame"])))
         limits = shard.config(site.recipe)
         units += shard.plan(name, dataset.manifest.slug, sources, labels, verdicts, limits, corpus.building)
     return units
@@ -207,50 +212,6 @@ def _source(site: Site, record: Record, captioned: Record | None) -> shard.Sourc
     return shard.Source(rows, blobs, site.store.path(captioned, tables.ROWS) if captioned else None)
 
 
-def media_table(indexed: Indexed, extracted: Extracted, judged: pa.Table) -> pa.Table:
-    """One row for every medium that was found, and for every file that was refused: `media.parquet`."""
-    verdicts = tables.light_rows(judged.filter(pc.is_null(judged["frame"])), _VERDICT)
-    of_media = {(row["dataset"], row["media"]): row for row in verdicts}
-    samples = judged.filter(pc.is_valid(judged["frame"]))
-    kept, lost = Counter[Name](), defaultdict[Name, Counter[str]](Counter)
-    for dataset, media, drop in zip(*(samples[column].to_pylist() for column in ("dataset", "media", "drop")), strict=True):
-        if drop is None:
-            kept[dataset, media] += 1
-        else:
-            lost[dataset, media][drop] += 1
-    listed = indexed.table.filter(pc.is_in(indexed.table["status"], pa.array(["media", "refused"])))
-    pieces = [media_schema().empty_table()]
-    for batch in listed.to_batches(max_chunksize=_AT_ONCE):  # a million rows as dicts would take gigabytes
-        rows = [_media_row(row, indexed, extracted, of_media, kept, lost) for row in batch.to_pylist()]
-        pieces.append(pa.Table.from_pylist(rows, media_schema()))
-    return pa.concat_tables(pieces).sort_by([("dataset", "ascending"), ("media", "ascending")]).combine_chunks()
-
-
-_AT_ONCE = 1 << 14
-_VERDICT = ("dataset", "media", "drop", "group", "split", "split_basis")
-
-
-def _media_row(
-    row: Mapping[str, Any],
-    indexed: Indexed,
-    extracted: Extracted,
-    of_media: Mapping[Name, Mapping[str, Any]],
-    kept: Counter[Name],
-    lost: Mapping[Name, Counter[str]],
-) -> dict[str, Any]:
-    name = (row["dataset"], row["media"])
-    verdict = of_media.get(name, {})
-    # What was taken down reads the same whether a build met it in the index or only by its bytes, once read.
-    excluded = "excluded" in (verdict.get("drop"), indexed.dropped.get(name))
-    outcome = None if excluded else extracted.outcomes.get(name)
-    about = {key: row[key] for key in _FROM_INDEX} | {"pair_media": shard.pair_name(row), "group": verdict.get("group")}
-    about |= {"split": verdict.get("split"), "split_basis": verdict.get("split_basis")}
-    mine = Counter[str]() if excluded else lost.get(name, Counter[str]())
-    judgement = verdict.get("drop") or (None if kept[name] or not mine else mine.most_common(1)[0][0])
-    ending = _ending(row, outcome, "excluded" if excluded else indexed.dropped.get(name), judgement)
-    return {**about, **ending, "samples": kept[name], "frame_reasons": _frame_reasons(outcome, mine)}
-
-
 def _extracted(extracted: Extracted, media: pa.Table) -> dict[Name, Outcome]:
     """The outcomes in extraction, but of what was taken down."""
     taken = media.filter(pc.is_valid(media["frames_planned"])).select(["dataset", "media"])
@@ -258,42 +219,13 @@ def _extracted(extracted: Extracted, media: pa.Table) -> dict[Name, Outcome]:
     return {name: extracted.outcomes[name] for name in names}
 
 
-_FROM_INDEX = (
-    "dataset", "media", "kind", "bytes", "label", "forgery_type", "method", "compression", "target_id", "source_id",
-    "license",
-)  # fmt: skip
-
-
-def _ending(row: Mapping[str, Any], outcome: Outcome | None, unselected: str | None, verdict: str | None) -> dict[str, Any]:
-    """How a medium ended: refused, not taken, failed or dropped in extraction, dropped by curation, or ok."""
-    if row["status"] == "refused":
-        return {"outcome": "failed", "error": "Refused", "message": row["reason"]}
-    if outcome is None:
-        return {"outcome": "dropped", "reason": unselected or "not_selected"}
-    ending = {
-        "outcome": "dropped" if verdict and outcome.status == "ok" else outcome.status,
-        "reason": verdict if outcome.status == "ok" else outcome.reason,
-        "error": outcome.error,
-        "message": outcome.message,
-        "media_sha256": outcome.facts.get("sha256"),
-        "geometry": outcome.facts.get("geometry"),
-    }
-    frames = {f"frames_{name}": getattr(outcome, name) for name in ("planned", "ok", "dropped", "failed")}
-    return ending | frames
-
-
-def _frame_reasons(outcome: Outcome | None, lost: Counter[str]) -> list[dict[str, Any]]:
-    counted = Counter(reason for _, _, reason in outcome.reasons) if outcome else Counter[str]()
-    return [{"reason": reason, "count": count} for reason, count in sorted((counted + lost).items())]
-
-
 def _count(indexed: Indexed, kept: pa.Table) -> dict[tuple[str, str, str], int]:
     """Samples by dataset, forgery type ("unknown" where there is none) and split."""
-    types = {(row["dataset"], row["media"]): row["forgery_type"] for row in indexed.of_status("media")}
-    columns = (kept[name].to_pylist() for name in ("dataset", "media", "split"))
-    return dict(
-        Counter((dataset, types[dataset, media] or "unknown", split) for dataset, media, split in zip(*columns, strict=True))
-    )
+    media = indexed.table.filter(pc.equal(indexed.table["status"], "media"))
+    types = tables.lookup(kept, media, ["dataset", "media"])["forgery_type"]
+    typed = kept.select(["dataset", "split"]).append_column("type", pc.fill_null(types, "unknown"))
+    counted = typed.group_by(["dataset", "type", "split"]).aggregate([([], "count_all")])
+    return {(row["dataset"], row["type"], row["split"]): row["count_all"] for row in counted.to_pylist()}
 
 
 def _dataset_facts(manifest: Manifest) -> DatasetFacts:

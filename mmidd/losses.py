@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import pyarrow.compute as pc
 
@@ -15,6 +16,7 @@ from mmidd.engine.units import Outcome
 from mmidd.site import Name
 from mmidd.steps import Indexed
 
+_NONE: Mapping[str, int] = MappingProxyType({})
 _COLUMNS = ("dataset", "media", "label", "forgery_type", "method", "pair_dataset", "pair_media")
 
 
@@ -37,12 +39,14 @@ def _shown(outcome: Outcome) -> frozenset[int]:
 
 def _losses(indexed: Indexed, outcomes: Mapping[Name, Outcome]) -> Iterator[Loss]:
     media = indexed.table.filter(pc.equal(indexed.table["status"], "media"))
-    for row in tables.light_rows(media, _COLUMNS):
-        outcome = outcomes.get((row["dataset"], row["media"]))
+    columns = (tables.shared(media[name]) for name in _COLUMNS)
+    for dataset, name, label, kind, method, pair_dataset, pair_media in zip(*columns, strict=True):
+        outcome = outcomes.get((dataset, name))
         if outcome is not None:
-            pair = (row["pair_dataset"] or row["dataset"], row["pair_media"]) if row["pair_media"] else None
+            pair = (pair_dataset or dataset, pair_media) if pair_media else None
             yield Loss(
-                row["dataset"], row["media"], row["label"], row["forgery_type"] or "unknown", row["method"], pair,
-                outcome.planned, outcome.dropped, outcome.failed, Counter(reason for _, _, reason in outcome.reasons),
+                dataset, name, label, kind or "unknown", method, pair,
+                outcome.planned, outcome.dropped, outcome.failed,
+                Counter(reason for _, _, reason in outcome.reasons) if outcome.reasons else _NONE,
                 outcome.error,
             )  # fmt: skip

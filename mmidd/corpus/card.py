@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 
 from mmidd.schema import COLUMNS, FORGERY_NAMES, FORGERY_TYPES, SPLITS, features
@@ -22,9 +24,6 @@ _SIZES = (
     (1_000_000, "100K<n<1M"),
     (10**7, "1M<n<10M"),
 )
-
-SHOWN_OF_MEDIA = ("dataset", "media", "label", "method", "outcome", "frames_planned", "samples")
-"""The columns of `media.parquet` that the card reads."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +60,18 @@ def card(
     datasets: Sequence[DatasetFacts],
     shards: Sequence[ShardFacts],
     counts: Mapping[tuple[str, str, str], int],
-    media: Iterable[Mapping[str, Any]],
+    media: pa.Table,
     losses: Losses,
     detector: Mapping[str, str],
 ) -> str:
-    """README.md of a corpus. `counts` are samples by (dataset, forgery type or "unknown", split)."""
-    media = list(media)
+    """README.md of a corpus. `counts` are samples by (dataset, forgery type or "unknown", split), `media` its table."""
     front = yaml.safe_dump(_front_matter(recipe, datasets, shards), sort_keys=False, allow_unicode=True)
     total = sum(shard.rows for shard in shards)
     sections = [
         f"---\n{front}---\n",
         f"# {escape(recipe)}\n",
         f"{escape(description)}\n" if description else "",
-        f"{total:,} samples of {len({(r['dataset'], r['media']) for r in media if r['samples']}):,} media from "
+        f"{total:,} samples of {pc.sum(pc.greater(media['samples'], 0)).as_py() or 0:,} media from "
         f"{len({shard.dataset for shard in shards})} datasets. Built with mmidd; `mmidd verify` checks it against "
         "`mmidd.json`.\n",
         _usage(datasets, shards),
@@ -183,12 +181,14 @@ def _count_table(datasets: Sequence[DatasetFacts], counts: Mapping[tuple[str, st
     return _table(["dataset", "type", *SPLITS, "samples"], rows)
 
 
-def _loss_table(media: Sequence[Mapping[str, Any]]) -> str:
+def _loss_table(media: pa.Table) -> str:
+    sums = [("frames_planned", "sum"), ("samples", "sum"), ([], "count_all")]
     groups: dict[tuple[str, str], Counter[str]] = {}
-    for row in media:
+    for row in media.group_by(["dataset", "method", "label", "outcome"]).aggregate(sums).to_pylist():
         key = (row["dataset"], row["method"] or (row["label"] or "unread"))
+        count, planned, samples = row["count_all"], row["frames_planned_sum"] or 0, row["samples_sum"] or 0
         groups.setdefault(key, Counter()).update(
-            {"media": 1, row["outcome"]: 1, "planned": row["frames_planned"] or 0, "samples": row["samples"] or 0}
+            {"media": count, row["outcome"]: count, "planned": planned, "samples": samples}
         )
     head = ["dataset", "method", "media", "ok", "dropped", "failed", "frames planned", "samples"]
     names = ("media", "ok", "dropped", "failed", "planned", "samples")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -16,6 +19,7 @@ from mmidd.schema import COLUMNS, IMAGE, arrow_schema
 _CDC = {"min_chunk_size": 256 * 1024, "max_chunk_size": 1024 * 1024, "norm_level": 0}
 ROW_OVERHEAD = 600
 """About what the columns of a row take beside its image, bytes."""
+_MOST_BITS = 24
 
 
 @dataclass(frozen=True)
@@ -27,53 +31,44 @@ class Limits:
     row_group_bytes: int
 
 
-def partition(places: Sequence[str], sizes: Sequence[int], limits: Limits) -> list[list[int]]:
-    """Cut rows into shards by their place (16 hex digits): the row numbers of each shard, in order of place.
+def partition(places: npt.NDArray[np.uint64], sizes: npt.NDArray[np.int64], limits: Limits) -> list[npt.NDArray[np.int64]]:
+    """Cut rows into shards by their place, a 64-bit number: the row numbers of each shard, in order of place.
 
     The range of places is halved until each part fits, so growth moves rows only into halves of their own shard. Rows
     that share one place and still do not fit are cut where the limit falls.
     """
-    order = sorted(range(len(places)), key=lambda row: places[row])
-    parts = [order] if order else []
+    order = np.argsort(places, kind="stable")
+    sorted_places = places[order]
+    ends = np.concatenate([[0], np.cumsum(sizes[order] + ROW_OVERHEAD)])
+    cuts = np.array([0, len(order)] if len(order) else [0])
     bits = 0
-    while any(_bytes(part, sizes) > limits.max_bytes for part in parts) and bits < 24:
+    while len(cuts) > 1 and np.diff(ends[cuts]).max() > limits.max_bytes and bits < _MOST_BITS:
         bits += 1
-        split: dict[int, list[int]] = {}
-        for row in order:
-            split.setdefault(int(places[row], 16) >> (64 - bits), []).append(row)
-        parts = [split[key] for key in sorted(split)]
-    return [piece for part in parts for piece in _pieces(part, sizes, limits.max_bytes)]
+        parts = sorted_places >> np.uint64(64 - bits)
+        cuts = np.concatenate([[0], np.flatnonzero(parts[1:] != parts[:-1]) + 1, [len(order)]])
+    pieces = [piece for start, end in pairwise(cuts) for piece in _pieces(ends, int(start), int(end), limits.max_bytes)]
+    return [order[start:end] for start, end in pieces]
 
 
-def _bytes(rows: Sequence[int], sizes: Sequence[int]) -> int:
-    return sum(sizes[row] + ROW_OVERHEAD for row in rows)
-
-
-def _pieces(rows: Sequence[int], sizes: Sequence[int], most: int) -> Iterator[list[int]]:
-    piece: list[int] = []
-    total = 0
-    for row in rows:
-        size = sizes[row] + ROW_OVERHEAD
-        if piece and total + size > most:
-            yield piece
-            piece, total = [], 0
-        piece.append(row)
-        total += size
-    if piece:
-        yield piece
+def _pieces(ends: npt.NDArray[np.int64], start: int, end: int, most: int) -> Iterator[tuple[int, int]]:
+    """Runs of rows that fit, one after the other; a row that fits nowhere is one of its own."""
+    while start < end:
+        fits = int(np.searchsorted(ends, ends[start] + most, side="right")) - 1
+        stop = min(end, max(start + 1, fits))
+        yield start, stop
+        start = stop
 
 
 Pictures = tuple[bytes, bytes | None]
 """The encoded image of a row, and its mask if it has one."""
 
 
-def write_shard(path: Path, columns: dict[str, Any], pictures: Iterator[Pictures], limits: Limits) -> None:
+def write_shard(path: Path, columns: pa.Table, pictures: Iterator[Pictures], limits: Limits) -> None:
     """Write one shard: `columns` hold every column but `image` and `mask`, `pictures` gives those, row by row.
 
     Only one row group of images is in memory at a time. The file is synced, not renamed: its folder is swapped in.
     """
     schema = arrow_schema()
-    light = pa.table({name: column for name, column in columns.items()})
     plain = [field.name for field in schema if field.type != IMAGE]
     compression = {leaf: "NONE" if leaf.split(".")[0] in ("image", "mask") else "zstd" for leaf in _leaves(schema)}
     writer = pq.ParquetWriter(
@@ -86,7 +81,7 @@ def write_shard(path: Path, columns: dict[str, Any], pictures: Iterator[Pictures
     )
     with writer:
         for start, group in _groups(pictures, limits):
-            part = {name: light[name].slice(start, len(group)) for name in plain}
+            part = {name: columns[name].slice(start, len(group)) for name in plain}
             ids = part["id"].to_pylist()
             images, masks = zip(*group, strict=True)
             part["image"] = pa.array([_named(data, name) for name, data in zip(ids, images, strict=True)], IMAGE)

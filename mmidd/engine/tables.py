@@ -6,15 +6,18 @@ read every column of every unit without touching an image.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mmidd.engine.files import sha256_file
@@ -101,22 +104,43 @@ def outcome_table(outcomes: Iterable[Outcome]) -> pa.Table:
     """Outcomes as a table, in the given order."""
     rows = []
     for outcome in outcomes:
-        row = asdict(outcome)
+        row = {name: getattr(outcome, name) for name in OUTCOME_SCHEMA.names}
         row["reasons"] = [{"frame": f, "status": s, "reason": r} for f, s, r in outcome.reasons]
-        row["facts"] = json.dumps(outcome.facts, sort_keys=True)
+        row["facts"] = json.dumps(dict(outcome.facts), sort_keys=True)
         rows.append(row)
     return pa.Table.from_pylist(rows, OUTCOME_SCHEMA)
 
 
+class _Facts(Mapping[str, Any]):
+    """Facts as the text that they were written as: a million outcomes are held at once, few are asked for theirs."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def _read(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self._text)
+        return found
+
+    def __getitem__(self, name: str) -> Any:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+
 def read_outcomes(store: Store, record: Record) -> list[Outcome]:
     """The outcomes of a committed unit."""
-    found = []
-    for row in _read(store, record, OUTCOMES).to_pylist():
-        row["reasons"] = tuple((r["frame"], r["status"], r["reason"]) for r in row["reasons"])
-        row["inputs"] = tuple(row["inputs"])
-        row["facts"] = json.loads(row["facts"])
-        found.append(Outcome(**row))
-    return found
+    table = _read(store, record, OUTCOMES)
+    columns = {name: shared(table[name]) for name in table.column_names if name != "facts"}
+    columns["inputs"] = [tuple(map(intern, each)) for each in columns["inputs"]]
+    columns["reasons"] = [tuple((r["frame"], r["status"], r["reason"]) for r in each) for each in columns["reasons"]]
+    columns["facts"] = [_Facts(text) for text in table["facts"].to_pylist()]
+    return [Outcome(*row) for row in zip(*(columns[field.name] for field in fields(Outcome)), strict=True)]
 
 
 def read_rows(store: Store, record: Record, columns: Sequence[str] | None = None) -> pa.Table:
@@ -145,7 +169,8 @@ def _read(store: Store, record: Record, name: str, columns: list[str] | None = N
 def read_sound(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Read a committed Parquet file; `columns` names those to read. Raises WorkError if it is not what was committed."""
     try:
-        return pq.read_table(sound(path), columns=columns, memory_map=True)
+        with pq.ParquetFile(sound(path), memory_map=True) as file:  # a dataset over one file would take twice the time
+            return file.read(columns, use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise damaged(path, type(error).__name__) from error
 
@@ -176,6 +201,51 @@ def damaged(path: Path, how: str) -> WorkError:
     )
 
 
+def key_of(*columns: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray:
+    """One text a row that names its values of these columns together; null where one of them is."""
+    wide = pa.large_string()  # the texts of some million rows pass 2 GiB
+    return pc.binary_join_element_wise(*(column.cast(wide) for column in columns), pa.scalar("\0", wide))
+
+
+def find(rows: pa.Table, table: pa.Table, by: Sequence[str]) -> pa.Array:
+    """For each of `rows` the number of the row of `table` with the same values of the columns `by`; null where there is
+    none. It reads all of `table` each time: ask for all rows at once."""
+    wanted, there = (key_of(*(each[name] for name in by)) for each in (rows, table))
+    return pc.index_in(wanted, value_set=there.combine_chunks(), skip_nulls=True).combine_chunks()
+
+
+def lookup(rows: pa.Table, table: pa.Table, by: Sequence[str]) -> pa.Table:
+    """For each of `rows` the row that `find` finds; nulls where there is none."""
+    return table.take(find(rows, table, by))
+
+
+def content_digest(table: pa.Table) -> str:
+    """Names the values of a table: equal schema and values, equal 64 hex digits, however the columns are cut or laid out."""
+    found = hashlib.sha256(str(table.schema.remove_metadata()).encode())
+    for column in table.columns:
+        for piece in _content(column.combine_chunks()):
+            found.update(piece)
+    return found.hexdigest()
+
+
+def _content(array: pa.Array) -> Iterator[Any]:
+    yield np.array([len(array), array.null_count])
+    yield array.is_valid().to_numpy(zero_copy_only=False)
+    values = array.drop_null()
+    if pa.types.is_fixed_size_list(values.type):
+        yield from _content(values.flatten())
+    elif pa.types.is_list(values.type):
+        yield values.value_lengths().to_numpy()
+        yield from _content(values.flatten())
+    elif pa.types.is_string(values.type) and len(values):
+        yield pc.binary_length(values).to_numpy()
+        _, offsets, texts = values.buffers()
+        ends = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
+        yield texts.slice(int(ends[0]), int(ends[-1] - ends[0]))
+    else:
+        yield np.ascontiguousarray(values.to_numpy(zero_copy_only=False))
+
+
 class LightRow(Mapping[str, Any]):
     """A row as a tuple that can be asked by name: a third of a dict, of which a million would take a gigabyte."""
 
@@ -197,16 +267,18 @@ class LightRow(Mapping[str, Any]):
 def light_rows(table: pa.Table, names: Sequence[str]) -> list[LightRow]:
     """Rows with these columns alone, equal texts as one object: a million rows repeat few identities and methods."""
     places = {name: place for place, name in enumerate(names)}
-    columns = [_shared(table[name]) for name in names]
+    columns = [shared(table[name]) for name in names]
     return [LightRow(places, row) for row in zip(*columns, strict=True)]
 
 
-def _shared(column: pa.ChunkedArray) -> list[Any]:
-    if not pa.types.is_string(column.type):
+def shared(column: pa.ChunkedArray | pa.Array) -> list[Any]:
+    """A column as a list, equal texts as one object."""
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return list(column.to_pylist())
     found: list[Any] = []
-    for chunk in column.dictionary_encode().chunks:
-        texts = chunk.dictionary.to_pylist()
+    coded = column.dictionary_encode()
+    for chunk in coded.chunks if isinstance(coded, pa.ChunkedArray) else [coded]:
+        texts = [None if text is None else intern(text) for text in chunk.dictionary.to_pylist()]
         found.extend(None if place is None else texts[place] for place in chunk.indices.to_pylist())
     return found
 

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mmidd.corpus.shards import Limits, Pictures, partition, write_shard
 from mmidd.engine.faults import fault
-from mmidd.engine.files import digest, disk_errors, sha256_file
+from mmidd.engine.files import disk_errors, sha256_file
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
-from mmidd.engine.tables import BlobReader, damaged, read_sound
+from mmidd.engine.tables import BlobReader, content_digest, damaged, find, read_sound
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit, order_key
 from mmidd.errors import WorkError
 from mmidd.recipe import Recipe
-from mmidd.schema import COLUMNS, FORGERY_TYPES, LABELS, SCHEMA_VERSION, SPLITS
+from mmidd.schema import BY_NAME, COLUMNS, FORGERY_TYPES, LABELS, SCHEMA_VERSION, SPLITS
 
 STAGE_VERSION = 1
 SCHEMA = pa.schema(
@@ -42,10 +44,12 @@ _VERDICTS = ("id", "group", "split_basis", "pair")
 LABELLED_BY = ("dataset", "media", "pair_dataset", "pair_media", *_LABELS)
 JUDGED_BY = ("dataset", "media", "frame", "face", "drop", "split", *_VERDICTS)
 
-_SOURCE = "_source"
+_AT_ONCE = 1 << 10
 
-Name = tuple[str, str]
-Place = tuple[str, str, int, int]
+_BLOBS = tuple(f"{what}_{part}" for what in ("image", "mask") for part in ("at", "bytes", "sha256"))
+_SAMPLE = ("media", "frame", "face")
+"""What names a sample within its dataset."""
+_SOURCE, _ROW, _LABEL, _WORDS, _PLACE, _SIZE = "_source", "_row", "_label", "_words", "_place", "_size"
 
 
 @dataclass(frozen=True)
@@ -57,16 +61,15 @@ class Source:
     captions: Path | None
 
 
-Blob = tuple[int, int, int, str]
-"""Where an image lies: number of the blob file, place, length, sha256."""
-
-
 @dataclass(frozen=True)
 class Images:
-    """Where the images and masks of a shard lie, row by row; no mask is None."""
+    """Where the images and masks of a shard lie, row by row.
+
+    `rows` says of both: place and length in the blob file of that number, and sha256; null where there is no mask.
+    """
 
     files: tuple[Path, ...]
-    rows: tuple[tuple[Blob, Blob | None], ...]
+    rows: pa.Table
 
 
 @dataclass(frozen=True)
@@ -92,122 +95,105 @@ def ingredients(recipe: Recipe) -> dict[str, Any]:
 def plan(
     dataset: str,
     slug: str,
-    sources: Iterable[Source],
-    labels: Mapping[Name, Mapping[str, Any]],
-    verdicts: Mapping[Place, Mapping[str, Any]],
+    sources: Sequence[Source],
+    labels: pa.Table,
+    verdicts: pa.Table,
     limits: Limits,
     folder: Path,
 ) -> list[Unit]:
     """The shards of one dataset, one unit each. A sample that its verdict drops is not in the corpus.
 
-    Of all samples only columns are held; they are rows one shard at a time.
+    `labels` are the dataset's media (LABELLED_BY), `verdicts` those of its samples (JUDGED_BY), in any order. Nothing
+    of them is ever a row of Python's: a million would take gigabytes.
     """
-    sources = list(sources)
-    kept, stored = _kept(sources, verdicts)
-    captions = [_captions(source.captions) for source in sources]
-    blobs = [source.blobs for source in sources]
+    stored, captions = _stored(sources), _captions(sources)
+    kept = _kept(verdicts, stored, labels, captions)
     units = []
     for split in SPLITS:
-        mine = sorted(sample for sample in kept if sample.split == split)
-        parts = partition([sample.place for sample in mine], [sample.size for sample in mine], limits)
+        mine = kept.filter(pc.equal(kept["split"], split))
+        parts = partition(mine[_PLACE].to_numpy(), mine[_SIZE].to_numpy(), limits)
         for number, part in enumerate(parts):
             name = f"data/{split}-{slug}-{number:05d}-of-{len(parts):05d}.parquet"
-            rows = _joined(stored.take([mine[row].row for row in part]), blobs, captions, labels, verdicts)
-            units.append(_unit(dataset, name, rows, folder))
+            judged = mine.take(part)
+            rows = stored.take(judged[_ROW])
+            columns = _columns(rows, judged, labels.take(judged[_LABEL]), captions.take(judged[_WORDS]))
+            units.append(_unit(dataset, name, columns, _images_of(rows, sources), folder))
     return units
 
 
-class _Kept(NamedTuple):
-    """A sample of the corpus as its place in it is found; `row` is its place among all that were extracted."""
-
-    place: str
-    media: str
-    frame: int
-    face: int
-    split: str
-    size: int
-    row: int
+def _stored(sources: Sequence[Source]) -> pa.Table:
+    """The columns of everything that was extracted, each row with the number of its source."""
+    tables = [read_sound(source.rows) for source in sources]
+    tables = [table.append_column(_SOURCE, pa.repeat(number, table.num_rows)) for number, table in enumerate(tables)]
+    return pa.concat_tables(tables, promote_options="default").combine_chunks() if tables else pa.table({})
 
 
-def _kept(sources: Sequence[Source], verdicts: Mapping[Place, Mapping[str, Any]]) -> tuple[list[_Kept], pa.Table]:
-    """The samples that no verdict drops, and the columns of all, each with the number of its source."""
-    kept: list[_Kept] = []
-    tables: list[pa.Table] = []
-    rows = 0
-    for number, source in enumerate(sources):
-        table = read_sound(source.rows)
-        columns = (table[name].to_pylist() for name in ("dataset", "media", "frame", "face", "image_bytes", "mask_bytes"))
-        for row, (dataset, media, frame, face, image, mask) in enumerate(zip(*columns, strict=True), rows):
-            verdict = verdicts.get((dataset, media, frame, face))
-            if verdict is not None and verdict["drop"] is None:
-                anchor_dataset, _, anchor_media = verdict["group"].partition("/")
-                place = order_key(anchor_dataset, anchor_media)
-                kept.append(_Kept(place, media, frame, face, verdict["split"], image + (mask or 0), row))
-        tables.append(table.append_column(_SOURCE, pa.repeat(number, table.num_rows)))
-        rows += table.num_rows
-    return kept, pa.concat_tables(tables, promote_options="default").combine_chunks() if tables else pa.table({})
+def _kept(verdicts: pa.Table, stored: pa.Table, labels: pa.Table, captions: pa.Table) -> pa.Table:
+    """The verdicts of the samples that are in the corpus, in its order: each with its rows in the other tables (null among
+    the captions where there is none), its size, and its group's place."""
+    kept = verdicts.filter(pc.is_null(verdicts["drop"]))
+    if not kept.num_rows:
+        return kept.append_column(_PLACE, pa.array([], pa.uint64())).append_column(_SIZE, pa.array([], pa.int64()))
+    rows, described = (find(kept, table, _SAMPLE) for table in (stored, captions))
+    labelled = find(kept, labels, ["media"])
+    if rows.null_count or labelled.null_count:
+        lost = max(rows.null_count, labelled.null_count)
+        raise WorkError(f"curation judged {lost} samples that extraction or the index has not; run the same command again")
+    sizes = stored.select(["image_bytes", "mask_bytes"]).take(rows)
+    total = pc.add(sizes["image_bytes"], pc.coalesce(sizes["mask_bytes"], 0))
+    found = {_ROW: rows, _LABEL: labelled, _WORDS: described, _SIZE: total, _PLACE: _places(kept["group"])}
+    for name, column in found.items():
+        kept = kept.append_column(name, column)
+    return kept.sort_by([(name, "ascending") for name in (_PLACE, *_SAMPLE)]).combine_chunks()
 
 
-def _joined(
-    stored: pa.Table,
-    blobs: Sequence[Path],
-    captions: Sequence[Mapping[Place, Mapping[str, Any]]],
-    labels: Mapping[Name, Mapping[str, Any]],
-    verdicts: Mapping[Place, Mapping[str, Any]],
-) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = stored.to_pylist()
-    for row in rows:
-        place = (row["dataset"], row["media"], row["frame"], row["face"])
-        about, verdict, source = labels[place[:2]], verdicts[place], row.pop(_SOURCE)
-        row |= {name: about[name] for name in _LABELS}
-        row |= captions[source].get(place, {})
-        row |= {name: verdict[name] for name in _VERDICTS}
-        row |= {
-            "label": LABELS.index(about["label"]),
-            "forgery_type": FORGERY_TYPES.index(about["forgery_type"]) if about["forgery_type"] else None,
-            "pair_media": pair_name(about),
-            "_file": blobs[source],
-        }
-    return rows
+def _places(groups: pa.ChunkedArray) -> pa.Array:
+    """Where the groups lie in a corpus: by the hash of the anchor."""
+    coded = groups.combine_chunks().dictionary_encode()
+    anchors = (group.partition("/") for group in coded.dictionary.to_pylist())
+    places = pa.array([int(order_key(dataset, media), 16) for dataset, _, media in anchors], pa.uint64())
+    return places.take(coded.indices)
 
 
-def _captions(path: Path | None) -> dict[Place, dict[str, Any]]:
-    if path is None:
-        return {}
-    rows = read_sound(path).to_pylist()
-    return {
-        (row["dataset"], row["media"], row["frame"], row["face"]): {name: row[name] for name in _CAPTIONS} for row in rows
-    }
+def _captions(sources: Sequence[Source]) -> pa.Table:
+    """The captions of all samples that have any."""
+    columns = [*_SAMPLE, *_CAPTIONS]
+    tables = [read_sound(source.captions, columns) for source in sources if source.captions is not None]
+    return pa.concat_tables([pa.schema([(name, BY_NAME[name].type) for name in columns]).empty_table(), *tables])
 
 
-def pair_name(about: Mapping[str, Any]) -> str | None:
-    """The pair's path; with its dataset before it if that is another one."""
-    if not about["pair_media"]:
-        return None
-    other = about["pair_dataset"] not in (None, about["dataset"])
-    return f"{about['pair_dataset']}:{about['pair_media']}" if other else about["pair_media"]
+def _columns(rows: pa.Table, judged: pa.Table, labels: pa.Table, captions: pa.Table) -> pa.Table:
+    """Every column of the corpus but the images."""
+    found = {name: rows[name] for name in rows.column_names}
+    found |= {name: labels[name] for name in _LABELS} | {name: captions[name] for name in _CAPTIONS}
+    found |= {name: judged[name] for name in _VERDICTS} | {"pair_media": pair_names(labels)}
+    for name, words in (("label", LABELS), ("forgery_type", FORGERY_TYPES)):
+        found[name] = pc.index_in(labels[name], value_set=pa.array(words), skip_nulls=True)
+    light = pa.schema([(column.name, column.type) for column in COLUMNS if column.name not in ("image", "mask")])
+    nothing = pa.nulls(rows.num_rows)
+    return pa.table([pc.cast(found.get(name, nothing), light.field(name).type) for name in light.names], light)
 
 
-def _unit(dataset: str, name: str, rows: Sequence[dict[str, Any]], folder: Path) -> Unit:
-    light = [column for column in COLUMNS if column.name not in ("image", "mask")]
-    columns = pa.table({c.name: pa.array([row.get(c.name) for row in rows], c.type) for c in light})
-    files = sorted({row["_file"] for row in rows})
-    number = {path: place for place, path in enumerate(files)}
-    images = tuple(
-        ((file, row["image_at"], row["image_bytes"], row["image_sha256"]), _mask_blob(file, row))
-        for row, file in ((row, number[row["_file"]]) for row in rows)
-    )
-    content = hashlib.sha256()
-    for row in columns.to_pylist():
-        content.update(repr(sorted(row.items())).encode())
-    masks = [mask[3] if mask else None for _, mask in images]
-    inputs = (name, content.hexdigest(), digest([image[3] for image, _ in images], *([masks] if any(masks) else [])))
-    item = Item(dataset, name, inputs, Payload(folder / name, columns, Images(tuple(files), images)))
+def pair_names(media: pa.Table) -> pa.ChunkedArray:
+    """Each pair's path, with its dataset before it if that is another one; null where there is no pair."""
+    path = pc.if_else(pc.not_equal(media["pair_media"], ""), media["pair_media"], None)
+    other = pc.coalesce(pc.not_equal(media["pair_dataset"], media["dataset"]), False)
+    return pc.if_else(other, pc.binary_join_element_wise(media["pair_dataset"], path, ":"), path)
+
+
+def _images_of(rows: pa.Table, sources: Sequence[Source]) -> Images:
+    numbers = rows[_SOURCE].to_numpy()
+    used = sorted(set(numbers.tolist()), key=lambda number: sources[number].blobs)
+    place = np.zeros(max(used, default=-1) + 1, np.int32)
+    place[used] = np.arange(len(used))
+    places = rows.select(_BLOBS).append_column("file", pa.array(place[numbers]))
+    return Images(tuple(sources[number].blobs for number in used), places.combine_chunks())
+
+
+def _unit(dataset: str, name: str, columns: pa.Table, images: Images, folder: Path) -> Unit:
+    inputs = (name, content_digest(columns), content_digest(images.rows.select(["image_sha256", "mask_sha256"])))
+    item = Item(dataset, name, inputs, Payload(folder / name, columns, images))
     return Unit(name, (Task((item,)),))
-
-
-def _mask_blob(file: int, row: Mapping[str, Any]) -> Blob | None:
-    return (file, row["mask_at"], row["mask_bytes"], row["mask_sha256"]) if row["mask_at"] is not None else None
 
 
 def run(task: Task, config: Limits, resources: Resources) -> Result:
@@ -218,7 +204,7 @@ def run(task: Task, config: Limits, resources: Resources) -> Result:
         temporary = payload.target.with_name(f"{payload.target.name}.tmp")
         with disk_errors(payload.target):
             payload.target.parent.mkdir(parents=True, exist_ok=True)
-            write_shard(temporary, _columns(payload.columns), _images(payload.images), config)
+            write_shard(temporary, payload.columns, _pictures(payload.images), config)
             fault("shard_written", payload.target, temporary)
         written = pq.read_metadata(temporary).num_rows
         if written != payload.columns.num_rows:
@@ -231,21 +217,20 @@ def run(task: Task, config: Limits, resources: Resources) -> Result:
     return Result(pa.Table.from_pylist(rows, SCHEMA), tuple(outcomes))
 
 
-def _columns(table: pa.Table) -> dict[str, Any]:
-    return {name: table[name].combine_chunks() for name in table.column_names}
+def _pictures(images: Images) -> Iterator[Pictures]:
+    for batch in images.rows.to_batches(max_chunksize=_AT_ONCE):
+        for row in batch.to_pylist():
+            file = images.files[row["file"]]
+            yield _blob(file, row, "image") or b"", _blob(file, row, "mask")
 
 
-def _images(images: Images) -> Iterator[Pictures]:
-    for image, mask in images.rows:
-        yield _read(images.files, image), _read(images.files, mask) if mask is not None else None
-
-
-def _read(files: Sequence[Path], blob: Blob) -> bytes:
-    number, at, size, sha256 = blob
-    data = _reader(files[number]).read(at, size) or b""
-    if hashlib.sha256(data).hexdigest() != sha256:
+def _blob(file: Path, row: Mapping[str, Any], what: str) -> bytes | None:
+    if row[f"{what}_at"] is None:
+        return None
+    data = _reader(file).read(row[f"{what}_at"], row[f"{what}_bytes"]) or b""
+    if hashlib.sha256(data).hexdigest() != row[f"{what}_sha256"]:
         _reader.cache_clear()  # or this process would go on with it when it is made again
-        raise damaged(files[number], f"at byte {at}")
+        raise damaged(file, f"at byte {row[f'{what}_at']}")
     return data
 
 

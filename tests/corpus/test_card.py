@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -14,7 +15,7 @@ from conftest import Build
 
 from mmidd.corpus.card import DatasetFacts, ShardFacts, card, escape
 from mmidd.curation.failures import Loss, measure
-from mmidd.schema import COLUMNS, FORGERY_TYPES, SPLITS, features
+from mmidd.schema import COLUMNS, FORGERY_TYPES, SPLITS, features, media_schema
 
 
 def _front(folder: Path) -> dict[str, Any]:
@@ -128,7 +129,8 @@ def _made(**names: str) -> str:
     lost = measure(
         _lost(facts.name, f"{label}{i}", names.get("method") or "M") for label in ("real", "fake") for i in range(20)
     )
-    return card("r", names.get("description", ""), [facts], shards, counts, media, lost, {"kind": "k", "licence": "w"})
+    table = pa.Table.from_pylist(media, media_schema())
+    return card("r", names.get("description", ""), [facts], shards, counts, table, lost, {"kind": "k", "licence": "w"})
 
 
 def _lost(dataset: str, media: str, method: str) -> Loss:

@@ -160,3 +160,66 @@ def test_light_rows_are_the_rows_and_share_equal_texts(values: list[tuple[str | 
     found = tables.light_rows(table, ["flag", "text"])
     assert found == [{"flag": row["flag"], "text": row["text"]} for row in whole.to_pylist()]
     assert len({id(row["text"]) for row in tables.light_rows(whole, ["text"])}) <= 4
+
+
+_SCHEMA = pa.schema(
+    [
+        ("text", pa.string()),
+        ("list", pa.list_(pa.string())),
+        ("box", pa.list_(pa.float32(), 2)),
+        ("n", pa.int32()),
+        ("f", pa.bool_()),
+    ]
+)
+_values = st.lists(
+    st.tuples(
+        st.none() | st.text(st.sampled_from("ab\0ü"), max_size=3),
+        st.none() | st.lists(st.none() | st.sampled_from(["", "a", "b"]), max_size=3),
+        st.none() | st.tuples(*[st.floats(0, 4, width=32)] * 2),
+        st.none() | st.integers(0, 3),
+        st.none() | st.booleans(),
+    ),
+    max_size=8,
+)
+
+
+def _table(values: list[tuple[object, ...]]) -> pa.Table:
+    return pa.Table.from_pylist([dict(zip(_SCHEMA.names, row, strict=True)) for row in values], _SCHEMA)
+
+
+@given(_values, _values, st.integers(0, 8))
+def test_a_digest_names_the_values_of_a_table_and_not_how_they_lie(
+    values: list[tuple[object, ...]], others: list[tuple[object, ...]], cut: int
+) -> None:
+    table = _table(values)
+    moved = _table([*others, *values, *others]).slice(len(others), len(values))
+    pieces = pa.concat_tables([table.slice(0, cut), table.slice(cut)])
+    taken = _table(values[::-1]).take(pa.array(range(len(values))[::-1], pa.int64()))
+    assert {tables.content_digest(each) for each in (moved, pieces, taken)} == {tables.content_digest(table)}
+    assert (tables.content_digest(_table(others)) == tables.content_digest(table)) == (_table(others).equals(table))
+
+
+def test_a_digest_tells_texts_that_end_elsewhere_and_nothing_from_null() -> None:
+    kinds = [["ab", "c"], ["a", "bc"], ["abc", ""], ["abc", None], ["", "abc"], [None, "abc"], ["abc"]]
+    assert len({tables.content_digest(pa.table({"t": pa.array(kind, pa.string())})) for kind in kinds}) == len(kinds)
+    lists = [[["a"], ["b"]], [["a", "b"], []], [["a", "b"], None], [[], ["a", "b"]], [["a", "b"]]]
+    typed = pa.list_(pa.string())
+    assert len({tables.content_digest(pa.table({"t": pa.array(each, typed)})) for each in lists}) == len(lists)
+    assert tables.content_digest(pa.table({"a": [1]})) != tables.content_digest(pa.table({"b": [1]}))
+
+
+_names = st.lists(st.tuples(st.sampled_from(["a", "a\0", "ä", ""]), st.integers(0, 3) | st.none()), max_size=12)
+
+
+@given(_names, _names.map(lambda names: list(dict.fromkeys(names))))
+def test_rows_are_looked_up_by_all_columns_and_a_null_is_found_nowhere(
+    wanted: list[tuple[str, int | None]], there: list[tuple[str, int | None]]
+) -> None:
+    schema = pa.schema([("name", pa.string()), ("number", pa.int32())])
+    rows, table = (
+        pa.Table.from_pylist([dict(zip(schema.names, n, strict=True)) for n in names], schema) for names in (wanted, there)
+    )
+    found = tables.lookup(rows, table.append_column("at", pa.array(range(len(there)), pa.int64())), ["name", "number"])
+    assert found["at"].to_pylist() == [
+        there.index(name) if name in there and name[1] is not None else None for name in wanted
+    ]

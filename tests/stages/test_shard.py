@@ -17,7 +17,7 @@ from mmidd.engine.units import Resources, Unit
 from mmidd.errors import WorkError
 from mmidd.recipe import parse
 from mmidd.schema import SPLITS
-from mmidd.stages import caption, extract, shard
+from mmidd.stages import caption, curate, extract, index, shard
 
 LIMITS = Limits(10**9, 1000, 10**8)
 JPEG = b"\xff\xd8\xff\xe0"
@@ -72,13 +72,13 @@ def _source(
     )
 
 
-def _labels(media: Sequence[str], **about: Any) -> dict[shard.Name, dict[str, Any]]:
+def _labels(media: Sequence[str], **about: Any) -> dict[tuple[str, str], dict[str, Any]]:
     row = {"dataset": "CelebA", "label": "real", "forgery_type": "REAL", "method": None, "license": "L"}
     row |= {"target_id": "7", "source_id": None, "pair_dataset": None, "pair_media": None} | about
     return {("CelebA", name): row for name in media}
 
 
-def _verdicts(media: Sequence[str], frames: int, **about: Any) -> dict[shard.Place, dict[str, Any]]:
+def _verdicts(media: Sequence[str], frames: int, **about: Any) -> dict[tuple[str, str, int, int], dict[str, Any]]:
     return {
         ("CelebA", name, frame, 0): {
             "id": f"{name}-{frame}", "drop": None, "group": f"CelebA/{name}", "split": "train", "split_basis": "hash",
@@ -89,7 +89,11 @@ def _verdicts(media: Sequence[str], frames: int, **about: Any) -> dict[shard.Pla
 
 
 def _plan(sources: Sequence[shard.Source], labels: Any, verdicts: Any, folder: Path, limits: Limits = LIMITS) -> list[Unit]:
-    return shard.plan("CelebA", "celeba", sources, labels, verdicts, limits, folder)
+    labelled = pa.Table.from_pylist([row | {"media": name[1]} for name, row in labels.items()], index.SCHEMA)
+    places = [dict(zip(("dataset", "media", "frame", "face"), place, strict=True)) for place in verdicts]
+    judged = [place | row for place, row in zip(places, verdicts.values(), strict=True)]
+    verdict_table = pa.Table.from_pylist(judged, curate.SCHEMA)
+    return shard.plan("CelebA", "celeba", sources, labelled, verdict_table, limits, folder)
 
 
 def _write(units: Sequence[Unit], limits: Limits = LIMITS) -> dict[str, pa.Table]:
@@ -133,7 +137,8 @@ def test_a_mask_comes_out_as_it_went_in_and_rows_without_one_are_null(tmp_path: 
     ("pair_dataset", "told"), [(None, "b.mp4"), ("CelebA", "b.mp4"), ("FaceForensics++", "FaceForensics++:b.mp4")]
 )
 def test_a_pair_in_another_dataset_is_told_with_its_dataset(pair_dataset: str | None, told: str) -> None:
-    assert shard.pair_name({"dataset": "CelebA", "pair_dataset": pair_dataset, "pair_media": "b.mp4"}) == told
+    rows = [{"dataset": "CelebA", "pair_dataset": pair_dataset, "pair_media": pair} for pair in ("b.mp4", None, "")]
+    assert shard.pair_names(pa.Table.from_pylist(rows, index.SCHEMA)).to_pylist() == [told, None, None]
 
 
 def test_an_unknown_type_is_null_and_without_captioner_captions_are_null(tmp_path: Path) -> None:

@@ -1,0 +1,119 @@
+"""How every medium ended, one row each: the corpus's `media.parquet`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mmidd.engine.tables import lookup, shared
+from mmidd.engine.units import Outcome
+from mmidd.schema import media_schema
+from mmidd.site import Name
+from mmidd.stages import shard
+from mmidd.steps import Extracted, Indexed
+
+_NONE = Counter[str]()
+
+
+class _Ending(NamedTuple):
+    """The columns that say how a medium ended."""
+
+    outcome: str
+    reason: str | None = None
+    error: str | None = None
+    message: str | None = None
+    media_sha256: str | None = None
+    geometry: str | None = None
+    frames_planned: int | None = None
+    frames_ok: int | None = None
+    frames_dropped: int | None = None
+    frames_failed: int | None = None
+    frame_reasons: Sequence[Mapping[str, Any]] = ()
+
+
+def media_table(indexed: Indexed, extracted: Extracted, judged: pa.Table) -> pa.Table:
+    """One row for every medium that was found, and for every file that was refused."""
+    listed = indexed.table.filter(pc.is_in(indexed.table["status"], pa.array(["media", "refused"])))
+    by = ["dataset", "media"]
+    verdicts = lookup(listed, judged.filter(pc.is_null(judged["frame"])), by)
+    samples = judged.filter(pc.is_valid(judged["frame"]))
+    kept = samples.filter(pc.is_null(samples["drop"])).group_by(by).aggregate([([], "count_all")])
+    counts = pc.fill_null(lookup(listed, kept, by)["count_all"], 0)
+    endings = [*_endings(indexed, extracted, listed, shared(verdicts["drop"]), counts.to_pylist(), _lost(samples))]
+    columns = {name: listed[name] for name in listed.column_names}
+    columns |= {name: verdicts[name] for name in ("group", "split", "split_basis")}
+    columns |= {"pair_media": shard.pair_names(listed), "samples": counts}
+    columns |= dict(zip(_Ending._fields, zip(*endings, strict=True), strict=True)) if endings else {}
+    schema = media_schema()
+    found = [pa.chunked_array([_array(columns[field.name], field.type)]) for field in schema] if endings else []
+    table = pa.table(found, schema) if endings else schema.empty_table()
+    return table.sort_by([("dataset", "ascending"), ("media", "ascending")]).combine_chunks()
+
+
+def _array(column: Any, kind: pa.DataType) -> pa.Array:
+    return column.combine_chunks().cast(kind) if isinstance(column, pa.ChunkedArray) else pa.array(column, kind)
+
+
+def _lost(samples: pa.Table) -> dict[Name, Counter[str]]:
+    """The samples that curation dropped, by medium and reason."""
+    dropped = samples.filter(pc.is_valid(samples["drop"]))
+    counted = dropped.group_by(["dataset", "media", "drop"], use_threads=False).aggregate([([], "count_all")])
+    found: dict[Name, Counter[str]] = {}
+    columns = (counted[name].to_pylist() for name in ("dataset", "media", "drop", "count_all"))
+    for dataset, media, drop, count in zip(*columns, strict=True):
+        found.setdefault((dataset, media), Counter())[drop] = count
+    return found
+
+
+def _endings(
+    indexed: Indexed,
+    extracted: Extracted,
+    listed: pa.Table,
+    verdicts: list[str | None],
+    kept: list[int],
+    lost: Mapping[Name, Counter[str]],
+) -> Iterator[_Ending]:
+    columns = (shared(listed[name]) for name in ("dataset", "media", "status", "reason"))
+    for dataset, media, status, reason, verdict, samples in zip(*columns, verdicts, kept, strict=True):
+        name = (dataset, media)
+        unselected = indexed.dropped.get(name)
+        # What was taken down reads the same whether a build met it in the index or only by its bytes, once read.
+        excluded = "excluded" in (verdict, unselected)
+        outcome = None if excluded else extracted.outcomes.get(name)
+        mine = _NONE if excluded else lost.get(name, _NONE)
+        if status == "refused":
+            yield _Ending("failed", error="Refused", message=reason, frame_reasons=_frame_reasons(None, mine))
+        elif outcome is None:
+            why = "excluded" if excluded else unselected or "not_selected"
+            yield _Ending("dropped", why, frame_reasons=_frame_reasons(None, mine))
+        else:
+            yield _ending(outcome, verdict or (None if samples or not mine else mine.most_common(1)[0][0]), mine)
+
+
+def _ending(outcome: Outcome, verdict: str | None, lost: Counter[str]) -> _Ending:
+    """How a medium ended that was extracted: failed or dropped there, dropped by curation, or ok."""
+    facts = dict(outcome.facts)
+    return _Ending(
+        "dropped" if verdict and outcome.status == "ok" else outcome.status,
+        verdict if outcome.status == "ok" else outcome.reason,
+        outcome.error,
+        outcome.message,
+        facts.get("sha256"),
+        facts.get("geometry"),
+        outcome.planned,
+        outcome.ok,
+        outcome.dropped,
+        outcome.failed,
+        _frame_reasons(outcome, lost),
+    )
+
+
+def _frame_reasons(outcome: Outcome | None, lost: Counter[str]) -> list[dict[str, Any]]:
+    if not lost and not (outcome and outcome.reasons):
+        return []
+    counted = Counter(reason for _, _, reason in outcome.reasons) if outcome else Counter[str]()
+    return [{"reason": reason, "count": count} for reason, count in sorted((counted + lost).items())]
