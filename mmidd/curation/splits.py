@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from mmidd.errors import RecipeError
@@ -47,9 +48,10 @@ def assign_splits(
         raise ValueError(f"official splits are {', '.join(SPLITS)}, not {', '.join(sorted(unknown))}")
     cuts = _cuts(fractions)
     strictest = _strictest(anchors, official)
-    hashed = {anchor: _place(anchor, cuts, seed) for anchor in set(anchors) - strictest.keys()}
+    split = {name: SplitVerdict(name, "hash", None) for name in SPLITS}
+    hashed = {anchor: split[_place(anchor, cuts, seed)] for anchor in set(anchors) - strictest.keys()}
     return [
-        SplitVerdict(hashed[anchor], "hash", None) if anchor in hashed else _follow(strictest[anchor], published)
+        hashed[anchor] if anchor in hashed else _follow(strictest[anchor], published)
         for anchor, published in zip(anchors, official, strict=True)
     ]
 
@@ -65,6 +67,7 @@ def _strictest(anchors: Sequence[str], official: Sequence[str | None]) -> dict[s
     return found
 
 
+@cache
 def _follow(strictest: str, published: str | None) -> SplitVerdict:
     if published is None:
         return SplitVerdict(strictest, "group", None)

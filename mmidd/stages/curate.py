@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mmidd.curation.duplicates import REASONS, exact_duplicates
 from mmidd.curation.groups import join
-from mmidd.curation.splits import SplitVerdict, assign_splits
+from mmidd.curation.splits import assign_splits
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
-from mmidd.engine.tables import light_rows, read_sound
+from mmidd.engine.tables import key_of, read_sound, shared
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
+from mmidd.errors import WorkError
 from mmidd.recipe import Recipe
 from mmidd.schema import LABELS, sample_id
-from mmidd.stages.links import Boxes, face_boxes, same_face
+from mmidd.stages.links import real_faces
 from mmidd.stages.rows import SCHEMA as extracted
 
 STAGE_VERSION = 2
@@ -40,11 +42,8 @@ SCHEMA = pa.schema(
 )
 """A row for each sample; and one for each medium, whose frame, face and id are null."""
 
-_READ = ("dataset", "media", "label", "pair_dataset", "pair_media", "aligned", "group_keys", "split")
-_AT_ONCE = 1 << 14
-
 # Of equal samples the one in the strictest official split stays, so that a test set keeps what it published.
-_STRICTEST = {"test": 0, "validation": 1, "train": 2, None: 3}
+_STRICTEST = ("test", "validation", "train")
 
 Name = tuple[str, str]
 
@@ -83,138 +82,109 @@ def plan(inputs: tuple[str, ...], payload: Payload) -> Unit:
 
 
 def run(task: Task, config: Config, resources: Resources) -> Result:
-    """Judge every sample and every medium."""
+    """Judge every sample and every medium. A row of Python's each would take gigabytes of a million of them: columns."""
     (item,) = task.items
     payload: Payload = item.payload
-    samples = _samples(payload)
-    media = light_rows(payload.media, _READ)
-    names = [(row["dataset"], row["media"]) for row in media]
-    about = dict(zip(names, media, strict=True))
-    duplicates, same = _duplicates(samples, about, payload, config)
-    anchors = join([_member(*name) for name in names], [*_links(media), *same])
-    verdicts = assign_splits(
-        [anchors[_member(*name)] for name in names], [row["split"] for row in media], config.splits, config.seed
-    )
-    by_name = dict(zip(names, verdicts, strict=True))
-    boxes, kept = face_boxes(samples, about), _kept(samples, duplicates, by_name, payload)
-    rows = chain(_media_rows(names, anchors, by_name, payload), _sample_rows(samples, duplicates, by_name, anchors, payload))
-    pieces = [SCHEMA.empty_table()]
-    while piece := list(islice(rows, _AT_ONCE)):  # a million rows as dicts would take a gigabyte
-        _link_pairs(piece, about, boxes, kept)
-        pieces.append(pa.Table.from_pylist(piece, SCHEMA))
-    judged = pa.concat_tables(pieces).combine_chunks()
+    media = _media(payload)
+    samples = _samples(payload, media)
+    duplicates, same = _duplicates(samples, media, config)
+    anchors = join(media["medium"].combine_chunks(), *_ends(media, same))
+    splits = assign_splits(shared(anchors), shared(media["split"]), config.splits, config.seed)
+    drops = pc.coalesce(media["excluded"], pa.array([verdict.drop for verdict in splits], pa.string()))
+    verdicts = {
+        "drop": drops,
+        "group": anchors,
+        "split": pa.array([verdict.split for verdict in splits], pa.string()),
+        "split_basis": pa.array([verdict.basis for verdict in splits], pa.string()),
+    }
+    of_media = {"dataset": media["dataset"], "media": media["media"]} | verdicts
+    of_samples = {name: column.take(samples["owner"]) for name, column in verdicts.items()}
+    of_samples |= {name: samples[name] for name in ("dataset", "media", "frame", "face", "id")}
+    of_samples["drop"] = pc.coalesce(of_samples["drop"], duplicates)
+    of_samples["pair"] = _pairs(samples, of_samples["drop"])
+    judged = pa.concat_tables([_rows(of_media, media.num_rows), _rows(of_samples, samples.num_rows)]).combine_chunks()
     return Result(judged, (Outcome(item.dataset, item.media, "ok", item.inputs or ()),))
 
 
-def _member(dataset: str, media: str) -> str:
-    return f"{dataset}/{media}"
+def _rows(columns: Mapping[str, pa.ChunkedArray], count: int) -> pa.Table:
+    """The columns as rows of SCHEMA; those that are not there are null."""
+    return pa.table([columns.get(field.name, pa.nulls(count)).cast(field.type) for field in SCHEMA], SCHEMA)
 
 
-def _samples(payload: Payload) -> pa.Table:
+def _member(dataset: pa.ChunkedArray, media: pa.ChunkedArray) -> pa.ChunkedArray:
+    """One text for each medium that names it among all datasets; null where one of the two is."""
+    wide = pa.large_string()
+    return pc.binary_join_element_wise(dataset.cast(wide), media.cast(wide), pa.scalar("/", wide))
+
+
+def _media(payload: Payload) -> pa.Table:
+    """The media, with their name among all datasets, that of the real they were made from, and why they were taken down."""
+    media = payload.media
+    pair = pc.if_else(pc.not_equal(media["pair_media"], ""), media["pair_media"], None)
+    excluded = [f"{dataset}/{name}" for dataset, name in payload.excluded]
+    medium = _member(media["dataset"], media["media"])
+    reasons = pa.array(payload.excluded.values(), pa.string())
+    media = media.append_column("medium", medium)
+    media = media.append_column("real", _member(pc.coalesce(media["pair_dataset"], media["dataset"]), pair))
+    return media.append_column("excluded", reasons.take(pc.index_in(medium, value_set=pa.array(excluded, medium.type))))
+
+
+def _samples(payload: Payload, media: pa.Table) -> pa.Table:
+    """The samples, with their ids, the place of their medium among the media (`owner`) and what that says of it."""
     columns = ["dataset", "media", "frame", "face", "image_sha256", "geometry", "width", "height", "box"]
     empty = pa.schema([extracted.field(name) for name in columns]).empty_table()
-    return pa.concat_tables([empty, *(read_sound(path, columns) for path in payload.rows)])
+    samples = pa.concat_tables([empty, *(read_sound(path, columns) for path in payload.rows)])
+    medium = _member(samples["dataset"], samples["media"])
+    owner = pc.index_in(medium, value_set=media["medium"].combine_chunks())
+    if owner.null_count:
+        raise WorkError(
+            f"extraction has {owner.null_count} samples of media that the index has not; run the same command again"
+        )
+    places = (samples[name].to_pylist() for name in ("dataset", "media", "frame", "face"))
+    ids = pa.array((sample_id(*place) for place in zip(*places, strict=True)), pa.string(), size=samples.num_rows)
+    samples = samples.append_column("id", ids).append_column("owner", owner).append_column("medium", medium)
+    for name in ("real", "aligned", "excluded"):
+        samples = samples.append_column(name, media[name].take(owner))
+    return samples
 
 
-def _duplicates(
-    samples: pa.Table, media: Mapping[Name, Mapping[str, Any]], payload: Payload, config: Config
-) -> tuple[list[str | None], list[tuple[str, str]]]:
+def _duplicates(samples: pa.Table, media: pa.Table, config: Config) -> tuple[pa.Array, list[tuple[str, str]]]:
     """Per sample why it is dropped as a duplicate, if it is; and the media that hold equal samples."""
-    reasons: list[str | None] = [None] * samples.num_rows
-    names = list(zip(samples["dataset"].to_pylist(), samples["media"].to_pylist(), strict=True))
-    judged = [row for row, name in enumerate(names) if name not in payload.excluded]
-    if not config.exact_duplicates or not judged:
-        return reasons, []
-    frames, faces = samples["frame"].to_pylist(), samples["face"].to_pylist()
-    order = [
-        f"{_STRICTEST[media[names[row]]['split']]}\0{names[row][0]}\0{names[row][1]}\0{frames[row]:09d}\0{faces[row]:04d}"
-        for row in judged
+    judged = samples.filter(pc.is_null(samples["excluded"]))
+    if not config.exact_duplicates or not judged.num_rows:
+        return pa.nulls(samples.num_rows, pa.string()), []
+    strictness = pc.fill_null(pc.index_in(media["split"], value_set=pa.array(_STRICTEST), skip_nulls=True), len(_STRICTEST))
+    places = [strictness.take(judged["owner"]), judged["dataset"], judged["media"]]
+    places += [pc.utf8_lpad(judged[name].cast(pa.string()), 10, "0") for name in ("frame", "face")]
+    labels = pc.index_in(media["label"], value_set=pa.array(LABELS)).take(judged["owner"])
+    found = exact_duplicates(judged["image_sha256"], labels, key_of(*places))
+    reasons = np.zeros(samples.num_rows, np.int64)
+    reasons[pc.is_null(samples["excluded"]).to_numpy()] = found.reason
+    return pa.array(REASONS, pa.string()).take(pa.array(reasons)), found.links(judged["medium"])
+
+
+def _ends(media: pa.Table, same: Sequence[tuple[str, str]]) -> tuple[pa.Array, pa.Array]:
+    """What belongs together, by two names each: a medium and its pair, the group keys that it shares with others, and media
+    of which samples are equal."""
+    made = media.filter(pc.is_valid(media["real"]))
+    keys = media["group_keys"].combine_chunks()
+    flat = pc.binary_join_element_wise(pa.scalar(""), keys.flatten(), "\0").cast(pa.large_string())
+    members = media["medium"].combine_chunks()
+    ends = [
+        (made["medium"].combine_chunks(), made["real"].combine_chunks()),
+        (members.take(pc.list_parent_indices(keys)), flat),
+        tuple(pa.array([pair[end] for pair in same], pa.large_string()) for end in (0, 1)),
     ]
-    labels = [LABELS.index(media[names[row]]["label"]) for row in judged]
-    found = exact_duplicates(samples["image_sha256"].take(judged), labels, order)
-    for row, code in zip(judged, found.reason.tolist(), strict=True):
-        reasons[row] = REASONS[code]
-    return reasons, found.links([_member(*names[row]) for row in judged])
+    left, right = (pa.concat_arrays([each[end] for each in ends]) for end in (0, 1))
+    return left, right
 
 
-def _links(media: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
-    """What belongs together by name: a medium with its pair, and with all that share one of its group keys."""
-    for row in media:
-        member = _member(row["dataset"], row["media"])
-        if row["pair_media"]:
-            yield member, _member(row["pair_dataset"] or row["dataset"], row["pair_media"])
-        for key in row["group_keys"] or ():
-            yield member, f"\0{key}"
-
-
-def _media_rows(
-    names: Sequence[Name], anchors: Mapping[str, str], verdicts: Mapping[Name, SplitVerdict], payload: Payload
-) -> Iterator[dict[str, Any]]:
-    for name in names:
-        verdict = verdicts[name]
-        yield {
-            "dataset": name[0],
-            "media": name[1],
-            "frame": None,
-            "drop": payload.excluded.get(name) or verdict.drop,
-            "group": anchors[_member(*name)],
-            "split": verdict.split,
-            "split_basis": verdict.basis,
-        }
-
-
-def _sample_rows(
-    samples: pa.Table,
-    duplicates: Sequence[str | None],
-    verdicts: Mapping[Name, SplitVerdict],
-    anchors: Mapping[str, str],
-    payload: Payload,
-) -> Iterator[dict[str, Any]]:
-    columns = [samples[name].to_pylist() for name in ("dataset", "media", "frame", "face")]
-    for dataset, media, frame, face, duplicate in zip(*columns, duplicates, strict=True):
-        verdict = verdicts[dataset, media]
-        yield {
-            "dataset": dataset,
-            "media": media,
-            "frame": frame,
-            "face": face,
-            "id": sample_id(dataset, media, frame, face),
-            "drop": _drop((dataset, media), duplicate, verdicts, payload),
-            "group": anchors[_member(dataset, media)],
-            "split": verdict.split,
-            "split_basis": verdict.basis,
-        }
-
-
-def _kept(
-    samples: pa.Table, duplicates: Sequence[str | None], verdicts: Mapping[Name, SplitVerdict], payload: Payload
-) -> frozenset[str]:
-    """The ids of the samples that are in the corpus."""
-    places = zip(*(samples[name].to_pylist() for name in ("dataset", "media", "frame", "face")), strict=True)
-    return frozenset(
-        sample_id(*place)
-        for place, duplicate in zip(places, duplicates, strict=True)
-        if _drop(place[:2], duplicate, verdicts, payload) is None
-    )
-
-
-def _drop(name: Name, duplicate: str | None, verdicts: Mapping[Name, SplitVerdict], payload: Payload) -> str | None:
-    """Why a sample is not in the corpus, if it is not."""
-    return payload.excluded.get(name) or verdicts[name].drop or duplicate
-
-
-def _link_pairs(
-    rows: Sequence[dict[str, Any]], media: Mapping[Name, Mapping[str, Any]], boxes: Boxes, kept: frozenset[str]
-) -> None:
-    """Give each fake sample the id of its real's same face at the same frame, where that one is in the corpus."""
-    for row in rows:
-        about = media[row["dataset"], row["media"]]
-        row["pair"] = None
-        if row["frame"] is not None and about["pair_media"]:
-            real = about["pair_dataset"] or row["dataset"], about["pair_media"]
-            face = same_face((row["dataset"], row["media"]), real, row["frame"], row["face"], boxes)
-            pair = sample_id(*real, row["frame"], face) if face is not None else None
-            row["pair"] = pair if pair in kept else None
+def _pairs(samples: pa.Table, drops: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Of each fake sample the id of its real's same face at the same frame, where that one is in the corpus."""
+    kept = samples.filter(pc.is_null(drops))
+    places = key_of(kept["medium"], kept["frame"], kept["face"]).combine_chunks()
+    wanted = key_of(samples["real"], samples["frame"], real_faces(samples))
+    return kept["id"].take(pc.index_in(wanted, value_set=places, skip_nulls=True))
 
 
 STAGE = Stage("curate", STAGE_VERSION, run, SCHEMA, row_order=())

@@ -1,15 +1,27 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable, Sequence
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmidd.curation.groups import join
+from mmidd.curation import groups
 
 NAMES = [f"ds:{i:02d}" for i in range(14)]
 LINKS = st.lists(st.lists(st.sampled_from([*NAMES, "identity:1", "identity:2", "aa:absent"]), max_size=4), max_size=16)
+
+
+def join(members: Iterable[str], links: Iterable[Sequence[str]]) -> dict[str, str]:
+    """The anchor of every member by name. All that one link names belongs together."""
+    members = list(members)
+    ends = [(link[0], other) for link in links for other in link]
+    left, right = (pa.array([end[side] for end in ends], pa.string()) for side in (0, 1))
+    anchors = groups.join(pa.array(members, pa.string()), left, right)
+    assert len(anchors) == len(members)
+    return dict(zip(members, anchors.to_pylist(), strict=True))
 
 
 def reference(members: list[str], links: list[list[str]]) -> dict[str, str]:

@@ -7,34 +7,29 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from mmidd.stages.links import face_boxes, overlap, same_face
+from mmidd.stages.links import overlap, real_faces
 from mmidd.stages.rows import SCHEMA
 
-FAKE, REAL = ("D", "fake.mp4"), ("D", "real.mp4")
+FAKE, REAL = "D/fake.mp4", "D/real.mp4"
 LEFT, RIGHT = (10.0, 10.0, 50.0, 50.0), (210.0, 10.0, 250.0, 50.0)
 
 
-def row(name: tuple[str, str], face: int, box: tuple[float, ...] | None, geometry: str, size: int = 400) -> dict[str, Any]:
-    about = {
-        "dataset": name[0],
-        "media": name[1],
-        "frame": 3,
-        "face": face,
-        "geometry": geometry,
-        "width": size,
-        "height": size,
-    }
-    return about | {"box": box}
+def row(medium: str, face: int, box: tuple[float, ...] | None, geometry: str, size: int = 400) -> dict[str, Any]:
+    return {
+        "medium": medium, "frame": 3, "face": face, "geometry": geometry, "width": size, "height": size, "box": box,
+        "real": REAL if medium == FAKE else None,
+    }  # fmt: skip
 
 
-def linked(fake: list[dict[str, Any]], real: list[dict[str, Any]], *, aligned: bool = True) -> list[int | None]:
+def linked(fake: list[dict[str, Any]], real: list[dict[str, Any]], *, aligned: bool | None = True) -> list[int | None]:
     """For each row of the fake the face of the real."""
-    media: dict[tuple[str, str], dict[str, Any]] = {
-        FAKE: {"pair_dataset": None, "pair_media": REAL[1], "aligned": aligned},
-        REAL: {"pair_dataset": None, "pair_media": None, "aligned": False},
-    }
-    boxes = face_boxes(pa.Table.from_pylist([*fake, *real], SCHEMA), media)
-    return [same_face(FAKE, REAL, 3, each["face"], boxes) for each in fake]
+    names = ["frame", "face", "geometry", "width", "height", "box"]
+    columns = [("medium", pa.large_string()), ("real", pa.large_string()), ("aligned", pa.bool_())]
+    schema = pa.schema([*columns, *(SCHEMA.field(name) for name in names)])
+    rows = [{**each, "aligned": aligned if each["medium"] == FAKE else None} for each in [*fake, *real]]
+    faces: list[int | None] = real_faces(pa.Table.from_pylist(rows, schema)).to_pylist()
+    assert faces[len(fake) :] == [each["face"] for each in real]
+    return faces[: len(fake)]
 
 
 both = [row(REAL, 0, LEFT, "own"), row(REAL, 1, RIGHT, "own")]
@@ -58,8 +53,9 @@ def test_a_fakes_face_is_that_of_its_real_which_lies_where_it_lies(
     assert linked(fake, real) == faces
 
 
-def test_places_say_nothing_where_fake_and_real_are_not_aligned() -> None:
-    assert linked([row(FAKE, 0, RIGHT, "own")], both[:1], aligned=False) == [0]
+@pytest.mark.parametrize("aligned", [False, None])
+def test_places_say_nothing_where_fake_and_real_are_not_aligned(aligned: bool | None) -> None:
+    assert linked([row(FAKE, 0, RIGHT, "own")], both[:1], aligned=aligned) == [0]
 
 
 @pytest.mark.parametrize(
