@@ -114,7 +114,7 @@ def _made(item: Item) -> tuple[list[dict[str, Any]], Outcome]:
     sha256 = hashlib.sha256(f"{item.dataset}/{item.media}".encode()).hexdigest()
     track = track_of(payload.real) if payload.real else None
     planned = track.planned if track else tuple(range(payload.frames))
-    clip = payload.kind == "video"
+    clip = payload.file.kind == "video"
     samples = tuple(_sample(frame, hashlib.sha256(f"{sha256}/{frame}".encode()).digest(), track) for frame in planned)
     crops = Crops(planned, samples, (), 25.0 if clip else None, "h264" if clip else "jpeg", None if clip else 95)
     rows = [row_of(item, sha256, sample, crops) for sample in samples]
@@ -153,7 +153,11 @@ def command(note: Path, words: Sequence[str]) -> int:
     spans: list[dict[str, Any]] = []
     for module, name in SPANS:
         setattr(module, name, _spanned(name, getattr(module, name), spans))
-    code = cli.run(words)
+    try:
+        cli.main(words)
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
     note.write_text(json.dumps({"asked": asked, "spans": spans}), encoding="utf-8")
     return code
 
@@ -215,6 +219,7 @@ class Place:
         self.note.unlink(missing_ok=True)
         line = [sys.executable, "-m", "benchmarks.scale", "--command", str(self.note), *self.words(verb)]
         env = {"MMIDD_MANIFESTS": str(self.root / "manifests"), "OMP_NUM_THREADS": "1"}
+        env |= {"ARROW_DEFAULT_MEMORY_POOL": "system"}  # as `mmidd` itself does, before Arrow is there
         if killed_after is None:
             ended = run(line, env=env)
             if ended.code:

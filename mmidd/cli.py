@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from enum import StrEnum
+from gc import set_threshold
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,6 +86,8 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout,
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with DESIGN's exit codes; no traceback for what we know."""
+    set_threshold(100_000, 50, 50)  # of millions of objects none is garbage: looking for some took a quarter of the time
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # its own allocator keeps what was freed: a seventh more
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 

@@ -94,7 +94,7 @@ def plan(site: Site, indexed: Indexed, out: Path) -> Plan:
     frames = sum(_frames(site, medium.dataset, medium.kind) for medium in indexed.selected.values())
     samples = round(frames * _faces_a_frame(extracted))
     images, contexts = _sizes(site, extracted, samples, len(indexed.selected))
-    fresh = sum(_frames(site, item.dataset, item.payload.kind) for item in to_do)
+    fresh = sum(_frames(site, item.dataset, item.payload.file.kind) for item in to_do)
     share = fresh / frames if frames else 0.0
     seconds, basis = _seconds(site, to_do)
     return Plan(
@@ -107,7 +107,7 @@ def plan(site: Site, indexed: Indexed, out: Path) -> Plan:
         seconds / 3600,
         basis,
         estimate(site, undescribed),
-        sum(item.payload.bytes for item in to_do) if isinstance(site.data, RemotePath) else 0,
+        sum(item.payload.file.bytes for item in to_do) if isinstance(site.data, RemotePath) else 0,
     )
 
 
@@ -363,13 +363,13 @@ def _sizes(site: Site, extracted: Extracted, samples: int, media: int) -> tuple[
 def _seconds(site: Site, to_do: Sequence[Item]) -> tuple[float, str]:
     """Wall time of extraction and captioning, and where the figure comes from."""
     workers = max(1, site.workers)
-    frames = sum(_frames(site, item.dataset, item.payload.kind) for item in to_do)
+    frames = sum(_frames(site, item.dataset, item.payload.file.kind) for item in to_do)
     captions = _CAPTION_SECONDS * frames if site.recipe.captioner.kind == "attributes" else 0.0
     measured = (site.store.note(RATES) or {}).get(rate_key(site))
     if measured:
         seconds = measured["worker_seconds"] / measured["frames"] * frames
         return (seconds + captions) / workers, f"measured here over {measured['frames']} frames"
-    videos = sum(1 for item in to_do if item.payload.kind == "video")
+    videos = sum(1 for item in to_do if item.payload.file.kind == "video")
     per_frame = _DETECT_SECONDS[site.recipe.detector.kind] + _CUT_SECONDS
     seconds = videos * _DECODE_SECONDS + frames * per_frame
     return (seconds + captions) / workers, "assumed rates; a first build measures them"

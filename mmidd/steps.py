@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from mmidd.engine.run import Stage, run_units, survey
 from mmidd.engine.store import Record, Store
 from mmidd.engine.units import Outcome, Resources, Result, Unit
 from mmidd.errors import DataError, MediaError, WorkError
-from mmidd.manifest import Faces, Manifest, clip_frames, find_manifest, kind_of
+from mmidd.manifest import Faces, Kind, Manifest, clip_frames, find_manifest, kind_of
 from mmidd.progress import Silent
 from mmidd.recipe import DatasetEntry, Recipe
 from mmidd.remote.path import Place
@@ -118,7 +117,7 @@ def index_all(site: Site, *, run: bool = True) -> Indexed:
     """Index every dataset that is there, and decide which media the recipe takes. `run=False` commits nothing."""
     datasets, absent = locate(site, keep=run)
     parts: list[pa.Table] = []
-    facts: dict[str, dict[str, Any]] = {}
+    facts: dict[str, Mapping[str, Any]] = {}
     keys: dict[str, str] = {}
     units = {d.manifest.name: index.plan(d.manifest, d.root, d.listing, site.digests, keep=run) for d in datasets}
     bases = {d.manifest.name: index.ingredients(d.manifest) for d in datasets}
@@ -243,22 +242,21 @@ class _Placed:
     def mask(self, path: str, *, own: bool) -> MaskFile:
         """The mask at this path."""
         stat = self.stats[path]
-        return MaskFile(
-            self.dataset.manifest.name, path, self._place(path, stat), kind_of(path), stat.bytes,
-            stat.mtime_ns, own, self._archive(stat), self._parts(path, stat),
-        )  # fmt: skip
+        return MaskFile(self.dataset.manifest.name, path, self._file(path, kind_of(path), stat), own)
 
     def selected(self, row: Mapping[str, Any], mask: MaskFile | None = None) -> Selected:
         """A row of the index with the place of its bytes."""
         media, stat = row["media"], self.stats[row["media"]]
         return Selected(
-            row["dataset"], media, row["kind"], row["label"], row["method"], row["pair_dataset"],
-            row["pair_media"], bool(row["aligned"]), self._place(media, stat), stat.bytes, stat.mtime_ns,
-            self._faces[row["rule"]], self._archive(stat), self._parts(media, stat), mask,
+            row["dataset"], media, self._file(media, row["kind"], stat), row["label"], row["method"], row["pair_dataset"],
+            row["pair_media"], bool(row["aligned"]), self._faces[row["rule"]], mask,
         )  # fmt: skip
 
-    def _place(self, path: str, stat: index.Stat) -> Place:
-        return self.dataset.listing.place(self.dataset.root, stat.archive or path)
+    def _file(self, path: str, kind: Kind, stat: index.Stat) -> Medium:
+        return Medium(
+            self.dataset.root, stat.archive or path, kind, stat.bytes, stat.mtime_ns,
+            self._archive(stat), self._parts(path, stat),
+        )  # fmt: skip
 
     def _archive(self, stat: index.Stat) -> Archive | None:
         if stat.archive is None:
@@ -287,23 +285,21 @@ def extract_all(site: Site, indexed: Indexed, *, run: bool = True) -> Extracted:
     return Extracted((*done.units, *later.units), {**done.records, **later.records}, {**done.outcomes, **later.outcomes})
 
 
-def rehash(digests: DigestCache, media: Iterable[Selected]) -> None:
+def rehash(digests: DigestCache, media: Collection[Selected]) -> None:
     """Read again what was known and has another size or time now: equal bytes keep their work. And what the system did not
     let us read: permission may have come without a change of either."""
-    files: dict[Name, Selected | MaskFile] = {}
-    for medium in media:
-        files[medium.name] = medium
-        if medium.mask is not None:
-            files[medium.mask.dataset, medium.mask.media] = medium.mask
+    masks = {(mask.dataset, mask.media): mask for mask in (medium.mask for medium in media) if mask is not None}
     places: dict[Place, list[tuple[Selected | MaskFile, Medium]]] = defaultdict(list)
-    for name, file in files.items():
+    each: Selected | MaskFile
+    for each in chain[Selected | MaskFile](media, masks.values()):
+        name, file = (each.dataset, each.media), each.file
         known = digests.fresh(*name, file.bytes, file.mtime_ns)
         if digests.last(*name) and (known is None or (known == UNREAD and not file.archive)):
-            places[file.path].append((file, file))
+            places[file.path].append((each, file))
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(_digests, places.values()):
-            for file, sha256 in found:
-                digests.put(file.dataset, [(file.media, Known(file.bytes, file.mtime_ns, sha256))])
+            for medium, sha256 in found:
+                digests.put(medium.dataset, [(medium.media, Known(medium.file.bytes, medium.file.mtime_ns, sha256))])
 
 
 def _digests(media: Iterable[tuple[Selected | MaskFile, Medium]]) -> list[tuple[Selected | MaskFile, str]]:
@@ -358,18 +354,21 @@ class _Landed:
         self._frames = 0
 
     def __call__(self, result: Result) -> None:
+        taken: dict[str, list[tuple[str, Known]]] = defaultdict(list)
         for outcome in result.outcomes:
             self._frames += outcome.planned
             medium = self._indexed.selected[outcome.dataset, outcome.media]
-            for file, taken in ((medium, "sha256"), (medium.mask, "mask_sha256")):
-                if file is not None:
-                    self._remember(file, outcome.facts.get(taken))
+            for each, fact in ((medium, "sha256"), (medium.mask, "mask_sha256")):
+                if each is not None:
+                    taken[each.dataset] += self._taken(each, outcome.facts.get(fact))
+        for dataset, entries in taken.items():
+            self._site.digests.put(dataset, entries)
 
-    def _remember(self, file: Selected | MaskFile, sha256: str | None) -> None:
-        """Keep a digest that was just taken; of a file that could not be read, that."""
-        digests = self._site.digests
-        if sha256 or not digests.fresh(file.dataset, file.media, file.bytes, file.mtime_ns):
-            digests.put(file.dataset, [(file.media, Known(file.bytes, file.mtime_ns, sha256 or UNREAD))])
+    def _taken(self, medium: Selected | MaskFile, sha256: str | None) -> Iterator[tuple[str, Known]]:
+        """A digest that was just taken; of a file that could not be read, that."""
+        file = medium.file
+        if sha256 or not self._site.digests.fresh(medium.dataset, medium.media, file.bytes, file.mtime_ns):
+            yield medium.media, Known(file.bytes, file.mtime_ns, sha256 or UNREAD)
 
     def note_rate(self) -> None:
         if self._frames:
@@ -429,7 +428,7 @@ def curate_unit(site: Site, indexed: Indexed, extracted: Extracted) -> Unit:
     rows = tuple(site.store.path(record, tables.ROWS) for record in records)
     inputs = (
         digest(sorted(record.files[tables.ROWS]["sha256"] for record in records)),
-        _digest_rows(media),
+        tables.content_digest(media),
         digest(sorted(excluded)),
     )
     return curate.plan(inputs, curate.Payload(rows, media, excluded))
@@ -444,14 +443,3 @@ def idle_takedowns(site: Site, indexed: Indexed) -> list[str]:
 
     media = indexed.table.filter(pc.equal(indexed.table["status"], "media"))
     return idle_lines(tables.light_rows(media, _EXCLUDED_BY), sha256, site.excluded)
-
-
-def _digest_rows(table: pa.Table) -> str:
-    """The sha256 of a table's rows as one JSON list, written piece by piece."""
-    found, gap = hashlib.sha256(b"["), ""
-    for batch in table.to_batches(max_chunksize=1 << 14):
-        for row in batch.to_pylist():
-            found.update(f"{gap}{json.dumps(row, sort_keys=True)}".encode())
-            gap = ", "
-    found.update(b"]")
-    return found.hexdigest()

@@ -12,6 +12,7 @@ import json
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from sys import intern
 from urllib.parse import quote
 
 from mmidd.engine.faults import fault
@@ -20,7 +21,7 @@ from mmidd.engine.files import disk_errors
 UNREAD = "unread"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Known:
     """What was seen of a file when its digest was taken."""
 
@@ -77,7 +78,7 @@ class DigestCache:
                         with contextlib.suppress(ValueError, TypeError, OverflowError, RecursionError):
                             media, size, mtime_ns, sha256 = json.loads(line)
                             if isinstance(sha256, str) and (len(sha256) == 64 or sha256 == UNREAD):
-                                known[str(media)] = Known(int(size), int(mtime_ns), sha256)
+                                known[intern(str(media))] = Known(int(size), int(mtime_ns), intern(sha256))
             self._known[dataset] = known
         return self._known[dataset]
 

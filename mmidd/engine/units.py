@@ -18,7 +18,7 @@ LEAST_UNITS = 64
 Status = Literal["ok", "dropped", "failed"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One medium's share of a stage's work.
 
@@ -38,7 +38,7 @@ class Item:
         return self.dataset, self.media
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Task:
     """What a worker takes at once: one video, or a run of at most 256 images."""
 
@@ -49,7 +49,7 @@ class Task:
         return sum(item.weight for item in self.items)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Unit:
     """A stable bucket of tasks that is committed as one."""
 
@@ -61,7 +61,7 @@ class Unit:
         return (item for task in self.tasks for item in task.items)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How one medium ended in one stage, with every planned frame accounted for.
 
@@ -83,7 +83,7 @@ class Outcome:
     failed: int = 0
     reasons: tuple[tuple[int, str, str], ...] = ()
     rows_digest: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def conserved(self) -> bool:
         """Every planned frame has exactly one outcome, and the odd ones are listed."""

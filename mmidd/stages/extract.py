@@ -33,11 +33,11 @@ from mmidd.stages.crops import Crops, Way, frames_crops, planned_numbers, still_
 from mmidd.stages.cut import Config, Track
 from mmidd.stages.masks import MaskFile, MaskSource
 from mmidd.stages.rows import SCHEMA, Real, failure_of, outcome_of, row_of, track_of
-from mmidd.stages.sources import Archive, Medium, Part, Source, open_all
+from mmidd.stages.sources import Medium, Source, open_all
 from mmidd.video import backend_identity, still_identity
 
 if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
-    from mmidd.manifest import Faces, Kind
+    from mmidd.manifest import Faces
     from mmidd.recipe import Recipe
     from mmidd.stages.selection import Selected
 
@@ -86,20 +86,15 @@ def ingredients(recipe: Recipe, device: str) -> dict[str, Any]:
     return _ingredients(STAGE, part, libraries=libraries, models=dict(identity.weights), device=device)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Payload:
     """What extracting one medium needs. `basis` names whose geometry it takes: its own, or a track record's digest."""
 
-    path: Place
-    kind: Kind
-    bytes: int
-    mtime_ns: int
+    file: Medium
     frames: int
     real: Real | None
     basis: str
     faces: Faces = "detect"
-    archive: Archive | None = None
-    parts: tuple[Part, ...] = ()
     mask: MaskFile | None = None
 
     def inputs(self, sha256: str, mask_sha256: str = UNREAD) -> tuple[str, ...]:
@@ -131,7 +126,7 @@ def plan(
 ) -> list[Unit]:
     """The units of one level. `pairs` names the real that a medium follows; `reals` says where its rows lie.
 
-    Images lie in the order of their reals: a task then reads the rows of one or two units, and not of one for every image.
+    Fakes lie in the order of their reals: a worker then reads the rows of few units of reals, and not of one a fake.
     """
     own = {entry.name: entry.frames for entry in recipe.datasets}
     groups: dict[tuple[str, str, str, str], list[Item]] = {}
@@ -139,14 +134,14 @@ def plan(
         frames = (own.get(medium.dataset) or recipe.frames.count) if medium.kind != "image" else 1
         level = "paired" if medium.name in pairs else "first"
         item = _item(medium, frames, digests, reals.get(pairs.get(medium.name, medium.name)))
-        tar = medium.archive.name if medium.archive and is_sequential(medium.archive.name) else ""
+        archive = medium.file.archive
+        tar = archive.name if archive and is_sequential(archive.name) else ""
         groups.setdefault((medium.dataset, level, medium.kind, tar), []).append(item)
     units = []
     for (dataset, level, kind, tar), items in sorted(groups.items()):
         place = f"-{order_key(dataset, tar)}" if tar else ""
         per_task = TASK_ITEMS if kind == "image" else SEQUENTIAL_CLIPS if tar else 1
-        beside = pairs if kind == "image" else None
-        units += bucket(f"{dataset}/{level}-{kind}{place}", items, per_task=per_task, beside=beside)
+        units += bucket(f"{dataset}/{level}-{kind}{place}", items, per_task=per_task, beside=pairs)
     return units
 
 
@@ -156,22 +151,20 @@ def _item(medium: Selected, frames: int, digests: DigestCache, real: tuple[Path,
         rows, outcome = real
         followed = Real(rows, outcome.dataset, outcome.media, tuple(outcome.facts["frames"]))
         basis = outcome.rows_digest
-    payload = Payload(
-        medium.path, medium.kind, medium.bytes, medium.mtime_ns, frames, followed, basis,
-        medium.faces, medium.archive, medium.parts, medium.mask,
-    )  # fmt: skip
-    sha256 = digests.fresh(medium.dataset, medium.media, medium.bytes, medium.mtime_ns)
+    file = medium.file
+    payload = Payload(file, frames, followed, basis, medium.faces, medium.mask)
+    sha256 = digests.fresh(medium.dataset, medium.media, file.bytes, file.mtime_ns)
     mask, marked = medium.mask, UNREAD
     if mask is not None:
-        marked = digests.fresh(mask.dataset, mask.media, mask.bytes, mask.mtime_ns) or ""
+        marked = digests.fresh(mask.dataset, mask.media, mask.file.bytes, mask.file.mtime_ns) or ""
     inputs = payload.inputs(sha256, marked) if sha256 and marked else None
-    return Item(medium.dataset, medium.media, inputs, payload, medium.bytes)
+    return Item(medium.dataset, medium.media, inputs, payload, file.bytes)
 
 
 def fetching(task: Task) -> float:
     """Seconds that an object store is given to hand out a task's media, beside the time that its work may take: that a
     store is slow, or hangs, is no medium's fault."""
-    media: list[Payload] = [item.payload for item in task.items if isinstance(item.payload.path, RemotePath)]
+    media: list[Medium] = [item.payload.file for item in task.items if isinstance(item.payload.file.root, RemotePath)]
     if not media:
         return 0.0
     objects = sum(max(1, len(medium.parts)) for medium in media)
@@ -183,7 +176,7 @@ def fetching(task: Task) -> float:
 def identify(item: Item) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Inputs and facts of a medium that nobody could process: its digest, taken here."""
     try:
-        ((_, source),) = open_all([(item, item.payload)], lambda medium: frozenset())
+        ((_, source),) = open_all([(item, item.payload.file)], lambda item: frozenset())
         sha256 = source.sha256()
         marked = _mask(item.payload)[1]
     except (OSError, MediaError):
@@ -195,7 +188,7 @@ def _mask(payload: Payload) -> tuple[MaskSource | None, str]:
     """The medium's mask and its digest; a mask that cannot be read costs the medium its mask, not its samples."""
     if payload.mask is None:
         return None, UNREAD
-    ((mask, source),) = open_all([(payload.mask, payload.mask)], lambda medium: None)
+    ((mask, source),) = open_all([(payload.mask, payload.mask.file)], lambda mask: None)
     try:
         return MaskSource(mask, source), source.sha256()
     except MediaError:
@@ -211,22 +204,22 @@ def _digests(sha256: str, mask_sha256: str) -> dict[str, Any]:
 def run(task: Task, config: Config, resources: Resources) -> Result:
     """Turn each medium of the task into crops. A medium that cannot be used is a failed outcome with its reason."""
     made: dict[Name, tuple[list[dict[str, Any]], Outcome]] = {}
-    media = [(item, item.payload) for item in task.items]
-    for item, source in open_all(media, lambda medium: _needed(medium, config)):
+    media = [(item, item.payload.file) for item in task.items]
+    for item, source in open_all(media, lambda item: _needed(item.payload, config)):
         made[item.name] = _extract(item, source, config, _looking(item.payload, config, resources.device))
     rows = [row for item in task.items for row in made[item.name][0]]
     return Result(pa.Table.from_pylist(rows, SCHEMA), tuple(made[item.name][1] for item in task.items))
 
 
-def _needed(payload: Medium, config: Config) -> frozenset[int] | None:
+def _needed(payload: Payload, config: Config) -> frozenset[int] | None:
     """The frames of a clip that will be asked for."""
-    if payload.kind != "frames" or not isinstance(payload, Payload):
+    if payload.file.kind != "frames":
         return None
     return frozenset(planned_numbers(_numbers(payload), payload.frames, config, _followed(payload)))
 
 
 def _numbers(payload: Payload) -> list[int]:
-    return [part.number for part in payload.parts]
+    return [part.number for part in payload.file.parts]
 
 
 def _followed(payload: Payload) -> Track | None:
@@ -248,7 +241,7 @@ def _extract(item: Item, source: Source, config: Config, detector: Detector) -> 
     sha256 = marked = UNREAD
     try:
         sha256 = source.sha256()
-        if payload.bytes == 0:
+        if payload.file.bytes == 0:
             raise EmptyMedia("the file has no bytes")
         mask, marked = _mask(payload)
         fault("decode", item.media)
@@ -256,7 +249,7 @@ def _extract(item: Item, source: Source, config: Config, detector: Detector) -> 
     except (MmiddError, MemoryError):
         raise
     except Exception as error:  # recorded: one medium's fault must not take its neighbours along
-        _check_root(payload.path)
+        _check_root(payload.file.path)
         return [], failure_of(item, payload.inputs(sha256, marked), _digests(sha256, marked), error)
     rows = [row_of(item, sha256, sample, crops) for sample in crops.samples]
     return rows, outcome_of(item, payload.inputs(sha256, marked), crops, rows, _digests(sha256, marked))
@@ -274,9 +267,9 @@ def _check_root(path: Place) -> None:
 
 
 def _crops(payload: Payload, source: Source, way: Way) -> Crops:
-    if payload.kind == "image":
+    if payload.file.kind == "image":
         return still_crops(source.still(), way)
-    if payload.kind == "frames":
+    if payload.file.kind == "frames":
         return frames_crops(_numbers(payload), source.frame, payload.frames, way)
     video = source.video()
     if isinstance(video, Path):

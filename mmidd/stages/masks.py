@@ -12,20 +12,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mmidd.errors import MediaError
 from mmidd.faces.encode import encode_mask
-from mmidd.remote.path import Place
-from mmidd.stages.sources import Archive, Part, Source
+from mmidd.stages.sources import Medium, Source
 from mmidd.video import Backend, CountMismatch, Frame, Picture, Pixels, open_video, read_still
 from mmidd.video.picture import Image
-
-if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
-    from mmidd.manifest import Kind
 
 FLOOR = 16
 SIDE = 320
@@ -36,18 +32,13 @@ Name = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class MaskFile:
-    """A mask on disk (see `sources.Medium`), by its name in its dataset. `own`: it is the medium's, and is cut with it;
-    else it is that of a fake of the medium, and only points at the person."""
+    """A mask on disk, by its name in its dataset. `own`: it is the medium's, and is cut with it; else it is that of a fake
+    of the medium, and only points at the person."""
 
     dataset: str
     media: str
-    path: Place
-    kind: Kind
-    bytes: int
-    mtime_ns: int
+    file: Medium
     own: bool
-    archive: Archive | None = None
-    parts: tuple[Part, ...] = ()
 
 
 def pointers(rows: Iterable[Mapping[str, Any]]) -> dict[Name, Name]:
@@ -142,7 +133,7 @@ class Masks:
 class MaskSource:
     """A mask file and where its bytes come from; no source where they cannot be read."""
 
-    file: MaskFile
+    mask: MaskFile
     source: Source | None
 
     @contextmanager
@@ -150,12 +141,12 @@ class MaskSource:
         """The masks of these frames, while the file is open."""
         with ExitStack() as stack:
             frames = _told(self._frames(stack, sorted(planned), decoder), planned)
-            yield Masks(frames, self.file.own, present=True)
+            yield Masks(frames, self.mask.own, present=True)
 
     def _frames(self, stack: ExitStack, wanted: Sequence[int], decoder: Backend) -> Iterator[Frame]:
         if self.source is None:
             raise MediaError("its bytes cannot be read")
-        if self.file.kind != "video":
+        if self.mask.file.kind != "video":
             yield Frame(0, None, Pixels(read_still(self.source.still()).image))
             return
         video = self.source.video()

@@ -35,7 +35,7 @@ SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Real:
     """Where a fake finds the track record of its real."""
 

@@ -14,9 +14,8 @@ from typing import Any, Literal
 from mmidd.errors import ManifestError, RecipeError, UsageError
 from mmidd.manifest import Faces, Kind, find_manifest
 from mmidd.recipe import DatasetEntry
-from mmidd.remote.path import Place
 from mmidd.stages.masks import MaskFile
-from mmidd.stages.sources import Archive, Part
+from mmidd.stages.sources import Medium
 
 Name = tuple[str, str]
 
@@ -25,29 +24,27 @@ Name = tuple[str, str]
 class Selected:
     """A medium that will be extracted, with what the later stages need of it.
 
-    `path` is its file; of an archive's member the archive, of a clip of frames the folder or the archive: `parts` then
-    says which files or members it consists of. `mask` says whom it is about: its own, or that of a fake of it.
+    `mask` says whom it is about: its own, or that of a fake of it.
     """
 
     dataset: str
     media: str
-    kind: Kind
+    file: Medium
     label: Literal["real", "fake"]
     method: str | None
     pair_dataset: str | None
     pair_media: str | None
     aligned: bool
-    path: Place
-    bytes: int
-    mtime_ns: int
     faces: Faces = "detect"
-    archive: Archive | None = None
-    parts: tuple[Part, ...] = ()
     mask: MaskFile | None = None
 
     @property
     def name(self) -> Name:
         return self.dataset, self.media
+
+    @property
+    def kind(self) -> Kind:
+        return self.file.kind
 
     @property
     def pair_name(self) -> Name:

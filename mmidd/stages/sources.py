@@ -56,21 +56,30 @@ class Part:
         return Member(self.name, self.bytes, self.offset)
 
 
-class Medium(Protocol):
-    """What has to be known of a medium to read it."""
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """What has to be known of a medium to read it.
+
+    `name` says where it lies below `root`: its file; of an archive's member the archive; of a clip of frames the folder or
+    the archive. `parts` then says which files or members it consists of. (A path of its own for every one of a million media
+    would take as much memory as all the rest of it.)
+    """
+
+    root: Place
+    name: str
+    kind: Kind
+    bytes: int
+    mtime_ns: int
+    archive: Archive | None = None
+    parts: tuple[Part, ...] = ()
 
     @property
-    def path(self) -> Place: ...
-    @property
-    def kind(self) -> Kind: ...
-    @property
-    def bytes(self) -> int: ...
-    @property
-    def mtime_ns(self) -> int: ...
-    @property
-    def archive(self) -> Archive | None: ...
-    @property
-    def parts(self) -> tuple[Part, ...]: ...
+    def path(self) -> Place:
+        """Where it lies; of an object also what the listing said of it."""
+        if isinstance(self.root, RemotePath) and (self.archive or self.kind != "frames"):
+            seen = self.archive or self
+            return self.root.at(self.name, seen.bytes, seen.mtime_ns)
+        return self.root / self.name
 
 
 class Source(Protocol):
@@ -96,10 +105,8 @@ class Source(Protocol):
 M = TypeVar("M")
 
 
-def open_all(
-    media: Iterable[tuple[M, Medium]], needed: Callable[[Medium], frozenset[int] | None]
-) -> Iterator[tuple[M, Source]]:
-    """The source of each medium, in an order that reads a compressed tar once.
+def open_all(media: Iterable[tuple[M, Medium]], needed: Callable[[M], frozenset[int] | None]) -> Iterator[tuple[M, Source]]:
+    """The source of each medium, with what it was given with, in an order that reads a compressed tar once.
 
     `needed` names the frames of a clip that will be asked for (None: all): of others only the digest is taken.
     """
@@ -107,7 +114,7 @@ def open_all(
     for key, medium in media:
         if medium.archive is None:
             yield key, _whole(medium)
-        elif archives.is_sequential(medium.path):
+        elif archives.is_sequential(medium.name):
             sequential.setdefault(medium.path, []).append((key, medium))
         else:
             yield key, _Members(medium)
@@ -123,9 +130,10 @@ def clip_digest(digests: Iterable[tuple[str, str]]) -> str:
 
 def _whole(medium: Medium) -> Source:
     """A medium that is a file, or a folder of them."""
-    if isinstance(medium.path, RemotePath):
-        return _Clip(medium, medium.path) if medium.kind == "frames" else _Object(medium, medium.path)
-    return _Folder(medium, medium.path) if medium.kind == "frames" else _File(medium, medium.path)
+    path = medium.path
+    if isinstance(path, RemotePath):
+        return _Clip(medium, path) if medium.kind == "frames" else _Object(medium, path)
+    return _Folder(medium, path) if medium.kind == "frames" else _File(medium, path)
 
 
 def _stat(path: Place, size: int, mtime_ns: int) -> None:
@@ -316,9 +324,9 @@ class _Held:
 
 
 def _one_pass(
-    path: Place, members: list[tuple[M, Medium]], needed: Callable[[Medium], frozenset[int] | None]
+    path: Place, members: list[tuple[M, Medium]], needed: Callable[[M], frozenset[int] | None]
 ) -> Iterator[tuple[M, Source]]:
-    held = [(key, _Held(medium, needed(medium))) for key, medium in members]
+    held = [(key, _Held(medium, needed(key))) for key, medium in members]
     owner: Mapping[str, tuple[M, _Held, Part]] = {
         part.name: (key, each, part) for key, each in held for part in each.medium.parts
     }

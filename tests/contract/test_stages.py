@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from mmidd.progress import Silent
 from mmidd.site import open_site
 from mmidd.stages import caption, curate, extract, index, shard
 from mmidd.stages.selection import Selected
+from mmidd.stages.sources import Medium
 
 STAGES = ("index", "extract", "caption", "curate", "shard")
 DATASETS = ("CelebA", "DFDC")
@@ -143,10 +144,11 @@ def test_no_units_are_no_work(case: Case, tmp_path: Path) -> None:
     assert replace(case, units=()).commit(Store.open(tmp_path / "work"), Inline()) == {}
 
 
+LABELS, VERDICTS = index.SCHEMA.empty_table(), curate.SCHEMA.empty_table()
 EMPTY: dict[str, Callable[[Build, Path], list[Unit]]] = {
     "extract": lambda built, folder: extract.plan([], built.recipe, DigestCache(folder), {}, {}),
     "caption": lambda built, folder: caption.plan([caption.Crops("set/0", folder, folder, ((),))]),
-    "shard": lambda built, folder: shard.plan("set", "set", [], {}, {}, shard.config(built.recipe), folder),
+    "shard": lambda built, folder: shard.plan("set", "set", [], LABELS, VERDICTS, shard.config(built.recipe), folder),
 }
 
 
@@ -194,10 +196,12 @@ def _elsewhere(case: Case, old: Path, new: Path, folder: Path) -> Case:
             return tuple(map(moved, value))
         if isinstance(value, shard.Images):
             return replace(value, files=moved(value.files))
+        if isinstance(value, Medium):
+            return replace(value, root=moved(value.root))
         return value
 
     def item(one: Any) -> Any:
-        changed = {name: moved(value) for name, value in vars(one.payload).items()}
+        changed = {field.name: moved(getattr(one.payload, field.name)) for field in fields(one.payload)}
         return replace(one, payload=replace(one.payload, **changed))
 
     units = tuple(Unit(u.name, tuple(Task(tuple(map(item, task.items))) for task in u.tasks)) for u in case.units)
@@ -207,7 +211,8 @@ def _elsewhere(case: Case, old: Path, new: Path, folder: Path) -> Case:
 def selected(path: Path, name: str) -> Selected:
     about = path.stat()
     kind: Any = "video" if name.endswith(".mp4") else "image"
-    return Selected("set", name, kind, "real", None, None, None, False, path, about.st_size, about.st_mtime_ns)
+    file = Medium(path.parent, path.name, kind, about.st_size, about.st_mtime_ns)
+    return Selected("set", name, file, "real", None, None, None, False)
 
 
 BAD: dict[str, tuple[Callable[[bytes], bytes], str]] = {
@@ -314,6 +319,6 @@ def test_a_medium_that_vanished_while_its_worker_died_is_still_recorded(built: B
     (unit,) = extract.plan([medium], built.recipe, DigestCache(tmp_path / "none"), {}, {})
     (item,) = unit.items
     assert extract.identify(item)[1] == {"sha256": "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"}
-    medium.path.unlink()
+    Path(str(medium.file.path)).unlink()
     inputs, facts = extract.identify(item)
     assert inputs == item.payload.inputs(extract.UNREAD) and facts == {}

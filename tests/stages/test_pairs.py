@@ -22,6 +22,7 @@ from mmidd.site import open_site
 from mmidd.stages import extract, index
 from mmidd.stages.pairs import settle
 from mmidd.stages.selection import Selected
+from mmidd.stages.sources import Medium
 
 PLACES = ["B:c23/1.mp4", "B:c40/1.mp4", "C:1.mp4"]
 
@@ -98,7 +99,7 @@ def test_a_task_of_fake_images_follows_reals_of_few_units(count: int, tmp_path: 
 
 def _selected(dataset: str, media: str, pair: str | None) -> Selected:
     label = "fake" if pair else "real"
-    return Selected(dataset, media, "image", label, None, "B" if pair else None, pair, True, Path(media), 1, 1)
+    return Selected(dataset, media, Medium(Path(), media, "image", 1, 1), label, None, "B" if pair else None, pair, True)
 
 
 def _jpeg(seed: int) -> bytes:
@@ -182,6 +183,6 @@ def test_a_numbered_file_that_is_a_medium_by_itself_is_no_frame_of_the_clip_besi
     _frames(tmp_path / "data/Both/a", ["1.jpg", "2.jpg", "9.jpg"])
     _, indexed = _indexed(tmp_path, "{name: Both}")
     (clip,) = indexed.selected.values()
-    assert (clip.kind, [part.name for part in clip.parts]) == ("frames", ["1.jpg", "2.jpg"])
+    assert (clip.kind, [part.name for part in clip.file.parts]) == ("frames", ["1.jpg", "2.jpg"])
     told = [(row["media"], row["reason"]) for row in indexed.of_status("unmatched")]
     assert told == [("a/9.jpg", "ambiguous: rule 'file' takes the file, rule 'clip' its folder as a clip")]
