@@ -118,9 +118,9 @@ class Local:
                         result = _result(future, time_limit, words)
                         schedule(islice(waiting, 1))
                         yield task, result
-                    for future in [] if done else _overlooked(under_way, dying):
+                    dying = {} if done else _dying(under_way, dying)
+                    for future in [each for each, since in dying.items() if time.monotonic() - since > _NOTICE_S]:
                         (task, words), moved = under_way.pop(future), time.monotonic()
-                        del dying[future]
                         future.cancel()
                         schedule(islice(waiting, 1))
                         yield task, Crash("WorkerDied", f"the worker process ended{_last_words(words)}")
@@ -178,15 +178,13 @@ class Local:
             )
 
 
-def _overlooked(under_way: dict[Any, tuple[Task, Path]], dying: dict[Any, float]) -> list[Any]:
-    """The tasks whose worker has died without the pool's notice: it may hear of a task's beginning after it looked for what
-    the dead worker had. `dying` is since when each task has had a dead worker."""
-    for future, (_, words) in under_way.items():
-        if future.done() or not _abandoned(words):
-            dying.pop(future, None)
-        else:
-            dying.setdefault(future, time.monotonic())
-    return [future for future, since in dying.items() if time.monotonic() - since > _NOTICE_S]
+def _dying(under_way: dict[Any, tuple[Task, Path]], since: dict[Any, float]) -> dict[Any, float]:
+    """The tasks whose worker has died, and since when, if the pool has not noticed: it may hear of a task's beginning after
+    it looked for what the dead worker had."""
+    now = time.monotonic()
+    return {
+        future: since.get(future, now) for future, (_, words) in under_way.items() if not future.done() and _abandoned(words)
+    }
 
 
 def _abandoned(words: Path) -> bool:
