@@ -218,14 +218,14 @@ def _plan_extract(site: Site, indexed: Indexed) -> tuple[StagePlan, Extracted, l
     units = extract.plan(first, site.recipe, site.digests, {}, {})
     found = survey(extract.STAGE, base, units, site.store)
     done = _committed(site.store, units, found.done)
-    before = _previous(extract.STAGE, base, found.missing, site.store)
+    before = Previous.load(extract.STAGE, base, site.store, found.missing, found)
     reals = track_records(site.store, done, set(pairs.values())) | _unmoved(site.store, before, found.missing)
     paired = [medium for medium in indexed.selected.values() if medium.name in pairs]
     later = extract.plan(paired, site.recipe, site.digests, reals, pairs)
     more = survey(extract.STAGE, base, later, site.store)
     missing = [*found.missing, *more.missing]
     done_later = _committed(site.store, later, more.done)
-    previous = _previous(extract.STAGE, base, missing, site.store)
+    previous = Previous.load(extract.STAGE, base, site.store, missing, found, more)
     to_do = [item for unit in missing for item in unit.items if previous.find(item) is None]
     to_do += [item for unit in later if unit not in more.missing for item in unit.items if pairs[item.name] not in reals]
     changes = _all_changes(site.store, extract.STAGE, base, to_do)
@@ -256,10 +256,6 @@ def _remembered(previous: Previous, missing: Iterable[Unit]) -> dict[tuple[str, 
     """How media ended whose unit is to do only because of a neighbour."""
     places = {item.name: previous.find(item) for unit in missing for item in unit.items}
     return {name: place[1] for name, place in places.items() if place is not None}
-
-
-def _previous(stage: Stage, base: dict[str, Any], missing: Iterable[Unit], store: Store) -> Previous:
-    return Previous.load(stage, base, store, {item.dataset for unit in missing for item in unit.items}, frozenset())
 
 
 def _why(site: Site, changes: str | None, item: Item, pairs: Mapping[Any, Any], reals: Any) -> str:
@@ -316,7 +312,7 @@ def _plan_later(site: Site, indexed: Indexed, extracted: Extracted) -> tuple[tup
         base = caption.ingredients(site.recipe, site.device)
         units = caption_units(site, extracted)
         found = survey(caption.STAGE, base, units, site.store)
-        previous = _previous(caption.STAGE, base, found.missing, site.store)
+        previous = Previous.load(caption.STAGE, base, site.store, found.missing, found)
         to_do = [item for unit in found.missing for item in unit.items if previous.find(item) is None]
         total = sum(1 for unit in units for _ in unit.items)
         changes = _all_changes(site.store, caption.STAGE, base, to_do)

@@ -166,8 +166,7 @@ def run_units(
             committed(unit, record)
             records[unit.name] = record
     elif pending and not isinstance(engine, UnitEngine):
-        datasets = {item.dataset for unit in pending for item in unit.items}
-        previous = Previous.load(stage, base, store, datasets, found.spoiled)
+        previous = Previous.load(stage, base, store, pending, found)
         work = [_Open(stage, base, unit, previous, store, retry) for unit in pending]
         watch = _Watch(progress, landed)
         for opened in _complete(work, engine, stage, config, watch, time_limit):
@@ -254,12 +253,18 @@ class Previous:
         self._places = places
 
     @classmethod
-    def load(cls, stage: Stage, base: dict[str, Any], store: Store, datasets: set[str], spoiled: frozenset[str]) -> Previous:
+    def load(cls, stage: Stage, base: dict[str, Any], store: Store, pending: Iterable[Unit], *found: Survey) -> Previous:
+        """What may be known of the media of these units. A record that is another unit's own holds none of them."""
         places: dict[tuple[Name, tuple[str, ...]], tuple[Record, Outcome]] = {}
+        pending = list(pending)
+        names = {unit.name for unit in pending}
+        datasets = {item.dataset for unit in pending for item in unit.items}
+        aside = {record.key for each in found for unit, record in each.done.items() if unit not in names}
+        aside = aside.union(*(each.spoiled for each in found))
         wanted = digest(base)
         for record in store.records(stage.name):
             other = digest(record.ingredients) != wanted or record.unit.split("/")[0] not in datasets
-            if other or record.key in spoiled:
+            if other or record.key in aside:
                 continue
             for outcome in tables.read_outcomes(store, record):
                 place = ((outcome.dataset, outcome.media), outcome.inputs)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mmidd.engine import tables
 from mmidd.engine.local import Inline
 from mmidd.engine.run import survey
 from mmidd.engine.tables import read_outcomes, read_rows
@@ -71,6 +72,20 @@ def test_units_that_were_committed_before_an_interruption_are_not_done_again(ben
     assert bench.calls() == ["0x", "0y", "1x", "1y"]
     bench.run(*units, engine=Inline())
     assert bench.calls() == ["1x", "1y", "2x", "2y"]  # of unit 1 only x had come back
+
+
+def test_to_go_on_reads_no_outcome_of_a_unit_that_is_up_to_date(
+    bench: Bench, inline: Inline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, changed = unit(item("a"), item("b"), name="set/0"), unit(item("c"), item("d", content="new"), name="set/1")
+    bench.run(done, unit(item("c"), item("d"), name="set/1"), engine=inline)
+    read: list[str] = []
+    monkeypatch.setattr(
+        tables, "read_outcomes", lambda store, record: read.append(record.unit) or read_outcomes(store, record)
+    )
+    bench.calls()
+    bench.run(done, changed, engine=inline)
+    assert (bench.calls(), read) == (["d"], ["set/1"])
 
 
 @pytest.mark.parametrize("per_task", [1, 3])
