@@ -119,7 +119,7 @@ def _member(dataset: pa.ChunkedArray, media: pa.ChunkedArray) -> pa.ChunkedArray
 
 def _media(payload: Payload) -> pa.Table:
     """The media, with their name among all datasets, that of the real they were made from, and why they were taken down."""
-    media = payload.media
+    media = payload.media.combine_chunks()
     pair = pc.if_else(pc.not_equal(media["pair_media"], ""), media["pair_media"], None)
     excluded = [f"{dataset}/{name}" for dataset, name in payload.excluded]
     medium = _member(media["dataset"], media["media"])
@@ -133,7 +133,8 @@ def _samples(payload: Payload, media: pa.Table) -> pa.Table:
     """The samples, with their ids, the place of their medium among the media (`owner`) and what that says of it."""
     columns = ["dataset", "media", "frame", "face", "image_sha256", "geometry", "width", "height", "box"]
     empty = pa.schema([extracted.field(name) for name in columns]).empty_table()
-    samples = pa.concat_tables([empty, *(read_sound(path, columns) for path in payload.rows)])
+    # One piece a column: to take rows by numbers in pieces copies all that they are taken from, once for each piece.
+    samples = pa.concat_tables([empty, *(read_sound(path, columns) for path in payload.rows)]).combine_chunks()
     medium = _member(samples["dataset"], samples["media"])
     owner = pc.index_in(medium, value_set=media["medium"].combine_chunks())
     if owner.null_count:

@@ -106,7 +106,7 @@ def plan(
     `labels` are the dataset's media (LABELLED_BY), `verdicts` those of its samples (JUDGED_BY), in any order. Nothing
     of them is ever a row of Python's: a million would take gigabytes.
     """
-    stored, captions = _stored(sources), _captions(sources)
+    stored, captions, labels = _stored(sources), _captions(sources), labels.combine_chunks()
     kept = _kept(verdicts, stored, labels, captions)
     units = []
     for split in SPLITS:
@@ -159,7 +159,8 @@ def _captions(sources: Sequence[Source]) -> pa.Table:
     """The captions of all samples that have any."""
     columns = [*_SAMPLE, *_CAPTIONS]
     tables = [read_sound(source.captions, columns) for source in sources if source.captions is not None]
-    return pa.concat_tables([pa.schema([(name, BY_NAME[name].type) for name in columns]).empty_table(), *tables])
+    empty = pa.schema([(name, BY_NAME[name].type) for name in columns]).empty_table()
+    return pa.concat_tables([empty, *tables]).combine_chunks()
 
 
 def _columns(rows: pa.Table, judged: pa.Table, labels: pa.Table, captions: pa.Table) -> pa.Table:
