@@ -86,9 +86,10 @@ def test_a_named_recipe_alone_is_kept(site: Site, commands: Commands) -> None:
 
 
 def test_a_rebuild_with_other_settings_frees_what_the_first_made(site: Site, commands: Commands) -> None:
+    units = len(list(Store(site.work).records("extract")))
     build(site, commands, *MARGIN)
     assert collect(site, commands)["records"] >= 3
-    assert len(list(Store(site.work).records("extract"))) == 4 and build(site, commands, *MARGIN) == {}
+    assert len(list(Store(site.work).records("extract"))) == units and build(site, commands, *MARGIN) == {}
 
 
 def test_what_a_build_would_take_over_stays_while_it_is_not_up_to_date(site: Site, commands: Commands) -> None:
