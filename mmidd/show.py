@@ -269,9 +269,10 @@ def curated(console: Console, site: Site, record: Record) -> int:
     """The verdicts, counted."""
     from mmidd.engine.tables import read_rows
 
-    rows = [row for row in read_rows(site.store, record).to_pylist() if row["frame"] is not None]
-    kept = Counter(row["split"] for row in rows if row["drop"] is None)
-    dropped = Counter(row["drop"] for row in rows if row["drop"] is not None)
+    judged = read_rows(site.store, record, ["frame", "drop", "split"])
+    samples = judged.filter(judged["frame"].is_valid())
+    kept = Counter[str](samples.filter(samples["drop"].is_null())["split"].to_pylist())
+    dropped = Counter[str](samples["drop"].drop_null().to_pylist())
     console.print(f"{sum(kept.values())} samples kept: " + ", ".join(f"{n} {split}" for split, n in sorted(kept.items())))
     for reason, count in sorted(dropped.items()):
         console.print(f"  {count} dropped: {plain(reason)}")

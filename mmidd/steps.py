@@ -33,7 +33,7 @@ from mmidd.remote.path import Place
 from mmidd.site import Name, Site, remember
 from mmidd.stages import caption, curate, extract, index, pairs
 from mmidd.stages.masks import MaskFile, pointers
-from mmidd.stages.selection import Selected, compression_taken, drops, idle_lines, taken_down
+from mmidd.stages.selection import Exclusions, Selected, compression_taken, drops, idle_lines, taken_down
 from mmidd.stages.sources import Archive, Medium, Part, open_all
 
 RATES = "rates.json"
@@ -423,7 +423,7 @@ def curate_unit(site: Site, indexed: Indexed, extracted: Extracted) -> Unit:
         known = site.digests.last(*name)
         return known.sha256 if known else None
 
-    excluded = dict.fromkeys(sorted(taken_down(tables.light_rows(media, _EXCLUDED_BY), sha256, site.excluded)), "excluded")
+    excluded = dict.fromkeys(sorted(taken_down(_named(site, media), sha256, site.excluded)), "excluded")
     records = [extracted.records[unit.name] for unit in extracted.units]
     rows = tuple(site.store.path(record, tables.ROWS) for record in records)
     inputs = (
@@ -442,4 +442,9 @@ def idle_takedowns(site: Site, indexed: Indexed) -> list[str]:
         return known.sha256 if known else None
 
     media = indexed.table.filter(pc.equal(indexed.table["status"], "media"))
-    return idle_lines(tables.light_rows(media, _EXCLUDED_BY), sha256, site.excluded)
+    return idle_lines(_named(site, media), sha256, site.excluded)
+
+
+def _named(site: Site, media: pa.Table) -> list[tables.LightRow]:
+    """The media by what a takedown list may name; none where there is no list."""
+    return tables.light_rows(media, _EXCLUDED_BY) if site.excluded != Exclusions() else []
