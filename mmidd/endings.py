@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -39,23 +40,32 @@ def media_table(indexed: Indexed, extracted: Extracted, judged: pa.Table) -> pa.
     """One row for every medium that was found, and for every file that was refused."""
     listed = indexed.table.filter(pc.is_in(indexed.table["status"], pa.array(["media", "refused"])))
     by = ["dataset", "media"]
-    verdicts = lookup(listed, judged.filter(pc.is_null(judged["frame"])), by)
-    samples = judged.filter(pc.is_valid(judged["frame"]))
+    told = judged.select([*by, "drop", *_FROM_VERDICTS])
+    verdicts = lookup(listed, told.filter(pc.is_null(judged["frame"])), by)
+    samples = judged.select([*by, "drop"]).filter(pc.is_valid(judged["frame"]))
     kept = samples.filter(pc.is_null(samples["drop"])).group_by(by).aggregate([([], "count_all")])
     counts = pc.fill_null(lookup(listed, kept, by)["count_all"], 0)
-    endings = [*_endings(indexed, extracted, listed, shared(verdicts["drop"]), counts.to_pylist(), _lost(samples))]
+    ended = _ended(_endings(indexed, extracted, listed, shared(verdicts["drop"]), counts.to_pylist(), _lost(samples)))
     columns = {name: listed[name] for name in listed.column_names}
-    columns |= {name: verdicts[name] for name in ("group", "split", "split_basis")}
+    columns |= {name: verdicts[name] for name in _FROM_VERDICTS} | {name: ended[name] for name in ended.column_names}
     columns |= {"pair_media": shard.pair_names(listed), "samples": counts}
-    columns |= dict(zip(_Ending._fields, zip(*endings, strict=True), strict=True)) if endings else {}
     schema = media_schema()
-    found = [pa.chunked_array([_array(columns[field.name], field.type)]) for field in schema] if endings else []
-    table = pa.table(found, schema) if endings else schema.empty_table()
+    table = pa.table([columns[field.name].cast(field.type) for field in schema], schema)
     return table.sort_by([("dataset", "ascending"), ("media", "ascending")]).combine_chunks()
 
 
-def _array(column: Any, kind: pa.DataType) -> pa.Array:
-    return column.combine_chunks().cast(kind) if isinstance(column, pa.ChunkedArray) else pa.array(column, kind)
+_FROM_VERDICTS = ("group", "split", "split_basis")
+_AT_ONCE = 1 << 14
+
+
+def _ended(endings: Iterator[_Ending]) -> pa.Table:
+    """The endings as columns, some thousand at once."""
+    fields = pa.schema([media_schema().field(name) for name in _Ending._fields])
+    pieces = [fields.empty_table()]
+    while some := list(islice(endings, _AT_ONCE)):
+        columns = zip(zip(*some, strict=True), fields, strict=True)
+        pieces.append(pa.table([pa.array(column, field.type) for column, field in columns], fields))
+    return pa.concat_tables(pieces)
 
 
 def _lost(samples: pa.Table) -> dict[Name, Counter[str]]:
