@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmidd.curation.duplicates import REASONS, exact_duplicates
+from mmidd.curation.duplicates import exact_duplicates
 from mmidd.curation.groups import join
 from mmidd.curation.splits import assign_splits
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
-from mmidd.engine.tables import key_of, read_sound, shared
+from mmidd.engine.tables import find, key_of, read_sound, shared
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
 from mmidd.errors import WorkError
 from mmidd.recipe import Recipe
@@ -135,15 +134,15 @@ def _samples(payload: Payload, media: pa.Table) -> pa.Table:
     empty = pa.schema([extracted.field(name) for name in columns]).empty_table()
     # One piece a column: to take rows by numbers in pieces copies all that they are taken from, once for each piece.
     samples = pa.concat_tables([empty, *(read_sound(path, columns) for path in payload.rows)]).combine_chunks()
-    medium = _member(samples["dataset"], samples["media"])
-    owner = pc.index_in(medium, value_set=media["medium"].combine_chunks())
+    samples = samples.append_column("medium", _member(samples["dataset"], samples["media"]))
+    owner = find(samples, media, ["medium"])
     if owner.null_count:
         raise WorkError(
             f"extraction has {owner.null_count} samples of media that the index has not; run the same command again"
         )
     places = (samples[name].to_pylist() for name in ("dataset", "media", "frame", "face"))
     ids = pa.array((sample_id(*place) for place in zip(*places, strict=True)), pa.string(), size=samples.num_rows)
-    samples = samples.append_column("id", ids).append_column("owner", owner).append_column("medium", medium)
+    samples = samples.append_column("id", ids).append_column("owner", owner)
     for name in ("real", "aligned", "excluded"):
         samples = samples.append_column(name, media[name].take(owner))
     return samples
@@ -151,17 +150,16 @@ def _samples(payload: Payload, media: pa.Table) -> pa.Table:
 
 def _duplicates(samples: pa.Table, media: pa.Table, config: Config) -> tuple[pa.Array, list[tuple[str, str]]]:
     """Per sample why it is dropped as a duplicate, if it is; and the media that hold equal samples."""
-    judged = samples.filter(pc.is_null(samples["excluded"]))
+    here = pc.is_null(samples["excluded"]).combine_chunks()
+    judged, none = samples.filter(here), pa.nulls(samples.num_rows, pa.string())
     if not config.exact_duplicates or not judged.num_rows:
-        return pa.nulls(samples.num_rows, pa.string()), []
+        return none, []
     strictness = pc.fill_null(pc.index_in(media["split"], value_set=pa.array(_STRICTEST), skip_nulls=True), len(_STRICTEST))
     places = [strictness.take(judged["owner"]), judged["dataset"], judged["media"]]
     places += [pc.utf8_lpad(judged[name].cast(pa.string()), 10, "0") for name in ("frame", "face")]
     labels = pc.index_in(media["label"], value_set=pa.array(LABELS)).take(judged["owner"])
     found = exact_duplicates(judged["image_sha256"], labels, key_of(*places))
-    reasons = np.zeros(samples.num_rows, np.int64)
-    reasons[pc.is_null(samples["excluded"]).to_numpy()] = found.reason
-    return pa.array(REASONS, pa.string()).take(pa.array(reasons)), found.links(judged["medium"])
+    return pc.replace_with_mask(none, here, found.reasons()), found.links(judged["medium"])
 
 
 def _ends(media: pa.Table, same: Sequence[tuple[str, str]]) -> tuple[pa.Array, pa.Array]:
