@@ -49,6 +49,9 @@ crash: $(READY) ## kill builds at every point of every stage, on every engine (h
 cluster: $(READY) ## the whole conformance suite of all engines, Ray and Slurm (submitit, here) included
 	@MMIDD_CLUSTER=1 $(BIN)/python -m pytest tests/engine/conformance tests/remote/test_clusters.py
 
+same: $(READY) ## does BASE=COMMIT give the same corpora and the same keys as this checkout?
+	@$(BIN)/python -m tests.same $(BASE)
+
 # The weights of yunet and scrfd are looked for beside the checkout where MMIDD_MODELS names no other folder.
 bench: export MMIDD_MODELS := $(or $(MMIDD_MODELS),$(wildcard ../shared/models))
 bench: $(READY) ## measure stages, floor and peers: make bench MEDIA=FOLDER
@@ -71,4 +74,4 @@ pin: ## choose new versions for constraints.txt (needs the package index)
 clean: ## remove what make made
 	rm -rf $(VENV) $(SAMPLE) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup sample test crash lint format bench fuzz pin clean cluster
+.PHONY: help setup sample test crash lint format same bench fuzz pin clean cluster
