@@ -47,7 +47,7 @@ crash: $(READY) ## kill builds at every point of every stage, on every engine (h
 	@MMIDD_CRASH=1 $(BIN)/python -m pytest tests/crash
 
 cluster: $(READY) ## the whole conformance suite of all engines, Ray and Slurm (submitit, here) included
-	@MMIDD_CLUSTER=1 $(BIN)/python -m pytest tests/engine/conformance tests/remote/test_clusters.py
+	@MMIDD_CLUSTER=1 $(BIN)/python -m pytest tests/engine/conformance tests/raw/test_clusters.py
 
 same: $(READY) ## does BASE=COMMIT give the same corpora and the same keys as this checkout?
 	@$(BIN)/python -m tests.same $(BASE)

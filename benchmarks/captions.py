@@ -21,7 +21,7 @@ from mmidd.captions.choose import SERVED_BATCH, CaptionerConfig, make_captioner
 from mmidd.captions.protocol import CaptionRequest
 from mmidd.captions.served import data_uri
 from mmidd.captions.vision import caption_schema
-from mmidd.llm.backoff import Limits
+from mmidd.llm.backoff import Patience
 from mmidd.llm.client import Chat, ChatClient
 
 AT_ONCE = 64
@@ -64,7 +64,7 @@ def scenes(count: int) -> list[CaptionRequest]:
 
 async def client_alone(url: str, count: int) -> None:
     """The client with bodies that are ready."""
-    client = ChatClient(url, "stub", Limits(concurrency=AT_ONCE))
+    client = ChatClient(url, "stub", Patience(concurrency=AT_ONCE))
     crop = scenes(1)[0].crop
     uris = [data_uri(crop), data_uri(np.ascontiguousarray(crop[::-1]))]
     images = [{"type": "image_url", "image_url": {"url": uri}} for uri in uris]

@@ -28,14 +28,15 @@ from typing import Any
 import pyarrow as pa
 
 from benchmarks.processes import BenchmarkError, Cost, Ended, commit, hardware, must, run, versions
-from mmidd import assemble, cli, steps
+from mmidd import cli
 from mmidd.curation.quality import Quality
 from mmidd.engine.store import Record, Store
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task
+from mmidd.extraction.medium import MediumSamples
+from mmidd.extraction.records import SCHEMA, outcome_of, row_of, track_of
+from mmidd.extraction.sample import ExtractConfig, Fix, Sample, TrackRecord
+from mmidd.flow import finish, steps
 from mmidd.stages import extract
-from mmidd.stages.crops import Crops
-from mmidd.stages.cut import Config, Fix, Sample, Track
-from mmidd.stages.rows import SCHEMA, outcome_of, row_of, track_of
 
 FORMAT = 1
 SIZES = (10_000, 100_000, 1_000_000)
@@ -102,7 +103,7 @@ def make(root: Path, count: int) -> None:
 # In a command's own process: the null decoder, and what its steps took.
 
 
-def null(task: Task, config: Config, resources: Resources) -> Result:
+def null(task: Task, config: ExtractConfig, resources: Resources) -> Result:
     """Extraction's function without a decoder: samples that are made up from the media's names."""
     made = [_made(item) for item in task.items]
     rows = [row for rows, _ in made for row in rows]
@@ -110,18 +111,18 @@ def null(task: Task, config: Config, resources: Resources) -> Result:
 
 
 def _made(item: Item) -> tuple[list[dict[str, Any]], Outcome]:
-    payload: extract.Payload = item.payload
+    payload: extract.ExtractPayload = item.payload
     sha256 = hashlib.sha256(f"{item.dataset}/{item.media}".encode()).hexdigest()
     track = track_of(payload.real) if payload.real else None
     planned = track.planned if track else tuple(range(payload.frames))
     clip = payload.file.kind == "video"
     samples = tuple(_sample(frame, hashlib.sha256(f"{sha256}/{frame}".encode()).digest(), track) for frame in planned)
-    crops = Crops(planned, samples, (), 25.0 if clip else None, "h264" if clip else "jpeg", None if clip else 95)
+    crops = MediumSamples(planned, samples, (), 25.0 if clip else None, "h264" if clip else "jpeg", None if clip else 95)
     rows = [row_of(item, sha256, sample, crops) for sample in samples]
     return rows, outcome_of(item, payload.inputs(sha256), crops, rows, {"sha256": sha256})
 
 
-def _sample(frame: int, lot: bytes, track: Track | None) -> Sample:
+def _sample(frame: int, lot: bytes, track: TrackRecord | None) -> Sample:
     x, y = float(lot[0]), float(lot[1])
     face = ((x + 60, y + 60), (x + 100, y + 60), (x + 80, y + 80), (x + 60, y + 100), (x + 100, y + 100))
     own = Fix(640, 480, (x + 30, y + 30, x + 130, y + 130), face, (1.9, 0.0, -x, 0.0, 1.9, -y), 0)
@@ -133,8 +134,8 @@ def _sample(frame: int, lot: bytes, track: Track | None) -> Sample:
 
 
 SPANS: tuple[tuple[ModuleType, str], ...] = (
-    (steps, "index_all"), (steps, "extract_all"), (steps, "curate_all"), (extract, "plan"), (assemble, "media_table"),
-    (assemble, "shard_units"), (assemble, "run_units"),
+    (steps, "index_all"), (steps, "extract_all"), (steps, "curate_all"), (extract, "plan"), (finish, "media_table"),
+    (finish, "shard_units"), (finish, "run_units"),
 )  # fmt: skip
 """The functions whose cost is noted by itself."""
 
@@ -144,7 +145,7 @@ def command(note: Path, words: Sequence[str]) -> int:
     steps took. A process that is killed leaves no note."""
     asked = 0
 
-    def counted(task: Task, config: Config, resources: Resources) -> Result:
+    def counted(task: Task, config: ExtractConfig, resources: Resources) -> Result:
         nonlocal asked
         asked += len(task.items)
         return null(task, config, resources)

@@ -88,7 +88,7 @@ class ImageEncoding(Part):
     subsampling: Literal["444", "420"] = "444"
 
 
-class Detector(Part):
+class DetectorChoice(Part):
     """Which face detector, and its working size."""
 
     kind: Literal["mtcnn", "yunet", "scrfd"] = "mtcnn"
@@ -98,7 +98,7 @@ class Detector(Part):
     enough: int = Field(64, ge=0, le=4096, description="a face of so many pixels in a smaller frame will do; 0: always size")
 
     @model_validator(mode="after")
-    def _possible(self) -> Detector:
+    def _possible(self) -> DetectorChoice:
         self.config()
         return self
 
@@ -107,7 +107,7 @@ class Detector(Part):
         return DetectorConfig(self.kind, self.size, self.min_score, self.min_face, self.enough)
 
 
-class Captioner(Part):
+class CaptionerChoice(Part):
     """Who describes the samples, and how. Which kind reads which option: docs/captions.md."""
 
     kind: Literal["attributes", "transformers", "openai", "none"] = "attributes"
@@ -189,8 +189,8 @@ class Recipe(Part):
     frames: Frames = Frames()
     crop: Crop = Crop()
     image: ImageEncoding = ImageEncoding()
-    detector: Annotated[Detector, BeforeValidator(_of_kind)] = Detector()
-    captioner: Annotated[Captioner, BeforeValidator(_of_kind)] = Captioner()
+    detector: Annotated[DetectorChoice, BeforeValidator(_of_kind)] = DetectorChoice()
+    captioner: Annotated[CaptionerChoice, BeforeValidator(_of_kind)] = CaptionerChoice()
     curation: Curation = Curation()
     shards: Shards = Shards()
     time_limit: float = Field(600, gt=0, description="seconds a worker may take for one video or run of images")

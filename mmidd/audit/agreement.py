@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from mmidd.audit.attributes import DATASET, WORDS, affirmed, said
-from mmidd.audit.results import Finding, Part, Untested
+from mmidd.audit.results import CheckPart, Finding, Untested
 from mmidd.captions.measures import pose
-from mmidd.curation.exact import wilson
+from mmidd.statistics import wilson
 
 LEAST_PRECISION = 0.5
 """A statement whose precision lies below this, with the whole of its Wilson interval, is a finding ..."""
@@ -165,11 +165,11 @@ def statements(sharpness: Sequence[float]) -> tuple[Statement, ...]:
     )
 
 
-def with_measures(captions: Sequence[str], measured: Sequence[Mapping[str, Any]]) -> Part:
+def with_measures(captions: Sequence[str], measured: Sequence[Mapping[str, Any]]) -> CheckPart:
     """Face captions (one a medium) against what was measured on the same crop."""
     name = "measured"
     if not captions:
-        return Part(name, untested=(Untested("agreement with measures", "there are no face captions"),))
+        return CheckPart(name, untested=(Untested("agreement with measures", "there are no face captions"),))
     sharpness = [row["sharpness"] for row in measured if row["sharpness"] is not None]
     found = []
     for statement in statements(sharpness):
@@ -179,7 +179,9 @@ def with_measures(captions: Sequence[str], measured: Sequence[Mapping[str, Any]]
     return _part(name, found)
 
 
-def with_celeba(captions: Sequence[str], names: Sequence[tuple[str, str]], listed: Mapping[str, frozenset[str]]) -> Part:
+def with_celeba(
+    captions: Sequence[str], names: Sequence[tuple[str, str]], listed: Mapping[str, frozenset[str]]
+) -> CheckPart:
     """Face captions of media (dataset, path) of CelebA against its attributes; other datasets' media do not count."""
     name, check = "celeba", "agreement with CelebA's attributes"
     numbers = [PurePosixPath(path).stem if dataset == DATASET else None for dataset, path in names]
@@ -187,7 +189,7 @@ def with_celeba(captions: Sequence[str], names: Sequence[tuple[str, str]], liste
     unlisted = sum(number is not None for number in numbers) - len(here)
     if not here:
         why = f"no sampled medium of {DATASET} with a face caption is in the list ({unlisted} are not)"
-        return Part(name, untested=(Untested(check, why),))
+        return CheckPart(name, untested=(Untested(check, why),))
     told, true = [said(captions[place]) for place in here], [listed[numbers[place] or ""] for place in here]
     found = [
         _compared(attribute, f"{attribute} in CelebA's list", [attribute in t for t in told], [attribute in t for t in true])
@@ -195,7 +197,7 @@ def with_celeba(captions: Sequence[str], names: Sequence[tuple[str, str]], liste
     ]
     part = _part(name, found)
     line = f"{len(here)} media in the list, {unlisted} of {DATASET} not in it"
-    return Part(name, (line, *part.lines), {**part.figures, "media": len(here), "unlisted": unlisted}, part.findings)
+    return CheckPart(name, (line, *part.lines), {**part.figures, "media": len(here), "unlisted": unlisted}, part.findings)
 
 
 def _compared(name: str, rule: str, told: Iterable[bool], true: Iterable[bool | None]) -> Agreement:
@@ -210,7 +212,7 @@ def _compared(name: str, rule: str, told: Iterable[bool], true: Iterable[bool | 
     )
 
 
-def _part(name: str, found: Sequence[Agreement]) -> Part:
+def _part(name: str, found: Sequence[Agreement]) -> CheckPart:
     told = [each for each in found if each.said]
     silent = [each.name for each in found if not each.said]
     lines = [str(each) for each in told]
@@ -221,4 +223,4 @@ def _part(name: str, found: Sequence[Agreement]) -> Part:
         for each in told
         if each.said >= LEAST_SAID and wilson(each.right, each.said)[1] < LEAST_PRECISION
     ]
-    return Part(name, tuple(lines), {"statements": [each.document() for each in found]}, tuple(findings))
+    return CheckPart(name, tuple(lines), {"statements": [each.document() for each in found]}, tuple(findings))

@@ -14,7 +14,7 @@ from mmidd.audit.census import Census, distinctness, planted, presence, take_cen
 from mmidd.audit.features import require
 from mmidd.audit.leak import Sampled, leak_test
 from mmidd.audit.rank import load, rank_test
-from mmidd.audit.results import Audit, Part
+from mmidd.audit.results import Audit, CheckPart
 from mmidd.audit.review import choose, page
 from mmidd.audit.rows import CAPTIONS, FIELDS, LONGEST, Bools, Coded, Ints, Rows, first_of, open_rows, spread, take
 
@@ -25,7 +25,7 @@ RANKED = 500
 
 
 @dataclass(frozen=True)
-class Options:
+class AuditOptions:
     """What the command line may add: a CLIP model, CelebA's attribute list, and whether a review page is wanted."""
 
     clip: str | None = None
@@ -42,7 +42,7 @@ class Audited:
     page: str | None
 
 
-def audit_captions(corpus: Path, options: Options) -> Audited:
+def audit_captions(corpus: Path, options: AuditOptions) -> Audited:
     """Audit the captions of the corpus in a folder. Raises CorpusError, DataError, MissingExtra, MissingWeights."""
     require()
     listed = read_list(options.attributes) if options.attributes is not None else None
@@ -100,7 +100,7 @@ def _present(column: list[str | None]) -> Bools:
 
 def _agreement(
     rows: Rows, chosen: Ints, found: dict[str, list[Any]], faces: list[str | None], listed: dict[str, frozenset[str]] | None
-) -> list[Part]:
+) -> list[CheckPart]:
     """One face caption of each medium against what was measured, and against CelebA's list."""
     here = np.flatnonzero(_present(faces))
     places = here[first_of(rows.medium.codes[chosen[here]])].tolist()
@@ -112,6 +112,6 @@ def _agreement(
     return parts
 
 
-def _with_sample(part: Part, census: Census, size: int) -> Part:
+def _with_sample(part: CheckPart, census: Census, size: int) -> CheckPart:
     line = f"{size} of {census.total} rows sampled for the leak test, openings and agreement"
-    return Part(part.name, (*part.lines, line), {**part.figures, "sampled": size}, part.findings, part.untested)
+    return CheckPart(part.name, (*part.lines, line), {**part.figures, "sampled": size}, part.findings, part.untested)

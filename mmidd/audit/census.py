@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from mmidd.audit.results import Finding, Part, Untested
+from mmidd.audit.results import CheckPart, Finding, Untested
 from mmidd.audit.rows import FIELDS, LONGEST, Ints, Rows, texts
 from mmidd.captions.leaks import leaks
 from mmidd.captions.tokens import CONTENT_TOKENS, clip_tokens
-from mmidd.curation.exact import wilson
 from mmidd.errors import MissingExtra
+from mmidd.statistics import wilson
 
 REPEATED = 0.5
 """Of the captions, counted once a group: the share that also stands in another group. More is a finding."""
@@ -99,7 +99,7 @@ def _plain(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def presence(census: Census) -> Part:
+def presence(census: Census) -> CheckPart:
     """How many captions there are, and those that were cut to be read."""
     figures = {"rows": census.total, "null": dict(census.null), f"over_{LONGEST}_characters": dict(census.cut)}
     lines = [f"{name}: {census.total - census.null[name]} captions, {census.null[name]} null" for name in FIELDS]
@@ -110,10 +110,10 @@ def presence(census: Census) -> Part:
         if cut
     ]
     empty = [Untested(f"all checks of {name}", "no row has such a caption") for name in FIELDS if not len(census.rows[name])]
-    return Part("captions", tuple(lines), figures, tuple(findings), tuple(empty))
+    return CheckPart("captions", tuple(lines), figures, tuple(findings), tuple(empty))
 
 
-def planted(census: Census) -> Part:
+def planted(census: Census) -> CheckPart:
     """Words of the leak list that stand in captions: each is a finding."""
     findings, figures = [], {}
     for name in FIELDS:
@@ -126,10 +126,10 @@ def planted(census: Census) -> Part:
                 Finding("leak list", what, "caption these samples again; mmidd's own captioners refuse such text")
             )
     line = "leak list: " + ", ".join(f"{census.carriers[name]} {name} captions hold a word of it" for name in FIELDS)
-    return Part("leak_list", (line,), figures, tuple(findings))
+    return CheckPart("leak_list", (line,), figures, tuple(findings))
 
 
-def distinctness(census: Census, rows: Rows, sample: Mapping[str, Sequence[str]]) -> Part:
+def distinctness(census: Census, rows: Rows, sample: Mapping[str, Sequence[str]]) -> CheckPart:
     """How often captions repeat, over all of them; openings, distinct-n and CLIP tokens over the sampled texts."""
     lines: list[str] = []
     findings: list[Finding] = []
@@ -154,7 +154,7 @@ def distinctness(census: Census, rows: Rows, sample: Mapping[str, Sequence[str]]
         if long:
             what = f"{long} of {len(sample[name])} sampled {name} captions have more than {CONTENT_TOKENS} CLIP tokens"
             findings.append(Finding("length", what, "CLIP never sees their end: ask for shorter ones"))
-    return Part("distinctness", tuple(lines), figures, tuple(findings), tuple(untested))
+    return CheckPart("distinctness", tuple(lines), figures, tuple(findings), tuple(untested))
 
 
 def _repeats(census: Census, rows: Rows, name: str) -> dict[str, Any]:

@@ -10,10 +10,10 @@ import numpy as np
 
 from mmidd.audit.features import Features, of_absence, of_texts, require
 from mmidd.audit.ranking import Area, Floats, area
-from mmidd.audit.results import Finding, Part, Untested
+from mmidd.audit.results import CheckPart, Finding, Untested
 from mmidd.audit.rows import FIELDS, Bools, Coded, Ints
-from mmidd.curation.exact import holm
-from mmidd.curation.failures import SIGNIFICANCE
+from mmidd.curation.losses import SIGNIFICANCE
+from mmidd.statistics import holm
 
 TOLERATED = 0.55
 """An AUC up to here is no finding: 0.5 is chance."""
@@ -89,7 +89,7 @@ class Leak:
         )
 
 
-def leak_test(sample: Sampled, seed: int) -> Part:
+def leak_test(sample: Sampled, seed: int) -> CheckPart:
     """Every question on every field. Raises MissingExtra without scikit-learn."""
     require()
     found: list[Leak] = []
@@ -104,7 +104,7 @@ def leak_test(sample: Sampled, seed: int) -> Part:
     adjusted = holm([leak.area.above(TOLERATED) for leak in found])
     leaks = [replace(leak, adjusted=p) for leak, p in zip(found, adjusted, strict=True)]
     told = [Untested(f"leak: {each.check} ({', '.join(names)})", each.because) for each, names in untested.items()]
-    return Part("leak", tuple(_lines(leaks)), _figures(leaks), tuple(_findings(leaks)), tuple(told))
+    return CheckPart("leak", tuple(_lines(leaks)), _figures(leaks), tuple(_findings(leaks)), tuple(told))
 
 
 def deal(sample: Sampled, seed: int) -> Ints:

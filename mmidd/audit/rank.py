@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mmidd.audit.results import Finding, Part, Untested
+from mmidd.audit.results import CheckPart, Finding, Untested
 from mmidd.audit.rows import Ints
 from mmidd.errors import MissingExtra, MissingWeights, WrongWeights
 
@@ -93,7 +93,7 @@ def rank_test(
     dataset: Ints,
     groups: Ints,
     seed: int,
-) -> Part:
+) -> CheckPart:
     """The ranks of both fields: `embed` gives unit embeddings of images and texts.
 
     Images that cannot be decoded are left out and counted.
@@ -121,7 +121,7 @@ def rank_test(
             what = f"{found}: no better than chance with {model}"
             findings.append(Finding("CLIP rank", what, "the captions do not fit their images, or this model cannot tell"))
     figures["unreadable_images"] = int((~sound).sum())
-    return Part("clip", tuple(lines), figures, tuple(findings), tuple(untested))
+    return CheckPart("clip", tuple(lines), figures, tuple(findings), tuple(untested))
 
 
 def _decodes(image: bytes) -> bool:

@@ -25,7 +25,7 @@ class Untested:
 
 
 @dataclass(frozen=True)
-class Part:
+class CheckPart:
     """One check's outcome. `lines` tell its figures to people, `figures` to programs (JSON values alone)."""
 
     name: str
@@ -40,7 +40,7 @@ class Audit:
     """All checks of one audit (`name` is that of `--only`)."""
 
     name: str
-    parts: tuple[Part, ...]
+    parts: tuple[CheckPart, ...]
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -15,10 +15,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from mmidd.audit.results import Audit, Finding, Part, Untested
+from mmidd.audit.results import Audit, CheckPart, Finding, Untested
 from mmidd.audit.rows import CAPTIONS, FIELDS, LONGEST, NULL, Rows, read, spread, take
-from mmidd.curation.exact import wilson
 from mmidd.errors import DataError
+from mmidd.statistics import wilson
 
 PAGE_SIZE = 385
 """Images of a page: so many give a share to within 5 points at 95%."""
@@ -35,7 +35,7 @@ VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
 @dataclass(frozen=True)
-class Item:
+class Question:
     """One image on the page, as bytes, and its captions. Nothing here says what it is: the reviewer must not know."""
 
     id: str
@@ -44,7 +44,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Judgement:
     """What was said of one image: a verdict a field, None where it was left open."""
 
     id: str
@@ -52,13 +52,14 @@ class Answer:
     verdicts: tuple[Verdict | None, ...]
 
 
-def choose(rows: Rows, captioned: Any, seed: int) -> list[Item]:
+def choose(rows: Rows, captioned: Any, seed: int) -> list[Question]:
     """At most PAGE_SIZE captioned samples, spread evenly over dataset, forgery type and captioner, in an order of chance."""
     chosen = spread(rows, (rows.dataset, rows.kind, rows.captioner), PAGE_SIZE, seed, captioned)
     found = take(rows, chosen, ("id", "image", *CAPTIONS))
     images = [(image or {}).get("bytes") or b"" for image in found["image"]]
     items = [
-        Item(*each) for each in zip(found["id"], images, zip(*(found[name] for name in CAPTIONS), strict=True), strict=True)
+        Question(*each)
+        for each in zip(found["id"], images, zip(*(found[name] for name in CAPTIONS), strict=True), strict=True)
     ]
     return [items[place] for place in np.random.default_rng(seed).permutation(len(items))]
 
@@ -68,7 +69,7 @@ def shown(captions: Sequence[str | None]) -> str:
     return hashlib.sha256(json.dumps(list(captions)).encode()).hexdigest()[:16]
 
 
-def page(items: Sequence[Item]) -> str:
+def page(items: Sequence[Question]) -> str:
     """One HTML page with everything inside: images as data URIs, text escaped, no address of anywhere."""
     here = files("mmidd.audit")
     script = here.joinpath("review.js").read_text(encoding="utf-8")
@@ -83,7 +84,7 @@ def page(items: Sequence[Item]) -> str:
     return before + "".join(filled[name] + rest for name, rest in (piece.split("}}", 1) for piece in pieces))
 
 
-def _article(number: int, total: int, item: Item) -> str:
+def _article(number: int, total: int, item: Question) -> str:
     fields = [
         _fieldset(number, name, text[:LONGEST]) for name, text in zip(FIELDS, item.captions, strict=True) if text is not None
     ]
@@ -108,7 +109,7 @@ def _fieldset(number: int, field: str, text: str) -> str:
     return f'<fieldset data-field="{field}"><legend>{field}</legend><p>{text}</p>{buttons}</fieldset>'
 
 
-def read_answers(path: Path) -> list[Answer]:
+def read_answers(path: Path) -> list[Judgement]:
     """The answers that a page saved. Raises DataError for anything else."""
     try:
         if path.stat().st_size > _MOST_BYTES:
@@ -127,15 +128,15 @@ def read_answers(path: Path) -> list[Answer]:
     return answers
 
 
-def _answer(path: Path, number: int, entry: Any) -> Answer:
+def _answer(path: Path, number: int, entry: Any) -> Judgement:
     if isinstance(entry, dict) and isinstance(entry.get("id"), str) and isinstance(entry.get("shown"), str):
         verdicts = tuple(entry.get(name) for name in FIELDS)
         if all(verdict in (None, *VERDICTS) for verdict in verdicts):
-            return Answer(entry["id"], entry["shown"], verdicts)
+            return Judgement(entry["id"], entry["shown"], verdicts)
     raise DataError(f"{path}, answer {number}: needs an id, shown, and for each field right, wrong, unsure or null")
 
 
-def tally(rows: Rows, answers: Iterable[Answer]) -> Audit:
+def tally(rows: Rows, answers: Iterable[Judgement]) -> Audit:
     """The shares of right captions, in all and by stratum. What each sample is, is looked up in the corpus."""
     by_id = {answer.id: answer for answer in answers}
     counts: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
@@ -166,7 +167,7 @@ def _strata(rows: Rows, number: int) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _asked(rows: Rows, wanted: Mapping[str, Answer]) -> Iterable[tuple[int, str, tuple[str | None, ...]]]:
+def _asked(rows: Rows, wanted: Mapping[str, Judgement]) -> Iterable[tuple[int, str, tuple[str | None, ...]]]:
     start = 0
     for path in rows.files:
         table = read(path, ("id", *CAPTIONS))
@@ -176,7 +177,7 @@ def _asked(rows: Rows, wanted: Mapping[str, Answer]) -> Iterable[tuple[int, str,
         start += table.num_rows
 
 
-def _part(counts: Mapping[tuple[str, str, str], Counter[str]], states: Mapping[str, int]) -> Part:
+def _part(counts: Mapping[tuple[str, str, str], Counter[str]], states: Mapping[str, int]) -> CheckPart:
     lines = [
         f"{states['answers']} images in the file: {states['not_in_corpus']} are not in this corpus, {states['stale']} have "
         f"other captions now; {states['open']} captions were left open"
@@ -194,4 +195,4 @@ def _part(counts: Mapping[tuple[str, str, str], Counter[str]], states: Mapping[s
             advice = "read the captions marked wrong; take another captioner or prompt, or leave this field out"
             findings.append(Finding("review", lines[-1], advice))
     untested = () if counts else (Untested("review", "no caption of this corpus was judged"),)
-    return Part("review", tuple(lines), {**states, "strata": strata}, tuple(findings), untested)
+    return CheckPart("review", tuple(lines), {**states, "strata": strata}, tuple(findings), untested)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mmidd.corpus.folder import MANIFEST, read_manifest
+from mmidd.corpus.target import MANIFEST, read_manifest
 from mmidd.errors import CorpusError
 from mmidd.schema import FORGERY_TYPES, LABELS, arrow_schema
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmidd.audit.captions import Audited, Options, audit_captions
+from mmidd.audit.captions import Audited, AuditOptions, audit_captions
 from mmidd.audit.results import Audit
 from mmidd.audit.review import read_answers, tally
 from mmidd.audit.rows import open_rows
 from mmidd.engine.files import write_text
 from mmidd.errors import UsageError
 
-AUDITS: dict[str, Callable[[Path, Options], Audited]] = {"captions": audit_captions}
+AUDITS: dict[str, Callable[[Path, AuditOptions], Audited]] = {"captions": audit_captions}
 """What `--only` may name. Without it all of them run."""
 PAGE = "review.html"
 
@@ -35,7 +35,7 @@ class Done:
 def run(
     corpus: Path,
     only: Sequence[str],
-    options: Options,
+    options: AuditOptions,
     report: Path,
     review: Path | None = None,
     results: Path | None = None,

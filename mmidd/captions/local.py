@@ -20,7 +20,7 @@ from mmidd.llm.answer import Answer
 _REVISION = 12
 
 
-class Local:
+class LocalModel:
     """Answers by greedy decoding, batch by batch. Runs no code of the checkpoint; loads safetensors alone."""
 
     together = True

@@ -60,7 +60,7 @@ class Palette:
 
 
 @dataclass(frozen=True)
-class Place:
+class FacePlace:
     """A face box in its frame: its height as a share of the frame's, its centre as shares of width and height."""
 
     height: float
@@ -159,14 +159,14 @@ def detail(image: Image, region: Mask) -> float:
     return float(edges[region].mean()) if region.any() else 0.0
 
 
-def place(box: Points, frame_size: tuple[int, int]) -> Place | None:
+def place(box: Points, frame_size: tuple[int, int]) -> FacePlace | None:
     """Where a face box (xyxy) lies in its frame, cut to the frame; null where nothing of it is inside."""
     width, height = frame_size
     left, right = np.clip(box[[0, 2]], 0, width) / width
     top, bottom = np.clip(box[[1, 3]], 0, height) / height
     if not (left < right and top < bottom):
         return None
-    return Place(float(bottom - top), float(left + right) / 2, float(top + bottom) / 2)
+    return FacePlace(float(bottom - top), float(left + right) / 2, float(top + bottom) / 2)
 
 
 def background(shape: tuple[int, ...], box: Points) -> Mask:

@@ -14,7 +14,7 @@ from mmidd.captions import reply as replies
 from mmidd.captions.vision import Ask, Image, Landed, Unanswered, caption_schema, plain_name
 from mmidd.llm.answer import Answer
 from mmidd.llm.asker import Asker
-from mmidd.llm.backoff import Limits
+from mmidd.llm.backoff import Patience
 from mmidd.llm.client import Chat, ChatClient
 
 JPEG_QUALITY = 90
@@ -26,7 +26,7 @@ class Served:
     together = False
 
     def __init__(
-        self, base_url: str, model: str, revision: str | None, *, max_tokens: int, temperature: float, limits: Limits
+        self, base_url: str, model: str, revision: str | None, *, max_tokens: int, temperature: float, limits: Patience
     ) -> None:
         self.name = plain_name(f"openai:{model}@{revision}" if revision else f"openai:{model}")
         self._max_tokens, self._temperature = max_tokens, temperature

@@ -15,7 +15,7 @@ import yaml
 from mmidd.schema import COLUMNS, FORGERY_NAMES, FORGERY_TYPES, SPLITS, features
 
 if TYPE_CHECKING:
-    from mmidd.curation.failures import Losses, Rate
+    from mmidd.curation.losses import Losses, Rate
 
 _SIZES = (
     (1_000, "n<1K"),

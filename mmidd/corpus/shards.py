@@ -23,7 +23,7 @@ _MOST_BITS = 24
 
 
 @dataclass(frozen=True)
-class Limits:
+class ShardLimits:
     """How large the files and their row groups may be."""
 
     max_bytes: int
@@ -31,7 +31,9 @@ class Limits:
     row_group_bytes: int
 
 
-def partition(places: npt.NDArray[np.uint64], sizes: npt.NDArray[np.int64], limits: Limits) -> list[npt.NDArray[np.int64]]:
+def partition(
+    places: npt.NDArray[np.uint64], sizes: npt.NDArray[np.int64], limits: ShardLimits
+) -> list[npt.NDArray[np.int64]]:
     """Cut rows into shards by their place, a 64-bit number: the row numbers of each shard, in order of place.
 
     The range of places is halved until each part fits, so growth moves rows only into halves of their own shard. Rows
@@ -63,7 +65,7 @@ Pictures = tuple[bytes, bytes | None]
 """The encoded image of a row, and its mask if it has one."""
 
 
-def write_shard(path: Path, columns: pa.Table, pictures: Iterator[Pictures], limits: Limits) -> None:
+def write_shard(path: Path, columns: pa.Table, pictures: Iterator[Pictures], limits: ShardLimits) -> None:
     """Write one shard: `columns` hold every column but `image` and `mask`, `pictures` gives those, row by row.
 
     Only one row group of images is in memory at a time. The file is synced, not renamed: its folder is swapped in.
@@ -95,7 +97,7 @@ def _named(data: bytes | None, name: str) -> dict[str, Any] | None:
     return None if data is None else {"bytes": data, "path": f"{name}.{suffix(data)}"}
 
 
-def _groups(pictures: Iterator[Pictures], limits: Limits) -> Iterator[tuple[int, list[Pictures]]]:
+def _groups(pictures: Iterator[Pictures], limits: ShardLimits) -> Iterator[tuple[int, list[Pictures]]]:
     start, group, total = 0, list[Pictures](), 0
     for image, mask in pictures:
         size = len(image) + len(mask or b"")

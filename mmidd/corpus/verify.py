@@ -12,15 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mmidd.corpus.folder import MANIFEST, manifest_bytes, read_manifest
+from mmidd.corpus.target import MANIFEST, manifest_bytes, read_manifest
 from mmidd.engine.files import sha256_file
 from mmidd.errors import CorpusError
+from mmidd.media import Name
 from mmidd.schema import SCHEMA_VERSION, arrow_schema, media_schema, sample_id
 
 HUGGING_FACE = b"huggingface"
 MEDIA = "media.parquet"
-
-Name = tuple[str, str]
 
 
 @dataclass(frozen=True)

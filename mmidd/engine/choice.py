@@ -87,12 +87,12 @@ class SlurmOptions(_Options):
         return Settings(self.cluster, self.jobs, self.attempts, given)
 
 
-Options = LocalOptions | RayOptions | SlurmOptions
+EngineOptions = LocalOptions | RayOptions | SlurmOptions
 HERE = LocalOptions()
-KINDS: Mapping[str, type[Options]] = {"local": LocalOptions, "ray": RayOptions, "slurm": SlurmOptions}
+KINDS: Mapping[str, type[EngineOptions]] = {"local": LocalOptions, "ray": RayOptions, "slurm": SlurmOptions}
 
 
-def parse(kind: str, settings: Sequence[str] = ()) -> Options:
+def parse(kind: str, settings: Sequence[str] = ()) -> EngineOptions:
     """Options from `key=value` words. Raises UsageError that names the word, and what could be said instead."""
     known = [name for name in KINDS[kind].model_fields if name != "kind"]
     values: dict[str, str] = {}
@@ -110,7 +110,7 @@ def parse(kind: str, settings: Sequence[str] = ()) -> Options:
 
 
 def make_engine(
-    options: Options, workers: int | None, cores: int, resources: Resources, paths: Iterable[Path], memory: int | None
+    options: EngineOptions, workers: int | None, cores: int, resources: Resources, paths: Iterable[Path], memory: int | None
 ) -> Engine | UnitEngine:
     """The engine; nothing starts before it is used.
 

@@ -17,12 +17,11 @@ from mmidd.engine.files import digest
 from mmidd.engine.store import Record, Store
 from mmidd.engine.units import Crash, Engine, Item, Outcome, Result, StageFunction, Task, Unit
 from mmidd.errors import WorkError
+from mmidd.media import Name
 
 MAX_ATTEMPTS = 2
 LAST_TASKS = 64
 """Of all tasks, the last ones begin with the heaviest, so that no worker is left alone with a long one."""
-
-Name = tuple[str, str]
 
 
 @dataclass(frozen=True)

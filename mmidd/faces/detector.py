@@ -16,11 +16,11 @@ from mmidd.errors import MissingExtra
 from mmidd.faces import weights
 from mmidd.video.picture import Image, Picture
 
-Kind = Literal["mtcnn", "yunet", "scrfd"]
+DetectorKind = Literal["mtcnn", "yunet", "scrfd"]
 Device = Literal["cpu", "cuda"]
 
-MIN_SCORE: dict[Kind, float] = {"mtcnn": 0.9, "yunet": 0.7, "scrfd": 0.5}
-SURE: dict[Kind, float] = {"mtcnn": 0.99, "yunet": 0.85, "scrfd": 0.7}
+MIN_SCORE: dict[DetectorKind, float] = {"mtcnn": 0.9, "yunet": 0.7, "scrfd": 0.5}
+SURE: dict[DetectorKind, float] = {"mtcnn": 0.99, "yunet": 0.85, "scrfd": 0.7}
 """The score from which a face found in a small working frame is believed (docs/detectors.md)."""
 FIRST_LOOK = 160
 """The working size that is tried before any other."""
@@ -94,7 +94,7 @@ class DetectorConfig:
     needs to have so many pixels: that is enough, and smaller faces than it shows are not found. 0: always look at `size`.
     """
 
-    kind: Kind
+    kind: DetectorKind
     size: int = 640
     min_score: float | None = None
     min_face: int = 20
@@ -126,7 +126,7 @@ class DetectorConfig:
 class Detector(Protocol):
     """Finds faces. Made by `make_detector`; not shared between threads."""
 
-    kind: Kind
+    kind: DetectorKind
 
     def detect(self, frames: Sequence[Picture]) -> list[Faces]:
         """The faces of each frame, one `Faces` a frame, in pixels of that frame as it was given.
@@ -243,7 +243,7 @@ class DetectorIdentity:
     own, `licence_note` a warning that users are to see, or None.
     """
 
-    kind: Kind
+    kind: DetectorKind
     weights: dict[str, str]
     libraries: dict[str, str]
     licence: str
@@ -252,8 +252,8 @@ class DetectorIdentity:
 
 _OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
 _ONNXRUNTIME = ("onnxruntime", "onnxruntime-gpu")
-_EXTRA: dict[Kind, tuple[str, ...]] = {"mtcnn": ("facenet_pytorch",), "yunet": (), "scrfd": ()}
-_LIBRARIES: dict[Kind, tuple[tuple[str, ...], ...]] = {
+_EXTRA: dict[DetectorKind, tuple[str, ...]] = {"mtcnn": ("facenet_pytorch",), "yunet": (), "scrfd": ()}
+_LIBRARIES: dict[DetectorKind, tuple[tuple[str, ...], ...]] = {
     "mtcnn": (("facenet-pytorch",), _ONNXRUNTIME, ("onnx",), ("numpy",), _OPENCV),
     "yunet": (_ONNXRUNTIME, ("onnx",), ("numpy",), _OPENCV),
     "scrfd": (_ONNXRUNTIME, ("onnx",), ("numpy",), _OPENCV),
@@ -277,7 +277,7 @@ def detector_identity(config: DetectorConfig) -> DetectorIdentity:
     return DetectorIdentity(config.kind, {pinned.name: pinned.sha256}, libraries, pinned.licence, pinned.licence_note)
 
 
-def _require_extra(kind: Kind) -> None:
+def _require_extra(kind: DetectorKind) -> None:
     if any(importlib.util.find_spec(module) is None for module in _EXTRA[kind]):
         raise MissingExtra("faces", f"the detector {kind}")
 

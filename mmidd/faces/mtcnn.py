@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmidd.faces import mtcnn_nets, weights
-from mmidd.faces.detector import DetectorConfig, Device, Faces, Kind, Reduced, gather, stepwise
+from mmidd.faces.detector import DetectorConfig, DetectorKind, Device, Faces, Reduced, gather, stepwise
 from mmidd.faces.onnx import GPU_BATCH, Floats, batches, computed, session, suppress
 from mmidd.video.picture import Picture
 
@@ -34,7 +34,7 @@ MOST_CROPS = 512
 class Mtcnn:
     """Frames go singly on a CPU, in batches of one size on a GPU."""
 
-    kind: Kind = "mtcnn"
+    kind: DetectorKind = "mtcnn"
 
     def __init__(self, config: DetectorConfig, device: Device) -> None:
         cv2.setNumThreads(1)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from mmidd.faces import weights
-from mmidd.faces.detector import DetectorConfig, Device, Faces, Kind, Reduced, gather, stepwise
+from mmidd.faces.detector import DetectorConfig, DetectorKind, Device, Faces, Reduced, gather, stepwise
 from mmidd.faces.onnx import Floats, cells, computed, laid, of_any_size, session, suppress, whole
 from mmidd.video.picture import Picture
 
@@ -25,7 +25,7 @@ NMS_IOU = 0.4
 class Scrfd:
     """The network's input takes the size of each working frame: one at a time."""
 
-    kind: Kind = "scrfd"
+    kind: DetectorKind = "scrfd"
 
     def __init__(self, config: DetectorConfig, device: Device) -> None:
         cv2.setNumThreads(1)

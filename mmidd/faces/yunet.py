@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from mmidd.faces import weights
-from mmidd.faces.detector import DetectorConfig, Device, Faces, Kind, Reduced, gather, stepwise
+from mmidd.faces.detector import DetectorConfig, DetectorKind, Device, Faces, Reduced, gather, stepwise
 from mmidd.faces.onnx import GPU_BATCH, Floats, batches, cells, computed, laid, of_any_size, session, suppress, whole
 from mmidd.video.picture import Picture
 
@@ -28,7 +28,7 @@ MOST_FINDS = 5000
 class YuNet:
     """The network's input takes the size of each working frame: one at a time on a CPU, in batches on a GPU."""
 
-    kind: Kind = "yunet"
+    kind: DetectorKind = "yunet"
 
     def __init__(self, config: DetectorConfig, device: Device) -> None:
         cv2.setNumThreads(1)

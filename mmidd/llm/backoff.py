@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 
 
 @dataclass(frozen=True)
-class Limits:
+class Patience:
     """How much is asked at once, and how patiently. Times in seconds.
 
     `attempts`: of a request that the server fails on, though it answers a trivial one. `first_wait`, `longest_wait`:
@@ -31,7 +31,7 @@ class Limits:
     rejections: int = 8
 
 
-def wait(attempt: int, limits: Limits, rng: random.Random) -> float:
+def wait(attempt: int, limits: Patience, rng: random.Random) -> float:
     """Seconds before the attempt that follows number `attempt` (from 1): uniform up to a ceiling that doubles."""
     return rng.uniform(0.0, min(limits.longest_wait, limits.first_wait * 2.0 ** min(attempt - 1, 32)))
 

@@ -19,7 +19,7 @@ import httpx2
 
 from mmidd.errors import UsageError, sanitised
 from mmidd.llm.answer import Answer
-from mmidd.llm.backoff import Limits, retry_after, wait
+from mmidd.llm.backoff import Patience, retry_after, wait
 from mmidd.llm.health import Health
 
 KEY_VARIABLE = "MMIDD_API_KEY"
@@ -49,7 +49,7 @@ class Refused:
 class ChatClient:
     """Asks one model of one server. To be used and closed in one event loop."""
 
-    def __init__(self, base_url: str, model: str, limits: Limits, *, seed: int | None = None) -> None:
+    def __init__(self, base_url: str, model: str, limits: Patience, *, seed: int | None = None) -> None:
         """`base_url`: up to and with `/v1`. The key is read from MMIDD_API_KEY. Raises UsageError for a bad address."""
         check_address(base_url)
         self._url = base_url.rstrip("/") + "/chat/completions"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from mmidd.errors import MmiddError
-from mmidd.llm.backoff import Limits
+from mmidd.llm.backoff import Patience
 
 
 class ServerDown(MmiddError):
@@ -16,7 +16,7 @@ class ServerDown(MmiddError):
 class Health:
     """Sees how every attempt ended. Once `broken` is set no request is sent any more."""
 
-    def __init__(self, where: str, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, where: str, limits: Patience, clock: Callable[[], float] = time.monotonic) -> None:
         self._where, self._limits, self._clock = where, limits, clock
         self._failures, self._since = 0, 0.0
         self._rejections = 0

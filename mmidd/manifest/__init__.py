@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmidd.manifest.accounting import Accounting, Faces, Kind, Medium, clip_frames, kind_of
+from mmidd.manifest.accounting import Accounting, Medium, clip_frames, kind_of
 from mmidd.manifest.format import (
     Manifest,
     archive_paths,
@@ -16,8 +16,6 @@ from mmidd.manifest.format import (
 
 __all__ = [
     "Accounting",
-    "Faces",
-    "Kind",
     "Manifest",
     "Medium",
     "archive_paths",

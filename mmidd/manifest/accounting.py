@@ -10,16 +10,15 @@ from dataclasses import dataclass, field
 from posixpath import splitext
 from typing import Generic, Literal, TypeVar
 
-from mmidd.archives import SUFFIXES as ARCHIVES
 from mmidd.manifest.layout import Field, Pattern, Template, path_fault
 from mmidd.manifest.methods import Method
 from mmidd.manifest.tables import BadValue, Table, TableSpec, missing_files, read_table
+from mmidd.media import FaceMode, Kind
+from mmidd.raw.archives import SUFFIXES as ARCHIVES
 
 T = TypeVar("T")
 S = TypeVar("S", str, str | None)
 
-Kind = Literal["video", "image", "frames"]
-Faces = Literal["detect", "padded", "keep", "whole"]
 Label = Literal["real", "fake"]
 Split = Literal["train", "validation", "test"]
 Basis = Literal["stated", "dataset", "unknown"]
@@ -67,7 +66,7 @@ class Medium:
     group_keys: tuple[str, ...]
     split: Split | None
     licence: str
-    faces: Faces = "detect"
+    faces: FaceMode = "detect"
     pair_candidates: tuple[str, ...] = ()
     mask: str | None = None
 
@@ -91,7 +90,7 @@ class Accounting:
 
 
 @dataclass(frozen=True)
-class Pair:
+class PairRule:
     """Where a fake's real may lie: a path below the root of `dataset` (None: the same dataset)."""
 
     dataset: str | None
@@ -105,7 +104,7 @@ class Rule:
     id: str
     paths: tuple[Pattern, ...]
     kind: Kind | None
-    faces: Faces
+    faces: FaceMode
     look_up: tuple[tuple[str, Template], ...]
     where: tuple[tuple[str, frozenset[str | None]], ...]
     label: Label
@@ -115,7 +114,7 @@ class Rule:
     compression: Template | None
     target_id: Template | None
     source_id: Template | None
-    pairs: tuple[Pair, ...]
+    pairs: tuple[PairRule, ...]
     masks: tuple[Template, ...]
     aligned: bool
     groups: tuple[Template, ...]

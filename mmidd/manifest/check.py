@@ -17,12 +17,12 @@ from mmidd.manifest.methods import registry
 from mmidd.manifest.strays import PLAIN, Strays
 from mmidd.manifest.tables import TableSpec, listed_keys
 
-Kind = Literal[
+FindingKind = Literal[
     "missing label file", "listed but not on disk", "in no rule", "no label", "label file contradicts the tree", "refused",
     "real not on disk", "same file twice", "empty file", "empty folder",
 ]  # fmt: skip
 
-ADVICE: Mapping[Kind, str] = {
+ADVICE: Mapping[FindingKind, str] = {
     "missing label file": "download it; what it says of the media is unknown without it",
     "listed but not on disk": "download them; if you have all, label file and media are of two versions",
     "in no rule": "not used: move them away, or add them to the manifest's rules or `ignore`",
@@ -60,7 +60,7 @@ class Entry(NamedTuple):
     mask: str | None = None
 
 
-class Place(NamedTuple):
+class CountedPlace(NamedTuple):
     """What a medium is counted by."""
 
     rule: str | None
@@ -88,7 +88,7 @@ class Compared:
 class Finding:
     """Files (or names that a label file gives) with one and the same thing about them, all of them, sorted."""
 
-    kind: Kind
+    kind: FindingKind
     reason: str
     count: int
     names: tuple[str, ...]
@@ -103,7 +103,7 @@ class Checked:
 
     dataset: str
     verified: bool
-    counts: tuple[tuple[Place, int], ...]
+    counts: tuple[tuple[CountedPlace, int], ...]
     compared: tuple[Compared, ...]
     findings: tuple[Finding, ...]
     ignored: Mapping[str, int]
@@ -183,7 +183,7 @@ def _missing(told: Iterable[str]) -> Iterator[Finding]:
     return (_finding("missing label file", f"table '{table}' needs it", paths) for table, paths in sorted(tables.items()))
 
 
-def _finding(kind: Kind, reason: str, names: Iterable[str]) -> Finding:
+def _finding(kind: FindingKind, reason: str, names: Iterable[str]) -> Finding:
     listed = tuple(sorted(names))
     return Finding(kind, reason, len(listed), listed)
 
@@ -193,8 +193,8 @@ class _Seen:
     """One pass over the index: counts, and what may be wrong."""
 
     manifest: Manifest
-    counts: Counter[Place] = field(default_factory=Counter)
-    odd: dict[tuple[Kind, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    counts: Counter[CountedPlace] = field(default_factory=Counter)
+    odd: dict[tuple[FindingKind, str], list[str]] = field(default_factory=lambda: defaultdict(list))
     asked: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     alone: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     abroad: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
@@ -230,7 +230,7 @@ class _Seen:
             self.asked[table].add(str(key.render(raw)))
 
     def _medium(self, entry: Entry, rule: Rule) -> None:
-        self.counts[Place(entry.rule, entry.label, entry.method, entry.split, entry.compression)] += 1
+        self.counts[CountedPlace(entry.rule, entry.label, entry.method, entry.split, entry.compression)] += 1
         self.maskable += bool(rule.masks)
         self.masked += entry.mask is not None
         if rule.look_up:
@@ -246,7 +246,7 @@ class _Seen:
             self.odd["empty file", "no bytes: was the download cut?"].append(entry.media)
 
 
-def _sort(reason: str) -> tuple[Kind, str]:
+def _sort(reason: str) -> tuple[FindingKind, str]:
     """A reason without the value that only one file has, so that files with the same fault stand together."""
     contradicts = _CONTRADICTS.fullmatch(reason)
     if contradicts:
@@ -310,7 +310,7 @@ def _twice(seen: _Seen, disk: Disk) -> Iterator[Finding]:
         yield _finding("same file twice", "one size, start and end in two places", twice)
 
 
-def _compare(manifest: Manifest, expected: Expected, counts: Mapping[Place, int]) -> Iterator[Compared]:
+def _compare(manifest: Manifest, expected: Expected, counts: Mapping[CountedPlace, int]) -> Iterator[Compared]:
     """The official count beside what is there, for each compression on disk."""
     method = registry().find(expected.method) if expected.method else None
     wanted = (expected.rule, expected.label, method.id if method else expected.method, expected.split)

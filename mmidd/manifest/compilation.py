@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from mmidd.archives import SUFFIXES as ARCHIVES
-from mmidd.archives import is_archive
-from mmidd.manifest.accounting import SPLITS, SUFFIXES, Layout, Pair, Rule
+from mmidd.manifest.accounting import SPLITS, SUFFIXES, Layout, PairRule, Rule
 from mmidd.manifest.layout import Field, LayoutError, Template, compile_pattern, compile_template, make_field
 from mmidd.manifest.methods import Method, Methods, UnknownMethod
-from mmidd.manifest.tables import Column, TableSpec
+from mmidd.manifest.tables import TableColumn, TableSpec
+from mmidd.raw.archives import SUFFIXES as ARCHIVES
+from mmidd.raw.archives import is_archive
 from mmidd.yamlfile import Path, unknown
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _table(name: str, entry: TableEntry, fields: Mapping[str, Field]) -> TableSp
     strange = sorted(set(entry.unlisted or {}) - set(entry.values))
     _require(not strange, (*path, "unlisted"), unknown("column", "".join(strange[:1]), entry.values))
     columns = {
-        column: Column(_at((*path, "values", column), compile_template, spec.from_), spec.as_, spec.optional)
+        column: TableColumn(_at((*path, "values", column), compile_template, spec.from_), spec.as_, spec.optional)
         for column, spec in entry.values.items()
     }
     return TableSpec(
@@ -222,7 +222,7 @@ class _Rules:
             compression=text("compression", spec.compression),
             target_id=text("target_id", spec.target_id),
             source_id=text("source_id", spec.source_id),
-            pairs=tuple(Pair(each.dataset, self._template((*path, "pair"), each.media, names)) for each in spec.pair),
+            pairs=tuple(PairRule(each.dataset, self._template((*path, "pair"), each.media, names)) for each in spec.pair),
             masks=tuple(self._mask((*path, "mask", place), each, names) for place, each in enumerate(spec.mask)),
             aligned=spec.aligned,
             groups=tuple(self._template((*path, "group"), each, names) for each in spec.group),

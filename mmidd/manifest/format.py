@@ -33,11 +33,12 @@ from pydantic import (
 from pydantic import StringConstraints as Text
 
 from mmidd.errors import ManifestError
-from mmidd.manifest.accounting import Accounting, Basis, Faces, Kind, Label, Layout, Medium, Split, account
+from mmidd.manifest.accounting import Accounting, Basis, Label, Layout, Medium, Split, account
 from mmidd.manifest.accounting import archive_paths as _archive_paths
 from mmidd.manifest.accounting import label_paths as _label_paths
 from mmidd.manifest.compilation import CompileFault, compile_layout, used_methods
 from mmidd.manifest.methods import FOLDER, METHODS, Method, registry
+from mmidd.media import FaceMode, Kind
 from mmidd.yamlfile import Document, explain, load, place, read_text, unknown
 
 __all__ = [
@@ -155,7 +156,7 @@ class RuleSpec(_Model):
     id: Name
     path: Names
     kind: Kind | None = None
-    faces: Faces = "detect"
+    faces: FaceMode = "detect"
     look_up: dict[str, Name] = {}
     where: dict[str, Annotated[tuple[Name | None, ...], BeforeValidator(_listed)]] = {}
     label: Label

@@ -24,7 +24,7 @@ MAX_COLUMNS = 4096
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 """The escape of half a character: sound only in pairs."""
 
-Source = Mapping[str, str | None]
+TableSource = Mapping[str, str | None]
 Row = tuple["str | BadValue | None", ...]
 
 
@@ -36,7 +36,7 @@ class BadValue(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """One column: how to build it from a row, and the only values it may have where `rename` is given.
 
     A row that lacks an `optional` column has None there; of any other it is a fault of the file.
@@ -64,7 +64,7 @@ class TableSpec:
     header: bool
     columns_in_line: int | None
     keys: tuple[Template, ...]
-    columns: Mapping[str, Column]
+    columns: Mapping[str, TableColumn]
     required: bool
     unlisted: Mapping[str, str | None] | None
     lists_more: bool = False
@@ -157,14 +157,14 @@ def missing_files(spec: TableSpec, fields: Mapping[str, Field], present: Iterabl
     )
 
 
-def _keys(spec: TableSpec, place: str, source: Source) -> tuple[str | None, ...]:
+def _keys(spec: TableSpec, place: str, source: TableSource) -> tuple[str | None, ...]:
     try:
         return tuple(each.render(source) for each in spec.keys)
     except KeyError as error:
         raise _lacks(spec, place, source, error) from None
 
 
-def _row(spec: TableSpec, place: str, source: Source) -> tuple[list[str], Row]:
+def _row(spec: TableSpec, place: str, source: TableSource) -> tuple[list[str], Row]:
     keys = _keys(spec, place, source)
     try:
         row = tuple(_value(column, place, source) for column in spec.columns.values())
@@ -173,12 +173,12 @@ def _row(spec: TableSpec, place: str, source: Source) -> tuple[list[str], Row]:
     return [key for key in keys if key is not None], row
 
 
-def _lacks(spec: TableSpec, place: str, source: Source, error: KeyError) -> ManifestError:
+def _lacks(spec: TableSpec, place: str, source: TableSource, error: KeyError) -> ManifestError:
     has = ", ".join(sorted(source)[:12]) or "nothing"
     return ManifestError(f"{place}: no '{error.args[0]}' here (table '{spec.name}'); has {has}; is it the official file?")
 
 
-def _value(column: Column, place: str, source: Source) -> str | BadValue | None:
+def _value(column: TableColumn, place: str, source: TableSource) -> str | BadValue | None:
     if column.optional and any(name not in source for name in column.template.names):
         return None
     text = column.template.render(source)
@@ -189,7 +189,7 @@ def _value(column: Column, place: str, source: Source) -> str | BadValue | None:
     return column.rename[text] if text in column.rename else BadValue(text, place)
 
 
-def _sources(spec: TableSpec, path: str, data: bytes) -> Iterator[tuple[str, Source]]:
+def _sources(spec: TableSpec, path: str, data: bytes) -> Iterator[tuple[str, TableSource]]:
     if len(data) > MAX_LABEL_BYTES:
         raise ManifestError(f"{path}: a label file of {len(data):,} bytes; at most {MAX_LABEL_BYTES:,} are read")
     try:
@@ -202,7 +202,7 @@ def _sources(spec: TableSpec, path: str, data: bytes) -> Iterator[tuple[str, Sou
     return _csv_sources(spec, path, text) if form == "csv" else _text_sources(spec, path, text)
 
 
-def _json_sources(spec: TableSpec, path: str, text: str) -> Iterator[tuple[str, Source]]:
+def _json_sources(spec: TableSpec, path: str, text: str) -> Iterator[tuple[str, TableSource]]:
     data = _parse_json(path, text)
     for name in spec.at:
         if not isinstance(data, dict) or name not in data:
@@ -263,7 +263,7 @@ def _shape(data: Any) -> str:
     return "an object" if isinstance(data, dict) else "a list" if isinstance(data, list) else "a plain value"
 
 
-def _csv_sources(spec: TableSpec, path: str, text: str) -> Iterator[tuple[str, Source]]:
+def _csv_sources(spec: TableSpec, path: str, text: str) -> Iterator[tuple[str, TableSource]]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     names: list[str] | None = None
     try:
@@ -286,7 +286,7 @@ def _csv_sources(spec: TableSpec, path: str, text: str) -> Iterator[tuple[str, S
         raise ManifestError(f"{path}:{reader.line_num}: broken CSV ({error}); download it again") from None
 
 
-def _text_sources(spec: TableSpec, path: str, text: str) -> Iterator[tuple[str, Source]]:
+def _text_sources(spec: TableSpec, path: str, text: str) -> Iterator[tuple[str, TableSource]]:
     count = spec.columns_in_line
     for number, line in enumerate(text.split("\n"), start=1):
         cells = line.split(None, count - 1) if count else line.split()

@@ -13,7 +13,7 @@ from mmidd.sample.fakes import Edit
 from mmidd.sample.people import PEOPLE, Person
 from mmidd.sample.pictures import Portrait
 from mmidd.sample.scenes import Scene
-from mmidd.sample.shots import Clip, File, clip, seed_of
+from mmidd.sample.shots import File, Shot, clip, seed_of
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -71,7 +71,7 @@ def _directions(pairs: list[tuple[str, str]], both: bool) -> Iterator[tuple[str,
             yield b, a
 
 
-def _second_compression(originals: dict[str, Clip]) -> Iterator[File]:
+def _second_compression(originals: dict[str, Shot]) -> Iterator[File]:
     name, source = "FaceForensics++", originals["003"].person
     for key in ("000", "003"):
         yield File(name, f"original_sequences/youtube/c40/videos/{key}.mp4", shots.real_video(originals[key], crf=40))

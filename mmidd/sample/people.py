@@ -17,8 +17,8 @@ from mmidd.sample.pictures import (
     HAIR,
     HOPPER,
     INDEX,
-    Picture,
     Portrait,
+    SamplePicture,
     canonical,
 )
 from mmidd.sample.warp import Pixels, Points
@@ -29,7 +29,7 @@ class Person:
     """The recipe of a pseudo-identity; the factors are relative to the picture it starts from."""
 
     name: str
-    head: Picture
+    head: SamplePicture
     other: float = 0.0  # share of the other picture's face, shape and texture
     mirrored: bool = False
     face_width: float = 1.0

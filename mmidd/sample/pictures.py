@@ -49,7 +49,7 @@ class Portrait:
 
 
 @dataclass(frozen=True)
-class Picture:
+class SamplePicture:
     """One of the two source pictures: where it is installed, landmarks (order of NAMES), the person's outline."""
 
     package: str
@@ -59,7 +59,7 @@ class Picture:
 
 
 # fmt: off
-COLLINS = Picture(
+COLLINS = SamplePicture(
     "skimage", "data/astronaut.png",
     (
         (204.2, 100.5), (247.4, 103.7), (225.4, 128.8), (202.9, 140.2), (245.8, 142.2), (190, 91), (213, 92),
@@ -77,7 +77,7 @@ COLLINS = Picture(
         (304, 232), (320, 240), (336, 256), (350, 280), (360, 310), (40, 310),
     ),
 )
-HOPPER = Picture(
+HOPPER = SamplePicture(
     "matplotlib", "mpl-data/sample_data/grace_hopper.jpg",
     (
         (221.7, 192.4), (308.3, 187.6), (268.2, 238.4), (231.5, 276.8), (307.3, 272.9), (192, 180), (246, 182),
@@ -99,7 +99,7 @@ HOPPER = Picture(
 # fmt: on
 
 
-def picture_path(picture: Picture) -> Path:
+def picture_path(picture: SamplePicture) -> Path:
     """Where the installed package keeps the picture; MissingExtra without the package, DataError without the file."""
     spec = find_spec(picture.package)
     if spec is None or spec.origin is None:
@@ -111,7 +111,7 @@ def picture_path(picture: Picture) -> Path:
 
 
 @cache
-def canonical(picture: Picture) -> Portrait:
+def canonical(picture: SamplePicture) -> Portrait:
     """The picture's person on the canvas: upright, eyes at EYES, EYE_DISTANCE apart, cut out of the background."""
     with Image.open(picture_path(picture)) as image:
         rgb = np.asarray(image.convert("RGB"))

@@ -39,7 +39,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Clip:
+class Shot:
     """A real clip: all that its fakes must share with it."""
 
     person: Person
@@ -53,7 +53,7 @@ def seed_of(*names: object) -> int:
     return zlib.crc32("/".join(map(str, names)).encode())
 
 
-def clip(person: Person, name: str, *, tiny: bool, upright: bool = False) -> Clip:
+def clip(person: Person, name: str, *, tiny: bool, upright: bool = False) -> Shot:
     """The real clip of that name: its place, length, rate and performance follow from the name alone."""
     seed = seed_of("clip", name)
     width, height = (320, 240) if tiny else FRAME_SIZES[seed // 7 % len(FRAME_SIZES)]
@@ -61,10 +61,10 @@ def clip(person: Person, name: str, *, tiny: bool, upright: bool = False) -> Cli
     scene = Scene(seed, width, height, frames, eye_distance=0.185 * height)
     if upright:
         scene = replace(scene, width=height, height=width, eye_distance=0.2 * height, eye_height=0.5)
-    return Clip(person, scene, seed, RATES[seed // 3 % len(RATES)])
+    return Shot(person, scene, seed, RATES[seed // 3 % len(RATES)])
 
 
-def real_video(shot: Clip, *, crf: int = 20, rotation: int = 0, uneven: bool = False) -> Writer:
+def real_video(shot: Shot, *, crf: int = 20, rotation: int = 0, uneven: bool = False) -> Writer:
     """A real clip; `rotation` stores it lying down with rotation metadata, `uneven` gives its frames uneven times."""
     times = _uneven_times(shot) if uneven else None
 
@@ -78,13 +78,13 @@ def real_video(shot: Clip, *, crf: int = 20, rotation: int = 0, uneven: bool = F
     return write
 
 
-def _uneven_times(shot: Clip) -> list[int]:
+def _uneven_times(shot: Shot) -> list[int]:
     rng = np.random.default_rng([shot.seed, 3])
     gaps = rng.choice([media.TICKS // 30, media.TICKS // 20, media.TICKS // 12], shot.scene.frames)
     return [0, *(int(t) for t in np.cumsum(gaps)[:-1])]
 
 
-def fake_video(shot: Clip, method: str, source: Person, *, crf: int = 20) -> Writer:
+def fake_video(shot: Shot, method: str, source: Person, *, crf: int = 20) -> Writer:
     """A fake made from the clip, frame by frame over it: a method of `fakes.SWAPS`, Face2Face or NeuralTextures."""
     length = shot.scene.frames - (FACE_SWAP_SHORT if method == "FaceSwap" else 0)
 
@@ -95,7 +95,7 @@ def fake_video(shot: Clip, method: str, source: Person, *, crf: int = 20) -> Wri
     return write
 
 
-def _acting(shot: Clip, method: str, source: Person) -> Acting:
+def _acting(shot: Shot, method: str, source: Person) -> Acting:
     target = people.portrait_of(shot.person)
     if method in fakes.SWAPS:
         donor = people.portrait_of(source)
@@ -106,7 +106,7 @@ def _acting(shot: Clip, method: str, source: Person) -> Acting:
     return fakes.reenact(target, driving, mouth_only=method == "NeuralTextures")
 
 
-def mask_video(shot: Clip, method: str) -> Writer:
+def mask_video(shot: Shot, method: str) -> Writer:
     """The swap's mask under the clip's camera."""
 
     def write(path: Path) -> None:

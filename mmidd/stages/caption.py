@@ -22,6 +22,7 @@ from mmidd.engine.tables import BlobReader, read_sound, sound
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
 from mmidd.faces.align import apply
 from mmidd.faces.encode import decode
+from mmidd.media import Name
 from mmidd.recipe import Recipe
 
 STAGE_VERSION = 2
@@ -44,11 +45,9 @@ _READ = (
 SHOWN_CONTEXT = ("transformers", "openai")
 """Captioners that are shown the clip's one context with every frame; `attributes` measures a frame's own or none."""
 
-Name = tuple[str, str]
-
 
 @dataclass(frozen=True)
-class Payload:
+class CaptionPayload:
     """Where a medium's committed crops lie."""
 
     rows: Path
@@ -56,7 +55,7 @@ class Payload:
 
 
 @dataclass(frozen=True)
-class Crops:
+class CropUnit:
     """A committed unit of extraction, as captioning sees it: its files, its tasks' media, and their rows' digests."""
 
     unit: str
@@ -79,11 +78,11 @@ def ingredients(recipe: Recipe, device: str) -> dict[str, Any]:
 _NOT_IN_WORDS = ("concurrency", "timeout", "device")
 
 
-def plan(extracted: Iterable[Crops]) -> list[Unit]:
+def plan(extracted: Iterable[CropUnit]) -> list[Unit]:
     """One unit for each unit of crops, with the same tasks; media without a sample have nothing to describe."""
     units = []
     for crops in extracted:
-        payload = Payload(crops.rows, crops.blobs)
+        payload = CaptionPayload(crops.rows, crops.blobs)
         items = [
             tuple(Item(done.dataset, done.media, (done.rows_digest,), payload) for done in task if done.ok)
             for task in crops.tasks
@@ -104,7 +103,7 @@ def run(task: Task, config: CaptionerConfig, resources: Resources) -> Result:
     ]
     fault("caption")
     asked = [sample for sample in samples if sample.asked]
-    captions: dict[Place, Caption] = {}
+    captions: dict[SampleName, Caption] = {}
     for start in range(0, len(asked), captioner.batch):
         chunk = asked[start : start + captioner.batch]
         described = captioner.caption([sample.request() for sample in chunk])
@@ -140,7 +139,7 @@ def _release() -> None:
         _held.popitem()[1].close()
 
 
-Place = tuple[str, str, int, int]
+SampleName = tuple[str, str, int, int]
 
 
 @dataclass(frozen=True)
@@ -150,11 +149,11 @@ class _Sample:
     row: Mapping[str, Any]
     blobs: Path
     context: tuple[int, int] | None
-    face_of: Place
-    environment_of: tuple[Place, ...]
+    face_of: SampleName
+    environment_of: tuple[SampleName, ...]
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SampleName:
         return _place(self.row)
 
     @property
@@ -165,16 +164,16 @@ class _Sample:
         return _request(self.row, self.context, _blobs(self.blobs))
 
 
-def _place(row: Mapping[str, Any]) -> Place:
+def _place(row: Mapping[str, Any]) -> SampleName:
     return row["dataset"], row["media"], row["frame"], row["face"]
 
 
-def _samples(payload: Payload, rows: Sequence[Mapping[str, Any]], config: CaptionerConfig) -> Iterator[_Sample]:
+def _samples(payload: CaptionPayload, rows: Sequence[Mapping[str, Any]], config: CaptionerConfig) -> Iterator[_Sample]:
     """A medium's samples. Of each face every n-th frame is described; the frames up to the next take its face caption,
     and the whole clip the first environment caption that came out. A model sees the clip's context with every frame."""
     own = {_place(row): _context(row) for row in rows}
     clips = next((context for context in own.values() if context), None) if config.kind in SHOWN_CONTEXT else None
-    faces: dict[int, list[Place]] = {}
+    faces: dict[int, list[SampleName]] = {}
     for place in sorted(own):
         faces.setdefault(place[3], []).append(place)
     numbers = {place: number for clip in faces.values() for number, place in enumerate(clip)}
@@ -227,7 +226,7 @@ def _request(row: Mapping[str, Any], place: tuple[int, int] | None, blobs: BlobR
     )
 
 
-def _caption_row(sample: _Sample, captions: Mapping[Place, Caption], name: str) -> dict[str, Any]:
+def _caption_row(sample: _Sample, captions: Mapping[SampleName, Caption], name: str) -> dict[str, Any]:
     row, face = sample.row, captions[sample.face_of]
     environment = next((text for of in sample.environment_of if (text := captions[of].environment) is not None), None)
     status = SHARED if face.status == OK and not sample.asked else face.status
@@ -240,7 +239,7 @@ def _caption_row(sample: _Sample, captions: Mapping[Place, Caption], name: str) 
     }
 
 
-def _outcome(item: Item, rows: Iterable[Mapping[str, Any]], captions: Mapping[Place, Caption]) -> Outcome:
+def _outcome(item: Item, rows: Iterable[Mapping[str, Any]], captions: Mapping[SampleName, Caption]) -> Outcome:
     mine = [row for row in rows if (row["dataset"], row["media"]) == item.name]
     missed = tuple(
         (row["frame"], "failed", row["caption_status"]) for row in mine if row["caption_status"] not in (OK, SHARED)

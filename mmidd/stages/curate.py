@@ -12,16 +12,17 @@ import pyarrow.compute as pc
 
 from mmidd.curation.duplicates import exact_duplicates
 from mmidd.curation.groups import join
+from mmidd.curation.same_face import real_faces
 from mmidd.curation.splits import assign_splits
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
 from mmidd.engine.tables import find, key_of, read_sound, shared
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
 from mmidd.errors import WorkError
+from mmidd.extraction.records import SCHEMA as extracted
+from mmidd.media import Name
 from mmidd.recipe import Recipe
 from mmidd.schema import LABELS, sample_id
-from mmidd.stages.links import real_faces
-from mmidd.stages.rows import SCHEMA as extracted
 
 STAGE_VERSION = 2
 EVERYTHING = "*"
@@ -44,11 +45,9 @@ SCHEMA = pa.schema(
 # Of equal samples the one in the strictest official split stays, so that a test set keeps what it published.
 _STRICTEST = ("test", "validation", "train")
 
-Name = tuple[str, str]
-
 
 @dataclass(frozen=True)
-class Config:
+class CurateConfig:
     """The part of a recipe that curation reads."""
 
     exact_duplicates: bool
@@ -57,7 +56,7 @@ class Config:
 
 
 @dataclass(frozen=True)
-class Payload:
+class CuratePayload:
     """All rows that were extracted, all media that were indexed, and the media that no sample may come from."""
 
     rows: tuple[Path, ...]
@@ -65,9 +64,9 @@ class Payload:
     excluded: Mapping[Name, str]
 
 
-def config(recipe: Recipe) -> Config:
+def config(recipe: Recipe) -> CurateConfig:
     """Take from the recipe what this stage reads."""
-    return Config(recipe.curation.exact_duplicates, recipe.curation.splits.model_dump(), recipe.seed)
+    return CurateConfig(recipe.curation.exact_duplicates, recipe.curation.splits.model_dump(), recipe.seed)
 
 
 def ingredients(recipe: Recipe) -> dict[str, Any]:
@@ -75,15 +74,15 @@ def ingredients(recipe: Recipe) -> dict[str, Any]:
     return _ingredients(STAGE, recipe.model_dump(mode="json", include={"curation", "seed"}))
 
 
-def plan(inputs: tuple[str, ...], payload: Payload) -> Unit:
+def plan(inputs: tuple[str, ...], payload: CuratePayload) -> Unit:
     """One unit over everything; `inputs` are the digests of all it reads."""
     return Unit(f"{EVERYTHING}/curate", (Task((Item(EVERYTHING, ".", inputs, payload),)),))
 
 
-def run(task: Task, config: Config, resources: Resources) -> Result:
+def run(task: Task, config: CurateConfig, resources: Resources) -> Result:
     """Judge every sample and every medium. A row of Python's each would take gigabytes of a million of them: columns."""
     (item,) = task.items
-    payload: Payload = item.payload
+    payload: CuratePayload = item.payload
     media = _media(payload)
     samples = _samples(payload, media)
     duplicates, same = _duplicates(samples, media, config)
@@ -116,7 +115,7 @@ def _member(dataset: pa.ChunkedArray, media: pa.ChunkedArray) -> pa.ChunkedArray
     return pc.binary_join_element_wise(dataset.cast(wide), media.cast(wide), pa.scalar("/", wide))
 
 
-def _media(payload: Payload) -> pa.Table:
+def _media(payload: CuratePayload) -> pa.Table:
     """The media, with their name among all datasets, that of the real they were made from, and why they were taken down."""
     media = payload.media.combine_chunks()
     pair = pc.if_else(pc.not_equal(media["pair_media"], ""), media["pair_media"], None)
@@ -128,7 +127,7 @@ def _media(payload: Payload) -> pa.Table:
     return media.append_column("excluded", reasons.take(pc.index_in(medium, value_set=pa.array(excluded, medium.type))))
 
 
-def _samples(payload: Payload, media: pa.Table) -> pa.Table:
+def _samples(payload: CuratePayload, media: pa.Table) -> pa.Table:
     """The samples, with their ids, the place of their medium among the media (`owner`) and what that says of it."""
     columns = ["dataset", "media", "frame", "face", "image_sha256", "geometry", "width", "height", "box"]
     empty = pa.schema([extracted.field(name) for name in columns]).empty_table()
@@ -148,7 +147,7 @@ def _samples(payload: Payload, media: pa.Table) -> pa.Table:
     return samples
 
 
-def _duplicates(samples: pa.Table, media: pa.Table, config: Config) -> tuple[pa.Array, list[tuple[str, str]]]:
+def _duplicates(samples: pa.Table, media: pa.Table, config: CurateConfig) -> tuple[pa.Array, list[tuple[str, str]]]:
     """Per sample why it is dropped as a duplicate, if it is; and the media that hold equal samples."""
     here = pc.is_null(samples["excluded"]).combine_chunks()
     judged, none = samples.filter(here), pa.nulls(samples.num_rows, pa.string())

@@ -18,28 +18,29 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from mmidd.archives import is_sequential
 from mmidd.engine.digests import UNREAD, DigestCache
 from mmidd.engine.faults import fault
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
 from mmidd.engine.units import TASK_ITEMS, Item, Outcome, Resources, Result, Task, Unit, bucket, order_key
 from mmidd.errors import EmptyMedia, MediaError, MmiddError
+from mmidd.extraction.masks import MaskFile, MaskSource
+from mmidd.extraction.medium import MediumSamples, Way, frames_crops, planned_numbers, still_crops, video_crops
+from mmidd.extraction.records import SCHEMA, Real, failure_of, outcome_of, row_of, track_of
+from mmidd.extraction.sample import ExtractConfig, TrackRecord
 from mmidd.faces.detector import Detector, DetectorConfig, detector_identity, make_detector
 from mmidd.faces.encode import ImageConfig
-from mmidd.remote.path import Place, RemotePath
-from mmidd.remote.store import PATIENCE_S
-from mmidd.stages.crops import Crops, Way, frames_crops, planned_numbers, still_crops, video_crops
-from mmidd.stages.cut import Config, Track
-from mmidd.stages.masks import MaskFile, MaskSource
-from mmidd.stages.rows import SCHEMA, Real, failure_of, outcome_of, row_of, track_of
-from mmidd.stages.sources import Medium, Source, open_all
+from mmidd.media import Name
+from mmidd.raw.archives import is_sequential
+from mmidd.raw.bytes import MediaBytes, MediaFile, open_all
+from mmidd.raw.path import Place, RemotePath
+from mmidd.raw.store import PATIENCE_S
 from mmidd.video import backend_identity, still_identity
 
 if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
-    from mmidd.manifest import Faces
+    from mmidd.flow.select import Selected
+    from mmidd.media import FaceMode
     from mmidd.recipe import Recipe
-    from mmidd.stages.selection import Selected
 
 STAGE_VERSION = 3
 WHOLE = ("keep", "whole")
@@ -49,13 +50,13 @@ _SLOWEST = 1e6
 """Bytes a second of a slow object store."""
 
 
-def config(recipe: Recipe) -> Config:
+def config(recipe: Recipe) -> ExtractConfig:
     """Take from the recipe what this stage reads, and nothing else.
 
     Only the largest face may be looked for in a smaller working frame: other policies have to see the others too.
     """
     detector = recipe.detector.config()
-    return Config(
+    return ExtractConfig(
         recipe.frames.spacing,
         recipe.crop.size,
         recipe.crop.margin,
@@ -87,14 +88,14 @@ def ingredients(recipe: Recipe, device: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Payload:
+class ExtractPayload:
     """What extracting one medium needs. `basis` names whose geometry it takes: its own, or a track record's digest."""
 
-    file: Medium
+    file: MediaFile
     frames: int
     real: Real | None
     basis: str
-    faces: Faces = "detect"
+    faces: FaceMode = "detect"
     mask: MaskFile | None = None
 
     def inputs(self, sha256: str, mask_sha256: str = UNREAD) -> tuple[str, ...]:
@@ -102,9 +103,6 @@ class Payload:
         role = "mask" if self.mask and self.mask.own else "mask of a fake"
         mask = () if self.mask is None else (f"{role}: {mask_sha256}",)
         return sha256, f"{self.frames} frames", self.basis, *mode, *mask
-
-
-Name = tuple[str, str]
 
 
 def follows(medium: Selected, selected: Mapping[Name, Selected], recipe: Recipe) -> Name | None:
@@ -152,7 +150,7 @@ def _item(medium: Selected, frames: int, digests: DigestCache, real: tuple[Path,
         followed = Real(rows, outcome.dataset, outcome.media, tuple(outcome.facts["frames"]))
         basis = outcome.rows_digest
     file = medium.file
-    payload = Payload(file, frames, followed, basis, medium.faces, medium.mask)
+    payload = ExtractPayload(file, frames, followed, basis, medium.faces, medium.mask)
     sha256 = digests.fresh(medium.dataset, medium.media, file.bytes, file.mtime_ns)
     mask, marked = medium.mask, UNREAD
     if mask is not None:
@@ -164,7 +162,7 @@ def _item(medium: Selected, frames: int, digests: DigestCache, real: tuple[Path,
 def fetching(task: Task) -> float:
     """Seconds that an object store is given to hand out a task's media, beside the time that its work may take: that a
     store is slow, or hangs, is no medium's fault."""
-    media: list[Medium] = [item.payload.file for item in task.items if isinstance(item.payload.file.root, RemotePath)]
+    media: list[MediaFile] = [item.payload.file for item in task.items if isinstance(item.payload.file.root, RemotePath)]
     if not media:
         return 0.0
     objects = sum(max(1, len(medium.parts)) for medium in media)
@@ -184,7 +182,7 @@ def identify(item: Item) -> tuple[tuple[str, ...], dict[str, Any]]:
     return item.payload.inputs(sha256, marked), _digests(sha256, marked)
 
 
-def _mask(payload: Payload) -> tuple[MaskSource | None, str]:
+def _mask(payload: ExtractPayload) -> tuple[MaskSource | None, str]:
     """The medium's mask and its digest; a mask that cannot be read costs the medium its mask, not its samples."""
     if payload.mask is None:
         return None, UNREAD
@@ -201,7 +199,7 @@ def _digests(sha256: str, mask_sha256: str) -> dict[str, Any]:
     return {name: value for name, value in taken.items() if value != UNREAD}
 
 
-def run(task: Task, config: Config, resources: Resources) -> Result:
+def run(task: Task, config: ExtractConfig, resources: Resources) -> Result:
     """Turn each medium of the task into crops. A medium that cannot be used is a failed outcome with its reason."""
     made: dict[Name, tuple[list[dict[str, Any]], Outcome]] = {}
     media = [(item, item.payload.file) for item in task.items]
@@ -211,22 +209,22 @@ def run(task: Task, config: Config, resources: Resources) -> Result:
     return Result(pa.Table.from_pylist(rows, SCHEMA), tuple(made[item.name][1] for item in task.items))
 
 
-def _needed(payload: Payload, config: Config) -> frozenset[int] | None:
+def _needed(payload: ExtractPayload, config: ExtractConfig) -> frozenset[int] | None:
     """The frames of a clip that will be asked for."""
     if payload.file.kind != "frames":
         return None
     return frozenset(planned_numbers(_numbers(payload), payload.frames, config, _followed(payload)))
 
 
-def _numbers(payload: Payload) -> list[int]:
+def _numbers(payload: ExtractPayload) -> list[int]:
     return [part.number for part in payload.file.parts]
 
 
-def _followed(payload: Payload) -> Track | None:
+def _followed(payload: ExtractPayload) -> TrackRecord | None:
     return track_of(payload.real) if payload.real else None
 
 
-def _looking(payload: Payload, config: Config, device: Literal["cpu", "cuda"]) -> Detector:
+def _looking(payload: ExtractPayload, config: ExtractConfig, device: Literal["cpu", "cuda"]) -> Detector:
     """The detector of a medium: whom a mask points at may be smaller than a large face that would be enough."""
     return _detector(config.detector if payload.mask is None else replace(config.detector, enough=0), device)
 
@@ -236,8 +234,10 @@ def _detector(config: DetectorConfig, device: Literal["cpu", "cuda"]) -> Detecto
     return make_detector(config, device)
 
 
-def _extract(item: Item, source: Source, config: Config, detector: Detector) -> tuple[list[dict[str, Any]], Outcome]:
-    payload: Payload = item.payload
+def _extract(
+    item: Item, source: MediaBytes, config: ExtractConfig, detector: Detector
+) -> tuple[list[dict[str, Any]], Outcome]:
+    payload: ExtractPayload = item.payload
     sha256 = marked = UNREAD
     try:
         sha256 = source.sha256()
@@ -266,7 +266,7 @@ def _check_root(path: Place) -> None:
         raise MmiddError(f"{path.parent} is gone; is the disk still mounted? Run the same command to go on.")
 
 
-def _crops(payload: Payload, source: Source, way: Way) -> Crops:
+def _crops(payload: ExtractPayload, source: MediaBytes, way: Way) -> MediumSamples:
     if payload.file.kind == "image":
         return still_crops(source.still(), way)
     if payload.file.kind == "frames":

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mmidd.corpus.shards import Limits, Pictures, partition, write_shard
+from mmidd.corpus.media import pair_names
+from mmidd.corpus.shards import Pictures, ShardLimits, partition, write_shard
 from mmidd.engine.faults import fault
 from mmidd.engine.files import disk_errors, sha256_file
 from mmidd.engine.run import Stage
@@ -53,7 +54,7 @@ _SOURCE, _ROW, _LABEL, _WORDS, _PLACE, _SIZE = "_source", "_row", "_label", "_wo
 
 
 @dataclass(frozen=True)
-class Source:
+class UnitFiles:
     """The committed crops of a unit, and its captions where a captioner ran."""
 
     rows: Path
@@ -73,7 +74,7 @@ class Images:
 
 
 @dataclass(frozen=True)
-class Payload:
+class ShardPayload:
     """One shard to write: every column but the images, and where those are."""
 
     target: Path
@@ -81,9 +82,9 @@ class Payload:
     images: Images
 
 
-def config(recipe: Recipe) -> Limits:
+def config(recipe: Recipe) -> ShardLimits:
     """Take from the recipe what this stage reads."""
-    return Limits(recipe.shards.max_bytes, recipe.shards.row_group_rows, recipe.shards.row_group_bytes)
+    return ShardLimits(recipe.shards.max_bytes, recipe.shards.row_group_rows, recipe.shards.row_group_bytes)
 
 
 def ingredients(recipe: Recipe) -> dict[str, Any]:
@@ -95,10 +96,10 @@ def ingredients(recipe: Recipe) -> dict[str, Any]:
 def plan(
     dataset: str,
     slug: str,
-    sources: Sequence[Source],
+    sources: Sequence[UnitFiles],
     labels: pa.Table,
     verdicts: pa.Table,
-    limits: Limits,
+    limits: ShardLimits,
     folder: Path,
 ) -> list[Unit]:
     """The shards of one dataset, one unit each. A sample that its verdict drops is not in the corpus.
@@ -121,7 +122,7 @@ def plan(
     return units
 
 
-def _stored(sources: Sequence[Source]) -> pa.Table:
+def _stored(sources: Sequence[UnitFiles]) -> pa.Table:
     """The columns of everything that was extracted, each row with the number of its source."""
     tables = [read_sound(source.rows) for source in sources]
     tables = [table.append_column(_SOURCE, pa.repeat(number, table.num_rows)) for number, table in enumerate(tables)]
@@ -155,7 +156,7 @@ def _places(groups: pa.ChunkedArray) -> pa.Array:
     return places.take(coded.indices)
 
 
-def _captions(sources: Sequence[Source]) -> pa.Table:
+def _captions(sources: Sequence[UnitFiles]) -> pa.Table:
     """The captions of all samples that have any."""
     columns = [*_SAMPLE, *_CAPTIONS]
     tables = [read_sound(source.captions, columns) for source in sources if source.captions is not None]
@@ -175,14 +176,7 @@ def _columns(rows: pa.Table, judged: pa.Table, labels: pa.Table, captions: pa.Ta
     return pa.table([pc.cast(found.get(name, nothing), light.field(name).type) for name in light.names], light)
 
 
-def pair_names(media: pa.Table) -> pa.ChunkedArray:
-    """Each pair's path, with its dataset before it if that is another one; null where there is no pair."""
-    path = pc.if_else(pc.not_equal(media["pair_media"], ""), media["pair_media"], None)
-    other = pc.coalesce(pc.not_equal(media["pair_dataset"], media["dataset"]), False)
-    return pc.if_else(other, pc.binary_join_element_wise(media["pair_dataset"], path, ":"), path)
-
-
-def _images_of(rows: pa.Table, sources: Sequence[Source]) -> Images:
+def _images_of(rows: pa.Table, sources: Sequence[UnitFiles]) -> Images:
     numbers = rows[_SOURCE].to_numpy()
     used = sorted(set(numbers.tolist()), key=lambda number: sources[number].blobs)
     place = np.zeros(max(used, default=-1) + 1, np.int32)
@@ -193,15 +187,15 @@ def _images_of(rows: pa.Table, sources: Sequence[Source]) -> Images:
 
 def _unit(dataset: str, name: str, columns: pa.Table, images: Images, folder: Path) -> Unit:
     inputs = (name, content_digest(columns), content_digest(images.rows.select(["image_sha256", "mask_sha256"])))
-    item = Item(dataset, name, inputs, Payload(folder / name, columns, images))
+    item = Item(dataset, name, inputs, ShardPayload(folder / name, columns, images))
     return Unit(name, (Task((item,)),))
 
 
-def run(task: Task, config: Limits, resources: Resources) -> Result:
+def run(task: Task, config: ShardLimits, resources: Resources) -> Result:
     """Write the task's shards into the folder that is being built. Every image is checked against its digest."""
     rows, outcomes = [], []
     for item in task.items:
-        payload: Payload = item.payload
+        payload: ShardPayload = item.payload
         temporary = payload.target.with_name(f"{payload.target.name}.tmp")
         with disk_errors(payload.target):
             payload.target.parent.mkdir(parents=True, exist_ok=True)

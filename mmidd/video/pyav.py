@@ -57,7 +57,7 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Survey:
+class PacketSurvey:
     """What one pass over the packets told: `times` are the presentation timestamps in display order, None where they
     cannot number the frames (missing, repeated, or jumping); `kept` is what was opened for it, where it stays open."""
 
@@ -158,7 +158,7 @@ def identity() -> dict[str, str]:
     return {"av": av.__version__, **libraries, "conversion": f"{int(CONVERSION)} {int(REDUCTION)}"}
 
 
-def survey(path: Path | BinaryIO, *, recount: bool, max_pixels: int) -> Survey:
+def survey(path: Path | BinaryIO, *, recount: bool, max_pixels: int) -> PacketSurvey:
     """Number the frames without decoding them, but for the first one, which tells the orientation.
 
     Where timestamps cannot number them, or with `recount`, all are decoded once and counted as they come out.
@@ -197,7 +197,7 @@ def survey(path: Path | BinaryIO, *, recount: bool, max_pixels: int) -> Survey:
             stack.pop_all()  # it stays open, for the reader to close
     if ordered is None:
         clip = replace(clip, frame_count=count_decodable(path, max_pixels))
-    return Survey(clip, upright, ordered, opened)
+    return PacketSurvey(clip, upright, ordered, opened)
 
 
 def display_order(times: Sequence[int | None]) -> tuple[int, ...] | None:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from mmidd.audit.leak import Sampled
 from mmidd.audit.rows import NULL, Coded
-from mmidd.corpus.folder import MANIFEST, manifest_bytes
+from mmidd.corpus.target import MANIFEST, manifest_bytes
 from mmidd.schema import FORGERY_TYPES, LABELS, SCHEMA_VERSION, arrow_schema, sample_id
 
 _PARTS = (

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from mmidd.audit.census import distinctness, planted, presence, take_census
-from mmidd.audit.results import Part
+from mmidd.audit.results import CheckPart
 from mmidd.audit.rows import open_rows
 from tests.audit.conftest import WriteCorpus, rows_of
 
 Row = dict[str, Any]
 
 
-def _parts(write: WriteCorpus, rows: list[Row]) -> dict[str, Part]:
+def _parts(write: WriteCorpus, rows: list[Row]) -> dict[str, CheckPart]:
     opened = open_rows(write(rows))
     census = take_census(opened)
     sample = {name: [row[f"{name}_caption"] for row in rows if row[f"{name}_caption"]] for name in ("face", "environment")}

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from mmidd.audit.leak import FOLDS, deal, leak_test
-from mmidd.audit.results import Part
+from mmidd.audit.results import CheckPart
 from tests.audit.conftest import face_text, rows_of, sampled
 
 Row = dict[str, Any]
 Plant = Callable[[Row, random.Random], None]
 
 
-def _run(rows: list[Row], plant: Plant | None = None, seed: int = 0) -> Part:
+def _run(rows: list[Row], plant: Plant | None = None, seed: int = 0) -> CheckPart:
     chance = random.Random(seed)
     for row in rows:
         if plant is not None:
@@ -25,7 +25,7 @@ def _run(rows: list[Row], plant: Plant | None = None, seed: int = 0) -> Part:
     return leak_test(sampled(rows), seed)
 
 
-def _checks(part: Part) -> set[str]:
+def _checks(part: CheckPart) -> set[str]:
     return {finding.check for finding in part.findings}
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmidd.audit.review import FORMAT, Item, choose, page, read_answers, shown, tally
+from mmidd.audit.review import FORMAT, Question, choose, page, read_answers, shown, tally
 from mmidd.audit.rows import Rows, open_rows
 from mmidd.errors import DataError
 from tests.audit.conftest import WriteCorpus, picture, rows_of
@@ -41,12 +41,12 @@ class _Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def _items(count: int = 3) -> list[Item]:
-    return [Item(f"{n:024x}", picture(f"{n}"), (f"A face {n}.", f"A wall {n}.")) for n in range(count)]
+def _items(count: int = 3) -> list[Question]:
+    return [Question(f"{n:024x}", picture(f"{n}"), (f"A face {n}.", f"A wall {n}.")) for n in range(count)]
 
 
 def test_the_page_holds_everything_and_asks_nobody() -> None:
-    text = page([*_items(), Item("f" * 24, b"GIF89a", ("Only a face.", None))])
+    text = page([*_items(), Question("f" * 24, b"GIF89a", ("Only a face.", None))])
     found = _Page(text)
     assert len(found.all("article")) == 4 and len(found.all("fieldset")) == 7 and len(found.all("input")) == 21
     sources = [image["src"] or "" for image in found.all("img")]
@@ -60,8 +60,8 @@ def test_the_page_holds_everything_and_asks_nobody() -> None:
 
 
 def test_hostile_captions_are_text_and_nothing_else() -> None:
-    found = _Page(page([Item('"><b>', picture("x"), (HOSTILE, HOSTILE))]))
-    plain = _Page(page([Item("0" * 24, picture("x"), ("a", "b"))]))
+    found = _Page(page([Question('"><b>', picture("x"), (HOSTILE, HOSTILE))]))
+    plain = _Page(page([Question("0" * 24, picture("x"), ("a", "b"))]))
     assert Counter(tag for tag, _ in found.tags) == Counter(tag for tag, _ in plain.tags)
     assert HOSTILE.replace("\x1b", "\ufffd") in "".join(found.texts)
     assert not any(name.startswith("on") for _, attributes in found.tags for name in attributes)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmidd.audit.rows import CAPTIONS, FIELDS, NULL, Coded, Rows, open_rows, spread, take, texts
-from mmidd.corpus.folder import MANIFEST
+from mmidd.corpus.target import MANIFEST
 from mmidd.errors import CorpusError
 from tests.audit.conftest import WriteCorpus, rows_of
 

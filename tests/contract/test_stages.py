@@ -15,9 +15,8 @@ import pyarrow as pa
 import pytest
 from conftest import Build
 
-from mmidd import steps
-from mmidd.assemble import shard_units
-from mmidd.corpus.folder import Corpus
+from mmidd.cli.progress import Silent
+from mmidd.corpus.target import Target
 from mmidd.engine import tables
 from mmidd.engine.digests import DigestCache
 from mmidd.engine.local import Inline, Local
@@ -25,11 +24,13 @@ from mmidd.engine.run import Stage, run_units
 from mmidd.engine.store import Record, Store
 from mmidd.engine.units import Resources, Result, Task, Unit
 from mmidd.errors import WorkError
-from mmidd.progress import Silent
-from mmidd.site import open_site
+from mmidd.flow import steps
+from mmidd.flow.finish import shard_units
+from mmidd.flow.select import Selected
+from mmidd.project import open_site
+from mmidd.raw import listing
+from mmidd.raw.bytes import MediaFile
 from mmidd.stages import caption, curate, extract, index, shard
-from mmidd.stages.selection import Selected
-from mmidd.stages.sources import Medium
 
 STAGES = ("index", "extract", "caption", "curate", "shard")
 DATASETS = ("CelebA", "DFDC")
@@ -72,7 +73,7 @@ def cases(built: Build, tmp_path_factory: pytest.TempPathFactory) -> dict[str, C
     )  # fmt: skip
     (verdicts,) = judge.commit(Store.open(folder / "curate"), Inline()).values()
     judged = tables.read_rows(Store(folder / "curate"), verdicts)
-    shards = shard_units(site, indexed, extracted, captions, judged, Corpus(folder / "corpus"))
+    shards = shard_units(site, indexed, extracted, captions, judged, Target(folder / "corpus"))
     device, recipe = site.device, site.recipe
     return {
         "index": _index_case(indexed),
@@ -147,7 +148,7 @@ def test_no_units_are_no_work(case: Case, tmp_path: Path) -> None:
 LABELS, VERDICTS = index.SCHEMA.empty_table(), curate.SCHEMA.empty_table()
 EMPTY: dict[str, Callable[[Build, Path], list[Unit]]] = {
     "extract": lambda built, folder: extract.plan([], built.recipe, DigestCache(folder), {}, {}),
-    "caption": lambda built, folder: caption.plan([caption.Crops("set/0", folder, folder, ((),))]),
+    "caption": lambda built, folder: caption.plan([caption.CropUnit("set/0", folder, folder, ((),))]),
     "shard": lambda built, folder: shard.plan("set", "set", [], LABELS, VERDICTS, shard.config(built.recipe), folder),
 }
 
@@ -161,11 +162,13 @@ def test_an_index_of_nothing_and_verdicts_on_nothing_have_no_rows(cases: dict[st
     (task,) = cases["index"].units[0].tasks
     (item,) = task.items
     payload = item.payload
-    unit = index.plan(payload.manifest, tmp_path, index.Listing({}))
+    unit = index.plan(payload.manifest, tmp_path, listing.Listing({}))
     found = index.run(unit.tasks[0], None, Resources())
     assert found.rows.num_rows == 0 and found.rows.schema == index.SCHEMA
     judged = curate.run(
-        curate.plan(("x",), curate.Payload((), index.SCHEMA.empty_table(), {})).tasks[0], cases["curate"].config, Resources()
+        curate.plan(("x",), curate.CuratePayload((), index.SCHEMA.empty_table(), {})).tasks[0],
+        cases["curate"].config,
+        Resources(),
     )
     assert judged.rows.num_rows == 0 and judged.rows.schema == curate.SCHEMA
 
@@ -196,7 +199,7 @@ def _elsewhere(case: Case, old: Path, new: Path, folder: Path) -> Case:
             return tuple(map(moved, value))
         if isinstance(value, shard.Images):
             return replace(value, files=moved(value.files))
-        if isinstance(value, Medium):
+        if isinstance(value, MediaFile):
             return replace(value, root=moved(value.root))
         return value
 
@@ -211,7 +214,7 @@ def _elsewhere(case: Case, old: Path, new: Path, folder: Path) -> Case:
 def selected(path: Path, name: str) -> Selected:
     about = path.stat()
     kind: Any = "video" if name.endswith(".mp4") else "image"
-    file = Medium(path.parent, path.name, kind, about.st_size, about.st_mtime_ns)
+    file = MediaFile(path.parent, path.name, kind, about.st_size, about.st_mtime_ns)
     return Selected("set", name, file, "real", None, None, None, False)
 
 
@@ -300,7 +303,7 @@ def test_odd_files_are_listed_by_the_index_and_change_nothing_for_the_others(
     (root / "out").symlink_to(tmp_path.parent)
     (root / "nowhere").symlink_to("gone")
     before = index.run(Task((item,)), None, Resources()).rows
-    after = index.run(index.plan(payload.manifest, root, index.walk(root)).tasks[0], None, Resources()).rows
+    after = index.run(index.plan(payload.manifest, root, listing.walk(root)).tasks[0], None, Resources()).rows
     odd = {row["media"]: (row["status"], row["reason"]) for row in after.to_pylist() if row["media"] in _ODD}
     assert odd == _ODD
     assert [row for row in after.to_pylist() if row["media"] not in _ODD] == before.to_pylist()

@@ -14,7 +14,7 @@ import yaml
 from conftest import Build
 
 from mmidd.corpus.card import DatasetFacts, ShardFacts, card, escape
-from mmidd.curation.failures import Loss, measure
+from mmidd.curation.losses import Loss, measure
 from mmidd.schema import COLUMNS, FORGERY_TYPES, SPLITS, features, media_schema
 
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmidd.corpus.shards import ROW_OVERHEAD, Limits, partition, suffix, write_shard
+from mmidd.corpus.shards import ROW_OVERHEAD, ShardLimits, partition, suffix, write_shard
 from mmidd.schema import COLUMNS, IMAGE, arrow_schema
 
-ROOMY = Limits(10**9, 1000, 10**8)
+ROOMY = ShardLimits(10**9, 1000, 10**8)
 JPEG, PNG, WEBP = b"\xff\xd8\xff\xe0", b"\x89PNG\r\n", b"RIFF\0\0\0\0WEBP"
 
 _rows = st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 5000)), max_size=60)
@@ -33,7 +33,7 @@ def _places(rows: list[tuple[int, int]]) -> tuple[npt.NDArray[np.uint64], npt.ND
 @settings(deadline=None, max_examples=150)
 def test_every_row_is_in_one_shard_in_order_and_within_the_limit(rows: list[tuple[int, int]], most: int) -> None:
     places, sizes = _places(rows)
-    parts = partition(places, sizes, Limits(most, 1000, 10**6))
+    parts = partition(places, sizes, ShardLimits(most, 1000, 10**6))
     flat = [row for part in parts for row in part.tolist()]
     assert sorted(flat) == list(range(len(rows)))
     assert flat == sorted(flat, key=lambda row: (places[row], row))
@@ -52,7 +52,7 @@ _spread = st.lists(
 @given(rows=_spread, cut=st.integers(0, 120), most=st.integers(6000, 20_000))
 @settings(deadline=None, max_examples=150)
 def test_growth_splits_shards_and_never_mixes_the_rows_of_two(rows: list[tuple[int, int]], cut: int, most: int) -> None:
-    limits = Limits(most, 1000, 10**6)
+    limits = ShardLimits(most, 1000, 10**6)
     before, after = partition(*_places(rows[:cut]), limits), partition(*_places(rows), limits)
     shard_of = {row: number for number, part in enumerate(before) for row in part.tolist()}
     for part in after:
@@ -74,7 +74,7 @@ def _columns(count: int, **given: list[Any]) -> dict[str, Any]:
 
 
 def _write(
-    path: Path, images: list[bytes], limits: Limits = ROOMY, masks: list[bytes | None] | None = None, **given: list[Any]
+    path: Path, images: list[bytes], limits: ShardLimits = ROOMY, masks: list[bytes | None] | None = None, **given: list[Any]
 ) -> pq.ParquetFile:
     pictures = zip(images, masks or [None] * len(images), strict=True)
     write_shard(path, _columns(len(images), **given), pictures, limits)
@@ -101,14 +101,14 @@ def test_a_mask_lies_beside_its_image_under_its_own_name(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("rows", "size", "limits", "groups"),
     [
-        (7, 10, Limits(10**9, 3, 10**6), [3, 3, 1]),
-        (7, 400, Limits(10**9, 1000, 1000), [2, 2, 2, 1]),
-        (3, 5000, Limits(10**9, 1000, 1000), [1, 1, 1]),
+        (7, 10, ShardLimits(10**9, 3, 10**6), [3, 3, 1]),
+        (7, 400, ShardLimits(10**9, 1000, 1000), [2, 2, 2, 1]),
+        (3, 5000, ShardLimits(10**9, 1000, 1000), [1, 1, 1]),
         (5, 10, ROOMY, [5]),
     ],
     ids=["rows", "bytes", "one larger than the limit", "one group"],
 )
-def test_row_groups_keep_both_limits(tmp_path: Path, rows: int, size: int, limits: Limits, groups: list[int]) -> None:
+def test_row_groups_keep_both_limits(tmp_path: Path, rows: int, size: int, limits: ShardLimits, groups: list[int]) -> None:
     images = [JPEG + bytes([number]) * (size - 4) for number in range(rows)]
     about = _write(tmp_path / "a.parquet", images, limits).metadata
     assert [about.row_group(number).num_rows for number in range(about.num_row_groups)] == groups
@@ -116,7 +116,7 @@ def test_row_groups_keep_both_limits(tmp_path: Path, rows: int, size: int, limit
 
 def test_the_bytes_of_masks_count_in_row_groups(tmp_path: Path) -> None:
     masks: list[bytes | None] = [PNG + bytes(900), None, None]
-    about = _write(tmp_path / "a.parquet", [JPEG + bytes(396)] * 3, Limits(10**9, 1000, 1000), masks=masks).metadata
+    about = _write(tmp_path / "a.parquet", [JPEG + bytes(396)] * 3, ShardLimits(10**9, 1000, 1000), masks=masks).metadata
     assert [about.row_group(number).num_rows for number in range(about.num_row_groups)] == [1, 2]
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Build
 
-from mmidd.corpus.folder import MANIFEST, SEAL, manifest_bytes
+from mmidd.corpus.target import MANIFEST, SEAL, manifest_bytes
 from mmidd.corpus.verify import verify
 from mmidd.engine.files import sha256_file
 from mmidd.errors import CorpusError

@@ -16,7 +16,7 @@ import pytest
 from conftest import Place, Said
 
 from mmidd import cli
-from mmidd.corpus.folder import Corpus
+from mmidd.corpus.target import Target
 
 Run = Callable[..., Said]
 IMAGES = Path("data/CelebA/img_align_celeba")
@@ -94,7 +94,7 @@ def test_a_wrong_place_is_one_clear_error_and_nothing_is_touched(
 
 def test_two_builds_of_one_corpus_do_not_mix(place: Place, mmidd: Run) -> None:
     before = contents(place.out)
-    with Corpus(place.out.resolve()).held():
+    with Target(place.out.resolve()).held():
         said = mmidd(*place.words("build", "--set", "frames.count=1", "--allow-removals"))
         assert said.code == 1 and "another build is writing" in said.err
         assert contents(place.out) == before

@@ -13,12 +13,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from mmidd.cli.progress import Silent
 from mmidd.engine.files import digest
 from mmidd.engine.run import Stage, ingredients, run_units
 from mmidd.engine.store import Record, Store
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
 from mmidd.errors import MissingExtra
-from mmidd.progress import Silent
 
 SCHEMA = pa.schema(
     [

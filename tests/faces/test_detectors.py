@@ -19,8 +19,8 @@ from mmidd.faces.detector import (
     MIN_SCORE,
     Detector,
     DetectorConfig,
+    DetectorKind,
     Faces,
-    Kind,
     detector_identity,
     make_detector,
     reduce,
@@ -29,12 +29,12 @@ from mmidd.video.picture import Pixels
 
 from .conftest import Image, read_rgb, use_weights
 
-KINDS: tuple[Kind, ...] = ("mtcnn", "yunet", "scrfd")
+KINDS: tuple[DetectorKind, ...] = ("mtcnn", "yunet", "scrfd")
 HOPPER_FACE = (178, 119, 353, 335)
 ASTRONAUT_FACE = (180, 63, 269, 175)
 
 
-def prepare(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+def prepare(kind: DetectorKind, monkeypatch: pytest.MonkeyPatch) -> None:
     if kind == "mtcnn":
         pytest.importorskip("facenet_pytorch")
     else:
@@ -42,14 +42,14 @@ def prepare(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def kind(request: pytest.FixtureRequest) -> Iterator[Kind]:
+def kind(request: pytest.FixtureRequest) -> Iterator[DetectorKind]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         prepare(request.param, monkeypatch)
         yield request.param
 
 
 @pytest.fixture(scope="module")
-def detector(kind: Kind) -> Detector:
+def detector(kind: DetectorKind) -> Detector:
     return make_detector(DetectorConfig(kind))
 
 
@@ -138,7 +138,7 @@ def test_the_given_frames_stay_as_they_are(detector: Detector, astronaut: Image)
     assert np.array_equal(frame, astronaut)
 
 
-def test_min_score_decides_what_is_found(kind: Kind, hopper: Image) -> None:
+def test_min_score_decides_what_is_found(kind: DetectorKind, hopper: Image) -> None:
     (found,) = find(make_detector(DetectorConfig(kind, enough=0)), [hopper])
     score = float(found.scores[0])
     assert score >= MIN_SCORE[kind]
@@ -148,7 +148,7 @@ def test_min_score_decides_what_is_found(kind: Kind, hopper: Image) -> None:
 
 
 def test_a_small_working_frame_is_enough_for_a_large_face_and_a_larger_one_is_taken_for_a_small_face(
-    kind: Kind, hopper: Image
+    kind: DetectorKind, hopper: Image
 ) -> None:
     """Hopper's face has 215 of 600 pixels: 57 at a long side of 160, 115 at 320."""
     full = make_detector(DetectorConfig(kind, enough=0))
@@ -161,12 +161,12 @@ def test_a_small_working_frame_is_enough_for_a_large_face_and_a_larger_one_is_ta
     assert same(find(make_detector(DetectorConfig(kind)), [beside])[0], find(full, [beside])[0])
 
 
-def test_min_face_decides_what_is_found(kind: Kind, astronaut: Image) -> None:
+def test_min_face_decides_what_is_found(kind: DetectorKind, astronaut: Image) -> None:
     counts = [len(find(make_detector(DetectorConfig(kind, min_face=m)), [astronaut])[0]) for m in (80, 160)]
     assert counts == [1, 0]
 
 
-def test_the_working_size_is_honoured(kind: Kind, hopper: Image) -> None:
+def test_the_working_size_is_honoured(kind: DetectorKind, hopper: Image) -> None:
     frame = np.zeros((2400, 3200, 3), np.uint8)
     frame[:600, :512] = hopper  # a face of 215 pixels: 43 at a long side of 640, 13 at 192
     counts = [len(find(make_detector(DetectorConfig(kind, size=size, min_face=20)), [frame])[0]) for size in (640, 192)]
@@ -211,7 +211,7 @@ def test_finds_the_speaker_in_every_sampled_frame(detector: Detector, media: Pat
         assert [len(faces) for faces in find(detector, frames)] == [1] * len(frames)
 
 
-def test_identity_names_weights_libraries_and_licence(kind: Kind) -> None:
+def test_identity_names_weights_libraries_and_licence(kind: DetectorKind) -> None:
     identity = detector_identity(DetectorConfig(kind))
     assert identity.kind == kind
     assert all(len(digest) == 64 for digest in identity.weights.values())
@@ -243,7 +243,7 @@ def test_a_missing_extra_names_what_to_install(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("kind_", KINDS)
-def test_cuda_where_there_is_none_is_a_clear_error(monkeypatch: pytest.MonkeyPatch, kind_: Kind) -> None:
+def test_cuda_where_there_is_none_is_a_clear_error(monkeypatch: pytest.MonkeyPatch, kind_: DetectorKind) -> None:
     prepare(kind_, monkeypatch)
     if has_cuda():
         pytest.skip("this onnxruntime has CUDA")

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from mmidd.corpus.folder import manifest_bytes
-from mmidd.corpus.shards import Limits, write_shard
+from mmidd.corpus.shards import ShardLimits, write_shard
+from mmidd.corpus.target import manifest_bytes
 from mmidd.schema import IMAGE, SCHEMA_VERSION, arrow_schema, media_schema, sample_id
 
 from .guard import canary
@@ -168,7 +168,7 @@ def corpus(folder: Path) -> Mapping[str, bytes]:
     light = pa.schema([field for field in arrow_schema() if field.type != IMAGE])
     table = pa.Table.from_pylist(samples, schema=light)
     pictures = iter([(stills()["jpeg"], None)] * len(samples))
-    write_shard(folder / SHARD, {name: table[name] for name in light.names}, pictures, Limits(10**6, 2, 10**6))
+    write_shard(folder / SHARD, {name: table[name] for name in light.names}, pictures, ShardLimits(10**6, 2, 10**6))
     pq.write_table(pa.Table.from_pylist(media, schema=media_schema()), folder / MEDIA)
     (folder / CARD).write_text("# card\n")
     return sign({name: (folder / name).read_bytes() for name in (SHARD, MEDIA, CARD)})

@@ -13,11 +13,12 @@ from typing import Any
 
 import yaml
 
-from mmidd import catalogue, recipe, yamlfile
-from mmidd.manifest import Manifest, describe, load_manifest, shipped
+from mmidd import recipe, yamlfile
+from mmidd.flow.select import Exclusions
+from mmidd.manifest import Manifest, catalogue, describe, load_manifest, shipped
 from mmidd.manifest.tables import BadValue, TableSpec, read_table
-from mmidd.stages.index import Stat, _media_rows, _other_rows
-from mmidd.stages.selection import Exclusions
+from mmidd.raw.listing import Stat
+from mmidd.stages.index import _media_rows, _other_rows
 
 from .seeds import LABELS, MADE_UP, PATHS, RECIPES, TAKEDOWN, YAMLS
 from .target import Target, refusing, require

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mmidd.llm.backoff import Limits, retry_after, wait
+from mmidd.llm.backoff import Patience, retry_after, wait
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 
@@ -33,7 +33,7 @@ def test_retry_after_is_read_as_seconds_or_as_a_date_and_nonsense_is_none(header
 
 
 def test_waits_are_spread_from_nothing_to_a_ceiling_that_doubles_and_ends() -> None:
-    limits, rng = Limits(first_wait=1.0, longest_wait=10.0), random.Random(0)
+    limits, rng = Patience(first_wait=1.0, longest_wait=10.0), random.Random(0)
     for attempt, ceiling in ((1, 1.0), (2, 2.0), (4, 8.0), (5, 10.0), (5000, 10.0)):
         waits = [wait(attempt, limits, rng) for _ in range(500)]
         assert 0 <= min(waits) < 0.05 * ceiling and 0.95 * ceiling < max(waits) <= ceiling

@@ -18,13 +18,13 @@ import pytest
 from mmidd.errors import UsageError
 from mmidd.llm.answer import Answer
 from mmidd.llm.asker import Asker
-from mmidd.llm.backoff import Limits
+from mmidd.llm.backoff import Patience
 from mmidd.llm.client import KEY_VARIABLE, Chat, ChatClient, Refused
 from mmidd.llm.health import ServerDown
 
 from .stub import Answering, Reply, Request, Stub, chat, refuse
 
-QUICK = Limits(
+QUICK = Patience(
     concurrency=8, timeout=2.0, attempts=4, first_wait=0.01, longest_wait=0.05, patience=0.5, start=0.2, failures=3
 )
 SCHEMA = {"type": "object"}
@@ -35,7 +35,7 @@ def question(number: int = 0, schema: dict[str, Any] | None = None) -> Chat:
     return Chat(({"role": "user", "content": [{"type": "text", "text": f"question {number}"}]},), 50, schema=schema)
 
 
-def ask(url: str, chats: Sequence[Chat], limits: Limits = QUICK) -> list[Answer | Refused]:
+def ask(url: str, chats: Sequence[Chat], limits: Patience = QUICK) -> list[Answer | Refused]:
     async def all_of_them() -> list[Answer | Refused]:
         client = ChatClient(url, "a-model", limits, seed=0)
         try:
@@ -46,7 +46,7 @@ def ask(url: str, chats: Sequence[Chat], limits: Limits = QUICK) -> list[Answer 
     return asyncio.run(all_of_them())
 
 
-def answered(answering: Answering, limits: Limits = QUICK, schema: dict[str, Any] | None = None) -> tuple[Any, Stub]:
+def answered(answering: Answering, limits: Patience = QUICK, schema: dict[str, Any] | None = None) -> tuple[Any, Stub]:
     with Stub(answering) as stub:
         return ask(stub.url, [question(schema=schema)], limits)[0], stub
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mmidd.errors import ManifestError
 from mmidd.manifest import bundled, describe, find_manifest, load_manifest
-from mmidd.manifest.check import ADVICE, TWIN_BYTES, Checked, Disk, Entry, Kind, check
+from mmidd.manifest.check import ADVICE, TWIN_BYTES, Checked, Disk, Entry, FindingKind, check
 from mmidd.manifest.strays import Strays
 
 Files = Mapping[str, bytes]
@@ -161,7 +161,7 @@ def test_any_name_has_a_reason(path: str, dataset: str) -> None:
 
 
 def test_there_is_advice_for_every_kind_of_finding() -> None:
-    assert set(ADVICE) == set(get_args(Kind))
+    assert set(ADVICE) == set(get_args(FindingKind))
 
 
 def test_refused_entries_are_findings() -> None:

@@ -7,7 +7,7 @@ import pytest
 from mmidd.errors import ManifestError
 from mmidd.manifest import tables
 from mmidd.manifest.layout import compile_pattern, compile_template
-from mmidd.manifest.tables import BadValue, Column, Table, TableSpec, read_table
+from mmidd.manifest.tables import BadValue, Table, TableColumn, TableSpec, read_table
 
 from .trees import account
 
@@ -24,7 +24,7 @@ def _read(path: str, data: str | bytes, **more: object) -> Table:
         "header": True,
         "columns_in_line": None,
         "keys": (compile_template(keys[form]),),
-        "columns": {"label": Column(compile_template(value[form]), {"0": "real", "1": "fake"}, False)},
+        "columns": {"label": TableColumn(compile_template(value[form]), {"0": "real", "1": "fake"}, False)},
         "required": False,
         "unlisted": None,
     }
@@ -49,7 +49,7 @@ def test_the_three_forms_give_the_same_rows(path: str, data: str) -> None:
 
 def test_a_json_object_is_rows_by_key_with_plain_or_named_members() -> None:
     keys = (compile_template("{key}"),)
-    plain = {"label": Column(compile_template("{value}"), None, False)}
+    plain = {"label": TableColumn(compile_template("{value}"), None, False)}
     nested = _read("a.json", '{"data": {"x": true, "y": null}}', rows="object", at=("data",), keys=keys, columns=plain)
     assert dict(nested.rows) == {"x": ("true",), "y": (None,)}
     named = _read("a.json", '{"x": {"label": "0", "more": [1]}}', rows="object", keys=keys)
@@ -57,7 +57,7 @@ def test_a_json_object_is_rows_by_key_with_plain_or_named_members() -> None:
 
 
 def test_an_optional_column_may_be_absent_and_others_may_not() -> None:
-    column = Column(compile_template("{original}"), None, True)
+    column = TableColumn(compile_template("{original}"), None, True)
     assert dict(_read("a.json", '[{"id": "x"}]', columns={"original": column}).rows) == {"x": (None,)}
 
 

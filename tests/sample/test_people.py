@@ -12,7 +12,7 @@ from mmidd.curation.quality import measure
 from mmidd.errors import DataError, MissingExtra
 from mmidd.faces import align
 from mmidd.sample import people, pictures, portraits, scenes, warp
-from mmidd.sample.pictures import COLLINS, EYE_DISTANCE, EYES, HEIGHT, HOPPER, INDEX, WIDTH, Picture
+from mmidd.sample.pictures import COLLINS, EYE_DISTANCE, EYES, HEIGHT, HOPPER, INDEX, WIDTH, SamplePicture
 from mmidd.video.picture import Pixels
 
 ALIKE = 12  # bits of 64: nearer perceptual hashes would be taken for duplicates
@@ -44,7 +44,7 @@ def test_no_two_identities_are_near_duplicates_in_aligned_crops(place, margin: f
 
 
 @pytest.mark.parametrize("picture", [COLLINS, HOPPER])
-def test_the_canvas_has_the_eyes_level_and_in_place(picture: Picture) -> None:
+def test_the_canvas_has_the_eyes_level_and_in_place(picture: SamplePicture) -> None:
     portrait = pictures.canonical(picture)
     left, right = portrait.points[0], portrait.points[1]
     assert np.allclose((left + right) / 2, EYES, atol=0.01)
@@ -74,12 +74,12 @@ def test_a_warp_brings_the_marked_points_where_it_should() -> None:
 
 def test_a_missing_package_names_the_extra_to_install() -> None:
     with pytest.raises(MissingExtra, match=r"mmidd\[sample\]"):
-        pictures.picture_path(Picture("no_such_package_of_mmidd", "a.png", (), ()))
+        pictures.picture_path(SamplePicture("no_such_package_of_mmidd", "a.png", (), ()))
 
 
 def test_a_package_without_the_picture_is_an_error_that_says_so() -> None:
     with pytest.raises(DataError, match=r"nowhere\.png"):
-        pictures.picture_path(Picture("numpy", "nowhere.png", (), ()))
+        pictures.picture_path(SamplePicture("numpy", "nowhere.png", (), ()))
 
 
 def test_the_pictures_are_found_without_importing_their_packages() -> None:

@@ -19,16 +19,16 @@ import pytest
 from conftest import Place, Said
 from llm.stub import CAPTION, ENVIRONMENT, FACE, Reply, Request, Stub, chat, refuse
 
-from mmidd import steps
 from mmidd.captions.journal import Journal
+from mmidd.cli.progress import Silent
 from mmidd.engine.local import Inline, Local
 from mmidd.engine.run import run_units
 from mmidd.engine.store import Store
 from mmidd.engine.threads import Threads
 from mmidd.engine.units import Engine, Resources
-from mmidd.progress import Silent
+from mmidd.flow import steps
+from mmidd.project import open_site
 from mmidd.recipe import read
-from mmidd.site import open_site
 from mmidd.stages import caption
 
 Command = Callable[..., Said]

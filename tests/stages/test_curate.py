@@ -45,7 +45,7 @@ def _judge(
     written = folder / "rows"
     pq.write_table(pa.Table.from_pylist(rows, extract.SCHEMA), written)
     path = written.rename(folder / f"unit.{sha256_file(written)[:12]}.rows.parquet")  # named as the store does
-    payload = curate.Payload(
+    payload = curate.CuratePayload(
         (path,), pa.Table.from_pylist(list(media), index.SCHEMA), {(dataset[name], name): "excluded" for name in excluded}
     )
     recipe = parse("name: t\ndatasets: [CelebA]\n", "r.yaml", settings)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmidd.corpus.shards import Limits
+from mmidd.corpus.shards import ShardLimits
 from mmidd.engine.files import sha256_file
 from mmidd.engine.units import Resources, Unit
 from mmidd.errors import WorkError
@@ -19,7 +19,7 @@ from mmidd.recipe import parse
 from mmidd.schema import SPLITS
 from mmidd.stages import caption, curate, extract, index, shard
 
-LIMITS = Limits(10**9, 1000, 10**8)
+LIMITS = ShardLimits(10**9, 1000, 10**8)
 JPEG = b"\xff\xd8\xff\xe0"
 
 
@@ -32,7 +32,7 @@ def _named(folder: Path, part: str, write: Any) -> Path:
 
 def _source(
     folder: Path, media: Sequence[str], frames: int, *, captioned: bool = False, size: int = 20, mask: bytes | None = None
-) -> shard.Source:
+) -> shard.UnitFiles:
     """Committed crops of some media: `frames` rows each, with `size` bytes an image; `mask` is that of every first frame."""
     folder.mkdir(parents=True, exist_ok=True)
     rows, blobs = [], bytearray()
@@ -65,7 +65,7 @@ def _source(
         for row in rows
     ]
     captions = pa.Table.from_pylist(words, caption.SCHEMA)
-    return shard.Source(
+    return shard.UnitFiles(
         _named(folder, "rows.parquet", lambda path: pq.write_table(table, path)),
         _named(folder, "blobs.bin", lambda path: path.write_bytes(bytes(blobs))),
         _named(folder, "captions.parquet", lambda path: pq.write_table(captions, path)) if captioned else None,
@@ -88,7 +88,9 @@ def _verdicts(media: Sequence[str], frames: int, **about: Any) -> dict[tuple[str
     }  # fmt: skip
 
 
-def _plan(sources: Sequence[shard.Source], labels: Any, verdicts: Any, folder: Path, limits: Limits = LIMITS) -> list[Unit]:
+def _plan(
+    sources: Sequence[shard.UnitFiles], labels: Any, verdicts: Any, folder: Path, limits: ShardLimits = LIMITS
+) -> list[Unit]:
     labelled = pa.Table.from_pylist([row | {"media": name[1]} for name, row in labels.items()], index.SCHEMA)
     places = [dict(zip(("dataset", "media", "frame", "face"), place, strict=True)) for place in verdicts]
     judged = [place | row for place, row in zip(places, verdicts.values(), strict=True)]
@@ -96,7 +98,7 @@ def _plan(sources: Sequence[shard.Source], labels: Any, verdicts: Any, folder: P
     return shard.plan("CelebA", "celeba", sources, labelled, verdict_table, limits, folder)
 
 
-def _write(units: Sequence[Unit], limits: Limits = LIMITS) -> dict[str, pa.Table]:
+def _write(units: Sequence[Unit], limits: ShardLimits = LIMITS) -> dict[str, pa.Table]:
     """Run the units; the files by name."""
     found = {}
     for unit in units:
@@ -164,7 +166,7 @@ def test_nothing_to_write_makes_no_unit(tmp_path: Path) -> None:
 def test_shards_are_numbered_within_their_split_and_a_group_lies_together(tmp_path: Path) -> None:
     media = [f"m{number}" for number in range(12)]
     verdicts = _verdicts(media, 3) | _verdicts(media[:2], 3, split="validation")
-    limits = Limits(8000, 1000, 10**6)
+    limits = ShardLimits(8000, 1000, 10**6)
     found = _write(
         _plan([_source(tmp_path / "w", media, 3, size=600)], _labels(media), verdicts, tmp_path / "out", limits), limits
     )

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from mmidd.cli.progress import Silent
 from mmidd.engine.elsewhere import Needs
 from mmidd.engine.store import Record
 from mmidd.engine.tables import read_outcomes
 from mmidd.engine.units import Outcome, Resources, Unit
 from mmidd.errors import MissingExtra, WorkError
-from mmidd.progress import Silent
 
 from ..toy import Bench, item, unit
 from .conftest import Engines

@@ -1,0 +1,165 @@
+"""The corpus folder as a whole: who may write it, and how the next version is built beside it and swapped in."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import filecmp
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmidd.engine.faults import fault
+from mmidd.engine.files import digest, disk_errors, fsync_folder, sha256_file
+from mmidd.engine.lock import held
+from mmidd.errors import CorpusError
+
+MANIFEST = "mmidd.json"
+SEAL = "seal"
+"""The key of `mmidd.json` that holds the digest of all its others."""
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+@dataclass(frozen=True)
+class Target:
+    """A corpus folder `out`, and the folder beside it in which the next version is built."""
+
+    out: Path
+
+    @property
+    def building(self) -> Path:
+        return self.out.with_name(f".{self.out.name}.building")
+
+    @property
+    def old(self) -> Path:
+        return self.out.with_name(f".{self.out.name}.old")
+
+    def claim(self) -> None:
+        """Refuse a place that holds something else, or cannot be written; recover from a kill between two renames."""
+        with disk_errors(self.out):
+            if not self.out.exists() and self.old.exists():
+                self.old.rename(self.out)
+            if self.out.exists() and not self.out.is_dir():
+                raise CorpusError(f"{self.out} is a file; choose a folder for --out")
+            if self.out.exists() and any(self.out.iterdir()) and self.manifest() is None:
+                raise CorpusError(f"{self.out} holds something that is no corpus of mmidd; nothing was touched")
+            self.building.mkdir(parents=True, exist_ok=True)
+            if not any(self.building.iterdir()):
+                self.building.rmdir()  # it could be made; a command that stops before it has rows leaves nothing
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other builds from writing this corpus meanwhile. Raises CorpusError if one is doing so now.
+
+        The lock ends with the process, however it ends. Where the file system has no locks nothing is kept out.
+        """
+
+        def busy(holder: str) -> CorpusError:
+            return CorpusError(
+                f"another build is writing {self.out} ({holder}); wait until it has ended, or choose another --out"
+            )
+
+        path = self.out.with_name(f".{self.out.name}.lock")
+        with held(path, busy):
+            yield
+
+    def manifest(self) -> dict[str, Any] | None:
+        """The corpus's `mmidd.json`, or None where there is no (whole) corpus."""
+        return read_manifest(self.out)
+
+    def has(self, name: str, size: int, sha256: str) -> bool:
+        """Bring a file that is already right into the folder that is being built; False where there is none."""
+        target = self.building / name
+        for candidate in (target, self.out / name):
+            if candidate.is_file() and candidate.stat().st_size == size and sha256_file(candidate) == sha256:
+                if candidate != target:
+                    with disk_errors(target):
+                        link_or_copy(candidate, target)
+                return True
+        return False
+
+    def holds(self, notes: Mapping[str, bytes], shards: Iterable[str]) -> bool:
+        """Is all of this in the corpus, byte for byte: the notes, and the shards as they are in the folder beside it?"""
+        written = all((self.out / name).is_file() and (self.out / name).read_bytes() == data for name, data in notes.items())
+        return written and all(_same(self.building / name, self.out / name) for name in shards)
+
+    def discard(self) -> None:
+        """Nothing changed: what was built beside the corpus is not needed, nor what a killed build left there."""
+        for folder in (self.building, self.old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def swap(self, keep: set[str]) -> None:
+        """Put what was built in the place of the old corpus: readers see the one or the other, never a mixture."""
+        with disk_errors(self.out):
+            for path in sorted(self.building.rglob("*")):
+                if path.is_file() and path.relative_to(self.building).as_posix() not in keep:
+                    path.unlink()
+            for folder in (self.building / "data", self.building):
+                if folder.is_dir():
+                    fsync_folder(folder)
+            fault("before_swap", self.out)
+            if not self.out.exists():
+                self.building.rename(self.out)
+            elif _exchange(self.building, self.out):
+                fault("swapped", self.out)
+                shutil.rmtree(self.building)
+            else:
+                shutil.rmtree(self.old, ignore_errors=True)
+                self.out.rename(self.old)
+                fault("between_renames", self.out)
+                self.building.rename(self.out)
+            fault("old_stays", self.out)
+            shutil.rmtree(self.old, ignore_errors=True)
+            fsync_folder(self.out.parent)
+
+
+def _same(first: Path, second: Path) -> bool:
+    if not second.is_file():
+        return False
+    return first.samefile(second) or filecmp.cmp(first, second, shallow=False)
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """What the `mmidd.json` of a corpus folder says; None where there is none or it is broken. The seal is not looked at."""
+    try:
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict) or "schema_version" not in content:
+        return None
+    return {key: value for key, value in content.items() if key != SEAL}
+
+
+def manifest_bytes(about: Mapping[str, Any]) -> bytes:
+    """`mmidd.json`: sealed with its own digest, and written in the one way that `verify` accepts."""
+    sealed = {**about, SEAL: digest(about)}
+    return json.dumps(sealed, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """A second name for a file; a copy where the file system has no hard links."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EXDEV, errno.EMLINK, errno.ENOSYS):
+            raise
+        shutil.copyfile(source, target)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Swap two folders in one step where the system can (Linux `renameat2`); False where it cannot."""
+    try:
+        fault("exchange", second)
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    paths = os.fsencode(first), os.fsencode(second)
+    return bool(renameat2(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0)

@@ -1,0 +1,179 @@
+"""One medium to its samples: decode, plan the frames, and account for each. No engine, no labels.
+
+`people` finds and chooses the faces, `cut` makes samples of them, `masks` brings the manipulation masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from mmidd.errors import EmptyMedia, MediaError, TooLargeMedia
+from mmidd.extraction import people
+from mmidd.extraction.masks import Masks, MaskSource
+from mmidd.extraction.people import ClipSamples, GeometryDiffers
+from mmidd.extraction.sample import ExtractConfig, Sample, TrackRecord
+from mmidd.faces.detector import Detector
+from mmidd.video import Clip, CountMismatch, Frame, Pixels, Still, VideoReader, frame_plan, open_video, read_still
+
+if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
+    from mmidd.media import FaceMode as Mode
+
+
+@dataclass(frozen=True)
+class MediumSamples:
+    """What a medium gave. Every planned frame has samples or a reason: (frame, dropped or failed, reason)."""
+
+    planned: tuple[int, ...]
+    samples: tuple[Sample, ...]
+    reasons: tuple[tuple[int, str, str], ...]
+    fps: float | None = None
+    codec: str | None = None
+    jpeg_quality: int | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How one medium's faces are had: where they are looked for, by whom, whose track record is followed, what mask
+    there is."""
+
+    config: ExtractConfig
+    detector: Detector
+    mode: Mode = "detect"
+    track: TrackRecord | None = None
+    mask: MaskSource | None = None
+
+    @property
+    def alone(self) -> Way:
+        """The same without a track record."""
+        return replace(self, track=None)
+
+    def masks(self, planned: Sequence[int]) -> AbstractContextManager[Masks]:
+        """The masks of the planned frames, while the file is open."""
+        return nullcontext(Masks()) if self.mask is None else self.mask.opened(planned, self.config.decoder)
+
+    def samples(self, frames: Iterable[Frame], planned: Sequence[int]) -> ClipSamples:
+        """The samples of a clip's frames, and the frames that gave none. Raises GeometryDiffers."""
+        with self.masks(planned) as masks:
+            found = self._samples(frames, masks)
+            return found._replace(facts={**found.facts, **masks.counts})
+
+    def _samples(self, frames: Iterable[Frame], masks: Masks) -> ClipSamples:
+        if self.mode in ("keep", "whole"):
+            return people.taken_whole(frames, self.track, self.config, masks)
+        if self.track:
+            return people.shared(frames, self.track, self.config, masks)
+        return people.own(frames, self.config, self.detector, masks, padded=self.mode == "padded")
+
+
+def video_crops(path: Path | BinaryIO, count: int, way: Way) -> MediumSamples:
+    """The samples of a video. Raises MediaError where nothing of it can be used."""
+    return _alone_if_it_differs(lambda way: _recounting(path, count, way), way)
+
+
+def frames_crops(numbers: Sequence[int], read: Callable[[int], bytes], count: int, way: Way) -> MediumSamples:
+    """The samples of a clip of numbered images, ascending; `read` gives an image's bytes. A frame is its number.
+
+    Raises MediaError where nothing of it can be used.
+    """
+    return _alone_if_it_differs(lambda way: _frames(numbers, read, count, way), way)
+
+
+def still_crops(data: bytes, way: Way) -> MediumSamples:
+    """The samples of an image file's bytes. Raises MediaError where it cannot be decoded."""
+    still = read_still(data)
+    return _alone_if_it_differs(lambda way: _still(still, way), way)
+
+
+def _alone_if_it_differs(make: Callable[[Way], MediumSamples], way: Way) -> MediumSamples:
+    """Follow the real's track record; where that does not fit, take the medium's own geometry and say why."""
+    try:
+        return make(way)
+    except GeometryDiffers as error:
+        crops = make(way.alone)
+        return replace(crops, facts={**crops.facts, "geometry_note": str(error)})
+
+
+def _recounting(path: Path | BinaryIO, count: int, way: Way) -> MediumSamples:
+    try:
+        return _video(path, count, way, recount=False)
+    except CountMismatch:
+        return _video(path, count, way, recount=True)
+
+
+def _video(path: Path | BinaryIO, count: int, way: Way, *, recount: bool) -> MediumSamples:
+    config, track = way.config, way.track
+    with open_video(path, config.decoder, recount=recount) as video:
+        clip = video.clip
+        if clip.frame_count == 0:
+            raise EmptyMedia("the video has no frame")
+        there = clip.frame_count + clip.cut_off
+        planned = track.planned if track else frame_plan(there, count, config.spacing)
+        frames = video.frames([index for index in planned if index < clip.frame_count])
+        found = way.samples(frames, planned)
+        reasons = list(found.reasons)
+        reasons += [(index, "failed", "file_cut_off") for index in planned if clip.frame_count <= index < there]
+        reasons += [(index, "dropped", "pair_short") for index in planned if index >= there]
+        facts = {
+            "frame_count": clip.frame_count,
+            "recounted": clip.recounted,
+            "rotation": clip.rotation,
+            "sample_aspect_ratio": round(clip.sample_aspect_ratio, 6),
+            **_damage(video, clip),
+            **found.facts,
+        }
+        return MediumSamples(planned, tuple(found.samples), tuple(sorted(reasons)), clip.fps, clip.codec, None, facts)
+
+
+def _damage(video: VideoReader, clip: Clip) -> dict[str, int]:
+    """What was lost of a video, where something was, planned frames or not."""
+    lost = {"bad_packets": video.bad_packets, "frames_cut_off": clip.cut_off, "missing_bytes": clip.missing_bytes}
+    return {name: number for name, number in lost.items() if number}
+
+
+def planned_numbers(numbers: Sequence[int], count: int, config: ExtractConfig, track: TrackRecord | None) -> tuple[int, ...]:
+    """Which frames of a clip of numbered images are taken: its real's, or a plan over those that are there."""
+    if track is not None:
+        return track.planned
+    return tuple(numbers[place] for place in frame_plan(len(numbers), count, config.spacing))
+
+
+def _frames(numbers: Sequence[int], read: Callable[[int], bytes], count: int, way: Way) -> MediumSamples:
+    planned = planned_numbers(numbers, count, way.config, way.track)
+    there = frozenset(numbers)
+    stills: list[Still] = []
+    found = way.samples(_numbered(planned, there, read, stills), planned)
+    reasons = [*found.reasons, *((number, "dropped", "pair_short") for number in planned if number not in there)]
+    codecs = sorted({still.codec for still in stills})
+    qualities = {still.jpeg_quality for still in stills}
+    return MediumSamples(
+        planned, tuple(found.samples), tuple(sorted(reasons)), None, "+".join(codecs) or None,
+        qualities.pop() if len(qualities) == 1 else None, {"frame_count": len(numbers), **found.facts},
+    )  # fmt: skip
+
+
+def _numbered(
+    planned: Iterable[int], there: frozenset[int], read: Callable[[int], bytes], stills: list[Still]
+) -> Iterator[Frame]:
+    """The planned images as frames; what is told of each file goes to `stills`, without the pixels."""
+    for number in planned:
+        if number in there:
+            try:
+                still = read_still(read(number))
+            except TooLargeMedia:
+                yield Frame(number, None, None, "too_large_frame")
+            except MediaError:
+                yield Frame(number, None, None, "undecodable_frame")
+            else:
+                stills.append(replace(still, image=still.image[:0]))
+                yield Frame(number, None, Pixels(still.image))
+
+
+def _still(still: Still, way: Way) -> MediumSamples:
+    found = way.samples([Frame(0, None, Pixels(still.image))], (0,))
+    facts = {"frame_count": 1, **({"animated_frames": still.frames} if still.frames > 1 else {}), **found.facts}
+    return MediumSamples((0,), tuple(found.samples), tuple(found.reasons), None, still.codec, still.jpeg_quality, facts)

@@ -1,0 +1,151 @@
+"""How extraction is written down: samples as rows, a medium's end as an outcome, and rows read as track records."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from mmidd import schema
+from mmidd.engine.files import digest
+from mmidd.engine.tables import read_sound
+from mmidd.engine.units import Item, Outcome
+from mmidd.errors import MediaError, sanitised
+from mmidd.extraction.medium import MediumSamples
+from mmidd.extraction.sample import Fix, Sample, TrackRecord
+
+_PIXELS = [column for column in schema.of_origin("pixels") if column.name not in ("id", "image", "mask")]
+SCHEMA = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("media", pa.string()),
+        *((column.name, column.type) for column in _PIXELS),
+        ("image", pa.binary()),
+        ("image_sha256", pa.string()),
+        ("context", pa.binary()),
+        ("mask", pa.binary()),
+        ("mask_sha256", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Real:
+    """Where a fake finds the track record of its real."""
+
+    rows: Path
+    dataset: str
+    media: str
+    planned: tuple[int, ...]
+
+
+def track_of(real: Real) -> TrackRecord:
+    """The track record of a real, from the rows it was committed with."""
+    fixes = _tracks(real.rows).get((real.dataset, real.media), {})
+    return TrackRecord(real.planned, fixes)
+
+
+@lru_cache(maxsize=8)
+def _tracks(rows: Path) -> dict[tuple[str, str], dict[int, tuple[Fix, ...]]]:
+    """The track records of a committed unit of reals."""
+    names = ["dataset", "media", "frame", "width", "height", "box", "landmarks", "transform", "track", "face"]
+    found: dict[tuple[str, str], dict[int, tuple[Fix, ...]]] = {}
+    for row in read_sound(rows, names).to_pylist():
+        fixes = found.setdefault((row["dataset"], row["media"]), {})
+        fixes.setdefault(row["frame"], ())
+        if row["landmarks"] is not None:
+            landmarks = tuple(tuple(point) for point in row["landmarks"])
+            place = (tuple(row["box"]), landmarks, tuple(row["transform"]), row["track"], row["face"])
+            fixes[row["frame"]] += (Fix(row["width"], row["height"], *place),)
+    return found
+
+
+def row_of(item: Item, sha256: str, sample: Sample, crops: MediumSamples) -> dict[str, Any]:
+    """A sample as a row of `SCHEMA`."""
+    fix = sample.fix
+    return {
+        "dataset": item.dataset,
+        "media": item.media,
+        "media_sha256": sha256,
+        "frame": sample.frame,
+        "timestamp": sample.timestamp,
+        "face": sample.face,
+        "box": fix.box if fix else None,
+        "landmarks": fix.landmarks if fix else None,
+        "transform": fix.transform if fix else None,
+        "detection_score": sample.score,
+        "width": sample.width,
+        "height": sample.height,
+        "fps": crops.fps,
+        "codec": crops.codec,
+        "sharpness": sample.quality.sharpness,
+        "brightness": sample.quality.brightness,
+        "face_size": sample.face_size,
+        "jpeg_quality": crops.jpeg_quality,
+        "phash": sample.quality.phash,
+        "track": fix.track if fix else None,
+        "faces_found": sample.faces_found,
+        "runner_up": sample.runner_up,
+        "geometry": sample.geometry,
+        "image": sample.image,
+        "image_sha256": hashlib.sha256(sample.image).hexdigest(),
+        "context": sample.context,
+        "mask": sample.mask,
+        "mask_sha256": hashlib.sha256(sample.mask).hexdigest() if sample.mask is not None else None,
+    }
+
+
+_TOLD = ("frame", "face", "image_sha256", "landmarks", "transform")
+"""What captions, and the fakes that follow a real, see of its rows."""
+
+
+def outcome_of(
+    item: Item, inputs: tuple[str, ...], crops: MediumSamples, rows: Sequence[dict[str, Any]], digests: Mapping[str, Any]
+) -> Outcome:
+    """The end of a medium that was read: a frame is ok if it gave at least one sample. `digests` are further facts."""
+    statuses = Counter(status for _, status, _ in crops.reasons)
+    reasons = Counter(reason for _, _, reason in crops.reasons)
+    most = max(sorted(reasons), key=reasons.__getitem__) if reasons else None
+    status: Literal["ok", "dropped", "failed"] = "ok" if rows else "dropped" if statuses["dropped"] else "failed"
+    geometry = sorted({sample.geometry for sample in crops.samples})
+    return Outcome(
+        item.dataset,
+        item.media,
+        status,
+        inputs,
+        reason=most if status != "ok" else None,
+        error="LostFrames" if status == "failed" else None,
+        message="no planned frame could be decoded" if status == "failed" else None,
+        planned=len(crops.planned),
+        ok=len({row["frame"] for row in rows}),
+        dropped=statuses["dropped"],
+        failed=statuses["failed"],
+        reasons=crops.reasons,
+        rows_digest=digest([[row[name] for name in _TOLD] for row in rows]),
+        facts={
+            **crops.facts,
+            **digests,
+            "frames": list(crops.planned),
+            "geometry": "+".join(geometry) or None,
+        },
+    )
+
+
+def failure_of(item: Item, inputs: tuple[str, ...], digests: Mapping[str, Any], error: Exception) -> Outcome:
+    """The end of a medium that could not be used: without paths, and with what was learned of its bytes."""
+    message = sanitised(str(error) if isinstance(error, MediaError) else f"unexpected: {error}")
+    return Outcome(
+        item.dataset,
+        item.media,
+        "failed",
+        inputs,
+        error=type(error).__name__,
+        message=message,
+        facts=dict(digests),
+    )

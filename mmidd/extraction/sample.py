@@ -1,0 +1,147 @@
+"""A face of a picture to a sample: where it lies, its crop, its mask, its measures. Nothing is detected here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from mmidd.captions.protocol import CONTEXT_SIDE
+from mmidd.curation.quality import Quality, measure
+from mmidd.extraction.masks import Mask
+from mmidd.faces.align import plan_cut, similarity
+from mmidd.faces.detector import DetectorConfig, Faces
+from mmidd.faces.encode import ImageConfig, encode, encode_mask
+from mmidd.faces.tracks import Policy
+from mmidd.video import Frame, Picture
+
+CONTEXT = ImageConfig("jpeg", 90, "420")
+
+
+@dataclass(frozen=True)
+class ExtractConfig:
+    """The part of a recipe that extraction reads."""
+
+    spacing: Literal["even", "linspace", "consecutive"]
+    size: int
+    margin: float
+    template: str
+    border: Literal["black", "reflect"]
+    choice: Policy
+    least_face: int
+    image: ImageConfig
+    detector: DetectorConfig
+    decoder: Literal["pyav", "decord", "torchcodec"]
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A face in one frame, as a fake re-uses its real's: size of the frame, box, landmarks, transform, which track of the
+    clip it is on, and which of the kept faces that is."""
+
+    width: int
+    height: int
+    box: tuple[float, ...]
+    landmarks: tuple[tuple[float, ...], ...]
+    transform: tuple[float, ...]
+    track: int
+    face: int = 0
+
+
+@dataclass(frozen=True)
+class TrackRecord:
+    """The track record of a real: which frames were planned, and where its kept faces are in those that gave a sample
+    (none: the whole image was taken)."""
+
+    planned: tuple[int, ...]
+    fixes: Mapping[int, tuple[Fix, ...]]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One crop with all that pixels give."""
+
+    frame: int
+    timestamp: float | None
+    width: int
+    height: int
+    fix: Fix | None
+    geometry: Literal["own", "shared", "whole"]
+    score: float | None
+    faces_found: int | None
+    runner_up: float | None
+    image: bytes
+    quality: Quality
+    context: bytes | None = None
+    mask: bytes | None = None
+
+    @property
+    def face(self) -> int:
+        """Which of the medium's kept faces it shows."""
+        return self.fix.face if self.fix else 0
+
+    @property
+    def face_size(self) -> float | None:
+        """Geometric mean of the box's sides, pixels; None for whole images."""
+        if self.fix is None:
+            return None
+        x0, y0, x1, y1 = self.fix.box
+        return float(np.sqrt(max(x1 - x0, 0.0) * max(y1 - y0, 0.0)))
+
+
+def fix_of(picture: Picture, faces: Faces, face: int, config: ExtractConfig) -> Fix:
+    """Where a detected face lies, as the first track and face. Raises ValueError where its landmarks fit no crop."""
+    landmarks = faces.landmarks[face]
+    transform = similarity(landmarks, size=config.size, margin=config.margin, template=config.template)
+    return Fix(
+        picture.width,
+        picture.height,
+        tuple(faces.boxes[face].tolist()),
+        tuple(tuple(point) for point in landmarks.tolist()),
+        tuple(transform.ravel().tolist()),
+        0,
+    )
+
+
+def cut(
+    frame: Frame,
+    picture: Picture,
+    fix: Fix,
+    config: ExtractConfig,
+    mask: Mask | None,
+    *,
+    geometry: Literal["own", "shared"] = "shared",
+    score: float | None = None,
+    found: int | None = None,
+    runner_up: float | None = None,
+    context: bytes | None = None,
+) -> Sample:
+    """The sample of one face. Each pixel of the mask's crop is mixed of the same pixels, by the same weights, as that of
+    the face's. Raises ValueError for a transform that cuts nothing."""
+    transform = np.array(fix.transform, np.float32).reshape(2, 3)
+    plan = plan_cut(transform, picture.width, picture.height, size=config.size, border=config.border)
+    black = np.zeros((config.size, config.size), np.uint8)
+    crop = plan.take(picture.part(*plan.box)) if plan.box else np.repeat(black[..., None], 3, axis=2)
+    marked = None
+    if mask is not None and mask.own:
+        marked = encode_mask(plan.take(mask.part(plan.box)) if plan.box else black)
+    return Sample(
+        frame.index, frame.timestamp, picture.width, picture.height, fix, geometry, score, found, runner_up,
+        encode(crop, config.image), measure(crop), context, marked,
+    )  # fmt: skip
+
+
+def whole(frame: Frame, picture: Picture, config: ExtractConfig, mask: Mask | None) -> Sample:
+    """The sample of a picture as it is, in its own size: nothing is resampled."""
+    image = picture.whole()
+    return Sample(
+        frame.index, frame.timestamp, picture.width, picture.height, None, "whole", None, None, None,
+        encode(image, config.image), measure(image), None, mask.whole() if mask is not None and mask.own else None,
+    )  # fmt: skip
+
+
+def context_of(picture: Picture) -> bytes:
+    """The whole frame, small, for who describes the surroundings; never part of a corpus."""
+    return encode(picture.small(CONTEXT_SIDE), CONTEXT)

@@ -1,0 +1,163 @@
+"""What captioning by a model takes beside the stage itself: who runs it, what it will take, and what it took."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mmidd.captions.choose import CaptionerConfig, device_of, gpus
+from mmidd.captions.vision import TYPICAL_COMPLETION_TOKENS, TYPICAL_PROMPT_TOKENS
+from mmidd.engine import tables
+from mmidd.engine.local import Local
+from mmidd.engine.run import UnitEngine
+from mmidd.engine.store import Record, Store
+from mmidd.engine.threads import Threads
+from mmidd.engine.units import Engine, Resources
+from mmidd.project import Site
+from mmidd.stages import caption
+
+JOURNAL, RATES = "journal", "caption-rates.json"
+_MOST_THREADS = 64
+# Assumed until a build has measured: seconds for one reply of a server at work, images a second of one GPU, of one core.
+_SERVER_SECONDS, _GPU_RATE, _CORE_RATE = 5.0, 2.0, 0.02
+
+
+def config_of(site: Site) -> CaptionerConfig:
+    """The captioner's configuration, with the place of the journal where a model answers."""
+    config = caption.config(site.recipe)
+    if not by_model(config):
+        return config
+    return replace(config, journal=site.store.root / JOURNAL, again=site.retry)
+
+
+def by_model(config: CaptionerConfig) -> bool:
+    """Whether a vision-language model answers."""
+    return config.kind in caption.SHOWN_CONTEXT
+
+
+@contextmanager
+def engine_of(site: Site, config: CaptionerConfig) -> Iterator[Engine | UnitEngine]:
+    """Who runs the stage: for a server threads that share one client, for GPUs a worker each, else the site's engine.
+
+    At the end models and connections are let go of, and the rate is noted.
+    """
+    engine = _engine(site, config)
+    before, started = _files(config), time.monotonic()
+    try:
+        yield engine
+    finally:
+        caption.release()
+        if engine is not site.engine:
+            engine.close()
+            caption.release()  # what a thread made that had just begun
+        fresh = sum(_lines(path) for path in _files(config) - before)
+        if fresh and not (site.retry or config.journal is None):
+            rates = site.store.note(RATES) or {}
+            rates[_rate_key(config)] = {"replies": fresh, "seconds": round(time.monotonic() - started, 3)}
+            site.store.touch(RATES, rates)
+
+
+def _engine(site: Site, config: CaptionerConfig) -> Engine | UnitEngine:
+    if config.kind == "openai":
+        return Threads(min(config.concurrency, _MOST_THREADS))
+    if config.kind == "transformers" and isinstance(site.engine, Local) and device_of(config) == "cuda":
+        return Local(gpus(), Resources("cuda"))
+    return site.engine
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the captions of a corpus took. `faults` counts replies that were of no use, also where the second one was."""
+
+    ok: int
+    null: Mapping[str, int]
+    replies: int
+    prompt_tokens: int
+    completion_tokens: int
+    faults: Mapping[str, int]
+
+
+def usage(store: Store, records: Iterable[Record]) -> Usage | None:
+    """Add up what committed captions took; None where no model answered."""
+    total, null, faults = Counter[str](), Counter[str](), Counter[str]()
+    for record in records:
+        for outcome in tables.read_outcomes(store, record):
+            total.update({"ok": outcome.ok})
+            null.update(reason for _, _, reason in outcome.reasons)
+            faults.update(outcome.facts.get("faults", {}))
+            total.update({key: outcome.facts.get(key, 0) for key in ("replies", "prompt_tokens", "completion_tokens")})
+    if not total["replies"] and not null:
+        return None
+    return Usage(total["ok"], dict(null), total["replies"], total["prompt_tokens"], total["completion_tokens"], dict(faults))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What captions by a model will take at most: a reply that is of no use is asked for once more."""
+
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    hours: float
+    basis: str
+
+
+def estimate(site: Site, samples: Iterable[int]) -> Estimate | None:
+    """Requests, tokens and hours for media of so many samples each; None where no model answers."""
+    config = caption.config(site.recipe)
+    if not by_model(config):
+        return None
+    requests = sum(-(-count // config.every) for count in samples)
+    prompt, completion, told = _tokens(site, config)
+    rate, basis = _rate(site, config)
+    return Estimate(
+        requests, round(requests * prompt), round(requests * completion), requests / rate / 3600, f"{told}; {basis}"
+    )
+
+
+def _tokens(site: Site, config: CaptionerConfig) -> tuple[float, float, str]:
+    """Tokens of a request and of its reply."""
+    name = caption.ingredients(site.recipe, site.device)["libraries"]["model"]
+    records = [r for r in site.store.records(caption.STAGE.name) if _model(r.ingredients) == name]
+    took = usage(site.store, records)
+    if took is not None and took.replies and took.prompt_tokens:
+        each = took.prompt_tokens / took.replies, took.completion_tokens / took.replies
+        return *each, f"tokens measured here over {took.replies} replies"
+    return TYPICAL_PROMPT_TOKENS, min(TYPICAL_COMPLETION_TOKENS, config.max_tokens), "tokens assumed"
+
+
+def _rate(site: Site, config: CaptionerConfig) -> tuple[float, str]:
+    """Replies a second."""
+    measured = (site.store.note(RATES) or {}).get(_rate_key(config))
+    if measured:
+        return measured["replies"] / max(measured["seconds"], 1e-3), f"rate measured here over {measured['replies']} replies"
+    if config.kind == "openai":
+        return (
+            config.concurrency / _SERVER_SECONDS,
+            f"rate assumed: {_SERVER_SECONDS:g} s a reply, {config.concurrency} at once",
+        )
+    if device_of(config) == "cuda":
+        return _GPU_RATE * max(1, gpus()), f"rate assumed: {_GPU_RATE:g} images a second and GPU"
+    return _CORE_RATE * max(1, site.workers), f"rate assumed: {1 / _CORE_RATE:g} s an image and core"
+
+
+def _rate_key(config: CaptionerConfig) -> str:
+    return f"{config.kind}/{config.model}/{config.concurrency if config.kind == 'openai' else config.batch}"
+
+
+def _model(ingredients: Mapping[str, Any]) -> Any:
+    return ingredients.get("libraries", {}).get("model")
+
+
+def _files(config: CaptionerConfig) -> set[Path]:
+    return set(config.journal.glob("*.log")) if config.journal is not None and config.journal.is_dir() else set()
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(1 for _ in file)

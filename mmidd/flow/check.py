@@ -1,0 +1,111 @@
+"""The raw data against the manifests: `mmidd index --check`. The judging is `manifest/check.py`; here is the disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator
+from dataclasses import asdict
+from functools import cache, partial
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mmidd.errors import DataError, MediaError
+from mmidd.flow.steps import Dataset, Indexed
+from mmidd.manifest.check import ADVICE, Checked, Disk, Entry, check
+from mmidd.raw.archives import is_sequential, open_member
+from mmidd.stages.index import label_bytes
+
+_PIECE = 1 << 16
+_BATCH = 1 << 15
+
+
+def check_all(indexed: Indexed) -> list[Checked]:
+    """Every dataset that is there, in the recipe's order. Raises DataError for a label file that cannot be read."""
+
+    @cache
+    def media_of(dataset: str) -> Collection[str] | None:
+        if dataset not in indexed.facts:
+            return None
+        mine = pc.and_(pc.equal(indexed.table["dataset"], dataset), pc.equal(indexed.table["status"], "media"))
+        return frozenset(indexed.table["media"].filter(mine).to_pylist())
+
+    return [_check(dataset, indexed, media_of) for dataset in indexed.datasets]
+
+
+def _check(dataset: Dataset, indexed: Indexed, media_of: Any) -> Checked:
+    name, facts = dataset.manifest.name, indexed.facts[dataset.manifest.name]
+    disk = Disk(partial(_bytes, dataset), partial(_piece, dataset), media_of)
+    mine = indexed.table.filter(pc.equal(indexed.table["dataset"], name))
+    told = {"missing": facts["missing_label_files"], "ignored": facts["ignored"], "empty": facts["empty_folders"]}
+    return check(dataset.manifest, _entries(mine), disk, **told)
+
+
+def _entries(rows: pa.Table) -> Iterator[Entry]:
+    for batch in rows.select(list(Entry._fields)).to_batches(max_chunksize=_BATCH):
+        yield from map(Entry._make, zip(*(column.to_pylist() for column in batch.columns), strict=True))
+
+
+def _bytes(dataset: Dataset, path: str) -> bytes:
+    try:
+        return label_bytes(dataset.root, dataset.listing, path)
+    except OSError as error:
+        raise DataError(f"cannot read {dataset.root / path}: {error.strerror}") from error
+
+
+def _piece(dataset: Dataset, path: str) -> bytes:
+    """A digest that two media share only if they are the same: of size, start and end; of a folder of frames, of all
+    names and sizes, and so of its first and last frame. What cannot be read so (a clip in an archive, a member of a
+    compressed tar) is equal to no other."""
+    about, place = dataset.listing.files.get(path), dataset.listing.place(dataset.root, path)
+    try:
+        if about is not None and about.archive is not None:
+            archive = dataset.listing.place(dataset.root, about.archive)
+            if is_sequential(archive):
+                return path.encode()
+            with open_member(archive, dataset.listing.member(path)) as member:
+                return _ends(member)
+        if about is not None:
+            with place.open("rb") as file:
+                return _ends(file)
+        frames = sorted((entry for entry in place.iterdir() if entry.is_file()), key=str)
+        digest = hashlib.sha256("".join(f"{each.name}/{each.stat().st_size}\n" for each in frames).encode())
+        for each in (frames[0], frames[-1]):
+            with each.open("rb") as file:
+                digest.update(_ends(file))
+        return digest.digest()
+    except (OSError, MediaError, LookupError, UnicodeEncodeError):
+        return path.encode()  # extraction meets the error again and records it
+
+
+def _ends(file: BinaryIO) -> bytes:
+    size = file.seek(0, 2)
+    file.seek(0)
+    start = file.read(_PIECE)
+    file.seek(max(0, size - _PIECE))
+    return hashlib.sha256(size.to_bytes(8) + start + file.read(_PIECE)).digest()
+
+
+def as_document(checked: list[Checked], indexed: Indexed) -> dict[str, Any]:
+    """The findings for programs: all names, none left out."""
+    return {
+        "datasets": [_as_document(each, indexed) for each in checked],
+        "absent": list(indexed.absent),
+        "clean": all(each.clean for each in checked),
+    }
+
+
+def _as_document(checked: Checked, indexed: Indexed) -> dict[str, Any]:
+    return {
+        "dataset": checked.dataset,
+        "verified": checked.verified,
+        "files": indexed.facts[checked.dataset]["files"],
+        "counts": [{**place._asdict(), "found": count} for place, count in checked.counts],
+        "expected": [asdict(each) for each in checked.compared],
+        "findings": [{**asdict(each), "advice": ADVICE[each.kind]} for each in checked.findings],
+        "ignored": dict(checked.ignored),
+        "known_defects": list(checked.known_defects),
+        "masks": dict(zip(("fakes", "found"), checked.masks, strict=True)),
+        "clean": checked.clean,
+    }

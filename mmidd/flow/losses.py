@@ -1,0 +1,52 @@
+"""What extraction lost, from the index and the outcomes: labels join here, after the pixels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+import pyarrow.compute as pc
+
+from mmidd.curation.losses import Loss, Losses, measure
+from mmidd.curation.one_sided import PairFrames, compare
+from mmidd.engine import tables
+from mmidd.engine.units import Outcome
+from mmidd.flow.steps import Indexed
+from mmidd.media import Name
+
+_NONE: Mapping[str, int] = MappingProxyType({})
+_COLUMNS = ("dataset", "media", "label", "forgery_type", "method", "pair_dataset", "pair_media")
+
+
+def losses(indexed: Indexed, outcomes: Mapping[Name, Outcome]) -> Losses:
+    """The losses of the media that have an outcome; others were never extracted."""
+    return replace(measure(_losses(indexed, outcomes)), sides=compare(_pairs(indexed, outcomes)))
+
+
+def _pairs(indexed: Indexed, outcomes: Mapping[Name, Outcome]) -> Iterator[PairFrames]:
+    """The fakes whose real was extracted too, each with it."""
+    for name, medium in indexed.selected.items():
+        if medium.label == "fake" and medium.pair_name != name and name in outcomes and medium.pair_name in outcomes:
+            yield PairFrames(name, medium.pair_name, _shown(outcomes[name]), _shown(outcomes[medium.pair_name]))
+
+
+def _shown(outcome: Outcome) -> frozenset[int]:
+    """The frames that gave a sample."""
+    return frozenset(outcome.facts.get("frames", ())) - {frame for frame, _, _ in outcome.reasons}
+
+
+def _losses(indexed: Indexed, outcomes: Mapping[Name, Outcome]) -> Iterator[Loss]:
+    media = indexed.table.filter(pc.equal(indexed.table["status"], "media"))
+    columns = (tables.shared(media[name]) for name in _COLUMNS)
+    for dataset, name, label, kind, method, pair_dataset, pair_media in zip(*columns, strict=True):
+        outcome = outcomes.get((dataset, name))
+        if outcome is not None:
+            pair = (pair_dataset or dataset, pair_media) if pair_media else None
+            yield Loss(
+                dataset, name, label, kind or "unknown", method, pair,
+                outcome.planned, outcome.dropped, outcome.failed,
+                Counter(reason for _, _, reason in outcome.reasons) if outcome.reasons else _NONE,
+                outcome.error,
+            )  # fmt: skip
