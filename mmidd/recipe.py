@@ -195,6 +195,10 @@ class Recipe(Part):
     shards: Shards = Shards()
     time_limit: float = Field(600, gt=0, description="seconds a worker may take for one video or run of images")
 
+    def changed(self, settings: Sequence[str]) -> Recipe:
+        """The same with `key=value` settings laid over it. Raises RecipeError, UsageError."""
+        return _with_settings(self.model_dump(mode="json"), settings) if settings else self
+
     def published(self) -> dict[str, Any]:
         """The recipe as it may leave this machine."""
         return {**self.model_dump(mode="json"), "captioner": self.captioner.published()}

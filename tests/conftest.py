@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from mmidd import cli
-from mmidd.cli.progress import Silent
+from mmidd.engine.run import Silent
 from mmidd.flow.build import Report, build
 from mmidd.project import claim_corpus, open_site
 from mmidd.recipe import Recipe, read
-from mmidd.sample import write_sample
+from mmidd.sampledata import write_sample
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -15,19 +15,6 @@ EVERY = 30.0
 NOUNS = {"index": "datasets", "shard": "files"}
 
 
-class Silent:
-    """Nobody watches."""
-
-    def begin(self, stage: str, total: int, done: int) -> None:
-        return
-
-    def advance(self, outcomes: Sequence[Outcome]) -> None:
-        return
-
-    def end(self) -> None:
-        return
-
-
 class Bars:
     """One bar a stage, with rate, counts and time left. For terminals."""
 

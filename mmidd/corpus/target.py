@@ -73,6 +73,11 @@ class Target:
         """The corpus's `mmidd.json`, or None where there is no (whole) corpus."""
         return read_manifest(self.out)
 
+    def is_there(self, name: str, size: int) -> bool:
+        """Is a file of this size in the corpus, or in the folder that is being built?"""
+        places = (folder / name for folder in (self.building, self.out))
+        return any(place.is_file() and place.stat().st_size == size for place in places)
+
     def has(self, name: str, size: int, sha256: str) -> bool:
         """Bring a file that is already right into the folder that is being built; False where there is none."""
         target = self.building / name
@@ -86,8 +91,12 @@ class Target:
 
     def holds(self, notes: Mapping[str, bytes], shards: Iterable[str]) -> bool:
         """Is all of this in the corpus, byte for byte: the notes, and the shards as they are in the folder beside it?"""
-        written = all((self.out / name).is_file() and (self.out / name).read_bytes() == data for name, data in notes.items())
-        return written and all(_same(self.building / name, self.out / name) for name in shards)
+        return self.has_notes(notes) and all(_same(self.building / name, self.out / name) for name in shards)
+
+    def has_notes(self, notes: Mapping[str, bytes]) -> bool:
+        """Are these files in the corpus, byte for byte?"""
+        places = ((self.out / name, data) for name, data in notes.items())
+        return all(place.is_file() and place.read_bytes() == data for place, data in places)
 
     def discard(self) -> None:
         """Nothing changed: what was built beside the corpus is not needed, nor what a killed build left there."""

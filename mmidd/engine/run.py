@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from mmidd.engine import tables
 from mmidd.engine.files import digest
 from mmidd.engine.store import Record, Store
-from mmidd.engine.units import Crash, Engine, Item, Outcome, Result, StageFunction, Task, Unit
+from mmidd.engine.units import Crash, Engine, Item, Outcome, Result, StageFunction, Task, Unit, dataset_of
 from mmidd.errors import WorkError
 from mmidd.media import Name
 
@@ -47,6 +47,19 @@ class Progress(Protocol):
     def advance(self, outcomes: Sequence[Outcome]) -> None: ...
 
     def end(self) -> None: ...
+
+
+class Silent:
+    """Nobody watches."""
+
+    def begin(self, stage: str, total: int, done: int) -> None:
+        return
+
+    def advance(self, outcomes: Sequence[Outcome]) -> None:
+        return
+
+    def end(self) -> None:
+        return
 
 
 @dataclass(frozen=True)
@@ -262,7 +275,7 @@ class Previous:
         aside = aside.union(*(each.spoiled for each in found))
         wanted = digest(base)
         for record in store.records(stage.name):
-            other = digest(record.ingredients) != wanted or record.unit.split("/")[0] not in datasets
+            other = digest(record.ingredients) != wanted or dataset_of(record.unit) not in datasets
             if other or record.key in aside:
                 continue
             for outcome in tables.read_outcomes(store, record):

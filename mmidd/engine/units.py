@@ -57,6 +57,11 @@ class Unit:
     tasks: tuple[Task, ...]
 
     @property
+    def dataset(self) -> str:
+        """Whose media these are: a unit's name begins with it."""
+        return dataset_of(self.name)
+
+    @property
     def items(self) -> Iterator[Item]:
         return (item for task in self.tasks for item in task.items)
 
@@ -111,6 +116,11 @@ class Resources:
     """What a worker may use."""
 
     device: Literal["cpu", "cuda"] = "cpu"
+
+
+def dataset_of(unit: str) -> str:
+    """The dataset in a unit's name."""
+    return unit.partition("/")[0]
 
 
 StageFunction = Callable[[Task, Any, Resources], Result]

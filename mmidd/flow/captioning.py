@@ -18,21 +18,22 @@ from mmidd.engine.run import UnitEngine
 from mmidd.engine.store import Record, Store
 from mmidd.engine.threads import Threads
 from mmidd.engine.units import Engine, Resources
-from mmidd.project import Site
+from mmidd.flow.notes import CAPTION_RATES
+from mmidd.flow.setup import Setup
 from mmidd.stages import caption
 
-JOURNAL, RATES = "journal", "caption-rates.json"
+JOURNAL = "journal"
 _MOST_THREADS = 64
 # Assumed until a build has measured: seconds for one reply of a server at work, images a second of one GPU, of one core.
 _SERVER_SECONDS, _GPU_RATE, _CORE_RATE = 5.0, 2.0, 0.02
 
 
-def config_of(site: Site) -> CaptionerConfig:
+def config_of(setup: Setup) -> CaptionerConfig:
     """The captioner's configuration, with the place of the journal where a model answers."""
-    config = caption.config(site.recipe)
+    config = caption.config(setup.recipe)
     if not by_model(config):
         return config
-    return replace(config, journal=site.store.root / JOURNAL, again=site.retry)
+    return replace(config, journal=setup.store.root / JOURNAL, again=setup.retry)
 
 
 def by_model(config: CaptionerConfig) -> bool:
@@ -41,33 +42,33 @@ def by_model(config: CaptionerConfig) -> bool:
 
 
 @contextmanager
-def engine_of(site: Site, config: CaptionerConfig) -> Iterator[Engine | UnitEngine]:
-    """Who runs the stage: for a server threads that share one client, for GPUs a worker each, else the site's engine.
+def engine_of(setup: Setup, config: CaptionerConfig) -> Iterator[Engine | UnitEngine]:
+    """Who runs the stage: for a server threads that share one client, for GPUs a worker each, else the setup's engine.
 
     At the end models and connections are let go of, and the rate is noted.
     """
-    engine = _engine(site, config)
+    engine = _engine(setup, config)
     before, started = _files(config), time.monotonic()
     try:
         yield engine
     finally:
         caption.release()
-        if engine is not site.engine:
+        if engine is not setup.engine:
             engine.close()
             caption.release()  # what a thread made that had just begun
         fresh = sum(_lines(path) for path in _files(config) - before)
-        if fresh and not (site.retry or config.journal is None):
-            rates = site.store.note(RATES) or {}
+        if fresh and not (setup.retry or config.journal is None):
+            rates = setup.store.note(CAPTION_RATES) or {}
             rates[_rate_key(config)] = {"replies": fresh, "seconds": round(time.monotonic() - started, 3)}
-            site.store.touch(RATES, rates)
+            setup.store.touch(CAPTION_RATES, rates)
 
 
-def _engine(site: Site, config: CaptionerConfig) -> Engine | UnitEngine:
+def _engine(setup: Setup, config: CaptionerConfig) -> Engine | UnitEngine:
     if config.kind == "openai":
         return Threads(min(config.concurrency, _MOST_THREADS))
-    if config.kind == "transformers" and isinstance(site.engine, Local) and device_of(config) == "cuda":
+    if config.kind == "transformers" and isinstance(setup.engine, Local) and device_of(config) == "cuda":
         return Local(gpus(), Resources("cuda"))
-    return site.engine
+    return setup.engine
 
 
 @dataclass(frozen=True)
@@ -107,33 +108,33 @@ class Estimate:
     basis: str
 
 
-def estimate(site: Site, samples: Iterable[int]) -> Estimate | None:
+def estimate(setup: Setup, samples: Iterable[int]) -> Estimate | None:
     """Requests, tokens and hours for media of so many samples each; None where no model answers."""
-    config = caption.config(site.recipe)
+    config = caption.config(setup.recipe)
     if not by_model(config):
         return None
     requests = sum(-(-count // config.every) for count in samples)
-    prompt, completion, told = _tokens(site, config)
-    rate, basis = _rate(site, config)
+    prompt, completion, told = _tokens(setup, config)
+    rate, basis = _rate(setup, config)
     return Estimate(
         requests, round(requests * prompt), round(requests * completion), requests / rate / 3600, f"{told}; {basis}"
     )
 
 
-def _tokens(site: Site, config: CaptionerConfig) -> tuple[float, float, str]:
+def _tokens(setup: Setup, config: CaptionerConfig) -> tuple[float, float, str]:
     """Tokens of a request and of its reply."""
-    name = caption.ingredients(site.recipe, site.device)["libraries"]["model"]
-    records = [r for r in site.store.records(caption.STAGE.name) if _model(r.ingredients) == name]
-    took = usage(site.store, records)
+    name = caption.ingredients(setup.recipe, setup.device)["libraries"]["model"]
+    records = [r for r in setup.store.records(caption.STAGE.name) if _model(r.ingredients) == name]
+    took = usage(setup.store, records)
     if took is not None and took.replies and took.prompt_tokens:
         each = took.prompt_tokens / took.replies, took.completion_tokens / took.replies
         return *each, f"tokens measured here over {took.replies} replies"
     return TYPICAL_PROMPT_TOKENS, min(TYPICAL_COMPLETION_TOKENS, config.max_tokens), "tokens assumed"
 
 
-def _rate(site: Site, config: CaptionerConfig) -> tuple[float, str]:
+def _rate(setup: Setup, config: CaptionerConfig) -> tuple[float, str]:
     """Replies a second."""
-    measured = (site.store.note(RATES) or {}).get(_rate_key(config))
+    measured = (setup.store.note(CAPTION_RATES) or {}).get(_rate_key(config))
     if measured:
         return measured["replies"] / max(measured["seconds"], 1e-3), f"rate measured here over {measured['replies']} replies"
     if config.kind == "openai":
@@ -143,7 +144,7 @@ def _rate(site: Site, config: CaptionerConfig) -> tuple[float, str]:
         )
     if device_of(config) == "cuda":
         return _GPU_RATE * max(1, gpus()), f"rate assumed: {_GPU_RATE:g} images a second and GPU"
-    return _CORE_RATE * max(1, site.workers), f"rate assumed: {1 / _CORE_RATE:g} s an image and core"
+    return _CORE_RATE * max(1, setup.workers), f"rate assumed: {1 / _CORE_RATE:g} s an image and core"
 
 
 def _rate_key(config: CaptionerConfig) -> str:

@@ -3,25 +3,56 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
-from dataclasses import asdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from functools import cache, partial
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmidd.errors import DataError, MediaError
-from mmidd.flow.steps import Dataset, Indexed
+from mmidd.flow.indexing import Indexed
+from mmidd.flow.placing import Dataset
 from mmidd.manifest.check import ADVICE, Checked, Disk, Entry, check
 from mmidd.raw.archives import is_sequential, open_member
+from mmidd.results import Result
+from mmidd.show import data as show
 from mmidd.stages.index import label_bytes
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _PIECE = 1 << 16
 _BATCH = 1 << 15
 
 
-def check_all(indexed: Indexed) -> list[Checked]:
+@dataclass(frozen=True)
+class Checks(Result):
+    """Every dataset that is there beside its official release, in the recipe's order; `files` counts those of each."""
+
+    checked: tuple[Checked, ...]
+    absent: tuple[str, ...]
+    files: Mapping[str, int]
+
+    @property
+    def clean(self) -> bool:
+        """Is everything as in the official releases?"""
+        return all(each.clean for each in self.checked)
+
+    def tell(self, console: Console) -> None:
+        show.checked(console, self)
+
+    def document(self) -> dict[str, Any]:
+        """All names, none left out."""
+        return {
+            "datasets": [_as_document(each, self.files[each.dataset]) for each in self.checked],
+            "absent": list(self.absent),
+            "clean": self.clean,
+        }
+
+
+def check_all(indexed: Indexed) -> Checks:
     """Every dataset that is there, in the recipe's order. Raises DataError for a label file that cannot be read."""
 
     @cache
@@ -31,7 +62,8 @@ def check_all(indexed: Indexed) -> list[Checked]:
         mine = pc.and_(pc.equal(indexed.table["dataset"], dataset), pc.equal(indexed.table["status"], "media"))
         return frozenset(indexed.table["media"].filter(mine).to_pylist())
 
-    return [_check(dataset, indexed, media_of) for dataset in indexed.datasets]
+    checked = tuple(_check(dataset, indexed, media_of) for dataset in indexed.datasets)
+    return Checks(checked, indexed.absent, {name: facts["files"] for name, facts in indexed.facts.items()})
 
 
 def _check(dataset: Dataset, indexed: Indexed, media_of: Any) -> Checked:
@@ -87,20 +119,11 @@ def _ends(file: BinaryIO) -> bytes:
     return hashlib.sha256(size.to_bytes(8) + start + file.read(_PIECE)).digest()
 
 
-def as_document(checked: list[Checked], indexed: Indexed) -> dict[str, Any]:
-    """The findings for programs: all names, none left out."""
-    return {
-        "datasets": [_as_document(each, indexed) for each in checked],
-        "absent": list(indexed.absent),
-        "clean": all(each.clean for each in checked),
-    }
-
-
-def _as_document(checked: Checked, indexed: Indexed) -> dict[str, Any]:
+def _as_document(checked: Checked, files: int) -> dict[str, Any]:
     return {
         "dataset": checked.dataset,
         "verified": checked.verified,
-        "files": indexed.facts[checked.dataset]["files"],
+        "files": files,
         "counts": [{**place._asdict(), "found": count} for place, count in checked.counts],
         "expected": [asdict(each) for each in checked.compared],
         "findings": [{**asdict(each), "advice": ADVICE[each.kind]} for each in checked.findings],

@@ -1,39 +1,41 @@
 """`mmidd gc`: removes from a work folder what no build reads any more, and tells how many bytes that frees.
 
-Kept is what a build of the given recipes would read as the data lie now. While a stage is not up to date, everything that
-was made with its settings stays, because a build would take rows over from it; so does everything of a dataset that is not
-under the data root today. Copies of remote data go: what is committed needs them no more. Files of other programs, takedown
-list, journals and notes are never touched.
+Kept is what the last build of every corpus reads, by what that build found: nothing is asked of the raw data or of models.
+While a stage of it is not up to date, everything that was made with its settings stays, because a build would take rows over
+from it; so does everything of a dataset that was not under the data root then. Copies of remote data go: what is committed
+needs them no more. Files of other programs, takedown list, journals and notes are never touched.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from mmidd.cli.progress import Silent
-from mmidd.corpus.target import Target
-from mmidd.engine import tables
 from mmidd.engine.digests import DigestCache
 from mmidd.engine.faults import fault
 from mmidd.engine.files import digest, disk_errors, write_text
-from mmidd.engine.run import Stage, survey
 from mmidd.engine.store import Record, Store
 from mmidd.engine.temporary import OLD_S, clock, left_over
-from mmidd.engine.units import Unit
+from mmidd.engine.units import dataset_of
 from mmidd.errors import WorkError
-from mmidd.flow.finish import shard_units
-from mmidd.flow.plan import committed
-from mmidd.flow.steps import ARCHIVES, Indexed, caption_units, curate_unit, index_all
-from mmidd.project import Site, builds, check_models, site_of
+from mmidd.flow.indexing import ARCHIVES
+from mmidd.flow.notes import LAST, builds
+from mmidd.flow.plan import look
+from mmidd.flow.setup import Setup, recalled_setup
+from mmidd.flow.walk import STAGES, Walked
+from mmidd.options import is_whole
 from mmidd.raw.cache import Cache
 from mmidd.recipe import read
-from mmidd.stages import caption, curate, extract, index, shard
+from mmidd.results import Result
+from mmidd.show import plan as show
 
-STAGES = (index.STAGE, extract.STAGE, caption.STAGE, curate.STAGE, shard.STAGE)
+if TYPE_CHECKING:
+    from rich.console import Console
+
 ORPHAN_S = 3600.0
 """A data file without a record may belong to a commit under way; one as old as this does not."""
 
@@ -55,19 +57,27 @@ class Reads:
         return (
             (record.stage, record.key) in self.keys
             or digest(record.ingredients) in self.ingredients
-            or record.unit.split("/")[0] in self.absent
+            or dataset_of(record.unit) in self.absent
         )
 
 
 @dataclass(frozen=True)
-class Garbage:
-    """What can go: paths by what they are, and lists of digests with the lines that stay."""
+class Garbage(Result):
+    """What can go (or, unless `dry_run`, went): paths by what they are, and lists of digests with the lines that stay."""
 
     paths: Mapping[str, tuple[Path, ...]]
     digests: Mapping[Path, str] = field(default_factory=dict)
     bytes: int = 0
     young: int = 0
     behind: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    dry_run: bool = False
+
+    def tell(self, console: Console) -> None:
+        show.collected(console, self)
+
+    def document(self) -> dict[str, Any]:
+        about = {"dry_run": self.dry_run, "bytes": self.bytes, "counts": self.counts, "young": self.young}
+        return {**about, "behind": dict(self.behind)}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -75,87 +85,73 @@ class Garbage:
         return {**{kind: len(paths) for kind, paths in self.paths.items()}, "lists of digests": len(self.digests)}
 
 
-def collect(site: Site, recipes: Sequence[str], *, dry_run: bool, locks: bool) -> Garbage:
+def collect(store: Store, recipes: Sequence[str], *, dry_run: bool, locks: bool) -> Garbage:
     """Remove what none of these recipes reads, or, without any, none of the builds that the work folder remembers.
 
-    `site` is that of the last build: it says where the data lie. The caller holds the work folder's lock, if it has any.
+    The caller holds the work folder's lock, if the file system has any. Raises WorkError where no build is remembered.
     """
     if not (locks or dry_run):
-        check_idle(site.store)
-    if recipes:
-        sites = {name: replace(site, recipe=read(name), only=()) for name in recipes}
-    else:
-        notes = builds(site.store).items()
-        sites = {out: site_of(note, site.store.root, progress=Silent(), read_only=True) for out, note in notes}
-    for each in sites.values():
-        check_models(each)
-    found = garbage(site.store, {name: reads(each) for name, each in sites.items()})
+        check_idle(store)
+    found = garbage(store, {name: reads(setup) for name, setup in _setups(store, recipes).items()})
     if not dry_run:
-        remove(site.store, found)
+        remove(store, found)
+    return replace(found, dry_run=dry_run)
+
+
+def _setups(store: Store, recipes: Sequence[str]) -> dict[str, Setup]:
+    """The builds whose work is kept, by a name to tell: the last one of every corpus, or those of the given recipes."""
+    notes = builds(store)
+    if not notes or not is_whole(note := store.note(LAST)):
+        raise WorkError(f"{store.root} remembers no build whole, so nobody knows what may go. Nothing was removed.")
+    if not recipes:
+        return {out: recalled_setup(each, store.root) for out, each in notes.items()}
+    indexes = dict(chain.from_iterable(each.get("index", {}).items() for each in notes.values()))
+    found = {}
+    for name in recipes:
+        recipe = read(name)
+        asked = {**note, "recipe": recipe.model_dump(mode="json"), "only": [], "index": indexes}
+        asked.pop("ingredients", None)  # they are those of the recipe, here and now
+        found[name] = recalled_setup(asked, store.root)
     return found
 
 
-def reads(site: Site) -> Reads:
+def reads(setup: Setup) -> Reads:
     """Look a whole build up, without doing any of it."""
-    indexed = index_all(site, run=False)
-    keys, settings, behind = _Keys(site.store), set[str](), list[str]()
-    for each in indexed.datasets:
-        unit = index.plan(each.manifest, each.root, each.listing, site.digests)
-        keys.add(index.STAGE, index.ingredients(each.manifest), [unit])
-    for stage, base, complete in _stages(site, indexed, keys):
-        if not complete:
-            settings.add(digest(base))
-            behind.append(stage.name)
+    walked = look(setup)
+    behind = tuple(_behind(setup, walked))
     return Reads(
-        frozenset(keys.found),
-        frozenset(settings),
-        frozenset(indexed.absent),
-        {each.manifest.name: _files(indexed, each.manifest.name) for each in indexed.datasets},
-        frozenset(digest(each.manifest.name, path) for each in indexed.datasets for path in each.listing.archives),
-        tuple(behind),
+        frozenset(_keys(walked)),
+        frozenset(digest(setup.bases[stage]) for stage in behind),
+        frozenset(walked.index.absent),
+        {each.manifest.name: frozenset(each.listing.files) for each in walked.index.datasets},
+        frozenset(digest(each.manifest.name, path) for each in walked.index.datasets for path in each.listing.archives),
+        behind,
     )
 
 
-def _files(indexed: Indexed, dataset: str) -> frozenset[str]:
-    """Everything of a dataset that may have a digest: its files, and its clips, which are folders."""
-    (listing,) = (each.listing for each in indexed.datasets if each.manifest.name == dataset)
-    clips = (name for owner, name in indexed.selected if owner == dataset)
-    return frozenset([*listing.files, *clips])
+def _keys(walked: Walked) -> Iterator[tuple[str, str]]:
+    """The records that the build reads."""
+    yield from (("index", key) for key in walked.index.keys.values())
+    if walked.crops is not None:
+        yield from (("extract", record.key) for record in walked.crops.records.values())
+    reached = [walked.captions, walked.verdicts, walked.shards.reached if walked.shards is not None else None]
+    for each in reached:
+        if each is not None:
+            name = each.work.stage.name
+            yield from ((name, key) for key in each.spoiled.union(record.key for record in each.records.values()))
 
 
-@dataclass
-class _Keys:
-    store: Store
-    found: set[tuple[str, str]] = field(default_factory=set)
-
-    def add(self, stage: Stage, base: dict[str, Any], units: Sequence[Unit]) -> dict[str, Record] | None:
-        """Keep the records of these units; give them if none is missing."""
-        looked = survey(stage, base, units, self.store)
-        self.found |= {(stage.name, record.key) for record in looked.done.values()}
-        return None if looked.missing else looked.done
-
-
-def _stages(site: Site, indexed: Indexed, keys: _Keys) -> Iterator[tuple[Stage, dict[str, Any], bool]]:
-    """Each stage after the index with its ingredients, and whether it is up to date; none is after one that is not."""
-    extracted = committed(site, indexed)
-    keys.found |= {(extract.STAGE.name, record.key) for record in extracted.records.values()}
-    complete = {item.name for unit in extracted.units for item in unit.items} == set(indexed.selected)
-    yield extract.STAGE, extract.ingredients(site.recipe, site.device), complete
-    captions: dict[str, Record] | None = {}
-    if site.recipe.captioner.kind != "none":
-        base = caption.ingredients(site.recipe, site.device)
-        captions = keys.add(caption.STAGE, base, caption_units(site, extracted)) if complete else None
-        yield caption.STAGE, base, captions is not None
-    base = curate.ingredients(site.recipe)
-    curated = keys.add(curate.STAGE, base, [curate_unit(site, indexed, extracted)]) if complete else None
-    yield curate.STAGE, base, curated is not None
-    base = shard.ingredients(site.recipe)
-    if captions is not None and curated:
-        (verdicts,) = curated.values()
-        judged = tables.read_rows(site.store, verdicts)
-        corpus = Target(site.out or site.store.root)
-        keys.add(shard.STAGE, base, shard_units(site, indexed, extracted, captions, judged, corpus))
-    yield shard.STAGE, base, captions is not None and curated is not None
+def _behind(setup: Setup, walked: Walked) -> Iterator[str]:
+    """The stages that are not up to date, those included that could not be looked up because of one."""
+    if walked.crops is not None and walked.crops.to_do:
+        yield "extract"
+    extracting = walked.crops is None or walked.crops.to_do
+    if setup.recipe.captioner.kind != "none" and (extracting or walked.captions is None or walked.captions.to_do):
+        yield "caption"
+    if walked.verdicts is None or walked.verdicts.to_do:
+        yield "curate"
+    if walked.shards is None and setup.out is not None:
+        yield "shard"
 
 
 def garbage(store: Store, builds: Mapping[str, Reads]) -> Garbage:
@@ -163,12 +159,12 @@ def garbage(store: Store, builds: Mapping[str, Reads]) -> Garbage:
     paths: dict[str, list[Path]] = {"records": [], "data files": [], "temporaries": [], "archive listings": []}
     live: set[Path] = set()
     for stage in STAGES:
-        kept, gone = _records(store, stage.name, list(builds.values()))
+        kept, gone = _records(store, stage, list(builds.values()))
         paths["records"] += gone
         live |= {store.root / str(entry["path"]) for record in kept for entry in record.files.values()}
-    referred = {path for stage in STAGES for path in _referred(store, stage.name)}
+    referred = {path for stage in STAGES for path in _referred(store, stage)}
     now, young = clock(store.scratch), 0
-    for path in (path for stage in STAGES for path in sorted((store.root / "data" / stage.name).glob("*/*"))):
+    for path in (path for stage in STAGES for path in sorted((store.root / "data" / stage).glob("*/*"))):
         if path in live:
             continue
         if path in referred or (now or 0.0) - path.stat().st_mtime > ORPHAN_S:

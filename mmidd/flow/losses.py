@@ -7,27 +7,27 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-import pyarrow.compute as pc
+import pyarrow as pa
 
 from mmidd.curation.losses import Loss, Losses, measure
 from mmidd.curation.one_sided import PairFrames, compare
 from mmidd.engine import tables
 from mmidd.engine.units import Outcome
-from mmidd.flow.steps import Indexed
 from mmidd.media import Name
+from mmidd.stages.extract import Selected
 
 _NONE: Mapping[str, int] = MappingProxyType({})
 _COLUMNS = ("dataset", "media", "label", "forgery_type", "method", "pair_dataset", "pair_media")
 
 
-def losses(indexed: Indexed, outcomes: Mapping[Name, Outcome]) -> Losses:
-    """The losses of the media that have an outcome; others were never extracted."""
-    return replace(measure(_losses(indexed, outcomes)), sides=compare(_pairs(indexed, outcomes)))
+def losses(selected: Mapping[Name, Selected], media: pa.Table, outcomes: Mapping[Name, Outcome]) -> Losses:
+    """The losses of the media that have an outcome; others were never extracted. `media` are their rows of the index."""
+    return replace(measure(_losses(media, outcomes)), sides=compare(_pairs(selected, outcomes)))
 
 
-def _pairs(indexed: Indexed, outcomes: Mapping[Name, Outcome]) -> Iterator[PairFrames]:
+def _pairs(selected: Mapping[Name, Selected], outcomes: Mapping[Name, Outcome]) -> Iterator[PairFrames]:
     """The fakes whose real was extracted too, each with it."""
-    for name, medium in indexed.selected.items():
+    for name, medium in selected.items():
         if medium.label == "fake" and medium.pair_name != name and name in outcomes and medium.pair_name in outcomes:
             yield PairFrames(name, medium.pair_name, _shown(outcomes[name]), _shown(outcomes[medium.pair_name]))
 
@@ -37,8 +37,7 @@ def _shown(outcome: Outcome) -> frozenset[int]:
     return frozenset(outcome.facts.get("frames", ())) - {frame for frame, _, _ in outcome.reasons}
 
 
-def _losses(indexed: Indexed, outcomes: Mapping[Name, Outcome]) -> Iterator[Loss]:
-    media = indexed.table.filter(pc.equal(indexed.table["status"], "media"))
+def _losses(media: pa.Table, outcomes: Mapping[Name, Outcome]) -> Iterator[Loss]:
     columns = (tables.shared(media[name]) for name in _COLUMNS)
     for dataset, name, label, kind, method, pair_dataset, pair_media in zip(*columns, strict=True):
         outcome = outcomes.get((dataset, name))

@@ -38,8 +38,7 @@ from mmidd.raw.store import PATIENCE_S
 from mmidd.video import backend_identity, still_identity
 
 if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
-    from mmidd.flow.select import Selected
-    from mmidd.media import FaceMode
+    from mmidd.media import FaceMode, Kind
     from mmidd.recipe import Recipe
 
 STAGE_VERSION = 3
@@ -85,6 +84,38 @@ def ingredients(recipe: Recipe, device: str) -> dict[str, Any]:
         "numpy": np.__version__,
     }
     return _ingredients(STAGE, part, libraries=libraries, models=dict(identity.weights), device=device)
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A medium that will be extracted, with what the later stages need of it.
+
+    `mask` says whom it is about: its own, or that of a fake of it.
+    """
+
+    dataset: str
+    media: str
+    file: MediaFile
+    label: Literal["real", "fake"]
+    method: str | None
+    pair_dataset: str | None
+    pair_media: str | None
+    aligned: bool
+    faces: FaceMode = "detect"
+    mask: MaskFile | None = None
+
+    @property
+    def name(self) -> Name:
+        return self.dataset, self.media
+
+    @property
+    def kind(self) -> Kind:
+        return self.file.kind
+
+    @property
+    def pair_name(self) -> Name:
+        """The medium it was made from; itself where there is none."""
+        return (self.pair_dataset or self.dataset, self.pair_media) if self.pair_media else self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from conftest import Build
 
-from mmidd.cli.progress import Silent
+from mmidd.engine.run import Silent
 from mmidd.corpus.target import Target
 from mmidd.engine import tables
 from mmidd.engine.digests import DigestCache

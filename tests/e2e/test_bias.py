@@ -11,8 +11,8 @@ import pytest
 from conftest import Said
 from PIL import Image
 
-from mmidd.sample.media import write_video
-from mmidd.sample.warp import Pixels
+from mmidd.sampledata.media import write_video
+from mmidd.sampledata.warp import Pixels
 
 Run = Callable[..., Said]
 CLIPS = 12

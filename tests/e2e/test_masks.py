@@ -18,9 +18,9 @@ from conftest import Said
 from PIL import Image
 
 from mmidd.faces.align import invert
-from mmidd.sample import fakes, media, people, scenes
-from mmidd.sample.people import PEOPLE
-from mmidd.sample.scenes import Scene
+from mmidd.sampledata import fakes, media, people, scenes
+from mmidd.sampledata.people import PEOPLE
+from mmidd.sampledata.scenes import Scene
 
 Run = Callable[..., Said]
 Pixels = npt.NDArray[np.uint8]

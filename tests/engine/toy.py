@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mmidd.cli.progress import Silent
+from mmidd.engine.run import Silent
 from mmidd.engine.files import digest
 from mmidd.engine.run import Stage, ingredients, run_units
 from mmidd.engine.store import Record, Store

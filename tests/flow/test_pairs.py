@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from mmidd.cli.progress import Silent
+from mmidd.engine.run import Silent
 from mmidd.engine.digests import DigestCache
 from mmidd.errors import DataError
 from mmidd.flow import steps

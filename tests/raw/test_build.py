@@ -15,7 +15,7 @@ from conftest import SHARED, Place, Said
 from e2e import test_modes
 
 from mmidd import cli
-from mmidd.cli.progress import Silent
+from mmidd.engine.run import Silent
 from mmidd.engine.store import Store
 from mmidd.engine.tables import read_outcomes
 from mmidd.errors import DataError

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmidd.sample import write_sample
+from mmidd.sampledata import write_sample
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mmidd.sample import fakes, people, portraits, scenes, shots
-from mmidd.sample.fakes import Acting, Expression
-from mmidd.sample.people import PEOPLE
-from mmidd.sample.scenes import Scene
+from mmidd.sampledata import fakes, people, portraits, scenes, shots
+from mmidd.sampledata.fakes import Acting, Expression
+from mmidd.sampledata.people import PEOPLE
+from mmidd.sampledata.scenes import Scene
 
 SCENE = Scene(3, 320, 240, frames=6, eye_distance=44)
 TARGET, SOURCE = people.portrait_of(PEOPLE[0]), people.portrait_of(PEOPLE[3])

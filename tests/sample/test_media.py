@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from mmidd.sample import fakes, media, people, scenes, shots
+from mmidd.sampledata import fakes, media, people, scenes, shots
 
 Pixels = npt.NDArray[np.uint8]
 

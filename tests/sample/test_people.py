@@ -11,8 +11,8 @@ import pytest
 from mmidd.curation.quality import measure
 from mmidd.errors import DataError, MissingExtra
 from mmidd.faces import align
-from mmidd.sample import people, pictures, portraits, scenes, warp
-from mmidd.sample.pictures import COLLINS, EYE_DISTANCE, EYES, HEIGHT, HOPPER, INDEX, WIDTH, SamplePicture
+from mmidd.sampledata import people, pictures, portraits, scenes, warp
+from mmidd.sampledata.pictures import COLLINS, EYE_DISTANCE, EYES, HEIGHT, HOPPER, INDEX, WIDTH, SamplePicture
 from mmidd.video.picture import Pixels
 
 ALIKE = 12  # bits of 64: nearer perceptual hashes would be taken for duplicates
@@ -84,7 +84,7 @@ def test_a_package_without_the_picture_is_an_error_that_says_so() -> None:
 
 def test_the_pictures_are_found_without_importing_their_packages() -> None:
     code = (
-        "import sys; from mmidd.sample import people; people.portrait_of(people.PEOPLE[4]); "
+        "import sys; from mmidd.sampledata import people; people.portrait_of(people.PEOPLE[4]); "
         "print(sorted({'skimage', 'matplotlib', 'torch'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

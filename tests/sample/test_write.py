@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from mmidd.errors import DataError
-from mmidd.sample import MARKER, layouts, write_sample
-from mmidd.sample.shots import FACE_SWAP_SHORT
+from mmidd.sampledata import MARKER, layouts, write_sample
+from mmidd.sampledata.shots import FACE_SWAP_SHORT
 
 OFFICIAL = {
     "FaceForensics++": r"original_sequences/youtube/c(23|40)/videos/\d{3}\.mp4"

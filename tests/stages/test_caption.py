@@ -20,7 +20,7 @@ from conftest import Place, Said
 from llm.stub import CAPTION, ENVIRONMENT, FACE, Reply, Request, Stub, chat, refuse
 
 from mmidd.captions.journal import Journal
-from mmidd.cli.progress import Silent
+from mmidd.engine.run import Silent
 from mmidd.engine.local import Inline, Local
 from mmidd.engine.run import run_units
 from mmidd.engine.store import Store

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mmidd.cli.progress import Silent
+from mmidd.engine.run import Silent
 from mmidd.engine.elsewhere import Needs
 from mmidd.engine.store import Record
 from mmidd.engine.tables import read_outcomes

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mmidd.sample.pictures import EYE_DISTANCE, EYES, Portrait
-from mmidd.sample.warp import Pixels
+from mmidd.sampledata.pictures import EYE_DISTANCE, EYES, Portrait
+from mmidd.sampledata.warp import Pixels
 
 Floats = npt.NDArray[np.float32]
 Acting = Callable[[float], Portrait]  # the portrait at a time in 0..1

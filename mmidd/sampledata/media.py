@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 from PIL import Image
 
-from mmidd.sample.warp import Pixels
+from mmidd.sampledata.warp import Pixels
 
 TICKS = 600  # a second, for clips with times of their own
 

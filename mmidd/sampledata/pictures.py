@@ -18,8 +18,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from mmidd.errors import DataError, MissingExtra
-from mmidd.sample import warp
-from mmidd.sample.warp import Pixels, Points
+from mmidd.sampledata import warp
+from mmidd.sampledata.warp import Pixels, Points
 
 WIDTH, HEIGHT = 480, 360  # every portrait's canvas, pixels
 EYES = (240.0, 150.0)  # middle between the eyes on the canvas

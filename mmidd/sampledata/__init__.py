@@ -69,7 +69,7 @@ def write_sample(root: Path, *, size: Size = "small", report: Report | None = No
 
 
 def _make(made: Path, size: Size, report: Report | None) -> dict[str, int]:
-    from mmidd.sample.layouts import plan
+    from mmidd.sampledata.layouts import plan
 
     files = plan(tiny=size == "tiny")
     totals, done = Counter(file.dataset for file in files), Counter[str]()

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mmidd.sample import fakes, media, people, portraits, scenes
-from mmidd.sample.fakes import Acting, Edit
-from mmidd.sample.people import Person
-from mmidd.sample.pictures import Portrait
-from mmidd.sample.scenes import Scene
-from mmidd.sample.warp import Pixels
+from mmidd.sampledata import fakes, media, people, portraits, scenes
+from mmidd.sampledata.fakes import Acting, Edit
+from mmidd.sampledata.people import Person
+from mmidd.sampledata.pictures import Portrait
+from mmidd.sampledata.scenes import Scene
+from mmidd.sampledata.warp import Pixels
 
 Writer = Callable[[Path], None]
 

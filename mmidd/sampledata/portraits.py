@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mmidd.sample import warp
-from mmidd.sample.pictures import CONTOUR, EYES, HEIGHT, INDEX, NAMES, WIDTH, Portrait
-from mmidd.sample.warp import Pixels, Points
+from mmidd.sampledata import warp
+from mmidd.sampledata.pictures import CONTOUR, EYES, HEIGHT, INDEX, NAMES, WIDTH, Portrait
+from mmidd.sampledata.warp import Pixels, Points
 
 
 def mirror(portrait: Portrait) -> Portrait:

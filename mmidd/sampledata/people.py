@@ -8,8 +8,8 @@ from functools import cache
 import cv2
 import numpy as np
 
-from mmidd.sample import portraits
-from mmidd.sample.pictures import (
+from mmidd.sampledata import portraits
+from mmidd.sampledata.pictures import (
     COLLINS,
     CONTOUR,
     EYES,
@@ -21,7 +21,7 @@ from mmidd.sample.pictures import (
     SamplePicture,
     canonical,
 )
-from mmidd.sample.warp import Pixels, Points
+from mmidd.sampledata.warp import Pixels, Points
 
 
 @dataclass(frozen=True)

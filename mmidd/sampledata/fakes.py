@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mmidd.sample import portraits, warp
-from mmidd.sample.pictures import HEIGHT, INDEX, NAMES, WIDTH, Portrait
-from mmidd.sample.warp import Map, Pixels, Points
+from mmidd.sampledata import portraits, warp
+from mmidd.sampledata.pictures import HEIGHT, INDEX, NAMES, WIDTH, Portrait
+from mmidd.sampledata.warp import Map, Pixels, Points
 
 Acting = Callable[[float], Portrait]
 Edit = Literal["hair", "skin", "lips", "glasses", "smile", "age"]

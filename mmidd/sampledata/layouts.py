@@ -8,12 +8,12 @@ from functools import partial
 
 import numpy as np
 
-from mmidd.sample import fakes, people, shots
-from mmidd.sample.fakes import Edit
-from mmidd.sample.people import PEOPLE, Person
-from mmidd.sample.pictures import Portrait
-from mmidd.sample.scenes import Scene
-from mmidd.sample.shots import File, Shot, clip, seed_of
+from mmidd.sampledata import fakes, people, shots
+from mmidd.sampledata.fakes import Edit
+from mmidd.sampledata.people import PEOPLE, Person
+from mmidd.sampledata.pictures import Portrait
+from mmidd.sampledata.scenes import Scene
+from mmidd.sampledata.shots import File, Shot, clip, seed_of
 
 Pairs = tuple[tuple[str, str], ...]
 

@@ -1,0 +1,76 @@
+"""The verbs that read a finished corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmidd.cli.console import COMPLETE, FINDINGS, out
+from mmidd.cli.options import Json
+from mmidd.show import document
+
+CorpusFolder = Annotated[Path, typer.Argument(metavar="CORPUS", help="A corpus folder.")]
+
+
+def verify(corpus: CorpusFolder, as_json: Json = False) -> int:
+    """Check a corpus from its files alone: checksums, schema, counts, ids, and every row's medium."""
+    from dataclasses import asdict
+
+    from mmidd.corpus.verify import verify as checked
+    from mmidd.engine.start import without_pandas
+    from mmidd.show.corpus import verified
+
+    without_pandas()
+    found = checked(corpus)
+    if as_json:
+        document(out, asdict(found))
+    else:
+        verified(out, found)
+    return FINDINGS if found.findings else COMPLETE
+
+
+def audit(
+    corpus: CorpusFolder,
+    only: Annotated[list[str] | None, typer.Option("--only", metavar="NAME", help="Only this audit: captions.")] = None,
+    clip: Annotated[str | None, typer.Option("--clip", metavar="MODEL", help="Rank captions by this CLIP model.")] = None,
+    attributes: Annotated[
+        Path | None, typer.Option("--attributes", metavar="FILE", help="CelebA's list_attr_celeba.txt, to compare with.")
+    ] = None,
+    review: Annotated[
+        Path | None, typer.Option("--review", metavar="DIR", help="Put a page here on which people judge a sample.")
+    ] = None,
+    review_results: Annotated[
+        Path | None, typer.Option("--review-results", metavar="FILE", help="Only read back what that page saved.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of samples and intervals.")] = 0,
+    report: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="The report (default: CORPUS.audit.json, CORPUS.review.json)."),
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Look for what a corpus gives away: leaks, repetition and errors in captions. Exit with 4 on findings."""
+    from mmidd.audit.captions import AuditOptions
+    from mmidd.audit.run import run
+    from mmidd.engine.start import without_pandas
+    from mmidd.show.corpus import audited
+
+    without_pandas()
+    options = AuditOptions(clip, attributes, review is not None, seed)
+    place = report or _beside(corpus, "audit.json" if review_results is None else "review.json")
+    done = run(corpus, only or (), options, place, review, review_results)
+    if as_json:
+        document(out, done.document())
+    else:
+        audited(out, done)
+    return FINDINGS if any(audit.findings for audit in done.audits) else COMPLETE
+
+
+def _beside(corpus: Path, ending: str) -> Path:
+    place = corpus.resolve()
+    return place.with_name(f"{place.name}.{ending}")
+
+
+VERBS = (verify, audit)

@@ -1,0 +1,85 @@
+"""Digests of the media's bytes: taken again where a file changed, remembered as results come in; and how fast that went."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import chain
+
+from mmidd.engine.digests import UNREAD, DigestCache, Known
+from mmidd.engine.units import Result
+from mmidd.errors import MediaError
+from mmidd.extraction.masks import MaskFile
+from mmidd.flow.notes import RATES
+from mmidd.flow.setup import Setup
+from mmidd.media import Name
+from mmidd.raw.bytes import MediaFile, open_all
+from mmidd.raw.path import Place
+from mmidd.stages.extract import Selected
+
+
+def rehash(digests: DigestCache, media: Collection[Selected]) -> None:
+    """Read again what was known and has another size or time now: equal bytes keep their work. And what the system did not
+    let us read: permission may have come without a change of either."""
+    masks = {(mask.dataset, mask.media): mask for mask in (medium.mask for medium in media) if mask is not None}
+    places: dict[Place, list[tuple[Selected | MaskFile, MediaFile]]] = defaultdict(list)
+    each: Selected | MaskFile
+    for each in chain[Selected | MaskFile](media, masks.values()):
+        name, file = (each.dataset, each.media), each.file
+        known = digests.fresh(*name, file.bytes, file.mtime_ns)
+        if digests.last(*name) and (known is None or (known == UNREAD and not file.archive)):
+            places[file.path].append((each, file))
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(_digests, places.values()):
+            for medium, sha256 in found:
+                digests.put(medium.dataset, [(medium.media, Known(medium.file.bytes, medium.file.mtime_ns, sha256))])
+
+
+def _digests(media: Iterable[tuple[Selected | MaskFile, MediaFile]]) -> list[tuple[Selected | MaskFile, str]]:
+    found = []
+    for medium, source in open_all(media, lambda medium: frozenset()):
+        with suppress(OSError, MediaError):  # extraction meets the same error and records it with its reason
+            found.append((medium, source.sha256()))
+    return found
+
+
+class Landed:
+    """Sees each fresh result of extraction: remembers the media's digests, and how long a frame took, for `plan`."""
+
+    def __init__(self, setup: Setup, selected: Mapping[Name, Selected]) -> None:
+        self._setup, self._selected = setup, selected
+        self._started = time.monotonic()
+        self._frames = 0
+
+    def __call__(self, result: Result) -> None:
+        taken: dict[str, list[tuple[str, Known]]] = defaultdict(list)
+        for outcome in result.outcomes:
+            self._frames += outcome.planned
+            medium = self._selected[outcome.dataset, outcome.media]
+            for each, fact in ((medium, "sha256"), (medium.mask, "mask_sha256")):
+                if each is not None:
+                    taken[each.dataset] += self._taken(each, outcome.facts.get(fact))
+        for dataset, entries in taken.items():
+            self._setup.digests.put(dataset, entries)
+
+    def _taken(self, medium: Selected | MaskFile, sha256: str | None) -> Iterator[tuple[str, Known]]:
+        """A digest that was just taken; of a file that could not be read, that."""
+        file = medium.file
+        if sha256 or not self._setup.digests.fresh(medium.dataset, medium.media, file.bytes, file.mtime_ns):
+            yield medium.media, Known(file.bytes, file.mtime_ns, sha256 or UNREAD)
+
+    def note_rate(self) -> None:
+        """Keep how long a frame took, if there was one."""
+        if self._frames:
+            rates = self._setup.store.note(RATES) or {}
+            seconds = (time.monotonic() - self._started) * max(1, self._setup.workers)
+            rates[rate_key(self._setup)] = {"frames": self._frames, "worker_seconds": round(seconds, 3)}
+            self._setup.store.touch(RATES, rates)
+
+
+def rate_key(setup: Setup) -> str:
+    """What a measured rate holds for."""
+    return f"{setup.recipe.detector.kind}/{setup.recipe.detector.size}/{setup.device}"

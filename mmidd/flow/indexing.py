@@ -1,0 +1,250 @@
+"""The first step: every dataset that is there is listed and described; which media are taken.
+
+A setup of an earlier build has what that build found: its committed index, and the digests it took. Nothing of the raw data
+is asked for, wherever they are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mmidd.engine import tables
+from mmidd.engine.faults import fault
+from mmidd.engine.local import Inline
+from mmidd.engine.run import Silent, run_units, survey
+from mmidd.engine.units import Resources
+from mmidd.errors import DataError, WorkError
+from mmidd.flow import pairs
+from mmidd.flow.notes import remember
+from mmidd.flow.placing import Dataset
+from mmidd.flow.select import compression_taken, select
+from mmidd.flow.setup import Setup
+from mmidd.flow.walkers import Walker
+from mmidd.manifest import Manifest, archive_paths, find_manifest
+from mmidd.media import Name
+from mmidd.raw import listing
+from mmidd.raw.archives import is_archive
+from mmidd.raw.listing import Listing, Stat
+from mmidd.raw.path import Place
+from mmidd.results import Result
+from mmidd.show import build as show
+from mmidd.stages import index
+from mmidd.stages.extract import Selected
+from mmidd.takedown import Exclusions, idle_lines
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+ARCHIVES = "archives"
+_ODD = ("unmatched", "refused")
+_EXCLUDED_BY = ("dataset", "media", "target_id", "source_id", "pair_dataset", "pair_media", "pair_candidates")
+
+
+@dataclass(frozen=True)
+class Indexed(Result):
+    """All files that were found (`table`), the media that are taken (`selected`), those that are not, and why.
+
+    `fresh` are the datasets whose index was new or changed; `facts` what was learned of each dataset.
+    """
+
+    datasets: tuple[Dataset, ...]
+    absent: tuple[str, ...]
+    table: pa.Table
+    selected: Mapping[Name, Selected]
+    dropped: Mapping[Name, str]
+    facts: Mapping[str, Mapping[str, Any]]
+    keys: Mapping[str, str]
+    fresh: tuple[str, ...]
+
+    def tell(self, console: Console) -> None:
+        show.indexed(console, self)
+
+    def document(self) -> dict[str, Any]:
+        """How many files were found as what, by dataset, and what is in no rule or was refused."""
+        counted = self.table.group_by(["dataset", "status", "label"]).aggregate([([], "count_all")]).to_pylist()
+        odd = [{key: row[key] for key in ("dataset", "media", "status", "reason")} for row in self.of_status(*_ODD)]
+        return {
+            "counts": [{**row, "files": row.pop("count_all")} for row in counted],
+            "selected": len(self.selected),
+            "not_taken": dict(Counter(self.dropped.values())),
+            "absent": list(self.absent),
+            "odd": odd,
+        }
+
+    @property
+    def media(self) -> pa.Table:
+        """The rows of the files that are media, taken or not."""
+        return self.table.filter(pc.equal(self.table["status"], "media"))
+
+    def of_status(self, *statuses: str) -> list[dict[str, Any]]:
+        """The indexed files of these statuses, as rows."""
+        wanted = pc.is_in(self.table["status"], pa.array(statuses, pa.string()))
+        return list(self.table.filter(wanted).to_pylist())
+
+
+@dataclass(frozen=True)
+class _Read:
+    """The index of every dataset, as it is committed or would be."""
+
+    datasets: list[Dataset]
+    absent: list[str]
+    parts: list[pa.Table]
+    facts: dict[str, Mapping[str, Any]]
+    keys: dict[str, str]
+    fresh: tuple[str, ...] = ()
+
+
+def index_media(setup: Setup, walker: Walker) -> Indexed:
+    """Index every dataset that is there, and decide which media the recipe takes."""
+    read = _read(setup, commit=walker.runs(index.STAGE.name)) if setup.note is None else _recalled(setup, setup.note)
+    names = [dataset.manifest.name for dataset in read.datasets]
+    taken = {
+        name: compression_taken(dataset.entry, dataset.manifest.compressions, _compressions(part))
+        for name, dataset, part in zip(names, read.datasets, read.parts, strict=True)
+    }
+    parts, lost = pairs.settle(read.parts, taken)
+    facts = {name: {**read.facts[name], "missing_pairs": read.facts[name]["missing_pairs"] + lost[name]} for name in names}
+    selected, dropped = select(setup, read.datasets, parts, taken)
+    table = pa.concat_tables(parts)
+    return Indexed(tuple(read.datasets), tuple(read.absent), table, selected, dropped, facts, read.keys, read.fresh)
+
+
+def _compressions(part: pa.Table) -> list[str]:
+    return list(pc.unique(part["compression"].drop_null()).to_pylist())
+
+
+def _read(setup: Setup, *, commit: bool) -> _Read:
+    """The index of what lies under the data root now."""
+    datasets, absent = located(setup, keep=commit)
+    found = _Read(datasets, absent, [], {}, {})
+    units = {d.manifest.name: index.plan(d.manifest, d.root, d.listing, setup.digests, keep=commit) for d in datasets}
+    bases = {d.manifest.name: index.ingredients(d.manifest) for d in datasets}
+    fresh = tuple(name for name, unit in units.items() if survey(index.STAGE, bases[name], [unit], setup.store).missing)
+    setup.progress.begin("index", len(units), len(units) - len(fresh))
+    for name, unit in units.items():
+        if name in fresh and not commit:
+            result = index.run(unit.tasks[0], None, Resources())
+            rows, (outcome,) = result.rows, result.outcomes
+        else:
+            options: dict[str, Any] = {"store": setup.store, "engine": Inline(), "progress": Silent()}
+            record = run_units(index.STAGE, bases[name], [unit], None, **options)[unit.name]
+            rows, (outcome,) = tables.read_rows(setup.store, record), tables.read_outcomes(setup.store, record)
+            found.keys[name] = record.key
+        found.parts.append(rows)
+        found.facts[name] = outcome.facts
+        setup.progress.advance([outcome] if name in fresh else [])
+    setup.progress.end()
+    if commit:
+        remember(setup.store, setup.noted(found.keys))
+        fault("index_done")
+    return _Read(found.datasets, found.absent, found.parts, found.facts, found.keys, fresh)
+
+
+def located(setup: Setup, *, keep: bool = True) -> tuple[list[Dataset], list[str]]:
+    """Find and list the recipe's datasets under the data root. Raises DataError if none (or not all, if required).
+
+    What is found in archives is kept in the work folder, unless `keep` is false.
+    """
+    if not setup.data.is_dir():
+        raise DataError(f"the data root {setup.data} is not a folder; give the folder that holds the datasets' folders")
+    found, absent = [], []
+    under = listing.entries(setup.data)
+    for entry in setup.entries:
+        manifest = find_manifest(entry.name)
+        root = listing.locate(manifest.name, manifest.folders, setup.data, under)
+        if root is None:
+            absent.append(manifest.name)
+        else:
+            files = listing.walk(root)
+            members = archive_paths(manifest, files.files)
+            files = listing.open_archives(manifest.name, members, root, files, setup.store.root / ARCHIVES, keep=keep)
+            found.append(Dataset(entry, manifest, root, files))
+    if absent and (setup.options.require_all or not found):
+        what = "none of the recipe's datasets is" if not found else "not all of the recipe's datasets are"
+        names = ", ".join(f"{name} ({find_manifest(name).folders[0]}/)" for name in absent)
+        here = [name for name in absent if _is_folder_of(find_manifest(name), setup.data)]
+        hint = f" {setup.data} looks like {here[0]} itself: give the folder above it." if here else ""
+        raise DataError(f"{what} under {setup.data}; missing: {names}. `mmidd datasets NAME` says how to get one.{hint}")
+    for dataset in found:
+        if not dataset.listing.files and not dataset.listing.refused:
+            raise DataError(f"{dataset.root} is empty; put {dataset.manifest.name} there or leave it out with --only")
+    return found, absent
+
+
+def _is_folder_of(manifest: Manifest, folder: Place) -> bool:
+    """Does the folder bear one of the dataset's accepted names?"""
+    return folder.name.casefold() in {name.casefold() for name in manifest.folders}
+
+
+def _recalled(setup: Setup, note: Mapping[str, Any]) -> _Read:
+    """The index that an earlier build committed. Raises WorkError where it is not in the work folder any more."""
+    found = _Read([], [], [], {}, {})
+    for entry in setup.entries:
+        manifest = find_manifest(entry.name)
+        key = note.get("index", {}).get(manifest.name)
+        if key is None:
+            found.absent.append(manifest.name)
+            continue
+        record = setup.store.latest(index.STAGE.name, key)
+        if record is None:
+            raise WorkError(
+                f"{setup.store.root}: the index of {manifest.name} that the last build committed is not there any more "
+                "(or is damaged); run `mmidd build` again, which makes what is missing"
+            )
+        rows, (outcome,) = tables.read_rows(setup.store, record), tables.read_outcomes(setup.store, record)
+        found.datasets.append(Dataset(entry, manifest, Path(), _recalled_listing(setup, manifest.name, rows)))
+        found.parts.append(rows)
+        found.facts[manifest.name] = outcome.facts
+        found.keys[manifest.name] = key
+    return found
+
+
+def _recalled_listing(setup: Setup, dataset: str, rows: pa.Table) -> Listing:
+    """Every medium and mask of an index with the size and time that its digest was taken at (0 where it has none)."""
+    files: dict[str, Stat] = {}
+    archives: dict[str, Stat] = {}
+    for path in _paths(rows):
+        known = setup.digests.last(dataset, path)
+        archive = _archive_in(path)
+        files[path] = Stat(known.bytes if known else 0, known.mtime_ns if known else 0, archive)
+        if archive is not None:
+            archives[archive] = Stat(0, 0)
+    return Listing(files, archives=archives)
+
+
+def _paths(rows: pa.Table) -> Iterator[str]:
+    yield from rows["media"].to_pylist()
+    yield from pc.unique(rows["mask"].drop_null()).to_pylist()
+
+
+def _archive_in(path: str) -> str | None:
+    """The archive that a path leads into, by the names in it."""
+    folders = path.split("/")[:-1]
+    return next(("/".join(folders[: at + 1]) for at, name in enumerate(folders) if is_archive(name)), None)
+
+
+def idle_takedowns(setup: Setup, indexed: Indexed) -> list[str]:
+    """The lines of the takedown list that hit no medium, by what is known of the media's bytes now."""
+    return idle_lines(named(setup, indexed.media), last_sha256(setup), setup.excluded)
+
+
+def named(setup: Setup, media: pa.Table) -> list[tables.LightRow]:
+    """The media by what a takedown list may name; none where there is no list."""
+    return tables.light_rows(media, _EXCLUDED_BY) if setup.excluded != Exclusions() else []
+
+
+def last_sha256(setup: Setup) -> Callable[[Name], str | None]:
+    """What a medium's digest was when it was last taken, by its name; None where it never was."""
+
+    def sha256(name: Name) -> str | None:
+        known = setup.digests.last(*name)
+        return known.sha256 if known else None
+
+    return sha256

@@ -1,0 +1,154 @@
+"""What commands that do work have to tell."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.compute as pc
+
+from mmidd.engine import tables
+from mmidd.engine.units import Outcome
+from mmidd.errors import UsageError
+from mmidd.flow.captioning import Usage, usage
+from mmidd.flow.finish import Built, finish
+from mmidd.flow.indexing import Indexed, idle_takedowns
+from mmidd.flow.setup import Setup
+from mmidd.flow.walk import Walked
+from mmidd.results import Result
+from mmidd.show import build as show
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True)
+class Report(Result):
+    """The end of a build: what there is now, what was lost, and what is to be known of the raw data.
+
+    `pairs` is the recipe's policy for the geometry of pairs, `idle_takedowns` the takedown lines that hit nothing.
+    """
+
+    indexed: Indexed
+    built: Built
+    captions: Usage | None
+    work: str
+    pairs: str
+    idle_takedowns: tuple[str, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Did a medium, a frame or a caption fail?"""
+        built = self.built
+        return bool(built.media.get("failed") or built.frames["failed"] or (self.captions and self.captions.null))
+
+    @property
+    def types(self) -> dict[str, int]:
+        """Samples by forgery type; "unknown" where there is none."""
+        found = Counter[str]()
+        for (_, kind, _), count in self.built.counts.items():
+            found[kind] += count
+        return dict(found)
+
+    def tell(self, console: Console) -> None:
+        show.built(console, self)
+
+    def document(self) -> dict[str, Any]:
+        built = self.built
+        counted = [
+            {"dataset": dataset, "type": kind, "split": split, "samples": count}
+            for (dataset, kind, split), count in sorted(built.counts.items())
+        ]
+        return {
+            "corpus": str(built.out),
+            "work": self.work,
+            "changed": built.changed,
+            "samples": built.samples,
+            "counts": counted,
+            "media": {end: built.media.get(end, 0) for end in ("ok", "dropped", "failed")},
+            "frames": dict(built.frames),
+            "drops": dict(built.drops),
+            "captions": asdict(self.captions) if self.captions is not None else None,
+            "losses": built.losses.summary(),
+            "absent": list(self.indexed.absent),
+            "idle_takedowns": list(self.idle_takedowns),
+        }
+
+
+def report(setup: Setup, walked: Walked) -> Report:
+    """End a build whose walk came to the shards, and tell of it."""
+    built = finish(setup, walked)
+    records = walked.captions.records.values() if walked.captions is not None else ()
+    took = usage(setup.store, records)
+    idle = tuple(idle_takedowns(setup, walked.index))
+    return Report(walked.index, built, took, str(setup.store.root), setup.recipe.crop.pairs, idle)
+
+
+@dataclass(frozen=True)
+class Outcomes(Result):
+    """How the media of a stage ended. `following` is the command that comes next."""
+
+    stage: str
+    found: tuple[Outcome, ...]
+    following: str
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Media by how they ended."""
+        counted = Counter[str](outcome.status for outcome in self.found)
+        return {status: counted[status] for status in ("ok", "dropped", "failed")}
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        return tuple(outcome for outcome in self.found if outcome.status == "failed")
+
+    def tell(self, console: Console) -> None:
+        show.outcomes(console, self)
+
+    def document(self) -> dict[str, Any]:
+        told = [
+            {"dataset": each.dataset, "media": each.media, "error": each.error, "message": each.message}
+            for each in self.failed
+        ]
+        return {"stage": self.stage, **self.counts, "failures": told}
+
+
+def outcomes(stage: str, found: Iterable[Outcome]) -> Outcomes:
+    """Those of extraction or of captioning."""
+    following = {"extract": "mmidd caption", "caption": "mmidd curate"}
+    if stage not in following:
+        raise UsageError(f"no stage {stage!r} has outcomes to tell")
+    return Outcomes(stage, tuple(found), following[stage])
+
+
+def of_captions(setup: Setup, walked: Walked) -> Outcomes:
+    """How the media ended in captioning."""
+    records = walked.captions.records.values() if walked.captions is not None else ()
+    return outcomes("caption", (each for record in records for each in tables.read_outcomes(setup.store, record)))
+
+
+@dataclass(frozen=True)
+class Curated(Result):
+    """The verdicts on samples, counted: kept ones by split, others by the reason that they are dropped for."""
+
+    kept: Mapping[str, int]
+    dropped: Mapping[str, int]
+
+    def tell(self, console: Console) -> None:
+        show.curated(console, self)
+
+    def document(self) -> dict[str, Any]:
+        return {"kept": dict(self.kept), "dropped": dict(self.dropped)}
+
+
+def curated(setup: Setup, walked: Walked) -> Curated:
+    """Of a walk that came to curation."""
+    if walked.verdicts is None:
+        raise ValueError("the walk did not come to curation")
+    (record,) = walked.verdicts.records.values()
+    judged = tables.read_rows(setup.store, record, ["frame", "drop", "split"])
+    samples = judged.filter(pc.is_valid(judged["frame"]))
+    kept = samples.filter(pc.is_null(samples["drop"]))
+    return Curated(Counter[str](kept["split"].to_pylist()), Counter[str](samples["drop"].drop_null().to_pylist()))

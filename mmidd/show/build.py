@@ -1,0 +1,160 @@
+"""The end of a build and of single stages; what is to be known of the raw data."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from shutil import which
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from mmidd.show import SHOWN, plain
+
+if TYPE_CHECKING:
+    from mmidd.curation.losses import Losses
+    from mmidd.flow.captioning import Usage
+    from mmidd.flow.indexing import Indexed
+    from mmidd.flow.report import Curated, Outcomes, Report
+
+
+def built(console: Console, report: Report) -> None:
+    """The end of a build: what there is now, what was lost, what to do next."""
+    done = report.built
+    frames = done.frames
+    ends = {end: done.media.get(end, 0) for end in ("ok", "dropped", "failed")}
+    console.print(
+        f"{ends['ok']} media ok, {ends['dropped']} dropped, {ends['failed']} failed; "
+        f"{frames['planned']} frames planned = {frames['ok']} ok + {frames['dropped']} dropped + {frames['failed']} failed"
+    )
+    for reason, count in sorted(done.drops.items()):
+        console.print(f"  curation dropped {count} samples: {plain(reason)}")
+    if report.captions is not None:
+        _captions(console, report.captions)
+    types = report.types
+    told = ", ".join(f"{kind} {types[kind]}" for kind in ("REAL", "FS", "FR", "EFS", "FE", "unknown") if types.get(kind))
+    state = "" if done.changed else " (unchanged)"
+    console.print(f"[bold]{done.samples} samples[/bold] in {plain(str(done.out))}{state}: {told}")
+    biases(console, done.losses, report.pairs, report.work)
+    _idle_takedowns(console, report.idle_takedowns)
+    if report.failed:
+        console.print(f"what failed: mmidd failures {plain(report.work)}")
+    look = f'"from datasets import load_dataset; print(load_dataset({str(done.out)!r}))"'
+    console.print(f"next: {_python()} -c {look}", markup=False)
+
+
+def _idle_takedowns(console: Console, idle: Sequence[str]) -> None:
+    """A line that takes nothing down may be misspelt: whoever asked for it should know."""
+    if idle:
+        console.print(f"{len(idle)} lines of the takedown list match no medium that is here:", style="yellow")
+    for line in idle[:SHOWN]:
+        console.print(f"  {plain(line)}")
+
+
+def _captions(console: Console, took: Usage) -> None:
+    """What the captions took, and why some are null."""
+    null = "".join(f", {count} null ({plain(reason)})" for reason, count in sorted(took.null.items()))
+    console.print(
+        f"captions: {took.ok} ok{null}; {took.replies} replies, {took.prompt_tokens} tokens sent, "
+        f"{took.completion_tokens} received"
+    )
+    if took.faults:
+        told = ", ".join(f"{count} {plain(fault)}" for fault, count in sorted(took.faults.items()))
+        console.print(f"  replies of no use, asked for once more: {told}")
+
+
+def biases(console: Console, losses: Losses, policy: str, work: str) -> None:
+    """Where extraction lost fakes otherwise than reals. A warning: it changes no exit code."""
+    for dataset, sides in losses.sides.items():
+        if sides.uneven:
+            console.print(f"{plain(dataset)}: {plain(str(sides))}")
+    found = losses.findings
+    if found:
+        console.print(f"real and fake were lost at different rates, {len(found)} flagged:", style="yellow")
+        for finding in found[:SHOWN]:
+            console.print(f"  {plain(str(finding))}", style="yellow")
+            console.print(f"    -> {plain(finding.advice(policy, work))}", style="dim")
+        more = f"... and {len(found) - SHOWN} more; " if len(found) > SHOWN else ""
+        console.print(f"  {more}all rates: mmidd status {plain(work)}")
+
+
+def _python() -> str:
+    """How to call this Python: by its short name where that finds it."""
+    here = Path(sys.executable)
+    if which("python") == sys.executable:
+        return "python"
+    return str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
+
+
+def notices(console: Console, indexed: Indexed) -> None:
+    """What a person should know about the raw data: absent datasets, missing label files, files in no rule."""
+    _lacking(console, indexed)
+    odd = indexed.of_status("unmatched", "refused")
+    if odd:
+        console.print(f"{len(odd)} files are in no rule or were refused (mmidd index --check lists them):", style="yellow")
+        for row in odd[:3]:
+            console.print(f"  {plain(row['dataset'])}/{plain(row['media'])}: {plain(row['reason'] or '')}")
+
+
+def _lacking(console: Console, indexed: Indexed) -> None:
+    if indexed.absent:
+        console.print(f"not under the data root, skipped: {plain(', '.join(indexed.absent))}", style="yellow")
+    for dataset, facts in indexed.facts.items():
+        for missing in facts["missing_label_files"]:
+            console.print(f"{plain(dataset)}: label file missing ({plain(missing)})", style="yellow")
+        if facts["missing_pairs"]:
+            console.print(f"{plain(dataset)}: {facts['missing_pairs']} fakes whose real is not there", style="yellow")
+
+
+def indexed(console: Console, found: Indexed) -> None:
+    """The accounting of every file, by dataset."""
+    table = Table("dataset", "media", "real", "fake", "label files", "sidecars", "unmatched", "refused", box=None)
+    counted = (
+        found.table.select(["dataset", "status", "label"])
+        .group_by(["dataset", "status", "label"])
+        .aggregate([([], "count_all")])
+    )
+    status, labels = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for row in counted.to_pylist():
+        status[row["dataset"], row["status"]] += row["count_all"]
+        labels[row["dataset"], row["label"]] += row["count_all"]
+    for dataset in found.datasets:
+        name = dataset.manifest.name
+        counts = (
+            status[name, "media"], labels[name, "real"], labels[name, "fake"], status[name, "label file"],
+            sum(found.facts[name]["ignored"].values()), status[name, "unmatched"], status[name, "refused"],
+        )  # fmt: skip
+        table.add_row(plain(name), *(str(count) for count in counts))
+    console.print(table)
+    _lacking(console, found)
+    dropped = Counter(found.dropped.values())
+    console.print(f"{len(found.selected)} media selected" + "".join(f", {n} {r}" for r, n in sorted(dropped.items())))
+    odd = found.of_status("unmatched", "refused")
+    for row in odd[:SHOWN]:
+        console.print(f"  {row['status']}: {plain(row['dataset'])}/{plain(row['media'])}: {plain(row['reason'] or '')}")
+    if len(odd) > SHOWN:
+        console.print(f"  ... and {len(odd) - SHOWN} more; mmidd index --check --json lists all")
+    if odd:
+        console.print("A file in no rule: move it away, or add it to the manifest's rules or `ignore` (docs/manifests.md).")
+
+
+def outcomes(console: Console, found: Outcomes) -> None:
+    """How the media of a stage ended."""
+    counts = found.counts
+    console.print(
+        f"{found.stage}: {counts['ok']} ok, {counts['dropped']} dropped, {counts['failed']} failed; next: {found.following}"
+    )
+    for outcome in found.failed[:SHOWN]:
+        console.print(f"  {plain(outcome.media)}: {outcome.error}: {plain(outcome.message or '')}")
+
+
+def curated(console: Console, found: Curated) -> None:
+    """The verdicts, counted."""
+    kept = sorted(found.kept.items())
+    console.print(f"{sum(found.kept.values())} samples kept: " + ", ".join(f"{count} {split}" for split, count in kept))
+    for reason, count in sorted(found.dropped.items()):
+        console.print(f"  {count} dropped: {plain(reason)}")
+    console.print("next: mmidd shard")

@@ -1,0 +1,39 @@
+"""What checks and audits of a corpus found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from mmidd.show import plain
+
+if TYPE_CHECKING:
+    from mmidd.audit.run import Done
+    from mmidd.corpus.verify import Verified
+
+
+def verified(console: Console, found: Verified) -> None:
+    """The findings of a check; 4 if there are any."""
+    for finding in found.findings:
+        console.print(f"{plain(finding.file)}: {plain(finding.problem)}", style="red")
+    verdict = f"{len(found.findings)} findings" if found.findings else "all sound"
+    console.print(f"{found.files} files, {found.rows} rows, {found.media} media checked: {verdict}")
+
+
+def audited(console: Console, done: Done) -> None:
+    """The figures and findings of audits; 4 if there are any findings."""
+    findings = [finding for audit in done.audits for finding in audit.findings]
+    for audit in done.audits:
+        table = Table("check", "figures", box=None, pad_edge=False)
+        for part in audit.parts:
+            for place, line in enumerate(part.lines):
+                table.add_row("" if place else plain(part.name), plain(line))
+        console.print(table)
+        for each in audit.untested:
+            console.print(f"not testable: {plain(each.check)}, because {plain(each.because)}", style="yellow")
+    for finding in findings:
+        console.print(f"{plain(finding.check)}: {plain(finding.what)}\n  -> {plain(finding.advice)}", style="red")
+    verdict = f"{len(findings)} findings" if findings else "no findings"
+    console.print(f"{verdict}; all figures: {', '.join(plain(str(path)) for path in done.written)}")

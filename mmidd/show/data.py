@@ -1,0 +1,93 @@
+"""What there is to read: datasets, and how their copies compare with the official releases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from mmidd.show import EXAMPLES, plain
+
+if TYPE_CHECKING:
+    from mmidd.flow.check import Checks
+    from mmidd.manifest.check import Checked
+
+
+def checked(console: Console, checks: Checks) -> None:
+    """Every dataset beside its official release; 4 if anything differs."""
+    from mmidd.manifest.check import ADVICE
+
+    found = checks.checked
+    if checks.absent:
+        console.print(f"not under the data root, not checked: {plain(', '.join(checks.absent))}", style="yellow")
+    for each in found:
+        console.print(f"[bold]{plain(each.dataset)}[/bold]" + ("" if each.verified else " (manifest not verified)"))
+        if each.compared:
+            console.print(_comparison(each))
+        if each.differences:
+            console.print("  counts differ: fewer, an incomplete download; more, two versions mixed", style="red")
+        _more_counts(console, each)
+        for pattern, count in each.ignored.items():
+            console.print(f"  sidecars: {count} {plain(pattern)}")
+        if each.masks[0]:
+            console.print(f"  masks: {each.masks[1]:,} of {each.masks[0]:,} fakes have one")
+        for finding in each.findings:
+            console.print(f"  {finding.kind}: {finding.count}, {plain(finding.reason)}", style="red")
+            for name in finding.names[:EXAMPLES]:
+                console.print(f"    {plain(name)}")
+            if finding.count > EXAMPLES:
+                console.print(f"    ... and {finding.count - EXAMPLES} more; --json lists all")
+            console.print(f"    -> {plain(ADVICE[finding.kind])}", style="dim")
+        for defect in each.known_defects:
+            console.print(f"  known defect of the official release: {plain(defect)}", style="dim")
+    number = sum(len(each.findings) + len(each.differences) for each in found)
+    console.print(f"{number} findings (docs/manifests.md says what to do)" if number else "all as in the official releases")
+
+
+def _comparison(found: Checked) -> Table:
+    table = Table("  rule", "label", "method", "split", "compression", "found", "expected", "difference", box=None)
+    for row in found.compared:
+        cells = (row.rule, row.label, row.method, row.split, row.compression)
+        difference = f"{row.difference:+,}" if row.difference else "-"
+        table.add_row(
+            f"  {plain(cells[0] or 'any')}", *(plain(cell or "any") for cell in cells[1:4]), plain(cells[4] or "-"),
+            f"{row.found:,}", f"{row.expected:,}", difference, style="red" if row.difference else None,
+        )  # fmt: skip
+    return table
+
+
+def _more_counts(console: Console, found: Checked) -> None:
+    """What is there, in full: nothing that the manifest does not expect stays unseen."""
+    table = Table("  rule", "label", "method", "split", "compression", "found", box=None)
+    for place, count in found.counts:
+        first, *others = (plain(cell or "-") for cell in place)
+        table.add_row(f"  {first}", *others, f"{count:,}")
+    console.print(table)
+
+
+def sampled(console: Console, folder: str, counts: Mapping[str, int]) -> None:
+    """What was laid out."""
+    console.print(f"{sum(counts.values())} files of {len(counts)} sample datasets in {plain(folder)}")
+    console.print(f"next: mmidd build sample --data {plain(folder)} --out CORPUS")
+
+
+def _count(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
+
+
+def datasets(console: Console, rows: Sequence[Mapping[str, Any]], *, found: bool) -> None:
+    """The table of datasets; with `found` also where each lies."""
+    head = ("name", "year", "media", "real", "fake", "types", "licence", "redistributable", "verified")
+    table = Table(*head, box=None)
+    if found:
+        table.add_column("found")
+    for row in rows:
+        cells = [
+            row["name"], str(row["year"]), *(_count(row[key]) for key in ("media", "real", "fake")), " ".join(row["types"]),
+            row["licence"], "yes" if row["redistributable"] else "no", "yes" if row["verified"] else "no",
+        ]  # fmt: skip
+        table.add_row(*map(plain, cells), *([plain(row["found"] or "-")] if found else []))
+    console.print(table)
+    console.print("mmidd datasets NAME: how to get one, and how it must lie on disk")
