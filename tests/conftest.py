@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from mmidd import cli
-from mmidd.engine.run import Silent
-from mmidd.flow.build import Report, build
-from mmidd.project import claim_corpus, open_site
+from mmidd.flow.report import Report
+from mmidd.options import Options
+from mmidd.project import Project
 from mmidd.recipe import Recipe, read
 from mmidd.sampledata import write_sample
 
@@ -73,10 +73,7 @@ def built(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
     """The tiny sample, built once in this process by the bundled recipe, without interruption."""
     folder = tmp_path_factory.mktemp("built")
     recipe, work, out = read("sample"), folder / "corpus.work", folder / "corpus"
-    corpus = claim_corpus(out, sample_data, work)
-    site = open_site(recipe, sample_data, work, progress=Silent(), workers=0)
-    report = build(site, corpus, allow_removals=False)
-    site.engine.close()
+    report = Project(Options(recipe, str(sample_data), out, workers=0)).build()
     return Build(recipe, sample_data, work, out, report)
 
 

@@ -21,17 +21,17 @@ Run = Callable[..., Said]
 BAD_IMAGE = "CelebA/img_align_celeba/000001.jpg"
 REAL, FAKE = "original_sequences/youtube/c23/videos/000.mp4", "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4"
 
-_SITE = "RECIPE --data --only --set --exclude"
-_ENGINE = "--device --engine --engine-set"
+_WHAT = "RECIPE --data --only --set --exclude --require-all"
+_HOW = "--workers --worker-memory --device --engine --engine-set"
 # Programs and people's fingers rely on these; a change here is a change of the interface.
 COMMANDS = {
-    "build": f"{_SITE} --out --work --workers {_ENGINE} --require-all --allow-removals --dry-run --worker-memory",
-    "index": f"{_SITE} --work --require-all --check --json",
-    "extract": f"{_SITE} --work --workers {_ENGINE} --require-all --worker-memory",
-    "caption": f"{_SITE} --work --workers {_ENGINE} --worker-memory",
-    "curate": f"{_SITE} --work {_ENGINE}",
-    "shard": f"{_SITE} --out --work --workers {_ENGINE} --allow-removals",
-    "plan": f"{_SITE} --out --work --workers {_ENGINE} --json",
+    "build": f"{_WHAT} --out --work {_HOW} --allow-removals --dry-run --json",
+    "index": f"{_WHAT} --work {_HOW} --check --json",
+    "extract": f"{_WHAT} --work {_HOW} --json",
+    "caption": f"{_WHAT} --work {_HOW} --json",
+    "curate": f"{_WHAT} --work {_HOW} --json",
+    "shard": f"{_WHAT} --out --work {_HOW} --allow-removals --json",
+    "plan": f"{_WHAT} --out --work {_HOW} --json",
     "status": "WORK --json",
     "failures": "WORK --retry --json",
     "gc": "WORK [RECIPE]... --dry-run --json",
@@ -229,6 +229,7 @@ def test_json_is_one_document_on_stdout_and_nothing_else(mmidd: Run, small: Plac
             "captions",
             "complete",
             "to_fetch",
+            "refused",
         },
         "status": {"plan", "media", "reasons", "corpus", "samples", "complete", "losses", "pairs"},
         "verify": {"files", "rows", "media", "findings"},

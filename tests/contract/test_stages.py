@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,23 @@ import pyarrow as pa
 import pytest
 from conftest import Build
 
-from mmidd.engine.run import Silent
-from mmidd.corpus.target import Target
 from mmidd.engine import tables
 from mmidd.engine.digests import DigestCache
 from mmidd.engine.local import Inline, Local
-from mmidd.engine.run import Stage, run_units
+from mmidd.engine.run import Silent, Stage, run_units
 from mmidd.engine.store import Record, Store
 from mmidd.engine.units import Resources, Result, Task, Unit
 from mmidd.errors import WorkError
-from mmidd.flow import steps
-from mmidd.flow.finish import shard_units
-from mmidd.flow.select import Selected
-from mmidd.project import open_site
+from mmidd.flow.indexing import Indexed
+from mmidd.flow.setup import Setup, open_setup
+from mmidd.flow.walk import walk
+from mmidd.flow.walkers import Build as Run
+from mmidd.flow.walkers import Reached, Work
+from mmidd.options import Options
 from mmidd.raw import listing
 from mmidd.raw.bytes import MediaFile
 from mmidd.stages import caption, curate, extract, index, shard
+from mmidd.stages.extract import Selected
 
 STAGES = ("index", "extract", "caption", "curate", "shard")
 DATASETS = ("CelebA", "DFDC")
@@ -60,34 +61,35 @@ class Case:
 
 
 @pytest.fixture(scope="module")
-def cases(built: Build, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
-    options: dict[str, Any] = {"progress": Silent(), "workers": 0, "only": DATASETS, "read_only": True}
-    site = open_site(built.recipe, built.data, built.work, **options)
-    folder = tmp_path_factory.mktemp("contract")
-    indexed = steps.index_all(site, run=False)
-    extracted = steps.extract_all(site, indexed, run=False)
-    captions = steps.caption_all(site, extracted, run=False)
-    judge = Case(
-        curate.STAGE, curate.ingredients(site.recipe), (steps.curate_unit(site, indexed, extracted),),
-        curate.config(site.recipe),
-    )  # fmt: skip
-    (verdicts,) = judge.commit(Store.open(folder / "curate"), Inline()).values()
-    judged = tables.read_rows(Store(folder / "curate"), verdicts)
-    shards = shard_units(site, indexed, extracted, captions, judged, Target(folder / "corpus"))
-    device, recipe = site.device, site.recipe
-    return {
-        "index": _index_case(indexed),
-        "extract": Case(extract.STAGE, extract.ingredients(recipe, device), extracted.units, extract.config(recipe)),
-        "caption": Case(
-            caption.STAGE, caption.ingredients(recipe, device), tuple(steps.caption_units(site, extracted)),
-            caption.config(recipe),
-        ),
-        "curate": judge,
-        "shard": Case(shard.STAGE, shard.ingredients(recipe), tuple(shards), shard.config(recipe)),
-    }  # fmt: skip
+def work(built: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shutil.copytree(built.work, tmp_path_factory.mktemp("contract") / "work")
 
 
-def _index_case(indexed: steps.Indexed) -> Case:
+@pytest.fixture(scope="module")
+def cases(built: Build, work: Path) -> dict[str, Case]:
+    setup = open_setup(Options(built.recipe, str(built.data), work.with_name("corpus"), work, only=DATASETS, workers=0))
+    noting = Noting()
+    walked = walk(setup, noting)
+    return {"index": _index_case(walked.index), **{name: _case(works) for name, works in noting.works.items()}}
+
+
+@dataclass(frozen=True)
+class Noting(Run):
+    """Walks as a build does, and notes what each step asked for."""
+
+    works: dict[str, list[Work]] = field(default_factory=dict)
+
+    def bring(self, setup: Setup, work: Work) -> Reached:
+        self.works.setdefault(work.stage.name, []).append(work)
+        return super().bring(setup, work)
+
+
+def _case(works: list[Work]) -> Case:
+    units = tuple(unit for work in works for unit in work.units)
+    return Case(works[0].stage, works[0].base, units, works[0].config)
+
+
+def _index_case(indexed: Indexed) -> Case:
     """Index two datasets under one key: the engine does not mind, and neither does the stage."""
     units = tuple(index.plan(found.manifest, found.root, found.listing) for found in indexed.datasets)
     return Case(index.STAGE, index.ingredients(indexed.datasets[0].manifest), units, None)
@@ -175,12 +177,11 @@ def test_an_index_of_nothing_and_verdicts_on_nothing_have_no_rows(cases: dict[st
 
 @pytest.mark.parametrize("stage", ["caption", "curate", "shard"])
 def test_a_damaged_input_stops_the_stage_and_nothing_of_it_is_committed(
-    cases: dict[str, Case], built: Build, tmp_path: Path, stage: str
+    cases: dict[str, Case], work: Path, tmp_path: Path, stage: str
 ) -> None:
-    work = tmp_path / "work"
-    shutil.copytree(built.work, work)
-    case = _elsewhere(cases[stage], built.work, work, tmp_path)
-    for path in work.glob("data/extract/*/*"):
+    copied = shutil.copytree(work, tmp_path / "work")
+    case = _elsewhere(cases[stage], work, copied, tmp_path)
+    for path in copied.glob("data/extract/*/*"):
         if path.name.endswith("rows.parquet" if stage == "curate" else "blobs.bin"):
             path.write_bytes(bytes(path.stat().st_size))
     store = Store.open(tmp_path / "store")

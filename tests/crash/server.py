@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2  # noqa: F401 (these are what takes time)
 import onnxruntime  # noqa: F401
 
-import mmidd.flow.build
+import mmidd.project
 from mmidd import cli
 from mmidd.engine.start import without_pandas
 
@@ -60,6 +60,6 @@ def _give_up_powers() -> None:
 if __name__ == "__main__":
     if "torch" in sys.argv:
         import torch  # noqa: F401
-    assert mmidd.flow.build
+    assert mmidd.project
     without_pandas()
     serve()

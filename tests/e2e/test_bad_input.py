@@ -367,7 +367,7 @@ def test_what_the_system_refuses_is_no_traceback(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("mmidd.cli.show.datasets", lambda *_, **__: fail())
+    monkeypatch.setattr("mmidd.show.data.datasets", lambda *_, **__: fail())
     assert mmidd("datasets").code == 1
 
 

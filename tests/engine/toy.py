@@ -13,9 +13,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from mmidd.engine.run import Silent
 from mmidd.engine.files import digest
-from mmidd.engine.run import Stage, ingredients, run_units
+from mmidd.engine.run import Silent, Stage, ingredients, run_units
 from mmidd.engine.store import Record, Store
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
 from mmidd.errors import MissingExtra

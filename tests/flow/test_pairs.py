@@ -12,18 +12,20 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from mmidd.engine.run import Silent
 from mmidd.engine.digests import DigestCache
 from mmidd.errors import DataError
 from mmidd.flow import steps
 from mmidd.flow.check import check_all
+from mmidd.flow.indexing import Indexed
 from mmidd.flow.pairs import settle
-from mmidd.flow.select import Selected
-from mmidd.project import open_site
+from mmidd.flow.setup import open_setup
+from mmidd.flow.walkers import Build
+from mmidd.options import Options
 from mmidd.raw import listing
 from mmidd.raw.bytes import MediaFile
 from mmidd.recipe import Recipe, read
 from mmidd.stages import extract, index
+from mmidd.stages.extract import Selected
 
 PLACES = ["B:c23/1.mp4", "B:c40/1.mp4", "C:1.mp4"]
 
@@ -127,10 +129,10 @@ def _frames(folder: Path, names: list[str]) -> None:
         (folder / name).write_bytes(_jpeg(number))
 
 
-def _indexed(root: Path, datasets: str) -> tuple[Any, steps.Indexed]:
+def _indexed(root: Path, datasets: str) -> tuple[Any, Indexed]:
     settings = [f"datasets=[{datasets}]", "detector=mtcnn", "captioner=none", "frames.count=2"]
-    site = open_site(read("sample", settings), root / "data", root / "work", progress=Silent(), workers=0)
-    return site, steps.index_all(site)
+    setup = open_setup(Options(read("sample", settings), str(root / "data"), work=root / "work", workers=0))
+    return setup, steps.index_media(setup, Build())
 
 
 TIMIT = "{name: VidTIMIT}, {name: DeepfakeTIMIT}"
@@ -151,10 +153,10 @@ def test_a_fake_of_timit_finds_its_real_as_a_clip_or_as_frames_without_a_suffix(
     assert pairs["sa2"] == ("VidTIMIT", "fadg0/video/sa2")
     assert pairs["sx9"] == ("DeepfakeTIMIT", FAKE.replace("sa1", "sx9"))
     assert indexed.facts["DeepfakeTIMIT"]["missing_pairs"] == 1
-    told = [(each.reason, each.names) for found in check_all(indexed) for each in found.findings
+    told = [(each.reason, each.names) for found in check_all(indexed).checked for each in found.findings
             if each.kind == "real not on disk"]  # fmt: skip
     assert told == [("fakes whose real in VidTIMIT is absent", (FAKE.replace("sa1", "sx9"),))]
-    outcomes = steps.extract_all(site, indexed).outcomes
+    outcomes = steps.extract_samples(site, indexed, Build()).outcomes
     assert outcomes["VidTIMIT", "fadg0/video/sa2"].planned == 2
     assert {(outcome.status, outcome.failed) for outcome in outcomes.values()} <= {("ok", 0), ("dropped", 0)}
 

@@ -13,13 +13,19 @@ import pytest
 from conftest import Place, Said
 
 from mmidd.engine.store import Record, Store
-from mmidd.flow.plan import Space, differing
+from mmidd.flow.forecast import Space
+from mmidd.flow.plan import differing
 
 Run = Callable[..., Said]
 
 REAL = "FaceForensics++/original_sequences/youtube/c23/videos/000.mp4"
 FAKE = "FaceForensics++/manipulated_sequences/Deepfakes/c23/videos/000_003.mp4"
 IMAGE = "CelebA/img_align_celeba/000001.jpg"
+
+
+_ALL: dict[str, int | str] = {"extract": 11, **dict.fromkeys(("caption", "curate", "shard", "corpus"), "extract")}
+_CURATE: dict[str, int | str] = {"curate": 1, "shard": "curate", "corpus": "curate"}
+_CORPUS: dict[str, int | str] = {"corpus": 1}
 
 
 def _plan(mmidd: Run, place: Place, *more: str) -> Any:
@@ -47,7 +53,7 @@ def test_after_a_build_everything_is_up_to_date(mmidd: Run, small: Place) -> Non
     document = _plan(mmidd, small)
     assert document["complete"] and _to_do(document) == {}
     assert {stage["stage"]: stage["up_to_date"] for stage in document["stages"]} == {
-        "index": 2, "extract": 11, "caption": 11, "curate": 1,
+        "index": 2, "extract": 11, "caption": 11, "curate": 1, "shard": 4, "corpus": 1,
     }  # fmt: skip
     assert document["work"]["needs"] == 0 and document["hours"] == 0
 
@@ -56,7 +62,7 @@ def test_before_a_build_everything_is_missing_and_space_and_time_are_told(mmidd:
     shutil.copy(small.root / "small.yaml", tmp_path)
     words = ["plan", str(tmp_path / "small.yaml"), "--data", str(small.data), "--out", str(tmp_path / "corpus")]
     document = mmidd(*words, "--json").document
-    assert _to_do(document) == {"index": 2, "extract": 11, "caption": "extract", "curate": "extract"}
+    assert _to_do(document) == {"index": 2, **_ALL}
     assert _why(document, "extract") == {"missing: never extracted": 11}
     assert document["samples"] == 4 * 2 + 7 and document["hours"] > 0 and document["absent"] == ["FFHQ"]
     for place in (document["work"], document["corpus"]):
@@ -65,19 +71,16 @@ def test_before_a_build_everything_is_missing_and_space_and_time_are_told(mmidd:
     assert "never extracted" in mmidd(*words).out
 
 
-_ALL: dict[str, int | str] = {"extract": 11, "caption": "extract", "curate": "extract"}
-_CURATE: dict[str, int | str] = {"curate": 1}
-_LABELS = "stale: rows, labels, or curation settings changed"
 CHANGES: list[tuple[list[str], dict[str, int | str], str, str]] = [
     (["crop.margin=1.5"], _ALL, "extract", "stale: crop.margin 1.3 -> 1.5"),
     (["detector.size=160"], _ALL, "extract", "stale: detector.size 128 -> 160"),
     (["image.quality=90"], _ALL, "extract", "stale: image.quality 95 -> 90"),
     (["seed=5", "crop.margin=1.5"], _ALL, "extract", "stale: crop.margin 1.3 -> 1.5"),
-    (["curation.exact_duplicates=false"], _CURATE, "curate", _LABELS),
-    (["seed=5"], _CURATE, "curate", _LABELS),
-    (["captioner=none"], {}, "", ""),
-    (["shards.max_bytes=200000"], {}, "", ""),
-    (["description=other"], {}, "", ""),
+    (["curation.exact_duplicates=false"], _CURATE, "curate", "stale: curation.exact_duplicates True -> False"),
+    (["seed=5"], _CURATE, "curate", "stale: seed 0 -> 5"),
+    (["captioner=none"], {"shard": 4, **_CORPUS}, "shard", "missing, or its rows, captions, labels or verdicts changed"),
+    (["shards.max_bytes=200000"], {"shard": 4, **_CORPUS}, "shard", "stale: shards.max_bytes 500000000 -> 200000"),
+    (["description=other"], _CORPUS, "corpus", "card, media table or mmidd.json are written anew"),
 ]
 
 
@@ -103,7 +106,7 @@ def test_after_another_captioner_only_captions_are_to_do(mmidd: Run, place: Plac
     for record in (place.work / "records" / "caption").rglob("*.json"):
         record.unlink()
     document = _plan(mmidd, place)
-    assert _to_do(document) == {"caption": 11}
+    assert _to_do(document) == {"caption": 11, "shard": "caption", "corpus": "caption"}
     assert list(_why(document, "caption")) == ["missing: not captioned"]
     said = mmidd(*place.words("build"))
     assert said.code == 0 and "extract: 0" not in said.err
@@ -146,7 +149,7 @@ def test_a_changed_label_file_touches_no_pixel(mmidd: Run, place: Place) -> None
     path = place.data / "CelebA" / "identity_CelebA.txt"
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:-1], lines[-1].split(" ")[0] + " 99"]) + "\n")
-    assert _to_do(_plan(mmidd, place)) == {"index": 1, "curate": 1}
+    assert _to_do(_plan(mmidd, place)) == {"index": 1, **_CURATE}
     said = mmidd(*place.words("build"))
     assert said.code == 0
     assert _plan(mmidd, place)["complete"]

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmidd.errors import RecipeError, UsageError
-from mmidd.flow.select import Exclusions, compression_taken, drops, idle_lines, taken_down
+from mmidd.flow.select import compression_taken, drops
 from mmidd.recipe import DatasetEntry
+from mmidd.takedown import Exclusions, idle_lines, taken_down
 
 FF = "FaceForensics++"
 SHA = "a" * 64

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from mmidd.cli.show import plain
 from mmidd.corpus.card import escape
 from mmidd.corpus.verify import Verified, verify
 from mmidd.errors import MediaError, sanitised
 from mmidd.faces.encode import decode
 from mmidd.raw import archives
+from mmidd.show import plain
 from mmidd.video import open_video
 from mmidd.video.reader import CountMismatch, Frame
 from mmidd.video.still import FORMATS, read_still

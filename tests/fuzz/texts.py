@@ -14,11 +14,11 @@ from typing import Any
 import yaml
 
 from mmidd import recipe, yamlfile
-from mmidd.flow.select import Exclusions
 from mmidd.manifest import Manifest, catalogue, describe, load_manifest, shipped
 from mmidd.manifest.tables import BadValue, TableSpec, read_table
 from mmidd.raw.listing import Stat
 from mmidd.stages.index import _media_rows, _other_rows
+from mmidd.takedown import Exclusions
 
 from .seeds import LABELS, MADE_UP, PATHS, RECIPES, TAKEDOWN, YAMLS
 from .target import Target, refusing, require

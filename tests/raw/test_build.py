@@ -15,16 +15,16 @@ from conftest import SHARED, Place, Said
 from e2e import test_modes
 
 from mmidd import cli
-from mmidd.engine.run import Silent
 from mmidd.engine.store import Store
 from mmidd.engine.tables import read_outcomes
 from mmidd.errors import DataError
 from mmidd.flow import steps
-from mmidd.project import open_site
+from mmidd.flow.setup import open_setup
+from mmidd.flow.walkers import Build
+from mmidd.options import Options
 from mmidd.raw import path as paths
 from mmidd.raw.cache import Cache
 from mmidd.raw.path import root_of
-from mmidd.recipe import read
 from mmidd.stages import extract
 
 from .conftest import S3, SECRET, TOKEN, Request, digests, forget
@@ -305,8 +305,8 @@ def test_an_outage_at_any_block_of_an_archive_charges_no_medium(
 def test_a_store_is_given_time_and_a_disk_is_not(small: Place, s3: S3, tmp_path: Path) -> None:
     address, seconds = s3.upload(small.data, "same"), []
     for data in (address, small.data):
-        site = open_site(read(str(small.root / "small.yaml")), data, tmp_path / "work", progress=Silent(), workers=0)
-        media = steps.index_all(site).selected.values()
+        site = open_setup(Options(str(small.root / "small.yaml"), str(data), work=tmp_path / "work", workers=0))
+        media = steps.index_media(site, Build()).selected.values()
         units = extract.plan(media, site.recipe, site.digests, {}, {})
         seconds.append({round(extract.fetching(task)) for unit in units for task in unit.tasks})
     assert seconds == [{121, 127}, {0}]  # a video, and a run of seven images

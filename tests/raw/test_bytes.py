@@ -16,7 +16,7 @@ from PIL import Image
 
 from mmidd.engine.digests import DigestCache
 from mmidd.engine.units import Outcome, Resources
-from mmidd.flow import steps
+from mmidd.flow.placing import Dataset, Placed
 from mmidd.manifest import Manifest, archive_paths, load_manifest
 from mmidd.raw import archives, listing
 from mmidd.recipe import DatasetEntry, read
@@ -97,12 +97,11 @@ def extracted(root: Path, work: Path) -> tuple[dict[str, list[dict[str, Any]]], 
     about, recipe = manifest(), read("sample")
     files = listing.walk(root)
     files = listing.open_archives(about.name, archive_paths(about, files.files), root, files, work / "archives")
-    dataset = steps.Dataset(DatasetEntry.model_construct(name="Made Up"), about, root, files)
+    dataset = Dataset(DatasetEntry.model_construct(name="Made Up"), about, root, files)
     indexed = index.run(index.plan(about, root, files).tasks[0], None, Resources()).rows
     rows = indexed.to_pylist()
     assert {row["status"] for row in rows} == {"media"}
-    clips = steps._clips(dataset, {row["media"] for row in rows if row["kind"] == "frames"}, indexed["media"])
-    placed = steps._Placed(dataset, clips, {**listing.files, **steps._clip_stats(clips)})
+    placed = Placed.of(dataset, {row["media"] for row in rows if row["kind"] == "frames"}, indexed["media"])
     units = extract.plan([placed.selected(row) for row in rows], recipe, DigestCache(work / "digests"), {}, {})
     config = extract.config(recipe)
     found: dict[str, list[dict[str, Any]]] = {}

@@ -20,15 +20,15 @@ from conftest import Place, Said
 from llm.stub import CAPTION, ENVIRONMENT, FACE, Reply, Request, Stub, chat, refuse
 
 from mmidd.captions.journal import Journal
-from mmidd.engine.run import Silent
 from mmidd.engine.local import Inline, Local
-from mmidd.engine.run import run_units
+from mmidd.engine.run import Silent, run_units
 from mmidd.engine.store import Store
 from mmidd.engine.threads import Threads
 from mmidd.engine.units import Engine, Resources
 from mmidd.flow import steps
-from mmidd.project import open_site
-from mmidd.recipe import read
+from mmidd.flow.setup import open_setup
+from mmidd.flow.walkers import Build, Look
+from mmidd.options import Options
 from mmidd.stages import caption
 
 Command = Callable[..., Said]
@@ -238,9 +238,12 @@ def test_a_plan_says_what_captions_will_take_and_asks_nobody(place: Place, mmidd
 def test_every_engine_commits_the_same_bytes(place: Place, stub: Stub, tmp_path: Path) -> None:
     stub.answering = numbered
     settings = served(stub)[1::2]
-    site = open_site(read(str(place.root / "small.yaml"), settings), place.data, place.work, progress=Silent(), workers=0)
-    extracted = steps.extract_all(site, steps.index_all(site), run=False)
-    units, base = steps.caption_units(site, extracted), caption.ingredients(site.recipe, site.device)
+    recipe = str(place.root / "small.yaml")
+    site = open_setup(Options(recipe, str(place.data), work=place.work, settings=tuple(settings), workers=0))
+    extracted = steps.extract_samples(site, steps.index_media(site, Build()), Build("caption"))
+    looked = steps.caption_samples(site, extracted, Look())
+    assert looked is not None
+    units, base = looked.work.units, looked.work.base
     engines: dict[str, Engine] = {"inline": Inline(), "threads": Threads(5), "local": Local(2, Resources())}
     found = {}
     for name, engine in engines.items():

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from mmidd.engine.run import Silent
 from mmidd.engine.elsewhere import Needs
+from mmidd.engine.run import Silent
 from mmidd.engine.store import Record
 from mmidd.engine.tables import read_outcomes
 from mmidd.engine.units import Outcome, Resources, Unit
