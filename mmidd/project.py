@@ -19,7 +19,7 @@ from mmidd.engine.run import Progress, UnitEngine
 from mmidd.engine.store import MARKER, Store
 from mmidd.engine.units import Engine, Resources
 from mmidd.errors import CorpusError, DataError, UsageError, WorkError
-from mmidd.faces.detector import detector_identity
+from mmidd.faces.choose import detector_identity
 from mmidd.flow.select import Exclusions
 from mmidd.manifest import find_manifest
 from mmidd.raw.cache import Cache

@@ -26,7 +26,8 @@ from mmidd.engine.run import run_units
 from mmidd.engine.store import Record
 from mmidd.engine.units import Outcome, Unit
 from mmidd.errors import CorpusError
-from mmidd.faces.detector import DetectorIdentity, detector_identity
+from mmidd.faces.choose import detector_identity
+from mmidd.faces.detector import DetectorIdentity
 from mmidd.flow.losses import losses
 from mmidd.flow.select import Exclusions, taken_down
 from mmidd.flow.steps import Extracted, Indexed

@@ -16,6 +16,7 @@ from mmidd.engine.run import Previous, Stage, survey
 from mmidd.engine.store import Record, Store
 from mmidd.engine.units import Item, Outcome, Unit
 from mmidd.errors import WorkError
+from mmidd.faces.registry import DETECTORS
 from mmidd.flow.captioning import Estimate, estimate
 from mmidd.flow.losses import losses
 from mmidd.flow.steps import (
@@ -38,7 +39,7 @@ from mmidd.stages import caption, curate, extract
 _BYTES_A_PIXEL = {"jpeg": 0.3, "png": 1.25, "webp": 0.8}
 _CONTEXT_BYTES = 25_000
 _DECODE_SECONDS, _CUT_SECONDS = 0.6, 0.002
-_DETECT_SECONDS = {"mtcnn": 0.05, "yunet": 0.012, "scrfd": 0.015}
+_DETECT_SECONDS = 0.03  # of a detector whose row does not say it
 _CAPTION_SECONDS = 0.01
 
 
@@ -366,7 +367,8 @@ def _seconds(site: Site, to_do: Sequence[Item]) -> tuple[float, str]:
         seconds = measured["worker_seconds"] / measured["frames"] * frames
         return (seconds + captions) / workers, f"measured here over {measured['frames']} frames"
     videos = sum(1 for item in to_do if item.payload.file.kind == "video")
-    per_frame = _DETECT_SECONDS[site.recipe.detector.kind] + _CUT_SECONDS
+    detector = DETECTORS.own(site.recipe.detector.kind)
+    per_frame = (detector.facts.seconds if detector else _DETECT_SECONDS) + _CUT_SECONDS
     seconds = videos * _DECODE_SECONDS + frames * per_frame
     return (seconds + captions) / workers, "assumed rates; a first build measures them"
 
