@@ -73,7 +73,8 @@ def _of(registry: Registry[Any]) -> Callable[[str], str]:
         if name not in known:
             *others, last = map(repr, known)
             near = yamlfile.nearest(name, known)
-            raise ValueError(f"Input should be {', '.join(others)} or {last}" + (f"; did you mean {near!r}?" if near else ""))
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise ValueError(f"Input should be {', '.join(others)} or {last}{hint}")
         try:
             registry.plugin(name)
         except PluginError as error:

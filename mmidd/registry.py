@@ -91,12 +91,14 @@ class Listing:
 @dataclass(frozen=True)
 class Registry(Generic[F]):
     """The rows of one kind of thing. `word` names the kind in messages; `attribute` is the object that the module of each
-    of our rows has; other packages' entry points are in `group` and name their own."""
+    of our rows has; other packages' entry points are in `group` and name their own. `folders`: they name folders of data, of
+    which nothing is ever imported."""
 
     word: str
     group: str
     attribute: str
     rows: tuple[Row[F], ...] = ()
+    folders: bool = False
 
     def own(self, name: str) -> Row[F] | None:
         """Our row of that name."""
@@ -105,7 +107,7 @@ class Registry(Generic[F]):
     def names(self) -> tuple[str, ...]:
         """What can be chosen: ours in their order, then other packages'."""
         ours = tuple(row.name for row in self.rows)
-        return ours + tuple(dict.fromkeys(each.name for each in plugins(self.group) if each.name not in ours))
+        return ours + tuple(dict.fromkeys(each.name for each in plugins_of(self.group) if each.name not in ours))
 
     def plugin(self, name: str) -> Plugin | None:
         """The other package's entry point that a name stands for; None for our own names and for unknown ones.
@@ -113,7 +115,7 @@ class Registry(Generic[F]):
         Raises PluginError where two packages claim it, or where its metadata are broken."""
         if self.own(name) is not None:
             return None
-        claims = [each for each in plugins(self.group) if each.name == name]
+        claims = [each for each in plugins_of(self.group) if each.name == name]
         if len(claims) > 1:
             raise PluginError(
                 f"{self.word} {name!r} is in {' and in '.join(each.source for each in claims)}; uninstall all but one"
@@ -143,24 +145,21 @@ class Registry(Generic[F]):
     def listed(self) -> list[Listed]:
         """Every row: ours, then other packages', those that cannot be chosen with the reason. Imports none of them."""
         ours = [Listed(self.word, row.name, OURS, None, row.installed, row.extra, row.summary) for row in self.rows]
-        found = plugins(self.group)
+        found = plugins_of(self.group)
         return ours + [_listed(self.word, each, self._note(each, found)) for each in found]
 
     def _note(self, plugin: Plugin, found: Iterable[Plugin]) -> str | None:
         if plugin.fault is not None:
             return f"cannot be chosen: {plugin.fault}"
+        if self.folders:
+            return None if folder_of(plugin) else "cannot be read: it names no folder of its package"
         if self.own(plugin.name) is not None:
             return "hidden: mmidd has its own of this name"
         rivals = [each.source for each in found if each.name == plugin.name and each is not plugin]
         return f"cannot be chosen: {', '.join(rivals)} claims the same name" if rivals else None
 
 
-def listing(registries: Iterable[Registry[Any]]) -> Listing:
-    """The rows of all of them."""
-    return Listing(tuple(row for registry in registries for row in registry.listed()))
-
-
-def plugins(group: str) -> tuple[Plugin, ...]:
+def plugins_of(group: str) -> tuple[Plugin, ...]:
     """Other packages' entry points of a group, by name, then by package."""
     return tuple(each for each in _plugins(tuple(sys.path)) if each.group == group)
 
@@ -169,12 +168,14 @@ def folder_of(plugin: Plugin) -> Path | None:
     """The folder of a package's data that an entry point names by its module path; None where there is none.
 
     Nothing of the package is imported: its top-level module is only found."""
-    top, *rest = [*plugin.module.split("."), *(plugin.attribute.split(".") if plugin.attribute else ())]
+    if not plugin.module:
+        return None
+    top, *rest = filter(None, (*plugin.module.split("."), *plugin.attribute.split(".")))
     try:
         spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):
         return None
-    places = (Path(place, *rest) for place in (spec.submodule_search_locations if spec else None) or ())
+    places = (Path(place, *rest) for place in (spec and spec.submodule_search_locations) or [])
     return next((place for place in places if place.is_dir()), None)
 
 
@@ -217,7 +218,8 @@ def _package_name(package: Distribution) -> str:
 
 def _stated(package: Distribution, key: str) -> str:
     """A line of the package's metadata, on one line; empty where it has none."""
-    return sanitised(str((package.metadata or {}).get(key) or ""))
+    stated: Any = package.metadata  # None where the package has no such file
+    return sanitised(str((stated or {}).get(key) or ""))
 
 
 def _listed(word: str, plugin: Plugin, note: str | None) -> Listed:

@@ -36,6 +36,7 @@ COMMANDS = {
     "failures": "WORK --retry --json",
     "gc": "WORK [RECIPE]... --dry-run --json",
     "verify": "CORPUS --json",
+    "plugins": "--json",
     "audit": "CORPUS --only --clip --attributes --review --review-results --seed --out --json",
     "sample": "DIR",
     "datasets": "[NAME] --data --json",

@@ -55,9 +55,15 @@ FAULTS = [
     (BASE + "frames: 32\n", "r.yaml:3: frames: expected keys with values (`key: value`)"),
     (BASE + "detector: mtcn\n", "r.yaml:3: key 'detector.kind': input should be 'mtcnn', 'yunet', 'scrfd' or "),
     (BASE + "detector: mtcn\n", "'insightface'; did you mean 'mtcnn'? (got 'mtcn')"),
-    (BASE + "detector: insightface\n", "r.yaml:3: key 'detector': the detector insightface needs a pack: --set detector.pack"),
+    (
+        BASE + "detector: insightface\n",
+        "r.yaml:3: key 'detector': the detector insightface needs a pack: --set",
+    ),
     (BASE + "detector:\n  kind: yunet\n  pack: buffalo_s\n", "r.yaml:3: key 'detector': the detector yunet takes no pack"),
-    (BASE + "decoder: torchcodek\n", "r.yaml:3: key 'decoder': input should be 'pyav', 'decord' or 'torchcodec'; did you mean"),
+    (
+        BASE + "decoder: torchcodek\n",
+        "r.yaml:3: key 'decoder': input should be 'pyav', 'decord' or 'torchcodec'; did",
+    ),
     (BASE + "captioner: {kind: gpt}\n", "r.yaml:3: key 'captioner.kind': input should be 'attributes'"),
     (BASE + "preset: deepfake\n", "r.yaml:3: key 'preset': input should be 'deepfakebench' (got 'deepfake')"),
     (BASE + "shards: {max_bytes: 500MB}\n", "r.yaml:3: key 'shards.max_bytes': input should be a valid integer"),

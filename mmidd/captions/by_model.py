@@ -30,7 +30,7 @@ def check_model(config: CaptionerConfig) -> None:
 
 
 def shared_identity(config: CaptionerConfig) -> dict[str, str]:
-    """What shapes the captions of every model: prompt, length, and how replies are read. Raises MissingExtra, RecipeError."""
+    """What shapes every model's captions: prompt, length, and how replies are read. Raises MissingExtra, RecipeError."""
     tokens.check()
     prompt = prompts.load(config.prompt)
     return {"max_tokens": str(config.max_tokens), "prompt": prompt.digest, "vision": VERSION, **_read_by_code()}

@@ -437,6 +437,14 @@ def datasets(
     return show.datasets(_out, name, data, as_json=as_json)
 
 
+@app.command()
+def plugins(as_json: Json = False) -> int:
+    """List the face detectors, captioners, video decoders and datasets that can be chosen, also those of other packages."""
+    from mmidd.plugins import plugins as listed
+
+    return show.plugins(_out, listed(), as_json=as_json)
+
+
 def _work_of(out: Path) -> Path:
     place = out.resolve() if out.name in ("", "..") else out
     if not place.name:

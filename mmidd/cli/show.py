@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mmidd.flow.steps import Indexed
     from mmidd.manifest.check import Checked
     from mmidd.project import Site
+    from mmidd.registry import Listing
 
 COMPLETE, ERROR, USAGE, WITH_FAILURES, FINDINGS, INTERRUPTED = 0, 1, 2, 3, 4, 130
 SHOWN = 20
@@ -464,4 +465,18 @@ def datasets(console: Console, name: str | None, data: str | None, *, as_json: b
         table.add_row(*map(plain, cells), *([plain(row["found"] or "-")] if data is not None else []))
     console.print(table)
     console.print("mmidd datasets NAME: how to get one, and how it must lie on disk")
+    return COMPLETE
+
+
+def plugins(console: Console, found: Listing, *, as_json: bool) -> int:
+    """What can be chosen by name, and where it is from."""
+    if as_json:
+        document(console, found.document())
+        return COMPLETE
+    table = Table("kind", "name", "from", "installed", "what it is", box=None)
+    for row in found.rows:
+        source = f"{row.source} {row.version or ''}".strip()
+        installed = "yes" if row.installed else f"pip install 'mmidd[{row.extra}]'" if row.extra else "no"
+        table.add_row(*map(plain, (row.kind, row.name, source, installed, row.note or row.summary)))
+    console.print(table)
     return COMPLETE

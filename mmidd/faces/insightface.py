@@ -7,7 +7,6 @@ are ONNX, and what has to be computed around them is little: SCRFD's is in `scrf
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 

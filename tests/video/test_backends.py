@@ -45,9 +45,7 @@ HELPED = "MMIDD_TEST_FFMPEG"
 
 
 @pytest.mark.parametrize("backend", OPTIONAL)
-def test_an_installed_backend_follows_the_protocol(
-    backend: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_an_installed_backend_follows_the_protocol(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     pytest.importorskip(backend)
     if backend == "torchcodec" and HELPED not in os.environ:
         (tmp_path / "lib").mkdir()
