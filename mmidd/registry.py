@@ -9,14 +9,14 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import Distribution, EntryPoint, distributions
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from mmidd.errors import MissingExtra, PluginError, sanitised
+from mmidd.errors import MediaError, MissingExtra, MmiddError, PluginError, sanitised
 
 OURS = "mmidd"
 F = TypeVar("F")
@@ -38,7 +38,7 @@ class Row(Generic[F]):
     @property
     def installed(self) -> bool:
         """Is what it needs there?"""
-        return all(importlib.util.find_spec(module) is not None for module in self.needs)
+        return all(_is_there(module) for module in self.needs)
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,19 @@ class Registry(Generic[F]):
             raise KeyError(name)
         return _loaded(plugin, kind)
 
+    def ask(self, name: str, function: Callable[..., T], *arguments: Any) -> T:
+        """What a function of the object that a name stands for gives. Of another package's code, whatever it raises becomes
+        PluginError, but for mmidd's own errors."""
+        plugin = self.plugin(name)
+        if plugin is None:
+            return function(*arguments)
+        try:
+            return function(*arguments)
+        except (MmiddError, MediaError):
+            raise
+        except Exception as error:  # a stranger's code
+            raise _broken(plugin, f"{type(error).__name__}: {sanitised(str(error))}") from error
+
     def listed(self) -> list[Listed]:
         """Every row: ours, then other packages', those that cannot be chosen with the reason. Imports none of them."""
         ours = [Listed(self.word, row.name, OURS, None, row.installed, row.extra, row.summary) for row in self.rows]
@@ -205,7 +218,7 @@ def _of(package: Distribution, name: str, text: str) -> Iterator[Plugin]:
             key, equals, value = (part.strip() for part in line.partition("="))
             point = EntryPoint(key, value, group)
             fits = EntryPoint.pattern.match(value) if equals else None
-            module, attribute = (point.module, point.attr) if fits else ("", "")
+            module, attribute = (point.module, point.attr or "") if fits else ("", "")
             yield Plugin(
                 group, key, module, attribute, name, version, summary,
                 None if fits else f"its entry point {line!r} is no 'name = module:object'",
@@ -223,8 +236,16 @@ def _stated(package: Distribution, key: str) -> str:
 
 
 def _listed(word: str, plugin: Plugin, note: str | None) -> Listed:
-    there = importlib.util.find_spec(plugin.module.split(".")[0]) is not None if plugin.module else False
+    there = _is_there(plugin.module.split(".")[0])
     return Listed(word, plugin.name, plugin.package, plugin.version, there, None, plugin.summary, note)
+
+
+def _is_there(module: str) -> bool:
+    """Can a top-level module be found? It is not imported."""
+    try:
+        return bool(module) and importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _loaded(plugin: Plugin, kind: type[T]) -> T:

@@ -20,13 +20,13 @@ def make_captioner(config: CaptionerConfig) -> Captioner | None:
 
     Raises UsageError, RecipeError, MissingExtra, MissingWeights, WrongWeights or PluginError for one that is not at hand.
     """
-    return _maker(config).make(config)
+    return CAPTIONERS.ask(config.kind, _maker(config).make, config)
 
 
 def captioner_identity(config: CaptionerConfig) -> dict[str, str]:
     """Everything that shapes the captions' text, for cache keys; of a captioner from another package that package too.
     Raises as `make_captioner` does, but loads no model."""
-    identity = _maker(config).identity(config)
+    identity = CAPTIONERS.ask(config.kind, _maker(config).identity, config)
     plugin = CAPTIONERS.plugin(config.kind)
     return identity | {"plugin": plugin.source} if plugin else identity
 

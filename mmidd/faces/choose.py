@@ -14,7 +14,7 @@ def make_detector(config: DetectorConfig, device: Device = "cpu") -> Detector:
     On "cpu" one thread computes (process-wide: work is spread over processes). Raises MissingExtra, MissingWeights,
     WrongWeights, PluginError, or MmiddError where CUDA is asked for and absent.
     """
-    return DETECTORS.load(config.kind, DetectorMaker).make(config, device)
+    return DETECTORS.ask(config.kind, DETECTORS.load(config.kind, DetectorMaker).make, config, device)
 
 
 def detector_identity(config: DetectorConfig) -> DetectorIdentity:
@@ -23,6 +23,6 @@ def detector_identity(config: DetectorConfig) -> DetectorIdentity:
 
     Raises MissingExtra, MissingWeights, WrongWeights or PluginError, as `make_detector` would. May download the weights.
     """
-    identity = DETECTORS.load(config.kind, DetectorMaker).identity(config)
+    identity = DETECTORS.ask(config.kind, DETECTORS.load(config.kind, DetectorMaker).identity, config)
     plugin = DETECTORS.plugin(config.kind)
     return replace(identity, libraries=identity.libraries | {plugin.package: plugin.version}) if plugin else identity

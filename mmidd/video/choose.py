@@ -28,7 +28,7 @@ def open_video(
 def backend_identity(backend: str) -> dict[str, str]:
     """The exact versions of the libraries that shape a backend's pixels, for cache keys; of a decoder from another package
     that package is among them. Raises MissingExtra, PluginError."""
-    identity = {"backend": backend, **_maker(backend).identity()}
+    identity = {"backend": backend, **DECODERS.ask(backend, _maker(backend).identity)}
     plugin = DECODERS.plugin(backend)
     return identity | {plugin.package: plugin.version} if plugin else identity
 
