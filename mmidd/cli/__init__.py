@@ -512,6 +512,7 @@ def _site(
     from mmidd.engine.start import without_pandas
     from mmidd.project import open_site
     from mmidd.recipe import read
+    from mmidd.stages.extract import licence_note
 
     without_pandas()
     site = open_site(
@@ -532,6 +533,8 @@ def _site(
         early=early,
     )
     with _used(site, read_only):
+        if not quiet and (note := licence_note(site.recipe)) is not None:
+            _tell(f"note: {note}")
         yield site
 
 

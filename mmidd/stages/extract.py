@@ -89,6 +89,11 @@ def ingredients(recipe: Recipe, device: str) -> dict[str, Any]:
     return _ingredients(STAGE, part, libraries=libraries, models=dict(identity.weights), device=device)
 
 
+def licence_note(recipe: Recipe) -> str | None:
+    """What users are to be told of the licence of the detector's weights."""
+    return detector_identity(config(recipe).detector).licence_note
+
+
 @dataclass(frozen=True, slots=True)
 class ExtractPayload:
     """What extracting one medium needs. `basis` names whose geometry it takes: its own, or a track record's digest."""
