@@ -69,8 +69,8 @@ def _of(registry: Registry[Any]) -> Callable[[str], str]:
     """A check that a name is in the registry. What it stands for is not imported."""
 
     def check(name: str) -> str:
-        known = registry.names()
-        if name not in known:
+        if name not in registry:
+            known = registry.names()
             *others, last = map(repr, known)
             near = yamlfile.nearest(name, known)
             hint = f"; did you mean {near!r}?" if near else ""

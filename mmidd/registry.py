@@ -109,6 +109,10 @@ class Registry(Generic[F]):
         ours = tuple(row.name for row in self.rows)
         return ours + tuple(dict.fromkeys(each.name for each in plugins_of(self.group) if each.name not in ours))
 
+    def __contains__(self, name: str) -> bool:
+        """Can the name be chosen? For our own, nobody looks at what else is installed."""
+        return self.own(name) is not None or name in self.names()
+
     def plugin(self, name: str) -> Plugin | None:
         """The other package's entry point that a name stands for; None for our own names and for unknown ones.
 

@@ -33,7 +33,7 @@ def captioner_identity(config: CaptionerConfig) -> dict[str, str]:
 
 def _maker(config: CaptionerConfig) -> CaptionerMaker:
     """What the captioner's file says of it. Raises UsageError for an unknown kind, and for options that it would ignore."""
-    if config.kind not in CAPTIONERS.names():
+    if config.kind not in CAPTIONERS:
         raise UsageError(f"no captioner {config.kind!r}; choose one of {', '.join(sorted(CAPTIONERS.names()))}")
     maker = CAPTIONERS.load(config.kind, CaptionerMaker)
     default = CaptionerConfig()

@@ -100,7 +100,7 @@ class DetectorConfig:
 
     def __post_init__(self) -> None:
         row = DETECTORS.own(self.kind)
-        if row is None and self.kind not in DETECTORS.names():
+        if self.kind not in DETECTORS:
             raise ValueError(f"no detector is called {self.kind!r}; there are {', '.join(DETECTORS.names())}")
         reads = row is not None and "pack" in row.facts.options
         if reads and not self.pack:

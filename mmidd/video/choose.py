@@ -34,6 +34,6 @@ def backend_identity(backend: str) -> dict[str, str]:
 
 
 def _maker(backend: str) -> DecoderMaker:
-    if backend not in DECODERS.names():
+    if backend not in DECODERS:
         raise ValueError(f"unknown video backend {backend!r}")
     return DECODERS.load(backend, DecoderMaker)
