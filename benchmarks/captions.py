@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mmidd.captions.choose import SERVED_BATCH, CaptionerConfig, make_captioner
+from mmidd.captions.choose import CaptionerConfig, make_captioner
 from mmidd.captions.protocol import CaptionRequest
-from mmidd.captions.served import data_uri
+from mmidd.captions.served import SERVED_BATCH, data_uri
 from mmidd.captions.vision import caption_schema
 from mmidd.llm.backoff import Patience
 from mmidd.llm.client import Chat, ChatClient

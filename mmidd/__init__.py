@@ -1,3 +1,52 @@
-"""mmidd: licensed face-forgery datasets into one corpus that is safe to train on."""
+"""mmidd: licensed face-forgery datasets into one corpus that is safe to train on.
+
+    import mmidd
+    mmidd.build("ff++", data="/data", out="corpus")
+    corpus = mmidd.Corpus("corpus")
+
+Nothing heavy is imported before one of these names is used. docs/api.md tells of them all.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmidd.corpus.read import Corpus
+    from mmidd.errors import MmiddError
+    from mmidd.manifest.catalogue import rows as datasets
+    from mmidd.options import Options
+    from mmidd.project import Project, build
+    from mmidd.project import open_project as open
+    from mmidd.recipe import Recipe
+    from mmidd.sampledata import write_sample as sample
 
 __version__ = "0.1.0"
+__all__ = [
+    "Corpus", "MmiddError", "Options", "Project", "Recipe", "build", "datasets", "open", "sample",
+]  # fmt: skip
+
+_WHERE = {
+    "Corpus": "mmidd.corpus.read:Corpus",
+    "MmiddError": "mmidd.errors:MmiddError",
+    "Options": "mmidd.options:Options",
+    "Project": "mmidd.project:Project",
+    "Recipe": "mmidd.recipe:Recipe",
+    "build": "mmidd.project:build",
+    "datasets": "mmidd.manifest.catalogue:rows",
+    "open": "mmidd.project:open_project",
+    "sample": "mmidd.sampledata:write_sample",
+}
+"""Where each public name is: imported when it is first used. None of them is also a module of ours."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'mmidd' has no attribute {name!r}")
+    module, _, attribute = _WHERE[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

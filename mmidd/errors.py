@@ -56,6 +56,10 @@ class WrongWeights(MmiddError):
     """A model file is there, but its digest is not the pinned one; it is never used."""
 
 
+class PluginError(MmiddError):
+    """What another package adds to mmidd does not load, is of another kind, or is claimed by two packages."""
+
+
 class MediaError(Exception):
     """One medium (or one of its frames) cannot be used. Recorded as a failure of that medium, never fatal."""
 

@@ -31,6 +31,7 @@ from mmidd.flow.status import Failures, Retried, Status
 from mmidd.flow.walk import walk
 from mmidd.flow.walkers import Build, Look
 from mmidd.options import Options
+from mmidd.stages.extract import licence_note
 
 if TYPE_CHECKING:
     from mmidd.engine.local import Local
@@ -171,6 +172,8 @@ class Project:
         setup = open_setup(self.options, progress=self._progress, retry=retry, early=self._early)
         try:
             with setup.store.held(self._tell):
+                if (note := licence_note(setup.recipe)) is not None:
+                    self._tell(f"note: {note}")
                 yield setup
         finally:
             setup.engine.close()

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from mmidd import yamlfile
-from mmidd.errors import ManifestError, RecipeError, UsageError
+from mmidd.captions.registry import CAPTIONERS
+from mmidd.errors import ManifestError, PluginError, RecipeError, UsageError
 from mmidd.faces.detector import DetectorConfig
+from mmidd.faces.pack import folder_name
+from mmidd.faces.registry import DETECTORS
 from mmidd.manifest import find_manifest
+from mmidd.registry import Registry
+from mmidd.video.registry import DECODERS
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The geometry of DeepfakeBench's preprocessing (32 frames by linspace, ArcFace template, 256 px, margin 1.3, PNG).
@@ -25,10 +40,48 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+class Later:
+    """Marks a key that recipes got after the first corpora were built: `Annotated[int, LATER, Field(...)] = 0`."""
+
+
+LATER = Later()
+
+
 class Part(BaseModel):
-    """A part of a recipe: frozen, closed to unknown keys, and strict: `'3'` is no number and `yes` is no truth."""
+    """A part of a recipe: frozen, closed to unknown keys, and strict: `'3'` is no number and `yes` is no truth.
+
+    A key marked LATER is written only where it is not at its default: a recipe that does not use it is written as it always
+    was, and so keeps its place in the keys of what was built by it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @model_serializer(mode="wrap")
+    def _without_unused_later_keys(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        for name, field in type(self).model_fields.items():
+            if LATER in field.metadata and getattr(self, name) == field.get_default(call_default_factory=True):
+                written.pop(name, None)
+        return written
+
+
+def _of(registry: Registry[Any]) -> Callable[[str], str]:
+    """A check that a name is in the registry. What it stands for is not imported."""
+
+    def check(name: str) -> str:
+        if name not in registry:
+            known = registry.names()
+            *others, last = map(repr, known)
+            near = yamlfile.nearest(name, known)
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise ValueError(f"Input should be {', '.join(others)} or {last}{hint}")
+        try:
+            registry.plugin(name)
+        except PluginError as error:
+            raise ValueError(str(error)) from error
+        return name
+
+    return check
 
 
 def _named(value: Any) -> Any:
@@ -91,11 +144,14 @@ class ImageEncoding(Part):
 class DetectorChoice(Part):
     """Which face detector, and its working size."""
 
-    kind: Literal["mtcnn", "yunet", "scrfd"] = "mtcnn"
+    kind: Annotated[str, AfterValidator(_of(DETECTORS))] = "mtcnn"
     size: int = Field(640, ge=64, le=4096, description="long side of the working frame, pixels")
     min_score: float | None = Field(None, gt=0, lt=1)
     min_face: int = Field(20, ge=12, le=1024, description="smallest face, pixels of the working frame")
     enough: int = Field(64, ge=0, le=4096, description="a face of so many pixels in a smaller frame will do; 0: always size")
+    pack: Annotated[
+        str | None, LATER, Field(min_length=1, max_length=1024, description="of insightface: a pack's name or folder")
+    ] = None
 
     @model_validator(mode="after")
     def _possible(self) -> DetectorChoice:
@@ -104,13 +160,18 @@ class DetectorChoice(Part):
 
     def config(self) -> DetectorConfig:
         """The same, as the detector takes it; raises ValueError for what the kind cannot do."""
-        return DetectorConfig(self.kind, self.size, self.min_score, self.min_face, self.enough)
+        return DetectorConfig(self.kind, self.size, self.min_score, self.min_face, self.enough, self.pack)
+
+    def published(self) -> dict[str, Any]:
+        """The options as they may leave this machine: of a folder its name alone."""
+        part = self.model_dump(mode="json")
+        return part if self.pack is None else {**part, "pack": folder_name(self.pack)}
 
 
 class CaptionerChoice(Part):
     """Who describes the samples, and how. Which kind reads which option: docs/captions.md."""
 
-    kind: Literal["attributes", "transformers", "openai", "none"] = "attributes"
+    kind: Annotated[str, AfterValidator(_of(CAPTIONERS))] = "attributes"
     every: int = Field(1, ge=1, le=100_000, description="describe every n-th frame of a clip; the others share")
     model: str | None = Field(None, min_length=1, max_length=512)
     revision: str | None = Field(None, min_length=1, max_length=128)
@@ -185,7 +246,7 @@ class Recipe(Part):
     preset: Literal["deepfakebench"] | None = None
     seed: int = Field(0, ge=0, le=2**31 - 1)
     datasets: Entries
-    decoder: Literal["pyav", "decord", "torchcodec"] = "pyav"
+    decoder: Annotated[str, AfterValidator(_of(DECODERS))] = "pyav"
     frames: Frames = Frames()
     crop: Crop = Crop()
     image: ImageEncoding = ImageEncoding()
@@ -201,7 +262,8 @@ class Recipe(Part):
 
     def published(self) -> dict[str, Any]:
         """The recipe as it may leave this machine."""
-        return {**self.model_dump(mode="json"), "captioner": self.captioner.published()}
+        parts = {"detector": self.detector.published(), "captioner": self.captioner.published()}
+        return {**self.model_dump(mode="json"), **parts}
 
 
 def bundled() -> dict[str, str]:

@@ -36,6 +36,7 @@ COMMANDS = {
     "failures": "WORK --retry --json",
     "gc": "WORK [RECIPE]... --dry-run --json",
     "verify": "CORPUS --json",
+    "plugins": "--json",
     "audit": "CORPUS --only --clip --attributes --review --review-results --seed --out --json",
     "sample": "DIR",
     "datasets": "[NAME] --data --json",
@@ -327,3 +328,14 @@ def test_an_output_folder_that_holds_something_else_is_left_alone(mmidd: Run, sm
     said = mmidd("build", str(small.root / "small.yaml"), "--data", str(small.data), "--out", str(tmp_path / "out"))
     assert said.code == 1 and "holds something that is no corpus of mmidd" in said.err
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "thesis.txt"]
+
+
+def test_whoever_chooses_weights_of_a_bound_licence_is_told(
+    mmidd: Run, small: Place, shared_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MMIDD_MODELS", str(shared_models))
+    words = ["plan", str(small.root / "small.yaml"), "--data", str(small.data), "--out", str(small.root / "other")]
+    for detector, told in (("scrfd", True), ("yunet", False)):
+        said = mmidd(*words, "--set", f"detector={detector}")
+        assert said.code == 0 and ("non-commercial research only" in said.err) == told, detector
+    assert mmidd(*words, "--set", "detector=scrfd", "--json").err == ""

@@ -59,7 +59,7 @@ def test_a_module_imports_nothing_heavy_at_its_top_and_no_mapped_folder_by_its_b
 
 
 # What each room of mmidd may import of the others, anywhere in its files: cli -> flow -> stages -> extraction, raw -> ...
-LEAVES = {"schema", "errors", "yamlfile", "media", "statistics", "__version__", ""}
+LEAVES = {"schema", "errors", "yamlfile", "media", "registry", "statistics", "__version__", ""}
 ALLOWED = {
     "engine": set(),
     "raw": {"engine"},
@@ -91,6 +91,23 @@ def test_dependencies_between_rooms_point_one_way(room: str) -> None:
     for path in files:
         used = {_room(name) for name in _imports(path, deep=True) if name.split(".")[0] == "mmidd"}
         assert used <= ALLOWED[room] | LEAVES | {room}, f"{path.relative_to(ROOT)}: {used}"
+
+
+@pytest.mark.parametrize("room", ["captions", "faces", "manifest", "video"])
+def test_no_modules_of_a_room_import_each_other_in_a_circle(room: str) -> None:
+    """Not even in functions, nor for type checkers."""
+    files = {f"mmidd.{room}.{path.stem}": path for path in (PACKAGE / room).glob("*.py") if path.stem != "__init__"}
+    uses = {name: {found for found in files if _uses(path, found)} - {name} for name, path in files.items()}
+    assert sum(map(len, uses.values())) > len(files) / 2
+    while free := [name for name in uses if not uses[name] & set(uses)]:
+        uses = {name: used for name, used in uses.items() if name not in free}
+    assert not uses
+
+
+def _uses(path: Path, module: str) -> bool:
+    tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    names = [f"{node.module}.{alias.name}" for node in tree if isinstance(node, ast.ImportFrom) for alias in node.names]
+    return any(name == module or name.startswith(f"{module}.") for name in names)
 
 
 def test_every_package_folder_is_in_the_wheel_and_every_listed_one_exists() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
+from typing import Annotated
 
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from mmidd.errors import MmiddError, RecipeError, UsageError
-from mmidd.recipe import PRESETS, Recipe, bundled, parse, read
+from mmidd.recipe import LATER, PRESETS, Part, Recipe, bundled, parse, read
 
 BASE = "name: t\ndatasets: [CelebA]\n"
 
@@ -53,7 +56,17 @@ FAULTS = [
     (BASE + "crop: {margin: nan}\n", "r.yaml:3: key 'crop.margin': input should be a valid number (got 'nan')"),
     (BASE + "time_limit: 1e400\n", "r.yaml:3: key 'time_limit': input should be a finite number"),
     (BASE + "frames: 32\n", "r.yaml:3: frames: expected keys with values (`key: value`)"),
-    (BASE + "detector: mtcn\n", "r.yaml:3: key 'detector.kind': input should be 'mtcnn', 'yunet' or 'scrfd' (got 'mtcn')"),
+    (BASE + "detector: mtcn\n", "r.yaml:3: key 'detector.kind': input should be 'mtcnn', 'yunet', 'scrfd' or "),
+    (BASE + "detector: mtcn\n", "'insightface'; did you mean 'mtcnn'? (got 'mtcn')"),
+    (
+        BASE + "detector: insightface\n",
+        "r.yaml:3: key 'detector': the detector insightface needs a pack: --set",
+    ),
+    (BASE + "detector:\n  kind: yunet\n  pack: buffalo_s\n", "r.yaml:3: key 'detector': the detector yunet takes no pack"),
+    (
+        BASE + "decoder: torchcodek\n",
+        "r.yaml:3: key 'decoder': input should be 'pyav', 'decord' or 'torchcodec'; did",
+    ),
     (BASE + "captioner: {kind: gpt}\n", "r.yaml:3: key 'captioner.kind': input should be 'attributes'"),
     (BASE + "preset: deepfake\n", "r.yaml:3: key 'preset': input should be 'deepfakebench' (got 'deepfake')"),
     (BASE + "shards: {max_bytes: 500MB}\n", "r.yaml:3: key 'shards.max_bytes': input should be a valid integer"),
@@ -166,6 +179,40 @@ def test_a_recipe_cannot_be_changed() -> None:
     for part, key in ((recipe, "seed"), (recipe.crop, "size"), (recipe.datasets[0], "name")):
         with pytest.raises(ValidationError, match="frozen"):
             setattr(part, key, getattr(part, key))
+
+
+PUBLISHED = {"ff++": "8a134b5e637fecce", "mmi-dd": "6438706e424d1133", "sample": "a4c34a6c58e90846"}
+DUMPED = {"ff++": "0f958f5deba66e27", "mmi-dd": "2268f06a7f8d9949", "sample": "e5e32da9937e2125"}
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize("name", sorted(bundled()))
+def test_a_recipe_is_written_as_it_was_before_there_were_later_keys(name: str) -> None:
+    """In this order of keys, too: work folders and corpora of older versions hold it."""
+    recipe = read(name)
+    assert (_digest(recipe.published()), _digest(recipe.model_dump(mode="json"))) == (PUBLISHED[name], DUMPED[name])
+
+
+def test_a_later_key_is_written_only_where_it_is_not_at_its_default() -> None:
+    class Inner(Part):
+        old: int = 1
+        new: Annotated[int, LATER, Field(ge=0)] = 2
+
+    class Outer(Part):
+        inner: Inner = Inner()
+        more: Annotated[Inner, LATER] = Inner()
+        few: Annotated[tuple[int, ...], LATER, Field(strict=False)] = ()
+
+    assert Outer().model_dump() == {"inner": {"old": 1}}
+    assert json.loads(Outer().model_dump_json()) == {"inner": {"old": 1}}
+    changed = Outer(inner=Inner(old=2, new=0), more=Inner(old=3), few=(1,))
+    written = {"inner": {"old": 2, "new": 0}, "more": {"old": 3}, "few": [1]}
+    assert changed.model_dump(mode="json") == written and Outer.model_validate(written) == changed
+    assert changed.model_dump(mode="json", include={"inner"}) == {"inner": {"old": 2, "new": 0}}
+    assert changed.model_dump(mode="json", exclude={"more", "few"}) == {"inner": {"old": 2, "new": 0}}
 
 
 def test_a_recipe_survives_being_written_as_json_and_read_again() -> None:

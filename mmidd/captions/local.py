@@ -7,13 +7,17 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from PIL import Image as Pillow
 
+from mmidd.captions import by_model, checkpoint
 from mmidd.captions.checkpoint import Checkpoint
-from mmidd.captions.vision import Ask, Landed, Unanswered, plain_name
+from mmidd.captions.device import device_of
+from mmidd.captions.protocol import CaptionerConfig, CaptionerMaker
+from mmidd.captions.vision import Ask, Landed, Unanswered, Vision, plain_name
 from mmidd.errors import MissingExtra, WorkError, WrongWeights, sanitised
 from mmidd.llm.answer import Answer
 
@@ -156,3 +160,31 @@ def _claim(device: Literal["cpu", "cuda"]) -> tuple[IO[bytes] | None, str]:
             continue
         return file, f"cuda:{number}"
     return None, "cuda:0"
+
+
+def _identity(config: CaptionerConfig) -> dict[str, str]:
+    by_model.check_model(config)
+    shared = by_model.shared_identity(config)
+    found = checkpoint.find(str(config.model), config.revision)
+    libraries = {name: _version(name) for name in ("transformers", "torch", "pillow")}
+    return {
+        "captioner": "transformers", "model": found.name, "content": found.content, "dtype": config.dtype,
+        "device": device_of(config), "batch": str(config.batch), **libraries, **shared,
+    }  # fmt: skip
+
+
+def _make(config: CaptionerConfig) -> Vision:
+    identity = _identity(config)
+    found, device = checkpoint.find(str(config.model), config.revision), device_of(config)
+    local = LocalModel(found, dtype=config.dtype, device=device, batch=config.batch, max_tokens=config.max_tokens)
+    return by_model.captioner(local, config, identity, batch=config.batch)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError as error:
+        raise MissingExtra("caption", "the captioner transformers") from error
+
+
+CAPTIONER = CaptionerMaker(_identity, _make, by_model.READS | {"dtype", "device", "batch"})

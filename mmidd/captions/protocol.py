@@ -1,16 +1,19 @@
-"""What a captioner is given, what it gives back, and how one is made.
+"""What a captioner is given, what it gives back, how one is configured, and how it says what it is.
 
 A request holds pixels and geometry only: no label, path, dataset or method, so that no captioner can leak them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from mmidd.captions import prompts
 
 CONTEXT_SIDE = 336
 
@@ -96,6 +99,44 @@ class Captioner(Protocol):
     def close(self) -> None:
         """Let go of what is held."""
         ...
+
+
+@dataclass(frozen=True)
+class CaptionerConfig:
+    """Which captioner describes, and how. docs/captions.md tells what each option means and which kinds read it.
+
+    `journal`: the folder that keeps models' replies; None keeps none. `again`: ask anew where replies were of no use.
+    """
+
+    kind: str = "attributes"
+    every: int = 1
+    model: str | None = None
+    revision: str | None = None
+    prompt: str = prompts.DEFAULT
+    max_tokens: int = 200
+    base_url: str | None = None
+    concurrency: int = 32
+    timeout: float = 120.0
+    temperature: float = 0.0
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    batch: int = 8
+    journal: Path | None = None
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class CaptionerMaker:
+    """What the file of a captioner says of it, as its `CAPTIONER`.
+
+    `identity`: everything that shapes its texts, for cache keys, without loading a model. `make` loads it; None describes
+    nothing. Both raise UsageError, RecipeError, MissingExtra, MissingWeights or WrongWeights for what is not at hand.
+    `reads`: the options of the recipe's `captioner` that mean something to it; others are refused.
+    """
+
+    identity: Callable[[CaptionerConfig], dict[str, str]]
+    make: Callable[[CaptionerConfig], Captioner | None]
+    reads: frozenset[str] = frozenset()
 
 
 def _check_image(name: str, image: npt.NDArray[np.uint8]) -> None:

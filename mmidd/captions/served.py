@@ -10,14 +10,19 @@ from typing import Any
 
 import cv2
 
+from mmidd.captions import by_model
 from mmidd.captions import reply as replies
-from mmidd.captions.vision import Ask, Image, Landed, Unanswered, caption_schema, plain_name
+from mmidd.captions.protocol import CaptionerConfig, CaptionerMaker
+from mmidd.captions.vision import Ask, Image, Landed, Unanswered, Vision, caption_schema, plain_name
+from mmidd.errors import UsageError
 from mmidd.llm.answer import Answer
 from mmidd.llm.asker import Asker
 from mmidd.llm.backoff import Patience
-from mmidd.llm.client import Chat, ChatClient
+from mmidd.llm.client import Chat, ChatClient, check_address
 
 JPEG_QUALITY = 90
+SERVED_BATCH = 16
+"""Requests of one task that are prepared together; what is asked at once is `concurrency`."""
 
 
 class Served:
@@ -58,3 +63,27 @@ def data_uri(image: Image) -> str:
 
 def _clipped(answer: Answer) -> Answer:
     return replace(answer, text=answer.text[: replies.LONGEST])
+
+
+def _identity(config: CaptionerConfig) -> dict[str, str]:
+    by_model.check_model(config)
+    if not config.base_url:
+        raise UsageError("captioner 'openai' needs the server's address: --set captioner.base_url=http://localhost:8000/v1")
+    check_address(config.base_url)
+    return {
+        "captioner": "openai", "model": str(config.model), "revision": config.revision or "unstated",
+        "temperature": f"{config.temperature:g}", **by_model.shared_identity(config),
+    }  # fmt: skip
+
+
+def _make(config: CaptionerConfig) -> Vision:
+    identity = _identity(config)
+    limits = Patience(concurrency=config.concurrency, timeout=config.timeout)
+    served = Served(
+        str(config.base_url), str(config.model), config.revision, max_tokens=config.max_tokens,
+        temperature=config.temperature, limits=limits,
+    )  # fmt: skip
+    return by_model.captioner(served, config, identity, batch=SERVED_BATCH)
+
+
+CAPTIONER = CaptionerMaker(_identity, _make, by_model.READS | {"base_url", "concurrency", "timeout", "temperature"})

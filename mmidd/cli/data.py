@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mmidd.cli.console import COMPLETE, err, out
+from mmidd.cli.console import COMPLETE, err, out, say
 from mmidd.cli.options import Json
 from mmidd.show import document, plain, plain_lines
 
@@ -50,4 +50,12 @@ def datasets(
     return COMPLETE
 
 
-VERBS = (sample, datasets)
+def plugins(as_json: Json = False) -> int:
+    """List the face detectors, captioners, video decoders and datasets that can be chosen, also those of other packages."""
+    from mmidd.plugins import plugins as listed
+
+    say(listed(), as_json=as_json)
+    return COMPLETE
+
+
+VERBS = (sample, datasets, plugins)

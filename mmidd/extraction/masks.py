@@ -21,7 +21,7 @@ from mmidd.errors import MediaError
 from mmidd.faces.encode import encode_mask
 from mmidd.media import Name
 from mmidd.raw.bytes import MediaBytes, MediaFile
-from mmidd.video import Backend, CountMismatch, Frame, Picture, Pixels, open_video, read_still
+from mmidd.video import CountMismatch, Frame, Picture, Pixels, open_video, read_still
 from mmidd.video.picture import Image
 
 FLOOR = 16
@@ -136,13 +136,13 @@ class MaskSource:
     source: MediaBytes | None
 
     @contextmanager
-    def opened(self, planned: Sequence[int], decoder: Backend) -> Iterator[Masks]:
+    def opened(self, planned: Sequence[int], decoder: str) -> Iterator[Masks]:
         """The masks of these frames, while the file is open."""
         with ExitStack() as stack:
             frames = _told(self._frames(stack, sorted(planned), decoder), planned)
             yield Masks(frames, self.mask.own, present=True)
 
-    def _frames(self, stack: ExitStack, wanted: Sequence[int], decoder: Backend) -> Iterator[Frame]:
+    def _frames(self, stack: ExitStack, wanted: Sequence[int], decoder: str) -> Iterator[Frame]:
         if self.source is None:
             raise MediaError("its bytes cannot be read")
         if self.mask.file.kind != "video":

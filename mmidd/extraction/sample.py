@@ -33,7 +33,7 @@ class ExtractConfig:
     least_face: int
     image: ImageConfig
     detector: DetectorConfig
-    decoder: Literal["pyav", "decord", "torchcodec"]
+    decoder: str
 
 
 @dataclass(frozen=True)

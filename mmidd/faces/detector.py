@@ -1,9 +1,8 @@
-"""The detector protocol, what a detector returns, and how one is made and named."""
+"""The detector protocol, what a detector returns, how one says what it is, and what detectors have in common."""
 
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,16 +11,13 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mmidd.errors import MissingExtra
-from mmidd.faces import weights
+from mmidd.errors import PluginError
+from mmidd.faces.registry import DETECTORS, Scores
+from mmidd.faces.weights import Weights
 from mmidd.video.picture import Image, Picture
 
-DetectorKind = Literal["mtcnn", "yunet", "scrfd"]
 Device = Literal["cpu", "cuda"]
 
-MIN_SCORE: dict[DetectorKind, float] = {"mtcnn": 0.9, "yunet": 0.7, "scrfd": 0.5}
-SURE: dict[DetectorKind, float] = {"mtcnn": 0.99, "yunet": 0.85, "scrfd": 0.7}
-"""The score from which a face found in a small working frame is believed (docs/detectors.md)."""
 FIRST_LOOK = 160
 """The working size that is tried before any other."""
 _CELL, _ROOM, _NEARLY = 64, 1.1, 0.75
@@ -88,34 +84,42 @@ class DetectorConfig:
     """Which detector, and what it looks for.
 
     `size`: the long side in pixels of the working frame: larger frames are reduced to it, smaller ones are left.
-    `min_score`: faces below it are not found; None takes the kind's own, `MIN_SCORE`.
+    `min_score`: faces below it are not found; None takes the kind's own.
     `min_face`: faces whose longer side has fewer pixels of the working frame are not found.
     `enough`: a working frame of 160 pixels is tried first, then one as large as the longer side of the largest face
     needs to have so many pixels: that is enough, and smaller faces than it shows are not found. 0: always look at `size`.
+    `pack`: the model pack of the kind that reads one, by name or folder.
     """
 
-    kind: DetectorKind
+    kind: str
     size: int = 640
     min_score: float | None = None
     min_face: int = 20
     enough: int = 64
+    pack: str | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in MIN_SCORE:
-            raise ValueError(f"no detector is called {self.kind!r}; there are {', '.join(MIN_SCORE)}")
+        row = DETECTORS.own(self.kind)
+        if self.kind not in DETECTORS:
+            raise ValueError(f"no detector is called {self.kind!r}; there are {', '.join(DETECTORS.names())}")
+        reads = row is not None and "pack" in row.facts.options
+        if reads and not self.pack:
+            raise ValueError(f"the detector {self.kind} needs a pack: --set detector.pack=NAME, or a folder")
+        if self.pack is not None and not reads:
+            raise ValueError(f"the detector {self.kind} takes no pack; leave it out")
         if not LEAST_SIZE <= self.size <= MOST_SIZE:
             raise ValueError(f"size must lie in {LEAST_SIZE}..{MOST_SIZE} pixels, not {self.size}")
         if not SMALLEST_FACE <= self.min_face <= self.size:
             raise ValueError(f"min_face must lie in {SMALLEST_FACE}..{self.size} (size) pixels, not {self.min_face}")
         if self.enough < 0:
             raise ValueError(f"enough must be 0 or more pixels, not {self.enough}")
-        if not 0 <= self.threshold <= 1:
+        if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise ValueError(f"min_score must lie in 0..1, not {self.min_score}")
 
     @property
     def threshold(self) -> float:
         """The least score of a face."""
-        return MIN_SCORE[self.kind] if self.min_score is None else self.min_score
+        return scores_of(self.kind).least if self.min_score is None else self.min_score
 
     @property
     def first(self) -> int:
@@ -126,7 +130,8 @@ class DetectorConfig:
 class Detector(Protocol):
     """Finds faces. Made by `make_detector`; not shared between threads."""
 
-    kind: DetectorKind
+    @property
+    def kind(self) -> str: ...
 
     def detect(self, frames: Sequence[Picture]) -> list[Faces]:
         """The faces of each frame, one `Faces` a frame, in pixels of that frame as it was given.
@@ -137,24 +142,43 @@ class Detector(Protocol):
         ...
 
 
-def make_detector(config: DetectorConfig, device: Device = "cpu") -> Detector:
-    """Load the detector that `config` names.
+@dataclass(frozen=True)
+class DetectorIdentity:
+    """What shapes a detector's results: for commit keys, `mmidd.json` and the card.
 
-    On "cpu" one thread computes (process-wide: work is spread over processes). Raises MissingExtra, MissingWeights,
-    WrongWeights, or MmiddError where CUDA is asked for and absent.
+    `weights` maps file names to sha256, `libraries` distribution names to exact versions; `licence` is the weights'
+    own, `licence_note` a warning that users are to see, or None.
     """
-    _require_extra(config.kind)
-    if config.kind == "mtcnn":
-        from mmidd.faces.mtcnn import Mtcnn
 
-        return Mtcnn(config, device)
-    if config.kind == "yunet":
-        from mmidd.faces.yunet import YuNet
+    kind: str
+    weights: dict[str, str]
+    libraries: dict[str, str]
+    licence: str
+    licence_note: str | None
 
-        return YuNet(config, device)
-    from mmidd.faces.scrfd import Scrfd
 
-    return Scrfd(config, device)
+@dataclass(frozen=True)
+class DetectorMaker:
+    """What the file of a detector says of it, as its `DETECTOR`.
+
+    `identity` names weights and libraries and loads none of them; `make` loads the detector; both raise MissingWeights or
+    WrongWeights where the weights are not at hand. `scores`: of an entry point of another package; ours are in their rows.
+    """
+
+    identity: Callable[[DetectorConfig], DetectorIdentity]
+    make: Callable[[DetectorConfig, Device], Detector]
+    scores: Scores | None = None
+
+
+def scores_of(kind: str) -> Scores:
+    """What the scores of a detector mean. Raises KeyError for an unknown kind; of another package's it loads the code, and
+    raises PluginError where that is broken."""
+    row = DETECTORS.own(kind)
+    scores = DETECTORS.load(kind, DetectorMaker).scores if row is None else row.facts.scores
+    if scores is None:
+        plugin = DETECTORS.plugin(kind)
+        raise PluginError(f"the face detector {kind!r} of {plugin.source if plugin else kind} states no scores")
+    return scores
 
 
 @dataclass(frozen=True)
@@ -202,7 +226,7 @@ def _enough(faces: Faces, frame: Reduced, config: DetectorConfig) -> bool:
     if not len(faces):
         return False
     side, score = _longest(faces, frame)
-    return side >= config.enough and score >= SURE[config.kind]
+    return side >= config.enough and score >= scores_of(config.kind).sure
 
 
 def _larger(faces: Faces, frame: Reduced, original: Picture, config: DetectorConfig) -> int:
@@ -235,51 +259,19 @@ def gather(
     return Faces.ordered(found, points, np.minimum(scores[keep], np.float32(1)))
 
 
-@dataclass(frozen=True)
-class DetectorIdentity:
-    """What shapes a detector's results: for commit keys, `mmidd.json` and the card.
-
-    `weights` maps file names to sha256, `libraries` distribution names to exact versions; `licence` is the weights'
-    own, `licence_note` a warning that users are to see, or None.
-    """
-
-    kind: DetectorKind
-    weights: dict[str, str]
-    libraries: dict[str, str]
-    licence: str
-    licence_note: str | None
-
-
 _OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
 _ONNXRUNTIME = ("onnxruntime", "onnxruntime-gpu")
-_EXTRA: dict[DetectorKind, tuple[str, ...]] = {"mtcnn": ("facenet_pytorch",), "yunet": (), "scrfd": ()}
-_LIBRARIES: dict[DetectorKind, tuple[tuple[str, ...], ...]] = {
-    "mtcnn": (("facenet-pytorch",), _ONNXRUNTIME, ("onnx",), ("numpy",), _OPENCV),
-    "yunet": (_ONNXRUNTIME, ("onnx",), ("numpy",), _OPENCV),
-    "scrfd": (_ONNXRUNTIME, ("onnx",), ("numpy",), _OPENCV),
-}
 
 
-def detector_identity(config: DetectorConfig) -> DetectorIdentity:
-    """Name the weights and libraries that `config`'s detector computes with, without loading any of them.
-
-    Raises MissingExtra, MissingWeights or WrongWeights, as `make_detector` would. May download the weights.
-    """
-    _require_extra(config.kind)
-    libraries = dict(_installed(names) for names in _LIBRARIES[config.kind])
-    if config.kind == "mtcnn":
-        for each in weights.MTCNN:
-            weights.read_packaged(each)  # there, and with the pinned digest
-        digests = {each.name: each.sha256 for each in weights.MTCNN}
-        return DetectorIdentity(config.kind, digests, libraries, "MIT", None)
-    pinned = weights.of_detector(config.kind)
-    weights.find(pinned.name)  # there, and with the pinned digest
-    return DetectorIdentity(config.kind, {pinned.name: pinned.sha256}, libraries, pinned.licence, pinned.licence_note)
+def pinned_identity(kind: str, pinned: Sequence[Weights], *libraries: str) -> DetectorIdentity:
+    """The identity of a detector on onnxruntime with pinned weights of one licence; `libraries` shape its results too."""
+    digests = {each.name: each.sha256 for each in pinned}
+    return DetectorIdentity(kind, digests, onnx_libraries(*libraries), pinned[0].licence, pinned[0].licence_note)
 
 
-def _require_extra(kind: DetectorKind) -> None:
-    if any(importlib.util.find_spec(module) is None for module in _EXTRA[kind]):
-        raise MissingExtra("faces", f"the detector {kind}")
+def onnx_libraries(*more: str) -> dict[str, str]:
+    """The exact versions of `more` libraries and of those that shape what a detector on onnxruntime finds."""
+    return dict(_installed(names) for names in (*((name,) for name in more), _ONNXRUNTIME, ("onnx",), ("numpy",), _OPENCV))
 
 
 def _installed(names: tuple[str, ...]) -> tuple[str, str]:

@@ -17,7 +17,17 @@ import numpy as np
 import numpy.typing as npt
 
 from mmidd.faces import mtcnn_nets, weights
-from mmidd.faces.detector import DetectorConfig, DetectorKind, Device, Faces, Reduced, gather, stepwise
+from mmidd.faces.detector import (
+    DetectorConfig,
+    DetectorIdentity,
+    DetectorMaker,
+    Device,
+    Faces,
+    Reduced,
+    gather,
+    pinned_identity,
+    stepwise,
+)
 from mmidd.faces.onnx import GPU_BATCH, Floats, batches, computed, session, suppress
 from mmidd.video.picture import Picture
 
@@ -34,7 +44,7 @@ MOST_CROPS = 512
 class Mtcnn:
     """Frames go singly on a CPU, in batches of one size on a GPU."""
 
-    kind: DetectorKind = "mtcnn"
+    kind = "mtcnn"
 
     def __init__(self, config: DetectorConfig, device: Device) -> None:
         cv2.setNumThreads(1)
@@ -233,3 +243,12 @@ def _faces(look: _Look, config: DetectorConfig, frame: Reduced) -> Faces:
     boxes = _moved(look.boxes, look.moves, 1)
     keep = suppress(boxes, look.scores, MOST_SHARE, of_smaller=True)
     return gather(boxes[keep], points[keep], look.scores[keep], config, frame)
+
+
+def _identity(config: DetectorConfig) -> DetectorIdentity:
+    for each in weights.MTCNN:
+        weights.read_packaged(each)  # there, and with the pinned digest
+    return pinned_identity(config.kind, weights.MTCNN, "facenet-pytorch")
+
+
+DETECTOR = DetectorMaker(_identity, Mtcnn)

@@ -8,12 +8,23 @@ five offsets to the points, in units of the stride.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 
 from mmidd.faces import weights
-from mmidd.faces.detector import DetectorConfig, DetectorKind, Device, Faces, Reduced, gather, stepwise
+from mmidd.faces.detector import (
+    DetectorConfig,
+    DetectorIdentity,
+    DetectorMaker,
+    Device,
+    Faces,
+    Reduced,
+    gather,
+    pinned_identity,
+    stepwise,
+)
 from mmidd.faces.onnx import Floats, cells, computed, laid, of_any_size, session, suppress, whole
 from mmidd.video.picture import Picture
 
@@ -23,14 +34,13 @@ NMS_IOU = 0.4
 
 
 class Scrfd:
-    """The network's input takes the size of each working frame: one at a time."""
+    """A session on a network of nine outputs, whose input takes the size of each working frame: one at a time."""
 
-    kind: DetectorKind = "scrfd"
-
-    def __init__(self, config: DetectorConfig, device: Device) -> None:
+    def __init__(self, config: DetectorConfig, network: Any) -> None:
         cv2.setNumThreads(1)
+        self.kind = config.kind
         self._config = config
-        self._session = session(of_any_size(weights.read(weights.SCRFD)), device)
+        self._session = network
 
     def detect(self, frames: Sequence[Picture]) -> list[Faces]:
         """See `Detector.detect`."""
@@ -39,7 +49,7 @@ class Scrfd:
     def _look(self, frame: Reduced) -> Faces:
         height, width = frame.image.shape[:2]
         data = (laid(frame.image, STRIDES[-1]) - np.float32(127.5)) / np.float32(128)
-        outputs = computed(self._session, None, data, f"scrfd failed on a frame of {width}x{height}")
+        outputs = computed(self._session, None, data, f"{self.kind} failed on a frame of {width}x{height}")
         boxes, points, scores = decode(outputs, (height, width), self._config.threshold)
         keep = suppress(boxes, scores, NMS_IOU)
         return gather(boxes[keep], points[keep], scores[keep], self._config, frame)
@@ -62,3 +72,15 @@ def decode(outputs: Sequence[Floats], shape: tuple[int, ...], threshold: float) 
         points.append(np.tile(centre, 5) + offsets)
         scores.append(score[picked])
     return np.concatenate(boxes), np.concatenate(points), np.concatenate(scores)
+
+
+def _identity(config: DetectorConfig) -> DetectorIdentity:
+    weights.locate(weights.SCRFD)  # there, and with the pinned digest
+    return pinned_identity(config.kind, [weights.SCRFD])
+
+
+def _make(config: DetectorConfig, device: Device) -> Scrfd:
+    return Scrfd(config, session(of_any_size(weights.read(weights.SCRFD)), device))
+
+
+DETECTOR = DetectorMaker(_identity, _make)

@@ -14,7 +14,17 @@ import cv2
 import numpy as np
 
 from mmidd.faces import weights
-from mmidd.faces.detector import DetectorConfig, DetectorKind, Device, Faces, Reduced, gather, stepwise
+from mmidd.faces.detector import (
+    DetectorConfig,
+    DetectorIdentity,
+    DetectorMaker,
+    Device,
+    Faces,
+    Reduced,
+    gather,
+    pinned_identity,
+    stepwise,
+)
 from mmidd.faces.onnx import GPU_BATCH, Floats, batches, cells, computed, laid, of_any_size, session, suppress, whole
 from mmidd.video.picture import Picture
 
@@ -28,7 +38,7 @@ MOST_FINDS = 5000
 class YuNet:
     """The network's input takes the size of each working frame: one at a time on a CPU, in batches on a GPU."""
 
-    kind: DetectorKind = "yunet"
+    kind = "yunet"
 
     def __init__(self, config: DetectorConfig, device: Device) -> None:
         cv2.setNumThreads(1)
@@ -85,3 +95,11 @@ def _cells(width: int, height: int) -> tuple[Floats, Floats]:
     places = [cells(width, height, stride) for stride in STRIDES]
     strides = [np.full((len(level), 1), stride, np.float32) for level, stride in zip(places, STRIDES, strict=True)]
     return np.concatenate(places), np.concatenate(strides)
+
+
+def _identity(config: DetectorConfig) -> DetectorIdentity:
+    weights.locate(weights.YUNET)  # there, and with the pinned digest
+    return pinned_identity(config.kind, [weights.YUNET])
+
+
+DETECTOR = DetectorMaker(_identity, YuNet)

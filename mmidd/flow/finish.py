@@ -23,7 +23,8 @@ from mmidd.engine import tables
 from mmidd.engine.files import digest, disk_errors
 from mmidd.engine.store import Store
 from mmidd.engine.units import Outcome
-from mmidd.faces.detector import DetectorIdentity, detector_identity
+from mmidd.faces.choose import detector_identity
+from mmidd.faces.detector import DetectorIdentity
 from mmidd.flow.indexing import Indexed
 from mmidd.flow.losses import losses
 from mmidd.flow.setup import Setup

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmidd.engine import tables
 from mmidd.engine.units import Item
+from mmidd.faces.registry import DETECTORS
 from mmidd.flow.digesting import rate_key
 from mmidd.flow.notes import RATES
 from mmidd.flow.setup import Setup
@@ -21,7 +22,7 @@ _BYTES_A_PIXEL = {"jpeg": 0.3, "png": 1.25, "webp": 0.8}
 _CONTEXT_BYTES = 25_000
 _ROW_BYTES = 600
 _DECODE_SECONDS, _CUT_SECONDS = 0.6, 0.002
-_DETECT_SECONDS = {"mtcnn": 0.05, "yunet": 0.012, "scrfd": 0.015}
+_DETECT_SECONDS = 0.03  # of a detector whose row does not say it
 _CAPTION_SECONDS = 0.01
 
 
@@ -102,7 +103,8 @@ def _seconds(setup: Setup, to_do: Sequence[Item]) -> tuple[float, str]:
         seconds = measured["worker_seconds"] / measured["frames"] * frames
         return (seconds + captions) / workers, f"measured here over {measured['frames']} frames"
     videos = sum(1 for item in to_do if item.payload.file.kind == "video")
-    per_frame = _DETECT_SECONDS.get(setup.recipe.detector.kind, 0.02) + _CUT_SECONDS
+    detector = DETECTORS.own(setup.recipe.detector.kind)
+    per_frame = (detector.facts.seconds if detector else _DETECT_SECONDS) + _CUT_SECONDS
     seconds = videos * _DECODE_SECONDS + frames * per_frame
     return (seconds + captions) / workers, "assumed rates; a first build measures them"
 

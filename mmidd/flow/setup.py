@@ -19,7 +19,7 @@ from mmidd.engine.run import Progress, Silent, UnitEngine
 from mmidd.engine.store import MARKER, Store
 from mmidd.engine.units import Engine, Resources
 from mmidd.errors import CorpusError, DataError, UsageError
-from mmidd.faces.detector import detector_identity
+from mmidd.faces.choose import detector_identity
 from mmidd.flow.notes import exclusions
 from mmidd.manifest import find_manifest
 from mmidd.options import Options

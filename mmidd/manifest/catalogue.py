@@ -13,7 +13,7 @@ from typing import Any
 
 from mmidd.errors import DataError
 from mmidd.manifest import Manifest, bundled, find_manifest, shipped
-from mmidd.manifest.format import Expected, RuleSpec
+from mmidd.manifest.spec import Expected, RuleSpec
 from mmidd.raw.listing import entries, locate
 from mmidd.raw.path import Place, root_of
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from mmidd.manifest.accounting import Rule
-from mmidd.manifest.format import Expected, Manifest
+from mmidd.manifest.format import Manifest
 from mmidd.manifest.methods import registry
+from mmidd.manifest.spec import Expected
 from mmidd.manifest.strays import PLAIN, Strays
 from mmidd.manifest.tables import TableSpec, listed_keys
 

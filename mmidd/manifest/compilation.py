@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from mmidd.manifest.accounting import SPLITS, SUFFIXES, Layout, PairRule, Rule
 from mmidd.manifest.layout import Field, LayoutError, Template, compile_pattern, compile_template, make_field
 from mmidd.manifest.methods import Method, Methods, UnknownMethod
+from mmidd.manifest.spec import RuleSpec, Spec, TableEntry
 from mmidd.manifest.tables import TableColumn, TableSpec
 from mmidd.raw.archives import SUFFIXES as ARCHIVES
 from mmidd.raw.archives import is_archive
 from mmidd.yamlfile import Path, unknown
-
-if TYPE_CHECKING:
-    from mmidd.manifest.format import Manifest, RuleSpec, TableEntry
 
 T = TypeVar("T")
 
@@ -28,7 +26,7 @@ class CompileFault(Exception):
         self.path = path
 
 
-def compile_layout(manifest: Manifest, methods: Methods, resource: Callable[[str], bytes]) -> Layout:
+def compile_layout(manifest: Spec, methods: Methods, resource: Callable[[str], bytes]) -> Layout:
     """Compile and check a manifest; `resource` gives the bytes of a list that ships with it. Raises CompileFault."""
     fields = {
         name: _at(("fields", name), _field, name, spec.pattern, spec.choices, spec.as_, spec.path, spec.any_case)
@@ -64,14 +62,14 @@ def compile_layout(manifest: Manifest, methods: Methods, resource: Callable[[str
     )
 
 
-def used_methods(manifest: Manifest, methods: Methods) -> tuple[Method, ...]:
-    """The methods that a compiled manifest's rules can give, by id; all of them where a label file names them."""
-    columns = _column_values(manifest.layout.tables)
+def used_methods(layout: Layout, methods: Methods) -> tuple[Method, ...]:
+    """The methods that a manifest's rules can give, by id; all of them where a label file names them."""
+    columns = _column_values(layout.tables)
     found: dict[str, Method] = {}
-    for rule in manifest.layout.rules:
+    for rule in layout.rules:
         if rule.method is None:
             continue
-        names = _named(rule, manifest.layout.fields, columns)
+        names = _named(rule, layout.fields, columns)
         chosen = methods.by_id.values() if names is None else [methods.resolve(name) for name in names]
         found.update({method.id: method for method in chosen})
     return tuple(found[name] for name in sorted(found))
@@ -98,7 +96,7 @@ def _field(
     return make_field(name, pattern, choices, rename, path=path, any_case=any_case)
 
 
-def _check_basis(manifest: Manifest) -> None:
+def _check_basis(manifest: Spec) -> None:
     bases = {manifest.type_basis, *(rule.type_basis for rule in manifest.rules)}
     _require(
         ("dataset" in bases) == (manifest.forgery_type is not None),
@@ -112,7 +110,7 @@ def _check_basis(manifest: Manifest) -> None:
     )
 
 
-def _check_expected(manifest: Manifest, rules: Iterable[str], methods: Methods) -> None:
+def _check_expected(manifest: Spec, rules: Iterable[str], methods: Methods) -> None:
     """A count for a rule or method that is none would differ from every disk."""
     for index, entry in enumerate(manifest.expected):
         path: Path = ("expected", index)
@@ -185,7 +183,7 @@ def _named(rule: Rule, fields: Mapping[str, Field], columns: Mapping[str, frozen
 class _Rules:
     """Compiles the rules of one manifest."""
 
-    manifest: Manifest
+    manifest: Spec
     fields: Mapping[str, Field]
     tables: Mapping[str, TableSpec]
     methods: Methods

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError
 
 from mmidd.errors import ManifestError
+from mmidd.manifest.folders import Folder, folders
 from mmidd.yamlfile import explain, load, place, read_text, unknown
 
-FOLDER = "MMIDD_MANIFESTS"
 METHODS = "methods.yaml"
 
 ForgeryType = Literal["FS", "FR", "EFS", "FE"]
@@ -94,20 +92,22 @@ def load_methods(text: str, source: str, known: Methods | None = None) -> Method
 
 
 def registry() -> Methods:
-    """The methods that ship with mmidd, and those of `methods.yaml` in the folder that MMIDD_MANIFESTS names."""
-    return _registry(os.environ.get(FOLDER) or None)
+    """The methods that ship with mmidd, and those of `methods.yaml` in the folder that MMIDD_MANIFESTS names and in those
+    of other packages."""
+    return _registry(folders())
 
 
 @cache
-def _registry(folder: str | None) -> Methods:
+def _registry(theirs: tuple[Folder, ...]) -> Methods:
     text = resources.files("mmidd.manifests").joinpath(METHODS).read_text(encoding="utf-8")
-    ours = load_methods(text, f"manifests/{METHODS}")
-    if folder is None or not (Path(folder) / METHODS).is_file():
-        return ours
-    path = Path(folder) / METHODS
-    try:
-        text = read_text(path)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ManifestError(f"{path}: cannot be read: {reason}") from error
-    return load_methods(text, str(path), ours)
+    methods = load_methods(text, f"manifests/{METHODS}")
+    for path in (folder.path / METHODS for folder in theirs):
+        if not path.is_file():
+            continue
+        try:
+            text = read_text(path)
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise ManifestError(f"{path}: cannot be read: {reason}") from error
+        methods = load_methods(text, str(path), methods)
+    return methods

@@ -13,6 +13,7 @@ from mmidd.show import EXAMPLES, plain
 if TYPE_CHECKING:
     from mmidd.flow.check import Checks
     from mmidd.manifest.check import Checked
+    from mmidd.plugins import Plugins
 
 
 def checked(console: Console, checks: Checks) -> None:
@@ -91,3 +92,13 @@ def datasets(console: Console, rows: Sequence[Mapping[str, Any]], *, found: bool
         table.add_row(*map(plain, cells), *([plain(row["found"] or "-")] if found else []))
     console.print(table)
     console.print("mmidd datasets NAME: how to get one, and how it must lie on disk")
+
+
+def plugins(console: Console, found: Plugins) -> None:
+    """What can be chosen by name, and where it is from."""
+    table = Table("kind", "name", "from", "installed", "what it is", box=None)
+    for row in found.rows:
+        source = f"{row.source} {row.version or ''}".strip()
+        installed = "yes" if row.installed else f"pip install 'mmidd[{row.extra}]'" if row.extra else "no"
+        table.add_row(*map(plain, (row.kind, row.name, source, installed, row.note or row.summary)))
+    console.print(table)

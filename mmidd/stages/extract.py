@@ -28,7 +28,8 @@ from mmidd.extraction.masks import MaskFile, MaskSource
 from mmidd.extraction.medium import MediumSamples, Way, frames_crops, planned_numbers, still_crops, video_crops
 from mmidd.extraction.records import SCHEMA, Real, failure_of, outcome_of, row_of, track_of
 from mmidd.extraction.sample import ExtractConfig, TrackRecord
-from mmidd.faces.detector import Detector, DetectorConfig, detector_identity, make_detector
+from mmidd.faces.choose import detector_identity, make_detector
+from mmidd.faces.detector import Detector, DetectorConfig
 from mmidd.faces.encode import ImageConfig
 from mmidd.media import Name
 from mmidd.raw.archives import is_sequential
@@ -74,6 +75,7 @@ def ingredients(recipe: Recipe, device: str) -> dict[str, Any]:
     part = recipe.model_dump(mode="json", include={"crop", "image", "detector", "decoder", "frames"})
     part["frames"].pop("count")  # how many is an input of each medium: a dataset may set its own
     part["crop"].pop("pairs")  # likewise: whose geometry a medium takes is among its inputs
+    part["detector"].pop("pack", None)  # where its models lie; what they are is in the identity
     chosen = config(recipe)
     identity = detector_identity(chosen.detector)
     libraries = {
@@ -84,6 +86,11 @@ def ingredients(recipe: Recipe, device: str) -> dict[str, Any]:
         "numpy": np.__version__,
     }
     return _ingredients(STAGE, part, libraries=libraries, models=dict(identity.weights), device=device)
+
+
+def licence_note(recipe: Recipe) -> str | None:
+    """What users are to be told of the licence of the detector's weights."""
+    return detector_identity(config(recipe).detector).licence_note
 
 
 @dataclass(frozen=True, slots=True)

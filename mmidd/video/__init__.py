@@ -6,23 +6,14 @@
 
 from __future__ import annotations
 
+from mmidd.video.choose import backend_identity, open_video
 from mmidd.video.picture import Picture, Pixels
 from mmidd.video.plan import Spacing, frame_plan
-from mmidd.video.reader import (
-    MAX_PIXELS,
-    Backend,
-    Clip,
-    CountMismatch,
-    Frame,
-    VideoReader,
-    backend_identity,
-    open_video,
-)
+from mmidd.video.reader import MAX_PIXELS, Clip, CountMismatch, Frame, VideoReader
 from mmidd.video.still import Still, read_still, still_identity
 
 __all__ = [
     "MAX_PIXELS",
-    "Backend",
     "Clip",
     "CountMismatch",
     "Frame",

@@ -9,6 +9,7 @@ of memory.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,7 +19,7 @@ import numpy as np
 from mmidd.errors import EmptyMedia, MissingExtra, UnreadableMedia
 from mmidd.video.container import declared
 from mmidd.video.picture import Pixels
-from mmidd.video.reader import MAX_PIXELS, Clip, Frame, checked_indices
+from mmidd.video.reader import MAX_PIXELS, Clip, DecoderMaker, Frame, checked_indices
 
 
 class DecordReader:
@@ -59,3 +60,8 @@ class DecordReader:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+DECODER = DecoderMaker(
+    lambda: {"decord": version("decord")}, lambda path, _recount, most: DecordReader(path, max_pixels=most)
+)

@@ -33,7 +33,7 @@ from mmidd.video.container import (
     video_stream,
 )
 from mmidd.video.orientation import Orientation
-from mmidd.video.reader import MAX_PIXELS, Clip, CountMismatch, Frame, checked_indices
+from mmidd.video.reader import MAX_PIXELS, Clip, CountMismatch, DecoderMaker, Frame, checked_indices
 from mmidd.video.yuv import CONVERSION, REDUCTION, Converter, Decoded
 
 # H.264 and HEVC hold back at most 16 pictures; a timestamp further from its place in the file is no reordering.
@@ -256,3 +256,6 @@ def _clip(
 
 def _seconds(pts: int | None, time_base: Fraction | None) -> float | None:
     return None if pts is None or time_base is None else float(pts * time_base)
+
+
+DECODER = DecoderMaker(identity, lambda path, recount, most: PyavReader(path, recount=recount, max_pixels=most), True)

@@ -1,19 +1,14 @@
-"""The protocol of video readers, what they return, and how one is opened and named."""
+"""The protocol of video readers, what they return, and how a decoder says what it is."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
-from mmidd.errors import MissingExtra, UnreadableMedia
 from mmidd.video.picture import Image, Picture
 
-Backend = Literal["pyav", "decord", "torchcodec"]
 Lost = Literal["corrupt_frame", "undecodable_frame", "too_large_frame"]
 
 MAX_PIXELS = 8192 * 8192
@@ -90,42 +85,18 @@ class VideoReader(Protocol):
     ) -> None: ...
 
 
-def open_video(
-    path: Path | BinaryIO, backend: Backend = "pyav", *, recount: bool = False, max_pixels: int = MAX_PIXELS
-) -> VideoReader:
-    """Open a video for reading frames: a path, or an open file that can be sought (pyav only), which stays the caller's.
+@dataclass(frozen=True)
+class DecoderMaker:
+    """What the file of a decoder says of it, as its `DECODER`.
 
-    `recount` decodes everything once, skipping what cannot be decoded, to count the frames that can be shown: for
-    files on which a first attempt ended in CountMismatch. Raises EmptyMedia, UnreadableMedia, TooLargeMedia (more than
-    `max_pixels` in a frame), MissingExtra, and OSError where the file system, not the medium, is at fault.
+    `identity`: the exact versions of the libraries that shape its pixels, for cache keys. `open` takes the video, whether to
+    count its frames by decoding all (`recount`), and the most pixels that a frame may have; it raises EmptyMedia,
+    UnreadableMedia, TooLargeMedia. `open_files`: it reads open files too, such as members of archives; else paths alone.
     """
-    match backend:
-        case "pyav":
-            from mmidd.video.pyav import PyavReader
 
-            return PyavReader(path, recount=recount, max_pixels=max_pixels)
-        case _ if not isinstance(path, Path):
-            raise UnreadableMedia(f"the {backend} backend reads no members of archives; use decoder: pyav")
-        case "decord":
-            from mmidd.video.decord import DecordReader
-
-            return DecordReader(path, max_pixels=max_pixels)
-        case "torchcodec":
-            from mmidd.video.torchcodec import TorchcodecReader
-
-            return TorchcodecReader(path, max_pixels=max_pixels)
-    raise ValueError(f"unknown video backend {backend!r}")
-
-
-def backend_identity(backend: Backend) -> dict[str, str]:
-    """The exact versions of the libraries that shape a backend's pixels, for cache keys. Raises MissingExtra."""
-    if backend == "pyav":
-        from mmidd.video.pyav import identity
-
-        return {"backend": backend, **identity()}
-    if importlib.util.find_spec(backend) is None:
-        raise MissingExtra(backend, f"the {backend} video backend")
-    return {"backend": backend, backend: importlib.metadata.version(backend)}
+    identity: Callable[[], dict[str, str]]
+    open: Callable[[Any, bool, int], VideoReader]
+    open_files: bool = False
 
 
 def checked_indices(indices: Sequence[int], frame_count: int) -> list[int]:

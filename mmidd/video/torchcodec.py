@@ -8,16 +8,17 @@ an error that ends the file at the first damaged packet; 0.9 of the speed of PyA
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
-from mmidd.errors import EmptyMedia, MissingExtra, UnreadableMedia
+from mmidd.errors import EmptyMedia, MissingExtra, MmiddError, UnreadableMedia
 from mmidd.video.container import declared
 from mmidd.video.picture import Pixels
-from mmidd.video.reader import MAX_PIXELS, Clip, Frame, checked_indices
+from mmidd.video.reader import MAX_PIXELS, Clip, DecoderMaker, Frame, checked_indices
 
 
 class TorchcodecReader:
@@ -38,6 +39,11 @@ class TorchcodecReader:
         try:
             self._decoder: Any = VideoDecoder(str(path), dimension_order="NHWC", num_ffmpeg_threads=1)
         except (RuntimeError, ValueError) as error:
+            if "load libtorchcodec" in str(error):  # no fault of the medium: every other one would have it too
+                raise MmiddError(
+                    "torchcodec finds no FFmpeg libraries that it can use on this machine: install them (on Debian and "
+                    "Ubuntu: apt install ffmpeg), or use --set decoder=pyav"
+                ) from error
             raise UnreadableMedia("torchcodec cannot open the video") from error
         count = len(self._decoder)
         if count == 0:
@@ -72,3 +78,8 @@ class TorchcodecReader:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+DECODER = DecoderMaker(
+    lambda: {"torchcodec": version("torchcodec")}, lambda path, _recount, most: TorchcodecReader(path, max_pixels=most)
+)

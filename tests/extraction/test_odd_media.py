@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mmidd.extraction.medium import Way, still_crops, video_crops
-from mmidd.faces.detector import make_detector
+from mmidd.faces.choose import make_detector
 from mmidd.recipe import Recipe, read
 from mmidd.stages import extract
 

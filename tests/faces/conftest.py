@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -38,6 +39,19 @@ def use_weights(monkeypatch: pytest.MonkeyPatch, pinned: Weights) -> None:
             monkeypatch.setenv(weights.FOLDER_VARIABLE, str(folder))
             return
     pytest.skip(f"the model file {pinned.name} is not at hand (MMIDD_MODELS or ../shared/models)")
+
+
+PACK = "tiny_pack"
+
+
+def use_pack(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
+    """A model pack with our one SCRFD, named as InsightFace names it, in a folder that MMIDD_MODELS then names."""
+    use_weights(monkeypatch, weights.SCRFD)
+    pack = folder / PACK
+    pack.mkdir()
+    shutil.copy(weights.find(weights.SCRFD.name), pack / "det_500m.onnx")
+    monkeypatch.setenv(weights.FOLDER_VARIABLE, str(folder))
+    return pack
 
 
 @pytest.fixture(scope="session")

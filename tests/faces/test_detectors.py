@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -15,42 +16,42 @@ import pytest
 from mmidd.engine.device import has_cuda
 from mmidd.errors import MissingExtra, MmiddError
 from mmidd.faces import weights
-from mmidd.faces.detector import (
-    MIN_SCORE,
-    Detector,
-    DetectorConfig,
-    DetectorKind,
-    Faces,
-    detector_identity,
-    make_detector,
-    reduce,
-)
+from mmidd.faces.choose import detector_identity, make_detector
+from mmidd.faces.detector import Detector, DetectorConfig, Faces, reduce, scores_of
+from mmidd.faces.registry import DETECTORS
 from mmidd.video.picture import Pixels
 
-from .conftest import Image, read_rgb, use_weights
+from .conftest import PACK, Image, read_rgb, use_pack, use_weights
 
-KINDS: tuple[DetectorKind, ...] = ("mtcnn", "yunet", "scrfd")
+KINDS = tuple(row.name for row in DETECTORS.rows)
 HOPPER_FACE = (178, 119, 353, 335)
 ASTRONAUT_FACE = (180, 63, 269, 175)
 
 
-def prepare(kind: DetectorKind, monkeypatch: pytest.MonkeyPatch) -> None:
+def config(kind: str, **more: Any) -> DetectorConfig:
+    """A row's configuration with all that it needs."""
+    return DetectorConfig(kind, **({"pack": PACK} if kind == "insightface" else {}), **more)
+
+
+def prepare(kind: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     if kind == "mtcnn":
         pytest.importorskip("facenet_pytorch")
+    elif kind == "insightface":
+        use_pack(monkeypatch, folder)
     else:
         use_weights(monkeypatch, weights.of_detector(kind))
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def kind(request: pytest.FixtureRequest) -> Iterator[DetectorKind]:
+def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as monkeypatch:
-        prepare(request.param, monkeypatch)
+        prepare(request.param, monkeypatch, tmp_path_factory.mktemp("models"))
         yield request.param
 
 
 @pytest.fixture(scope="module")
-def detector(kind: DetectorKind) -> Detector:
-    return make_detector(DetectorConfig(kind))
+def detector(kind: str) -> Detector:
+    return make_detector(config(kind))
 
 
 def find(detector: Detector, images: Sequence[Image]) -> list[Faces]:
@@ -122,7 +123,7 @@ def test_frames_of_different_sizes_go_together_and_do_not_touch_each_other(
 
 
 def test_a_second_detector_gives_the_same_bits(detector: Detector, hopper: Image) -> None:
-    again = make_detector(DetectorConfig(detector.kind))
+    again = make_detector(config(detector.kind))
     assert same(find(detector, [hopper])[0], find(again, [hopper])[0])
 
 
@@ -138,38 +139,38 @@ def test_the_given_frames_stay_as_they_are(detector: Detector, astronaut: Image)
     assert np.array_equal(frame, astronaut)
 
 
-def test_min_score_decides_what_is_found(kind: DetectorKind, hopper: Image) -> None:
-    (found,) = find(make_detector(DetectorConfig(kind, enough=0)), [hopper])
+def test_min_score_decides_what_is_found(kind: str, hopper: Image) -> None:
+    (found,) = find(make_detector(config(kind, enough=0)), [hopper])
     score = float(found.scores[0])
-    assert score >= MIN_SCORE[kind]
-    assert len(find(make_detector(DetectorConfig(kind, min_score=score - 1e-4, enough=0)), [hopper])[0]) == 1
-    higher = make_detector(DetectorConfig(kind, min_score=score + 1e-4, enough=0))
+    assert score >= scores_of(kind).least
+    assert len(find(make_detector(config(kind, min_score=score - 1e-4, enough=0)), [hopper])[0]) == 1
+    higher = make_detector(config(kind, min_score=score + 1e-4, enough=0))
     assert len(find(higher, [hopper])[0]) == 0
 
 
 def test_a_small_working_frame_is_enough_for_a_large_face_and_a_larger_one_is_taken_for_a_small_face(
-    kind: DetectorKind, hopper: Image
+    kind: str, hopper: Image
 ) -> None:
     """Hopper's face has 215 of 600 pixels: 57 at a long side of 160, 115 at 320."""
-    full = make_detector(DetectorConfig(kind, enough=0))
+    full = make_detector(config(kind, enough=0))
     for enough, size in ((40, 160), (80, 320), (200, 640)):
         stepwise, at_once = (
-            make_detector(DetectorConfig(kind, enough=enough)), make_detector(DetectorConfig(kind, size=size, enough=0)),
+            make_detector(config(kind, enough=enough)), make_detector(config(kind, size=size, enough=0)),
         )  # fmt: skip
         assert same(find(stepwise, [hopper])[0], find(at_once, [hopper])[0])
     beside = np.concatenate([hopper, np.zeros((600, 2000, 3), np.uint8)], axis=1)
-    assert same(find(make_detector(DetectorConfig(kind)), [beside])[0], find(full, [beside])[0])
+    assert same(find(make_detector(config(kind)), [beside])[0], find(full, [beside])[0])
 
 
-def test_min_face_decides_what_is_found(kind: DetectorKind, astronaut: Image) -> None:
-    counts = [len(find(make_detector(DetectorConfig(kind, min_face=m)), [astronaut])[0]) for m in (80, 160)]
+def test_min_face_decides_what_is_found(kind: str, astronaut: Image) -> None:
+    counts = [len(find(make_detector(config(kind, min_face=m)), [astronaut])[0]) for m in (80, 160)]
     assert counts == [1, 0]
 
 
-def test_the_working_size_is_honoured(kind: DetectorKind, hopper: Image) -> None:
+def test_the_working_size_is_honoured(kind: str, hopper: Image) -> None:
     frame = np.zeros((2400, 3200, 3), np.uint8)
     frame[:600, :512] = hopper  # a face of 215 pixels: 43 at a long side of 640, 13 at 192
-    counts = [len(find(make_detector(DetectorConfig(kind, size=size, min_face=20)), [frame])[0]) for size in (640, 192)]
+    counts = [len(find(make_detector(config(kind, size=size, min_face=20)), [frame])[0]) for size in (640, 192)]
     assert counts == [1, 0]
 
 
@@ -211,21 +212,22 @@ def test_finds_the_speaker_in_every_sampled_frame(detector: Detector, media: Pat
         assert [len(faces) for faces in find(detector, frames)] == [1] * len(frames)
 
 
-def test_identity_names_weights_libraries_and_licence(kind: DetectorKind) -> None:
-    identity = detector_identity(DetectorConfig(kind))
+def test_identity_names_weights_libraries_and_licence(kind: str) -> None:
+    identity = detector_identity(config(kind))
     assert identity.kind == kind
     assert all(len(digest) == 64 for digest in identity.weights.values())
     assert all(version != "unknown" for version in identity.libraries.values())
-    wanted = {"mtcnn": "onet.pt", "yunet": weights.YUNET.name, "scrfd": weights.SCRFD.name}
+    wanted = {"mtcnn": "onet.pt", "yunet": weights.YUNET.name, "scrfd": weights.SCRFD.name, "insightface": "det_500m.onnx"}
     assert wanted[kind] in identity.weights and "onnxruntime" in identity.libraries
-    assert ("non-commercial" in identity.licence) == (identity.licence_note is not None) == (kind == "scrfd")
+    bound = kind in ("scrfd", "insightface")
+    assert ("non-commercial" in identity.licence) == (identity.licence_note is not None) == bound
 
 
 @pytest.mark.parametrize(("ask", "loaded"), [("detector_identity", []), ("make_detector", ["onnxruntime"])])
 def test_the_embedded_detector_is_named_without_loading_anything_and_runs_without_torch(ask: str, loaded: list[str]) -> None:
     pytest.importorskip("facenet_pytorch")
     code = (
-        f"import sys; from mmidd.faces.detector import *; {ask}(DetectorConfig('mtcnn'));"
+        f"import sys; from mmidd.faces.choose import *; from mmidd.faces.detector import *; {ask}(DetectorConfig('mtcnn'));"
         "print([m for m in ('torch', 'onnxruntime', 'facenet_pytorch', 'huggingface_hub') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -243,12 +245,12 @@ def test_a_missing_extra_names_what_to_install(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("kind_", KINDS)
-def test_cuda_where_there_is_none_is_a_clear_error(monkeypatch: pytest.MonkeyPatch, kind_: DetectorKind) -> None:
-    prepare(kind_, monkeypatch)
+def test_cuda_where_there_is_none_is_a_clear_error(monkeypatch: pytest.MonkeyPatch, kind_: str, tmp_path: Path) -> None:
+    prepare(kind_, monkeypatch, tmp_path)
     if has_cuda():
         pytest.skip("this onnxruntime has CUDA")
     with pytest.raises(MmiddError, match="--device cpu"):
-        make_detector(DetectorConfig(kind_), "cuda")
+        make_detector(config(kind_), "cuda")
 
 
 @pytest.mark.parametrize(
@@ -260,6 +262,8 @@ def test_cuda_where_there_is_none_is_a_clear_error(monkeypatch: pytest.MonkeyPat
         ({"min_face": 1}, "min_face"),
         ({"min_face": 700}, "min_face"),
         ({"min_score": 1.5}, "min_score"),
+        ({"pack": "buffalo_s"}, "takes no pack"),
+        ({"kind": "insightface"}, "needs a pack"),
     ],
 )
 def test_an_impossible_config_is_refused(change: dict[str, object], message: str) -> None:

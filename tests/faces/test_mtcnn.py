@@ -12,7 +12,8 @@ import pytest
 
 from mmidd.errors import WrongWeights
 from mmidd.faces import mtcnn_nets, weights
-from mmidd.faces.detector import DetectorConfig, Faces, Reduced, gather, make_detector, reduce
+from mmidd.faces.choose import make_detector
+from mmidd.faces.detector import DetectorConfig, Faces, Reduced, gather, reduce
 from mmidd.faces.onnx import computed, session
 from mmidd.video import frame_plan, open_video
 from mmidd.video.picture import Picture, Pixels
