@@ -166,7 +166,7 @@ def run_corpus(data: bytes) -> bool:
             found = verify(folder)
         if not refused:
             for finding in found.findings:
-                require(bool(finding.problem) and len(finding.problem) < 10_000, "a finding that says nothing, or too much")
+                require(bool(finding.what) and len(finding.what) < 10_000, "a finding that says nothing, or too much")
             if not data[0] & 128 and name != media.ABOUT:
                 require((found == before) == (files[name] == sound[name]), f"{name} was changed: {found.findings}")
         return not refused
