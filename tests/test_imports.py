@@ -59,7 +59,7 @@ def test_a_module_imports_nothing_heavy_at_its_top_and_no_mapped_folder_by_its_b
 
 
 # What each room of mmidd may import of the others, anywhere in its files: cli -> flow -> stages -> extraction, raw -> ...
-LEAVES = {"schema", "errors", "yamlfile", "media", "statistics", ""}
+LEAVES = {"findings", "schema", "errors", "yamlfile", "media", "statistics", ""}
 ALLOWED = {
     "engine": set(),
     "raw": {"engine"},
@@ -73,10 +73,13 @@ ALLOWED = {
     "extraction": {"engine", "raw", "video", "faces", "captions", "curation"},
     "sample": set(),
     "audit": {"captions", "corpus", "curation", "engine"},
+    "share": {"corpus", "engine", "extraction", "raw"},
     "stages": {
         "engine", "extraction", "raw", "video", "faces", "captions", "curation", "corpus", "recipe", "manifest",
     },
 }  # fmt: skip
+# The one class that a notebook holds has calls into rooms above its own: `corpus.audit()`. They import when they are called.
+UPWARDS = {"mmidd/corpus/read.py": {"audit"}}
 
 
 @pytest.mark.parametrize("room", sorted(ALLOWED))
@@ -84,8 +87,10 @@ def test_dependencies_between_rooms_point_one_way(room: str) -> None:
     files = sorted((PACKAGE / room).rglob("*.py"))
     assert files
     for path in files:
-        used = {_room(name) for name in _imports(path, deep=True) if name.split(".")[0] == "mmidd"}
-        assert used <= ALLOWED[room] | LEAVES | {room}, f"{path.relative_to(ROOT)}: {used}"
+        name = path.relative_to(ROOT).as_posix()
+        used = {_room(each) for each in _imports(path, deep=True) if each.split(".")[0] == "mmidd"}
+        upwards = UPWARDS.get(name, set()) - {_room(each) for each in _imports(path, deep=False)}
+        assert used <= ALLOWED[room] | LEAVES | {room} | upwards, f"{name}: {used}"
 
 
 def test_every_package_folder_is_in_the_wheel_and_every_listed_one_exists() -> None:

@@ -205,8 +205,6 @@ def indexed(console: Console, found: Indexed) -> int:
 
 def checked(console: Console, found: Sequence[Checked], indexed: Indexed) -> int:
     """Every dataset beside its official release; 4 if anything differs."""
-    from mmidd.manifest.check import ADVICE
-
     if indexed.absent:
         console.print(f"not under the data root, not checked: {plain(', '.join(indexed.absent))}", style="yellow")
     for each in found:
@@ -221,12 +219,12 @@ def checked(console: Console, found: Sequence[Checked], indexed: Indexed) -> int
         if each.masks[0]:
             console.print(f"  masks: {each.masks[1]:,} of {each.masks[0]:,} fakes have one")
         for finding in each.findings:
-            console.print(f"  {finding.kind}: {finding.count}, {plain(finding.reason)}", style="red")
-            for name in finding.names[:EXAMPLES]:
+            console.print(f"  {finding.check}: {len(finding.where)}, {plain(finding.what)}", style="red")
+            for name in finding.where[:EXAMPLES]:
                 console.print(f"    {plain(name)}")
-            if finding.count > EXAMPLES:
-                console.print(f"    ... and {finding.count - EXAMPLES} more; --json lists all")
-            console.print(f"    -> {plain(ADVICE[finding.kind])}", style="dim")
+            if len(finding.where) > EXAMPLES:
+                console.print(f"    ... and {len(finding.where) - EXAMPLES} more; --json lists all")
+            console.print(f"    -> {plain(finding.advice)}", style="dim")
         for defect in each.known_defects:
             console.print(f"  known defect of the official release: {plain(defect)}", style="dim")
     number = sum(len(each.findings) + len(each.differences) for each in found)
@@ -390,10 +388,10 @@ def collected(console: Console, found: Garbage, dry_run: bool, *, as_json: bool)
 def verified(console: Console, found: Verified, *, as_json: bool) -> int:
     """The findings of a check; 4 if there are any."""
     if as_json:
-        document(console, asdict(found))
+        document(console, found.document())
         return FINDINGS if found.findings else COMPLETE
     for finding in found.findings:
-        console.print(f"{plain(finding.file)}: {plain(finding.problem)}", style="red")
+        console.print(f"{plain(finding.where[0])}: {plain(finding.what)}", style="red")
     verdict = f"{len(found.findings)} findings" if found.findings else "all sound"
     console.print(f"{found.files} files, {found.rows} rows, {found.media} media checked: {verdict}")
     return FINDINGS if found.findings else COMPLETE

@@ -74,7 +74,7 @@ def _folder(path: Path) -> Folder:
     if not path.is_dir():
         raise CorpusError(f"{path} is not a folder")
     if not (path / MANIFEST).is_file():
-        raise CorpusError(f"{path} has no {MANIFEST}: it is no corpus of mmidd")
+        raise CorpusError(f"{path} has no readable {MANIFEST}: it is no corpus of mmidd")
     return Folder(path)
 
 
@@ -94,7 +94,7 @@ class Folder:
         return (OSError,)
 
     def path(self, name: str) -> str:
-        return str(self.root / name)
+        return str(self.root / name)  # with "" the folder itself
 
     def names(self) -> set[str]:
         return {path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if not path.is_dir()}
@@ -144,7 +144,7 @@ def _hub(address: str) -> Hub:
             f"{address} cannot be reached ({type(error).__name__}): check the network and HF_ENDPOINT, then try again"
         ) from error
     if not present:
-        raise CorpusError(f"{address} has no {MANIFEST}: it is no corpus of mmidd")
+        raise CorpusError(f"{address} has no readable {MANIFEST}: it is no corpus of mmidd")
     return found
 
 
@@ -169,7 +169,7 @@ class Hub:
         return (OSError, httpx2.HTTPError)
 
     def path(self, name: str) -> str:
-        return f"{self.address}/{name}"
+        return f"{self.address}/{name}".rstrip("/")
 
     def names(self) -> set[str]:
         return set(self._sizes)

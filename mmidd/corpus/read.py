@@ -291,8 +291,8 @@ def _checked(place: Place, about: About | None) -> About:
     path = place.path(MANIFEST)
     if about is None:
         raise CorpusError(
-            f"{path} is no readable {MANIFEST}: it is damaged, lists files outside of the corpus, or is none of mmidd; get "
-            "the corpus again, or build it again"
+            f"{place.path('')} has no readable {MANIFEST}: it is damaged, or lists files that no build lists; "
+            "get the corpus again, or build it again"
         )
     version = about.schema_version
     if version != SCHEMA_VERSION:

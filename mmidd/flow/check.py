@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator
-from dataclasses import asdict
 from functools import cache, partial
 from typing import Any, BinaryIO
 
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 
 from mmidd.errors import DataError, MediaError
 from mmidd.flow.steps import Dataset, Indexed
-from mmidd.manifest.check import ADVICE, Checked, Disk, Entry, check
+from mmidd.manifest.check import Checked, Disk, Entry, check
 from mmidd.raw.archives import is_sequential, open_member
 from mmidd.stages.index import label_bytes
 
@@ -97,15 +96,5 @@ def as_document(checked: list[Checked], indexed: Indexed) -> dict[str, Any]:
 
 
 def _as_document(checked: Checked, indexed: Indexed) -> dict[str, Any]:
-    return {
-        "dataset": checked.dataset,
-        "verified": checked.verified,
-        "files": indexed.facts[checked.dataset]["files"],
-        "counts": [{**place._asdict(), "found": count} for place, count in checked.counts],
-        "expected": [asdict(each) for each in checked.compared],
-        "findings": [{**asdict(each), "advice": ADVICE[each.kind]} for each in checked.findings],
-        "ignored": dict(checked.ignored),
-        "known_defects": list(checked.known_defects),
-        "masks": dict(zip(("fakes", "found"), checked.masks, strict=True)),
-        "clean": checked.clean,
-    }
+    files = indexed.facts[checked.dataset]["files"]
+    return {"dataset": checked.dataset, "verified": checked.verified, "files": files, **checked.document()}
