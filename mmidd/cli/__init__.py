@@ -559,3 +559,27 @@ def _progress(quiet: bool) -> Progress:
     if quiet:
         return Silent()
     return Bars(_err) if _err.is_terminal else Lines(_tell)
+
+
+@app.command()
+def export(
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS")],
+    to: Annotated[str, typer.Option("--to", metavar="LAYOUT", help="How: imagefolder.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="A new folder; nothing is overwritten.")],
+    as_json: Json = False,
+) -> int:
+    """Write a corpus (a folder, or hf://datasets/ORG/NAME) in another layout, and check every file of it."""
+    from mmidd.corpus.read import Corpus
+    from mmidd.engine.start import without_pandas
+    from mmidd.share.export.run import export as write
+
+    without_pandas()
+    done = write(Corpus(corpus), to, out)
+    if as_json:
+        show.document(_out, done.document())
+        return show.COMPLETE
+    state = "" if done.changed else " (unchanged)"
+    _out.print(f"{done.rows} rows as {done.files} files in {show.plain(done.out)}{state}, every file checked")
+    if done.left_out:
+        _out.print(f"columns that {show.plain(done.to)} cannot hold, left out: {', '.join(done.left_out)}", style="yellow")
+    return show.COMPLETE
