@@ -12,7 +12,7 @@ from mmidd.corpus.place import Place
 from mmidd.errors import CorpusError
 
 VERIFY = "`mmidd verify` says what is wrong with it"
-_MOST_GROUP_BYTES = 1 << 30
+MOST_GROUP_BYTES = 1 << 30
 """Of a row group, uncompressed. A build makes none over 100 MB but for one huge picture."""
 
 
@@ -40,8 +40,8 @@ def bounded(file: pq.ParquetFile, place: Place, name: str) -> None:
     """Refuse row groups that no build writes, before they take memory."""
     about = file.metadata
     groups = [about.row_group(number) for number in range(about.num_row_groups)]
-    if any(group.num_rows < 0 or not 0 <= group.total_byte_size <= _MOST_GROUP_BYTES for group in groups):
-        raise damaged(place, name, "it has a row group of more than 1 GiB")
+    if any(group.num_rows < 0 or not 0 <= group.total_byte_size <= MOST_GROUP_BYTES for group in groups):
+        raise damaged(place, name, f"it has a row group of more than {MOST_GROUP_BYTES >> 20} MiB")
     if sum(group.num_rows for group in groups) != about.num_rows:
         raise damaged(place, name, "its row groups have other rows than it says")
 

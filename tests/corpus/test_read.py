@@ -236,15 +236,16 @@ def _rewritten(folder: Path, change: Callable[[pa.Table], pa.Table], **options: 
     _lists(FIRST, **made.listed(folder / FIRST))(folder)
 
 
-def test_a_shard_of_other_columns_or_too_large_a_row_group_is_refused(mine: Path) -> None:
+def test_a_shard_of_other_columns_or_too_large_a_row_group_is_refused(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _rewritten(mine, lambda table: table.drop_columns(["frame"]))
     assert Corpus(mine).rows(["id"]).num_rows == 28
     with pytest.raises(CorpusError, match=r"gamma.*cannot be read as a shard of a corpus \(KeyError\)"):
         Corpus(mine).rows(["frame"])
-    text = pa.array(["x" * (1 << 28)] * 5 + [None] * 2, pa.string())
+    monkeypatch.setattr("mmidd.corpus.parquet.MOST_GROUP_BYTES", 2 << 20)
+    text = pa.array(["x" * (1 << 19)] * 5 + [None] * 2, pa.string())
     _rewritten(mine, lambda table: table.set_column(0, "id", text), compression="zstd", use_dictionary=False)
-    assert (mine / FIRST).stat().st_size < 10_000_000
-    with pytest.raises(CorpusError, match="row group of more than 1 GiB"):
+    assert (mine / FIRST).stat().st_size < 100_000
+    with pytest.raises(CorpusError, match="row group of more than 2 MiB"):
         Corpus(mine).rows(["label"])
 
 

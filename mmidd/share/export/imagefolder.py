@@ -4,7 +4,7 @@
 
 `metadata.jsonl` has a line for every image with the corpus's other columns. Its reader guesses types from the first lines
 and wants the same ones in every split, so: classes are told by name, texts that are null are "", the first lines hold a
-value of every column that may be null, and a number that some split never has is left out.
+value of every column that may be null, and numbers that one split has and another never has are left out.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ def layout(corpus: Corpus, sink: Sink) -> tuple[str, ...]:
     """Every row as an image file and a line of its split's metadata. Returns the columns that were left out."""
     parts = {split: corpus.part(split) for split in corpus.splits}
     firsts = {split: _first_values(part) for split, part in parts.items()}
-    left_out = tuple(c.name for c in _TOLD if c.name not in _TEXTS and any(c.name not in first for first in firsts.values()))
-    told = tuple(column for column in _TOLD if column.name not in left_out)
+    everywhere = {name for name in _NAMES if all(name in first for first in firsts.values())}
+    told = tuple(column for column in _TOLD if column.name in _TEXTS or column.name in everywhere)
+    left_out = {name for first in firsts.values() for name in first} - everywhere
     for split, part in parts.items():
-        first = sorted({number for name, number in firsts[split].items() if name not in left_out})
+        first = sorted({number for name, number in firsts[split].items() if name in everywhere})
         rows: list[dict[str, Any]] = part.take(first, _NAMES).to_pylist()
         for row in rows:
             _tell(corpus, sink, split, row, told)
@@ -47,7 +48,7 @@ def layout(corpus: Corpus, sink: Sink) -> tuple[str, ...]:
             for number, row in enumerate(batch.to_pylist(), start):
                 if number not in first:
                     _tell(corpus, sink, split, row, told)
-    return left_out
+    return tuple(sorted(left_out))
 
 
 _NAMES = ("image", "mask", *(column.name for column in _TOLD))

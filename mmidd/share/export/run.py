@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import pyarrow.compute as pc
 
 from mmidd.corpus.place import Folder
 from mmidd.corpus.read import Corpus
@@ -17,7 +19,7 @@ from mmidd.engine.faults import fault
 from mmidd.engine.files import digest, disk_errors, fsync_folder, sha256_file
 from mmidd.engine.lock import held
 from mmidd.errors import CorpusError, UsageError
-from mmidd.share.export.protocol import exporter
+from mmidd.share.export.protocol import Sink, exporter
 from mmidd.share.export.sink import ABOUT, LIST, FolderSink, Label, check, read_label
 
 _SHOWN = 3
@@ -59,20 +61,37 @@ def export(corpus: Corpus, to: str, out: Path) -> Exported:
     with _alone(out):
         if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
             return _told(_there(out, label), out, changed=False)
+        _check_ids(corpus)
         building = out.with_name(f".{out.name}.exporting")
         with disk_errors(out):
             _clear(building)
-            building.mkdir()
-            label.write(building)
-            with FolderSink(building) as sink:
-                left_out = layout(corpus, sink)
-            listed = sha256_file(building / LIST)
-            label = replace(label, left_out=left_out, files=sink.files, bytes=sink.bytes, list_sha256=listed)
-            label.write(building)
-            _prove(building)
-            fault("before_export_rename", out)
-            _move(building, out)
+            try:
+                label = _write(building, layout, corpus, label)
+                fault("before_export_rename", out)
+                _move(building, out)
+            finally:
+                shutil.rmtree(building, ignore_errors=True)
     return _told(label, out, changed=True)
+
+
+def _write(building: Path, layout: Callable[[Corpus, Sink], tuple[str, ...]], corpus: Corpus, label: Label) -> Label:
+    """Write all files and the label that says so, and prove them."""
+    building.mkdir()
+    label.write(building)
+    with FolderSink(building) as sink:
+        left_out = layout(corpus, sink)
+    listed = sha256_file(building / LIST)
+    label = replace(label, left_out=left_out, files=sink.files, bytes=sink.bytes, list_sha256=listed)
+    label.write(building)
+    _prove(building)
+    return label
+
+
+def _check_ids(corpus: Corpus) -> None:
+    """Files are named by ids: each has to be one."""
+    ids = corpus.rows(["id"])["id"]
+    if pc.count_distinct(ids, mode="all").as_py() != len(ids):
+        raise CorpusError(f"{corpus.place.path('')} holds a sample id twice: `mmidd verify` says which")
 
 
 @contextmanager

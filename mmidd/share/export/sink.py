@@ -100,7 +100,7 @@ class FolderSink:
         try:
             return path.open("xb")
         except FileExistsError as error:
-            raise CorpusError(f"two rows would be {name}: `mmidd verify` says which samples occur twice") from error
+            raise CorpusError(f"an export would write {name} twice") from error
 
     def _note(self, name: str, sha256: str) -> None:
         self._list.write(f"{sha256}  {name}\n")
