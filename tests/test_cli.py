@@ -40,6 +40,7 @@ COMMANDS = {
     "audit": "CORPUS --only --clip --attributes --review --review-results --seed --out --json",
     "sample": "DIR",
     "datasets": "[NAME] --data --json",
+    "export": "CORPUS --to --out --json",
 }
 
 

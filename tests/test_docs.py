@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import typer.main
+from conftest import Build
 
 from mmidd.cli import app
+from tests.corpus.hub import serve
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -52,6 +57,27 @@ def _commands(text: str) -> Iterator[list[str]]:
             words = shlex.split(found[1], comments=True)
             end = next((place for place, word in enumerate(words) if word in ("|", "&&", ";", ">", "2>")), len(words))
             yield words[:end]
+
+
+def test_every_example_of_reading_a_corpus_runs(built: Build, tmp_path: Path) -> None:
+    """All of them in one process and in order, as a reader types them; commands of the page between them."""
+    (tmp_path / "sample").mkdir()
+    (tmp_path / "sample" / "corpus").symlink_to(built.out)
+    text = (ROOT / "docs" / "reading.md").read_text(encoding="utf-8")
+    blocks = [body for kind, body in _FENCE.findall(text) if kind == "python"]
+    export = [f"from mmidd import cli; assert cli.run({words}) == 0" for words in _quoted(text)]
+    (tmp_path / "page.py").write_text("\n".join([*blocks[:-1], *export, blocks[-1]]))
+    assert len(blocks) >= 10 and len(export) == 1
+    with serve(built.out) as hub:
+        place = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+        command = [sys.executable, "page.py"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, **place})
+    assert done.returncode == 0, done.stderr
+
+
+def _quoted(text: str) -> list[list[str]]:
+    """The commands of a page that stand in lines of their own, indented."""
+    return [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("    mmidd ")]
 
 
 def test_commands_are_found_in_blocks_and_spans() -> None:

@@ -59,7 +59,19 @@ def test_a_module_imports_nothing_heavy_at_its_top_and_no_mapped_folder_by_its_b
 
 
 # What each room of mmidd may import of the others, anywhere in its files: cli -> flow -> stages -> extraction, raw -> ...
-LEAVES = {"schema", "errors", "yamlfile", "media", "registry", "statistics", "__version__", ""}
+LEAVES = {
+    "findings",
+    "results",
+    "show",
+    "schema",
+    "errors",
+    "yamlfile",
+    "media",
+    "registry",
+    "statistics",
+    "__version__",
+    "",
+}
 ALLOWED = {
     "engine": set(),
     "raw": {"engine"},
@@ -73,10 +85,11 @@ ALLOWED = {
     "extraction": {"engine", "raw", "video", "faces", "captions", "curation"},
     "sampledata": set(),
     "audit": {"captions", "corpus", "curation", "engine"},
-    "show": {"manifest"},
+    "share": {"corpus", "engine", "extraction", "raw"},
+    "show": set(),
     "flow": {
         "stages", "engine", "extraction", "raw", "video", "faces", "captions", "curation", "corpus", "manifest",
-        "recipe", "options", "results", "show", "takedown",
+        "recipe", "options", "takedown",
     },
     "stages": {
         "engine", "extraction", "raw", "video", "faces", "captions", "curation", "corpus", "recipe", "manifest",
@@ -84,13 +97,19 @@ ALLOWED = {
 }  # fmt: skip
 
 
+# The one class that a notebook holds has calls into rooms above its own: `corpus.audit()`. They import when they are called.
+UPWARDS = {"mmidd/corpus/read.py": {"audit"}}
+
+
 @pytest.mark.parametrize("room", sorted(ALLOWED))
 def test_dependencies_between_rooms_point_one_way(room: str) -> None:
     files = sorted((PACKAGE / room).rglob("*.py"))
     assert files
     for path in files:
-        used = {_room(name) for name in _imports(path, deep=True) if name.split(".")[0] == "mmidd"}
-        assert used <= ALLOWED[room] | LEAVES | {room}, f"{path.relative_to(ROOT)}: {used}"
+        name = path.relative_to(ROOT).as_posix()
+        used = {_room(each) for each in _imports(path, deep=True) if each.split(".")[0] == "mmidd"}
+        upwards = UPWARDS.get(name, set()) - {_room(each) for each in _imports(path, deep=False)}
+        assert used <= ALLOWED[room] | LEAVES | {room} | upwards, f"{name}: {used}"
 
 
 @pytest.mark.parametrize("room", ["captions", "faces", "manifest", "video"])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mmidd.audit.attributes import DATASET, WORDS, affirmed, said
-from mmidd.audit.results import CheckPart, Finding, Untested
+from mmidd.audit.results import CheckPart, Untested, finding
 from mmidd.captions.measures import pose
 from mmidd.statistics import wilson
 
@@ -219,7 +219,7 @@ def _part(name: str, found: Sequence[Agreement]) -> CheckPart:
     if silent:
         lines.append(f"never said: {', '.join(silent)}")
     findings = [
-        Finding(f"agreement: {each.name}", f"{each}; true means: {each.rule}", _ADVICE)
+        finding(f"agreement: {each.name}", f"{each}; true means: {each.rule}", _ADVICE)
         for each in told
         if each.said >= LEAST_SAID and wilson(each.right, each.said)[1] < LEAST_PRECISION
     ]

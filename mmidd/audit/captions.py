@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from mmidd.audit.leak import Sampled, leak_test
 from mmidd.audit.rank import load, rank_test
 from mmidd.audit.results import Audit, CheckPart
 from mmidd.audit.review import choose, page
-from mmidd.audit.rows import CAPTIONS, FIELDS, LONGEST, Bools, Coded, Ints, Rows, first_of, open_rows, spread, take
+from mmidd.audit.rows import CAPTIONS, FIELDS, LONGEST, Bools, Coded, Ints, Rows, code, first_of, spread
+from mmidd.corpus.read import Corpus
 
 SAMPLE = 20_000
 """Rows that the leak test and the agreement look at; a larger corpus is sampled, evenly over datasets and types."""
@@ -42,26 +44,26 @@ class Audited:
     page: str | None
 
 
-def audit_captions(corpus: Path, options: AuditOptions) -> Audited:
-    """Audit the captions of the corpus in a folder. Raises CorpusError, DataError, MissingExtra, MissingWeights."""
+def audit_captions(corpus: Corpus, options: AuditOptions) -> Audited:
+    """Audit the captions of a corpus. Raises CorpusError, DataError, MissingExtra, MissingWeights."""
     require()
     listed = read_list(options.attributes) if options.attributes is not None else None
     embed = load(options.clip) if options.clip is not None else None
-    rows = open_rows(corpus)
+    rows = code(corpus)
     census = take_census(rows)
     captioned = np.zeros(len(rows), dtype=np.bool_)
     for name in FIELDS:
         captioned[census.rows[name]] = True
 
     chosen = spread(rows, (rows.dataset, rows.kind), SAMPLE, options.seed)
-    found = take(rows, chosen, ("media", *MEASURES, *CAPTIONS))
+    found = _columns(corpus, chosen, ("media", *MEASURES, *CAPTIONS))
     texts = {name: [_cut(text) for text in found[column]] for name, column in zip(FIELDS, CAPTIONS, strict=True)}
     parts = [presence(census), planted(census), leak_test(_sampled(rows, chosen, texts), options.seed)]
     parts.append(distinctness(census, rows, _once_a_group(rows, chosen, texts)))
     parts += _agreement(rows, chosen, found, texts["face"], listed)
     if embed is not None and options.clip is not None:
         few = spread(rows, (rows.dataset,), RANKED, options.seed, captioned)
-        seen = take(rows, few, ("image", *CAPTIONS))
+        seen = _columns(corpus, few, ("image", *CAPTIONS))
         described = {name: [_cut(text) for text in seen[column]] for name, column in zip(FIELDS, CAPTIONS, strict=True)}
         images = [(image or {}).get("bytes") or b"" for image in seen["image"]]
         groups, datasets = rows.group.codes[few], rows.dataset.codes[few]
@@ -69,6 +71,11 @@ def audit_captions(corpus: Path, options: AuditOptions) -> Audited:
     parts[0] = _with_sample(parts[0], census, len(chosen))
     written = page(choose(rows, captioned, options.seed)) if options.review else None
     return Audited(Audit("captions", tuple(parts)), written)
+
+
+def _columns(corpus: Corpus, chosen: Ints, columns: Sequence[str]) -> dict[str, list[Any]]:
+    found = corpus.take(chosen, columns)
+    return {name: found[name].to_pylist() for name in columns}
 
 
 def _cut(text: str | None) -> str | None:

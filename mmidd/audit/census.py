@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from mmidd.audit.results import CheckPart, Finding, Untested
-from mmidd.audit.rows import FIELDS, LONGEST, Ints, Rows, texts
+from mmidd.audit.results import CheckPart, Untested, finding
+from mmidd.audit.rows import CAPTIONS, FIELDS, LONGEST, Ints, Rows
 from mmidd.captions.leaks import leaks
 from mmidd.captions.tokens import CONTENT_TOKENS, clip_tokens
 from mmidd.errors import MissingExtra
+from mmidd.findings import Finding
 from mmidd.statistics import wilson
 
 REPEATED = 0.5
@@ -59,9 +60,9 @@ class Census:
 def take_census(rows: Rows) -> Census:
     """Read all captions, batch by batch; of each only its digest, length and words of the leak list are kept."""
     kept = {name: _Field() for name in FIELDS}
-    for start, batch in texts(rows):
-        for name, column in zip(FIELDS, batch, strict=True):
-            _count(kept[name], start, column)
+    for start, batch in rows.corpus.batches(CAPTIONS):
+        for name, column in zip(FIELDS, batch.columns, strict=True):
+            _count(kept[name], start, column.to_pylist())
     none = np.zeros(0, dtype=np.int64)
     return Census(
         total=len(rows),
@@ -105,7 +106,7 @@ def presence(census: Census) -> CheckPart:
     lines = [f"{name}: {census.total - census.null[name]} captions, {census.null[name]} null" for name in FIELDS]
     advice = "captions hold a sentence or two; look at these"
     findings = [
-        Finding("length", f"{cut} {name} captions have more than {LONGEST} characters; only their start was read", advice)
+        finding("length", f"{cut} {name} captions have more than {LONGEST} characters; only their start was read", advice)
         for name, cut in census.cut.items()
         if cut
     ]
@@ -123,7 +124,7 @@ def planted(census: Census) -> CheckPart:
             told = ", ".join(f"{word!r} {count}" for word, count in most[:_EXAMPLES])
             what = f"{census.carriers[name]} {name} captions hold words of the leak list: {told}"
             findings.append(
-                Finding("leak list", what, "caption these samples again; mmidd's own captioners refuse such text")
+                finding("leak list", what, "caption these samples again; mmidd's own captioners refuse such text")
             )
     line = "leak list: " + ", ".join(f"{census.carriers[name]} {name} captions hold a word of it" for name in FIELDS)
     return CheckPart("leak_list", (line,), figures, tuple(findings))
@@ -153,7 +154,7 @@ def distinctness(census: Census, rows: Rows, sample: Mapping[str, Sequence[str]]
         figures[name] |= {"clip_tokens": histogram, f"over_{CONTENT_TOKENS}_tokens": long}
         if long:
             what = f"{long} of {len(sample[name])} sampled {name} captions have more than {CONTENT_TOKENS} CLIP tokens"
-            findings.append(Finding("length", what, "CLIP never sees their end: ask for shorter ones"))
+            findings.append(finding("length", what, "CLIP never sees their end: ask for shorter ones"))
     return CheckPart("distinctness", tuple(lines), figures, tuple(findings), tuple(untested))
 
 
@@ -219,9 +220,9 @@ def _repetition(name: str, figures: Mapping[str, Any]) -> Iterator[Finding]:
     low, high = wilson(several, once)
     if low > REPEATED:
         what = f"{several} of {once} {name} captions ({several / once:.1%}, {low:.1%} to {high:.1%}) stand in several groups"
-        yield Finding("repetition", what, advice)
+        yield finding("repetition", what, advice)
     most, groups = figures["most_groups_of_one"], figures["groups"]
     low, high = wilson(most, groups)
     if low > FREQUENT:
         what = f"one {name} caption stands in {most} of {groups} groups ({most / groups:.1%}, {low:.1%} to {high:.1%})"
-        yield Finding("repetition", f"{what}: row {figures['example_row']} holds it", advice)
+        yield finding("repetition", f"{what}: row {figures['example_row']} holds it", advice)

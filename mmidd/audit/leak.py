@@ -10,9 +10,10 @@ import numpy as np
 
 from mmidd.audit.features import Features, of_absence, of_texts, require
 from mmidd.audit.ranking import Area, Floats, area
-from mmidd.audit.results import CheckPart, Finding, Untested
+from mmidd.audit.results import CheckPart, Untested, finding
 from mmidd.audit.rows import FIELDS, Bools, Coded, Ints
 from mmidd.curation.losses import SIGNIFICANCE
+from mmidd.findings import Finding
 from mmidd.statistics import holm
 
 TOLERATED = 0.55
@@ -290,4 +291,4 @@ def _findings(leaks: Sequence[Leak]) -> Iterator[Finding]:
         best = max(mine, key=lambda leak: leak.area.low)
         more = f" (and {len(mine) - 1} more tests)" if len(mine) > 1 else ""
         words = f"; words for it: {', '.join(best.towards)}; against: {', '.join(best.against)}"
-        yield Finding(f"leak: {target}", f"{best}{more}{words}", _ADVICE[target])
+        yield finding(f"leak: {target}", f"{best}{more}{words}", _ADVICE[target])

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mmidd.audit.results import CheckPart, Finding, Untested
+from mmidd.audit.results import CheckPart, Untested, finding
 from mmidd.audit.rows import Ints
 from mmidd.errors import MissingExtra, MissingWeights, WrongWeights
 
@@ -119,7 +119,7 @@ def rank_test(
         }
         if found.low <= 0.5:
             what = f"{found}: no better than chance with {model}"
-            findings.append(Finding("CLIP rank", what, "the captions do not fit their images, or this model cannot tell"))
+            findings.append(finding("CLIP rank", what, "the captions do not fit their images, or this model cannot tell"))
     figures["unreadable_images"] = int((~sound).sum())
     return CheckPart("clip", tuple(lines), figures, tuple(findings), tuple(untested))
 

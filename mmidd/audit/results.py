@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from mmidd.findings import Finding
 
-@dataclass(frozen=True)
-class Finding:
-    """Something a person has to look at: which check, what it found (with its figures), what to do."""
 
-    check: str
-    what: str
-    advice: str
+def finding(check: str, what: str, advice: str) -> Finding:
+    """What an audit found, with its figures, and what to do. It is of the corpus as a whole: it names no file."""
+    return Finding(check, what, advice=advice)
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Audit:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        return tuple(finding for part in self.parts for finding in part.findings)
+        return tuple(each for part in self.parts for each in part.findings)
 
     @property
     def untested(self) -> tuple[Untested, ...]:
@@ -54,7 +52,7 @@ class Audit:
         """Everything as JSON."""
         return {
             "audit": self.name,
-            "findings": [asdict(finding) for finding in self.findings],
+            "findings": [{"check": each.check, "what": each.what, "advice": each.advice} for each in self.findings],
             "untested": [asdict(each) for each in self.untested],
             **{part.name: dict(part.figures) for part in self.parts},
         }

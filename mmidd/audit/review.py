@@ -15,8 +15,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from mmidd.audit.results import Audit, CheckPart, Finding, Untested
-from mmidd.audit.rows import CAPTIONS, FIELDS, LONGEST, NULL, Rows, read, spread, take
+from mmidd.audit.results import Audit, CheckPart, Untested, finding
+from mmidd.audit.rows import CAPTIONS, FIELDS, LONGEST, NULL, Rows, spread
 from mmidd.errors import DataError
 from mmidd.statistics import wilson
 
@@ -55,12 +55,10 @@ class Judgement:
 def choose(rows: Rows, captioned: Any, seed: int) -> list[Question]:
     """At most PAGE_SIZE captioned samples, spread evenly over dataset, forgery type and captioner, in an order of chance."""
     chosen = spread(rows, (rows.dataset, rows.kind, rows.captioner), PAGE_SIZE, seed, captioned)
-    found = take(rows, chosen, ("id", "image", *CAPTIONS))
-    images = [(image or {}).get("bytes") or b"" for image in found["image"]]
-    items = [
-        Question(*each)
-        for each in zip(found["id"], images, zip(*(found[name] for name in CAPTIONS), strict=True), strict=True)
-    ]
+    found = rows.corpus.take(chosen, ("id", "image", *CAPTIONS))
+    images = [(image or {}).get("bytes") or b"" for image in found["image"].to_pylist()]
+    captions = zip(*(found[name].to_pylist() for name in CAPTIONS), strict=True)
+    items = [Question(*each) for each in zip(found["id"].to_pylist(), images, captions, strict=True)]
     return [items[place] for place in np.random.default_rng(seed).permutation(len(items))]
 
 
@@ -168,13 +166,10 @@ def _strata(rows: Rows, number: int) -> tuple[tuple[str, str], ...]:
 
 
 def _asked(rows: Rows, wanted: Mapping[str, Judgement]) -> Iterable[tuple[int, str, tuple[str | None, ...]]]:
-    start = 0
-    for path in rows.files:
-        table = read(path, ("id", *CAPTIONS))
-        for place, name in enumerate(table["id"].to_pylist()):
+    for start, batch in rows.corpus.batches(("id", *CAPTIONS)):
+        for place, name in enumerate(batch["id"].to_pylist()):
             if name in wanted:
-                yield start + place, name, tuple(table[column][place].as_py() for column in CAPTIONS)
-        start += table.num_rows
+                yield start + place, name, tuple(batch[column][place].as_py() for column in CAPTIONS)
 
 
 def _part(counts: Mapping[tuple[str, str, str], Counter[str]], states: Mapping[str, int]) -> CheckPart:
@@ -193,6 +188,6 @@ def _part(counts: Mapping[tuple[str, str, str], Counter[str]], states: Mapping[s
         lines.append(f"{' '.join((field + ',', by, stratum)).strip()}: {told}, {verdicts['unsure']} unsure")
         if judged >= LEAST_JUDGED and high < LEAST_RIGHT:
             advice = "read the captions marked wrong; take another captioner or prompt, or leave this field out"
-            findings.append(Finding("review", lines[-1], advice))
+            findings.append(finding("review", lines[-1], advice))
     untested = () if counts else (Untested("review", "no caption of this corpus was judged"),)
     return CheckPart("review", tuple(lines), {**states, "strata": strata}, tuple(findings), untested)

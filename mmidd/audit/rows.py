@@ -1,21 +1,18 @@
-"""A corpus's rows by column: what they are, their captions, and which of them an audit takes as its sample."""
+"""A corpus's rows as codes: what they are, and which of them an audit takes as its sample."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from mmidd.corpus.target import MANIFEST, read_manifest
-from mmidd.errors import CorpusError
-from mmidd.schema import FORGERY_TYPES, LABELS, arrow_schema
+from mmidd.corpus.read import Corpus
+from mmidd.schema import FORGERY_TYPES, LABELS
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -25,7 +22,6 @@ CAPTIONS = tuple(f"{name}_caption" for name in FIELDS)
 LONGEST = 2000
 """Characters of a caption that are read; whatever is longer is cut, and counted."""
 NULL = "(none)"
-_BATCH = 8192
 _NAMED = ("dataset", "media", "group", "captioner")
 
 
@@ -43,9 +39,9 @@ class Coded:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Every row of a corpus, in the order of its files: n codes a column, and no text, number or image."""
+    """Every row of a corpus, in its order: n codes a column, and no text, number or image; those are read from `corpus`."""
 
-    files: tuple[Path, ...]
+    corpus: Corpus
     dataset: Coded
     label: Coded
     kind: Coded
@@ -57,39 +53,18 @@ class Rows:
         return len(self.dataset.codes)
 
 
-def open_rows(folder: Path) -> Rows:
-    """The rows of the corpus in a folder. Raises CorpusError for no corpus, or one with shards that cannot be read."""
-    about = read_manifest(folder)
-    if about is None or not isinstance(about.get("files"), dict):
-        raise CorpusError(f"{folder} has no readable {MANIFEST}: it is no corpus of mmidd, or that file is damaged")
-    names = sorted(name for name in about["files"] if name.startswith("data/") and ".." not in name.split("/"))
-    files = tuple(folder / name for name in names)
-    tables = [read(path, (*_NAMED, "label", "forgery_type")) for path in files]
-    table = pa.concat_tables(tables) if tables else arrow_schema().empty_table()
+def code(corpus: Corpus) -> Rows:
+    """The rows of a corpus, coded. Raises CorpusError for shards that cannot be read."""
+    table = corpus.rows((*_NAMED, "label", "forgery_type"))
     medium = pc.binary_join_element_wise(table["dataset"], table["media"], "/")
     return Rows(
-        files,
+        corpus,
         dataset=_coded(table["dataset"]),
         label=_classes(table["label"], LABELS),
         kind=_classes(table["forgery_type"], FORGERY_TYPES),
         group=_coded(pc.coalesce(table["group"], medium)),
         medium=_coded(medium),
         captioner=_coded(table["captioner"]),
-    )
-
-
-def read(path: Path, columns: Sequence[str]) -> pa.Table:
-    """Some columns of a shard in the schema's types. Raises CorpusError if they cannot be read."""
-    wanted = pa.schema([arrow_schema().field(name) for name in columns])
-    try:
-        return pq.read_table(path, columns=list(columns)).select(list(columns)).cast(wanted)
-    except (OSError, KeyError, pa.ArrowException) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> CorpusError:
-    return CorpusError(
-        f"{path} cannot be read as a shard of a corpus ({type(error).__name__}): `mmidd verify` says what is wrong with it"
     )
 
 
@@ -108,38 +83,6 @@ def _coded(column: pa.ChunkedArray) -> Coded:
 def _classes(column: pa.ChunkedArray, names: tuple[str, ...]) -> Coded:
     codes = pc.fill_null(column, len(names)).to_numpy().astype(np.int64)
     return Coded(np.where((codes < 0) | (codes > len(names)), len(names), codes), (*names, NULL))
-
-
-def texts(rows: Rows) -> Iterator[tuple[int, list[list[str | None]]]]:
-    """All captions in batches: the number of the first row, and the texts of each field."""
-    start = 0
-    for path in rows.files:
-        try:
-            for batch in pq.ParquetFile(path).iter_batches(_BATCH, columns=list(CAPTIONS)):
-                yield start, [batch.column(name).to_pylist() for name in CAPTIONS]
-                start += len(batch)
-        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-            raise _damaged(path, error) from error
-
-
-def take(rows: Rows, wanted: Ints, columns: Sequence[str]) -> dict[str, list[Any]]:
-    """Columns of the wanted rows (increasing numbers); of the files only the row groups that hold one are read."""
-    found: dict[str, list[Any]] = {name: [] for name in columns}
-    start = 0
-    for path in rows.files:
-        try:
-            file = pq.ParquetFile(path)
-            for number in range(file.num_row_groups):
-                end = start + file.metadata.row_group(number).num_rows
-                here = wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, end)]
-                if len(here):
-                    table = file.read_row_group(number, columns=list(columns)).take(pa.array(here - start))
-                    for name in columns:
-                        found[name] += table[name].to_pylist()
-                start = end
-        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-            raise _damaged(path, error) from error
-    return found
 
 
 def spread(rows: Rows, strata: Sequence[Coded], size: int, seed: int, eligible: Bools | None = None) -> Ints:

@@ -6,26 +6,35 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmidd.audit.captions import Audited, AuditOptions, audit_captions
 from mmidd.audit.results import Audit
 from mmidd.audit.review import read_answers, tally
-from mmidd.audit.rows import open_rows
+from mmidd.audit.rows import code
+from mmidd.corpus.read import Corpus
 from mmidd.engine.files import write_text
 from mmidd.errors import UsageError
+from mmidd.results import Result
+from mmidd.show import corpus as show
 
-AUDITS: dict[str, Callable[[Path, AuditOptions], Audited]] = {"captions": audit_captions}
+if TYPE_CHECKING:
+    from rich.console import Console
+
+AUDITS: dict[str, Callable[[Corpus, AuditOptions], Audited]] = {"captions": audit_captions}
 """What `--only` may name. Without it all of them run."""
 PAGE = "review.html"
 
 
 @dataclass(frozen=True)
-class Done:
+class Done(Result):
     """The audits that ran, and the files that were written."""
 
     audits: tuple[Audit, ...]
     written: tuple[Path, ...]
+
+    def tell(self, console: Console) -> None:
+        show.audited(console, self)
 
     def document(self) -> dict[str, Any]:
         """Everything as JSON, by the audits' names."""
@@ -44,22 +53,36 @@ def run(
 
     Raises UsageError for an unknown name and for a place inside the corpus, whose files are sealed.
     """
-    if unknown := [name for name in only if name not in AUDITS]:
-        raise UsageError(f"there is no audit {unknown[0]!r}; there are: {', '.join(AUDITS)}")
+    _check(only)
     if results is not None and (review or options.clip or options.attributes):
         raise UsageError("--review-results only reads answers back: leave --review, --clip and --attributes out")
     for place in (report, review):
         if place is not None and place.resolve().is_relative_to(corpus.resolve()):
             raise UsageError(f"{place} lies in the corpus, whose files are sealed; choose a place beside it")
     if results is not None:
-        done: list[Audited] = [Audited(tally(open_rows(corpus), read_answers(results)), None)]
+        done = [Audited(tally(code(Corpus(corpus)), read_answers(results)), None)]
     else:
-        done = [audit(corpus, options) for name, audit in AUDITS.items() if not only or name in only]
+        done = _audited(Corpus(corpus), only, options)
     audits = tuple(each.audit for each in done)
     written = [_write(report, json.dumps(Done(audits, ()).document(), indent=1, ensure_ascii=True) + "\n")]
     pages = [each.page for each in done if each.page is not None]
     written += [_write(review / PAGE, page) for page in pages if review is not None]
     return Done(audits, tuple(written))
+
+
+def audit(corpus: Corpus, only: Sequence[str], options: AuditOptions) -> Done:
+    """Audit a corpus and write nothing. Raises UsageError for an unknown name, and what the audits raise."""
+    _check(only)
+    return Done(tuple(each.audit for each in _audited(corpus, only, options)), ())
+
+
+def _check(only: Sequence[str]) -> None:
+    if unknown := [name for name in only if name not in AUDITS]:
+        raise UsageError(f"there is no audit {unknown[0]!r}; there are: {', '.join(AUDITS)}")
+
+
+def _audited(corpus: Corpus, only: Sequence[str], options: AuditOptions) -> list[Audited]:
+    return [run_one(corpus, options) for name, run_one in AUDITS.items() if not only or name in only]
 
 
 def _write(path: Path, text: str) -> Path:

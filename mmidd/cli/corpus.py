@@ -7,27 +7,20 @@ from typing import Annotated
 
 import typer
 
-from mmidd.cli.console import COMPLETE, FINDINGS, out
+from mmidd.cli.console import COMPLETE, FINDINGS, say
 from mmidd.cli.options import Json
-from mmidd.show import document
 
 CorpusFolder = Annotated[Path, typer.Argument(metavar="CORPUS", help="A corpus folder.")]
 
 
 def verify(corpus: CorpusFolder, as_json: Json = False) -> int:
     """Check a corpus from its files alone: checksums, schema, counts, ids, and every row's medium."""
-    from dataclasses import asdict
-
     from mmidd.corpus.verify import verify as checked
     from mmidd.engine.start import without_pandas
-    from mmidd.show.corpus import verified
 
     without_pandas()
     found = checked(corpus)
-    if as_json:
-        document(out, asdict(found))
-    else:
-        verified(out, found)
+    say(found, as_json=as_json)
     return FINDINGS if found.findings else COMPLETE
 
 
@@ -55,16 +48,12 @@ def audit(
     from mmidd.audit.captions import AuditOptions
     from mmidd.audit.run import run
     from mmidd.engine.start import without_pandas
-    from mmidd.show.corpus import audited
 
     without_pandas()
     options = AuditOptions(clip, attributes, review is not None, seed)
     place = report or _beside(corpus, "audit.json" if review_results is None else "review.json")
     done = run(corpus, only or (), options, place, review, review_results)
-    if as_json:
-        document(out, done.document())
-    else:
-        audited(out, done)
+    say(done, as_json=as_json)
     return FINDINGS if any(audit.findings for audit in done.audits) else COMPLETE
 
 
@@ -73,4 +62,20 @@ def _beside(corpus: Path, ending: str) -> Path:
     return place.with_name(f"{place.name}.{ending}")
 
 
-VERBS = (verify, audit)
+def export(
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="A corpus folder, or hf://datasets/ORG/NAME.")],
+    to: Annotated[str, typer.Option("--to", metavar="LAYOUT", help="How: imagefolder.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="A new folder; nothing is overwritten.")],
+    as_json: Json = False,
+) -> int:
+    """Write a corpus in another layout, and check every file of it."""
+    from mmidd.corpus.read import Corpus
+    from mmidd.engine.start import without_pandas
+    from mmidd.share.export.run import export as write
+
+    without_pandas()
+    say(write(Corpus(corpus), to, out), as_json=as_json)
+    return COMPLETE
+
+
+VERBS = (verify, audit, export)

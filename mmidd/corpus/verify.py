@@ -6,125 +6,125 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from mmidd.corpus.target import MANIFEST, manifest_bytes, read_manifest
-from mmidd.engine.files import sha256_file
+from mmidd.corpus.about import MEDIA, About, Shard
+from mmidd.corpus.parquet import bounded, columns_of, open_parquet
+from mmidd.corpus.place import Place, place_of, read_bytes, sha256_of
+from mmidd.corpus.read import read_about
+from mmidd.corpus.target import MANIFEST, manifest_bytes
 from mmidd.errors import CorpusError
+from mmidd.findings import Finding
 from mmidd.media import Name
+from mmidd.results import Result
 from mmidd.schema import SCHEMA_VERSION, arrow_schema, media_schema, sample_id
+from mmidd.show import corpus as show
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 HUGGING_FACE = b"huggingface"
-MEDIA = "media.parquet"
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong, and where."""
-
-    file: str
-    problem: str
-
-
-@dataclass(frozen=True)
-class Verified:
-    """What was checked, and what was found."""
+class Verified(Result):
+    """What was checked, and what was found: each finding is of one file."""
 
     files: int
     rows: int
     media: int
     findings: tuple[Finding, ...]
 
+    def tell(self, console: Console) -> None:
+        show.verified(console, self)
 
-def verify(folder: Path) -> Verified:
+    def document(self) -> dict[str, Any]:
+        """Everything as JSON."""
+        findings = [{"file": each.where[0], "problem": each.what} for each in self.findings]
+        return {"files": self.files, "rows": self.rows, "media": self.media, "findings": findings}
+
+
+def _found(file: str, problem: str) -> Finding:
+    return Finding("verify", problem, (file,))
+
+
+def verify(where: str | Path | Place) -> Verified:
     """Check every file against `mmidd.json`, every row against `media.parquet`. Raises CorpusError for no corpus."""
-    if not folder.is_dir():
-        raise CorpusError(f"{folder} is not a folder")
-    if not (folder / MANIFEST).is_file():
-        raise CorpusError(f"{folder} has no {MANIFEST}: it is no corpus of mmidd")
-    about = read_manifest(folder)
-    files = _listed(about or {})
-    if about is None or files is None:
-        return Verified(
-            0, 0, 0, (Finding(MANIFEST, "cannot be read, so nothing else was checked: it is damaged or edited"),)
-        )
-    findings = [*_check_manifest(folder, about), *_check_files(folder, files)]
-    damaged = {finding.file for finding in findings}
-    shards = sorted(name for name in files if name.startswith("data/"))
+    place = place_of(where) if isinstance(where, str | Path) else where
+    about = read_about(place)
+    if about is None:
+        why = "cannot be read, so nothing else was checked: it is damaged or edited"
+        return Verified(0, 0, 0, (_found(MANIFEST, why),))
+    findings = [*_check_manifest(place, about), *_check_files(place, about)]
+    damaged = {name for finding in findings for name in finding.where}
     tables: dict[str, pa.Table] = {}
-    for name in shards:
-        if name not in damaged:
-            findings += _check_shard(folder / name, name, files[name])
-            tables |= {name: table} if (table := _columns(folder / name)) is not None else {}
-    complete = len(tables) == len(shards)
+    for shard in about.shards:
+        if shard.name not in damaged:
+            findings += _check_shard(place, shard)
+            tables |= {shard.name: table} if (table := _columns(place, shard.name)) is not None else {}
+    complete = len(tables) == len(about.shards)
     findings += _check_rows(tables, complete=complete)
-    media, more = _check_media(folder, about, tables, complete=complete and MEDIA not in damaged)
-    return Verified(len(files), sum(table.num_rows for table in tables.values()), media, (*findings, *more))
+    media, more = _check_media(place, about, tables, complete=complete and MEDIA not in damaged)
+    return Verified(len(about.files), sum(table.num_rows for table in tables.values()), media, (*findings, *more))
 
 
-def _listed(about: dict[str, Any]) -> dict[str, dict[str, Any]] | None:
-    """The files that `mmidd.json` lists; None for a list that no build of mmidd writes."""
-    files = about.get("files")
-    return files if isinstance(files, dict) and files and all(_sound(*each) for each in files.items()) else None
+def _check_manifest(place: Place, about: About) -> Iterator[Finding]:
+    written = manifest_bytes(about.content)
+    if read_bytes(place, MANIFEST, len(written)) != written:
+        yield _found(MANIFEST, "is not as it was written: its seal does not fit")
+    if about.schema_version != SCHEMA_VERSION:
+        yield _found(MANIFEST, f"has schema version {about.schema_version!r}, this mmidd knows {SCHEMA_VERSION}")
 
 
-def _sound(name: str, entry: Any) -> bool:
-    inside = bool(name) and not name.startswith("/") and ".." not in name.split("/")
-    return (
-        inside and isinstance(entry, dict) and isinstance(entry.get("bytes"), int) and isinstance(entry.get("sha256"), str)
-    )
-
-
-def _check_manifest(folder: Path, about: dict[str, Any]) -> Iterator[Finding]:
-    if (folder / MANIFEST).read_bytes() != manifest_bytes(about):
-        yield Finding(MANIFEST, "is not as it was written: its seal does not fit")
-    found = about["schema_version"]
-    if found != SCHEMA_VERSION:
-        yield Finding(MANIFEST, f"has schema version {found!r}, this mmidd knows {SCHEMA_VERSION}")
-
-
-def _check_files(folder: Path, files: dict[str, Any]) -> Iterator[Finding]:
-    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    for name in sorted(present - set(files) - {MANIFEST}):
+def _check_files(place: Place, about: About) -> Iterator[Finding]:
+    present = place.names()
+    for name in sorted(present - set(about.files) - {MANIFEST}):
         if not name.startswith("."):
-            yield Finding(name, "is not listed in mmidd.json")
-    for name, entry in sorted(files.items()):
-        path = folder / name
+            yield _found(name, "is not listed in mmidd.json")
+    for name, listed in sorted(about.files.items()):
         if name not in present:
-            yield Finding(name, "is missing")
-        elif path.stat().st_size != entry["bytes"]:
-            yield Finding(name, f"has {path.stat().st_size} bytes, should have {entry['bytes']}")
-        elif sha256_file(path) != entry["sha256"]:
-            yield Finding(name, "has another checksum than it should")
+            yield _found(name, "is missing")
+            continue
+        try:
+            size = place.size(name)
+            if size != listed.bytes:
+                yield _found(name, f"has {size} bytes, should have {listed.bytes}")
+            elif sha256_of(place, name) != listed.sha256:
+                yield _found(name, "has another checksum than it should")
+        except CorpusError:
+            yield _found(name, "is a link out of the corpus's folder")
+        except place.faults as error:
+            yield _found(name, f"cannot be read ({type(error).__name__})")
 
 
-def _check_shard(path: Path, name: str, entry: dict[str, Any]) -> Iterator[Finding]:
+def _check_shard(place: Place, shard: Shard) -> Iterator[Finding]:
     try:
-        schema, rows = pq.read_schema(path), pq.read_metadata(path).num_rows
-    except (OSError, pa.ArrowException) as error:
-        yield Finding(name, f"cannot be read as Parquet ({type(error).__name__})")
+        with open_parquet(place, shard.name) as file:
+            schema, rows = file.schema_arrow, file.metadata.num_rows
+    except CorpusError as error:
+        yield _found(shard.name, f"cannot be read as Parquet ({type(error.__cause__).__name__})")
         return
     wanted = arrow_schema()
     if not schema.equals(wanted):
-        yield Finding(name, "has other columns or types than the schema")
+        yield _found(shard.name, "has other columns or types than the schema")
     if (schema.metadata or {}).get(HUGGING_FACE) != wanted.metadata[HUGGING_FACE]:
-        yield Finding(name, "has other Hugging Face features than the schema")
-    if rows != entry.get("rows"):
-        yield Finding(name, f"has {rows} rows, should have {entry.get('rows')}")
+        yield _found(shard.name, "has other Hugging Face features than the schema")
+    if rows != shard.rows:
+        yield _found(shard.name, f"has {rows} rows, should have {shard.rows if shard.rows >= 0 else None}")
 
 
-_COLUMNS = ["id", "dataset", "media", "frame", "face", "pair"]
+_WANTED = pa.schema([arrow_schema().field(name) for name in ("id", "dataset", "media", "frame", "face", "pair")])
 
 
-def _columns(path: Path) -> pa.Table | None:
-    wanted = pa.schema([arrow_schema().field(name) for name in _COLUMNS])
+def _columns(place: Place, name: str) -> pa.Table | None:
     try:
-        return pq.read_table(path, columns=_COLUMNS).select(_COLUMNS).cast(wanted)
-    except (OSError, KeyError, pa.ArrowException):
+        with open_parquet(place, name) as file:
+            bounded(file, place, name)
+            return columns_of(file, _WANTED)
+    except CorpusError:
         return None
 
 
@@ -134,7 +134,7 @@ def _check_rows(tables: Mapping[str, pa.Table], *, complete: bool) -> Iterator[F
         places = zip(*(table[column].to_pylist() for column in ("dataset", "media", "frame", "face")), strict=True)
         for found, place in zip(table["id"].to_pylist(), places, strict=True):
             if found != sample_id(*place):
-                yield Finding(name, f"id {found} is not that of its row ({'/'.join(map(str, place))})")
+                yield _found(name, f"id {found} is not that of its row ({'/'.join(map(str, place))})")
     if not tables:
         return
     ids = pa.chunked_array([chunk for table in tables.values() for chunk in table["id"].chunks], pa.string())
@@ -142,32 +142,32 @@ def _check_rows(tables: Mapping[str, pa.Table], *, complete: bool) -> Iterator[F
     twice = counted.filter(pc.greater(counted.field("counts"), 1))
     for each in twice.to_pylist():
         here = [name for name, table in tables.items() if pc.any(pc.equal(table["id"], each["values"])).as_py()]
-        yield Finding(here[0], f"id {each['values']} occurs {each['counts']} times ({', '.join(here)})")
+        yield _found(here[0], f"id {each['values']} occurs {each['counts']} times ({', '.join(here)})")
     for name, table in tables.items() if complete else ():
         pairs = table["pair"].drop_null()
         for missing in pc.unique(pairs.filter(pc.invert(pc.is_in(pairs, ids)))).to_pylist():
-            yield Finding(name, f"pair {missing} is no row of the corpus")
+            yield _found(name, f"pair {missing} is no row of the corpus")
 
 
-def _check_media(
-    folder: Path, about: Mapping[str, Any], tables: Mapping[str, pa.Table], *, complete: bool
-) -> tuple[int, list[Finding]]:
+def _check_media(place: Place, about: About, tables: Mapping[str, pa.Table], *, complete: bool) -> tuple[int, list[Finding]]:
     """Every row has its medium, every medium its rows, every planned frame its outcome."""
     try:
-        table = pq.read_table(folder / MEDIA)
-    except (OSError, pa.ArrowException) as error:
-        return 0, [Finding(MEDIA, f"cannot be read as Parquet ({type(error).__name__})")]
+        with open_parquet(place, MEDIA) as file:
+            bounded(file, place, MEDIA)
+            table = file.read()
+    except CorpusError as error:
+        return 0, [_found(MEDIA, f"cannot be read as Parquet ({type(error.__cause__ or error).__name__})")]
     if not table.schema.equals(media_schema()):
-        return 0, [Finding(MEDIA, "has other columns or types than the schema")]
+        return 0, [_found(MEDIA, "has other columns or types than the schema")]
     media = table.to_pylist()
     known = {(row["dataset"], row["media"]): row for row in media}
     findings = [*_check_places(about, tables, known), *_check_found(about, Counter(row["dataset"] for row in media))]
     if len(known) != len(media):
-        findings.append(Finding(MEDIA, f"lists {len(media) - len(known)} media twice"))
+        findings.append(_found(MEDIA, f"lists {len(media) - len(known)} media twice"))
     rows, frames = _seen(tables)
     for name, row in sorted(known.items()):
         problems = [*_unaccounted(row), *(_miscounted(row, rows[name], frames[name]) if complete else ())]
-        findings += [Finding(MEDIA, f"{'/'.join(name)}{problem}") for problem in problems]
+        findings += [_found(MEDIA, f"{'/'.join(name)}{problem}") for problem in problems]
     return len(media), findings
 
 
@@ -183,40 +183,30 @@ def _seen(tables: Mapping[str, pa.Table]) -> tuple[Counter[Name], Counter[Name]]
 
 
 def _check_places(
-    about: Mapping[str, Any], tables: Mapping[str, pa.Table], known: Mapping[Name, Mapping[str, Any]]
+    about: About, tables: Mapping[str, pa.Table], known: Mapping[Name, Mapping[str, Any]]
 ) -> Iterator[Finding]:
     """Every row's medium is listed, and belongs to the split and the dataset that the shard's name says."""
-    slugs = {name: counts.get("slug") for name, counts in _index(about).items()}
+    slugs = {name: found.slug for name, found in about.datasets.items()}
     for shard, table in tables.items():
         split, slug = f"{shard.removeprefix('data/')}--".split("-")[:2]
         names = table.group_by(["dataset", "media"]).aggregate([])
         pairs = list(zip(names["dataset"].to_pylist(), names["media"].to_pylist(), strict=True))
         for name in sorted(pairs):
             if name not in known:
-                yield Finding(shard, f"{'/'.join(name)} has rows and is not in {MEDIA}")
+                yield _found(shard, f"{'/'.join(name)} has rows and is not in {MEDIA}")
             elif known[name]["split"] != split:
-                yield Finding(shard, f"{'/'.join(name)} belongs into split {known[name]['split']}")
+                yield _found(shard, f"{'/'.join(name)} belongs into split {known[name]['split']}")
         for dataset in sorted({dataset for dataset, _ in pairs}):
             if slugs.get(dataset) != slug:
-                yield Finding(shard, f"holds rows of {dataset}")
+                yield _found(shard, f"holds rows of {dataset}")
 
 
-def _check_found(about: Mapping[str, Any], listed: Counter[str]) -> Iterator[Finding]:
+def _check_found(about: About, listed: Counter[str]) -> Iterator[Finding]:
     """What indexing found has one row each."""
-    found = {name: each["media"] + each["refused"] for name, each in _index(about).items()}
+    found = {name: each.media + each.refused for name, each in about.datasets.items()}
     for name in sorted({*found, *listed}):
         if found.get(name, 0) != listed[name]:
-            yield Finding(MEDIA, f"lists {listed[name]} media of {name}, {found.get(name, 0)} were found at indexing")
-
-
-def _index(about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What `mmidd.json` says of each dataset's files, where it says it as a build does."""
-    index = about.get("index")
-    return {name: each for name, each in index.items() if _counted(each)} if isinstance(index, dict) else {}
-
-
-def _counted(counts: Any) -> bool:
-    return isinstance(counts, dict) and all(isinstance(counts.get(key), int) for key in ("media", "refused"))
+            yield _found(MEDIA, f"lists {listed[name]} media of {name}, {found.get(name, 0)} were found at indexing")
 
 
 def _unaccounted(row: Mapping[str, Any]) -> Iterator[str]:

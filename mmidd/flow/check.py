@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from mmidd.errors import DataError, MediaError
 from mmidd.flow.indexing import Indexed
 from mmidd.flow.placing import Dataset
-from mmidd.manifest.check import ADVICE, Checked, Disk, Entry, check
+from mmidd.manifest.check import Checked, Disk, Entry, check
 from mmidd.raw.archives import is_sequential, open_member
 from mmidd.results import Result
 from mmidd.show import data as show
@@ -46,7 +46,7 @@ class Checks(Result):
     def document(self) -> dict[str, Any]:
         """All names, none left out."""
         return {
-            "datasets": [_as_document(each, self.files[each.dataset]) for each in self.checked],
+            "datasets": [{**each.document(), "files": self.files[each.dataset]} for each in self.checked],
             "absent": list(self.absent),
             "clean": self.clean,
         }
@@ -117,18 +117,3 @@ def _ends(file: BinaryIO) -> bytes:
     start = file.read(_PIECE)
     file.seek(max(0, size - _PIECE))
     return hashlib.sha256(size.to_bytes(8) + start + file.read(_PIECE)).digest()
-
-
-def _as_document(checked: Checked, files: int) -> dict[str, Any]:
-    return {
-        "dataset": checked.dataset,
-        "verified": checked.verified,
-        "files": files,
-        "counts": [{**place._asdict(), "found": count} for place, count in checked.counts],
-        "expected": [asdict(each) for each in checked.compared],
-        "findings": [{**asdict(each), "advice": ADVICE[each.kind]} for each in checked.findings],
-        "ignored": dict(checked.ignored),
-        "known_defects": list(checked.known_defects),
-        "masks": dict(zip(("fakes", "found"), checked.masks, strict=True)),
-        "clean": checked.clean,
-    }

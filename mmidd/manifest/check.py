@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, NamedTuple
 
+from mmidd.findings import Finding
 from mmidd.manifest.accounting import Rule
 from mmidd.manifest.format import Manifest
 from mmidd.manifest.methods import registry
@@ -86,18 +87,9 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Files (or names that a label file gives) with one and the same thing about them, all of them, sorted."""
-
-    kind: FindingKind
-    reason: str
-    count: int
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Checked:
-    """One dataset: `counts` is all that is there, `compared` what the manifest expects, `findings` what does not fit.
+    """One dataset: `counts` is all that is there, `compared` what the manifest expects, `findings` what does not fit: each
+    is of a kind (its `check`), of files (or names that a label file gives) with one and the same thing about them, sorted.
 
     `masks`: of how many fakes whose rule knows where masks lie, how many have one.
     """
@@ -110,6 +102,23 @@ class Checked:
     ignored: Mapping[str, int]
     known_defects: tuple[str, ...]
     masks: tuple[int, int] = (0, 0)
+
+    def document(self) -> dict[str, Any]:
+        """Everything as JSON: all names, none left out."""
+        return {
+            "dataset": self.dataset,
+            "verified": self.verified,
+            "counts": [{**place._asdict(), "found": count} for place, count in self.counts],
+            "expected": [asdict(each) for each in self.compared],
+            "findings": [
+                {"kind": e.check, "reason": e.what, "count": len(e.where), "names": list(e.where), "advice": e.advice}
+                for e in self.findings
+            ],
+            "ignored": dict(self.ignored),
+            "known_defects": list(self.known_defects),
+            "masks": dict(zip(("fakes", "found"), self.masks, strict=True)),
+            "clean": self.clean,
+        }
 
     @property
     def differences(self) -> tuple[Compared, ...]:
@@ -185,8 +194,7 @@ def _missing(told: Iterable[str]) -> Iterator[Finding]:
 
 
 def _finding(kind: FindingKind, reason: str, names: Iterable[str]) -> Finding:
-    listed = tuple(sorted(names))
-    return Finding(kind, reason, len(listed), listed)
+    return Finding(kind, reason, tuple(sorted(names)), ADVICE[kind])
 
 
 @dataclass

@@ -12,12 +12,13 @@ from mmidd.show import plain
 if TYPE_CHECKING:
     from mmidd.audit.run import Done
     from mmidd.corpus.verify import Verified
+    from mmidd.share.export.run import Exported
 
 
 def verified(console: Console, found: Verified) -> None:
     """The findings of a check; 4 if there are any."""
     for finding in found.findings:
-        console.print(f"{plain(finding.file)}: {plain(finding.problem)}", style="red")
+        console.print(f"{plain(finding.where[0])}: {plain(finding.what)}", style="red")
     verdict = f"{len(found.findings)} findings" if found.findings else "all sound"
     console.print(f"{found.files} files, {found.rows} rows, {found.media} media checked: {verdict}")
 
@@ -37,3 +38,11 @@ def audited(console: Console, done: Done) -> None:
         console.print(f"{plain(finding.check)}: {plain(finding.what)}\n  -> {plain(finding.advice)}", style="red")
     verdict = f"{len(findings)} findings" if findings else "no findings"
     console.print(f"{verdict}; all figures: {', '.join(plain(str(path)) for path in done.written)}")
+
+
+def exported(console: Console, done: Exported) -> None:
+    """What was written, and what the layout cannot hold."""
+    state = "" if done.changed else " (unchanged)"
+    console.print(f"{done.rows} rows as {done.files} files in {plain(done.out)}{state}, every file checked")
+    if done.left_out:
+        console.print(f"columns that {plain(done.to)} cannot hold, left out: {', '.join(done.left_out)}", style="yellow")

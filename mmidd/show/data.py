@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 def checked(console: Console, checks: Checks) -> None:
     """Every dataset beside its official release; 4 if anything differs."""
-    from mmidd.manifest.check import ADVICE
-
     found = checks.checked
     if checks.absent:
         console.print(f"not under the data root, not checked: {plain(', '.join(checks.absent))}", style="yellow")
@@ -35,12 +33,12 @@ def checked(console: Console, checks: Checks) -> None:
         if each.masks[0]:
             console.print(f"  masks: {each.masks[1]:,} of {each.masks[0]:,} fakes have one")
         for finding in each.findings:
-            console.print(f"  {finding.kind}: {finding.count}, {plain(finding.reason)}", style="red")
-            for name in finding.names[:EXAMPLES]:
+            console.print(f"  {finding.check}: {len(finding.where)}, {plain(finding.what)}", style="red")
+            for name in finding.where[:EXAMPLES]:
                 console.print(f"    {plain(name)}")
-            if finding.count > EXAMPLES:
-                console.print(f"    ... and {finding.count - EXAMPLES} more; --json lists all")
-            console.print(f"    -> {plain(ADVICE[finding.kind])}", style="dim")
+            if len(finding.where) > EXAMPLES:
+                console.print(f"    ... and {len(finding.where) - EXAMPLES} more; --json lists all")
+            console.print(f"    -> {plain(finding.advice)}", style="dim")
         for defect in each.known_defects:
             console.print(f"  known defect of the official release: {plain(defect)}", style="dim")
     number = sum(len(each.findings) + len(each.differences) for each in found)

@@ -8,14 +8,15 @@ import pytest
 
 from mmidd.audit.census import distinctness, planted, presence, take_census
 from mmidd.audit.results import CheckPart
-from mmidd.audit.rows import open_rows
+from mmidd.audit.rows import code
+from mmidd.corpus.read import Corpus
 from tests.audit.conftest import WriteCorpus, rows_of
 
 Row = dict[str, Any]
 
 
 def _parts(write: WriteCorpus, rows: list[Row]) -> dict[str, CheckPart]:
-    opened = open_rows(write(rows))
+    opened = code(Corpus(write(rows)))
     census = take_census(opened)
     sample = {name: [row[f"{name}_caption"] for row in rows if row[f"{name}_caption"]] for name in ("face", "environment")}
     return {part.name: part for part in (presence(census), planted(census), distinctness(census, opened, sample))}

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from mmidd.audit.review import FORMAT, Question, choose, page, read_answers, shown, tally
-from mmidd.audit.rows import Rows, open_rows
+from mmidd.audit.rows import Rows, code
+from mmidd.corpus.read import Corpus
 from mmidd.errors import DataError
 from tests.audit.conftest import WriteCorpus, picture, rows_of
 
@@ -68,7 +69,7 @@ def test_hostile_captions_are_text_and_nothing_else() -> None:
 
 
 def test_the_reviewer_is_not_told_what_it_is(write_corpus: WriteCorpus) -> None:
-    rows = open_rows(write_corpus(rows_of(["Alpha", "Beta"], 20, 0)))
+    rows = code(Corpus(write_corpus(rows_of(["Alpha", "Beta"], 20, 0))))
     text = re.sub(r"data:[^\"]*", "", page(choose(rows, np.ones(len(rows), np.bool_), 0)))
     assert not re.search(r"Alpha|Beta|REAL|fake|\bFS\b|attributes-1|\.png", text)
 
@@ -76,7 +77,7 @@ def test_the_reviewer_is_not_told_what_it_is(write_corpus: WriteCorpus) -> None:
 def test_the_sample_is_even_over_strata_and_takes_captioned_rows_only(write_corpus: WriteCorpus) -> None:
     written = rows_of(["A"], 400, 0) + rows_of(["B"], 20, 0)
     written[0]["face_caption"] = written[0]["environment_caption"] = None
-    rows = open_rows(write_corpus(written))
+    rows = code(Corpus(write_corpus(written)))
     captioned = np.array([row["face_caption"] is not None for row in written])
     items = choose(rows, captioned, 0)
     texts = {row["face_caption"] for row in written if row["dataset"] == "B"}
@@ -96,7 +97,7 @@ def _answers(rows: Rows) -> list[dict[str, Any]]:
 
 def test_answers_come_back_by_stratum_with_their_interval(write_corpus: WriteCorpus, tmp_path: Path) -> None:
     written = rows_of(["A", "B"], 20, 0)
-    rows = open_rows(write_corpus(written))
+    rows = code(Corpus(write_corpus(written)))
     answers = _answers(rows)
     for number, answer in enumerate(answers):
         answer["face"] = "wrong" if number < 30 else "right"
@@ -117,7 +118,7 @@ def test_answers_come_back_by_stratum_with_their_interval(write_corpus: WriteCor
 
 
 def test_all_right_is_no_finding_and_no_answer_is_not_testable(write_corpus: WriteCorpus, tmp_path: Path) -> None:
-    rows = open_rows(write_corpus(rows_of(["A"], 20, 0)))
+    rows = code(Corpus(write_corpus(rows_of(["A"], 20, 0))))
     answers = _answers(rows)
     assert (
         tally(rows, read_answers(_saved(tmp_path / "a.json", answers))).untested[0].because

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
 
-from mmidd.audit.rows import CAPTIONS, FIELDS, NULL, Coded, Rows, open_rows, spread, take, texts
+from mmidd.audit.rows import CAPTIONS, FIELDS, NULL, Coded, Rows, code, spread
+from mmidd.corpus.read import Corpus
 from mmidd.corpus.target import MANIFEST
 from mmidd.errors import CorpusError
 from tests.audit.conftest import WriteCorpus, rows_of
@@ -16,14 +18,19 @@ from tests.audit.conftest import WriteCorpus, rows_of
 def test_rows_texts_and_columns_are_those_that_were_written(write_corpus: WriteCorpus) -> None:
     written = rows_of(["B", "A"], 60, 0)
     written[3] |= {"face_caption": None, "label": None, "forgery_type": None, "captioner": None, "group": None}
-    rows = open_rows(write_corpus(written))
+    corpus = Corpus(write_corpus(written))
+    rows = code(corpus)
     assert [rows.dataset.of(number) for number in range(len(rows))] == [row["dataset"] for row in written]
     assert (rows.label.of(3), rows.kind.of(3), rows.captioner.of(3)) == (NULL, NULL, NULL)
     assert rows.group.of(3) == rows.medium.of(3) == f"B/{written[3]['media']}"
-    read = [column for _, batch in texts(rows) for column in zip(*batch, strict=True)]
+    read = [tuple(row[name] for name in CAPTIONS) for _, batch in corpus.batches(CAPTIONS) for row in batch.to_pylist()]
     assert read == [tuple(row[name] for name in CAPTIONS) for row in written]
     wanted = np.array([0, 3, 59, 60, 119, 120, 239])
-    assert take(rows, wanted, ["media"])["media"] == [written[number]["media"] for number in wanted]
+    assert corpus.take(wanted, ["media"])["media"].to_pylist() == [written[number]["media"] for number in wanted]
+
+
+NO_CORPUS: Any = None
+"""A sample is chosen by codes alone."""
 
 
 def _rows(strata: list[int], groups: list[int], media: list[int]) -> Rows:
@@ -31,7 +38,7 @@ def _rows(strata: list[int], groups: list[int], media: list[int]) -> Rows:
         return Coded(np.array(codes, dtype=np.int64), tuple(map(str, range(max(codes) + 1))))
 
     stratum = coded(strata)
-    return Rows((), stratum, stratum, stratum, coded(groups), coded(media), stratum)
+    return Rows(NO_CORPUS, stratum, stratum, stratum, coded(groups), coded(media), stratum)
 
 
 def test_a_sample_takes_strata_alike_and_groups_and_media_once_before_twice() -> None:
@@ -65,15 +72,15 @@ def test_a_folder_that_is_no_corpus_or_a_damaged_shard_is_refused(write_corpus: 
     shard = next((folder / "data").iterdir())
     shard.write_bytes(shard.read_bytes()[:200])
     with pytest.raises(CorpusError, match=r"train-x-.*cannot be read as a shard.*mmidd verify"):
-        open_rows(folder)
+        code(Corpus(folder))
     shard.unlink()
     with pytest.raises(CorpusError, match="cannot be read as a shard"):
-        open_rows(folder)
+        code(Corpus(folder))
     (folder / MANIFEST).write_text("[]")
     with pytest.raises(CorpusError, match=r"no readable mmidd\.json"):
-        open_rows(folder)
+        code(Corpus(folder))
 
 
 def test_a_corpus_without_rows_is_read(write_corpus: WriteCorpus) -> None:
-    rows = open_rows(write_corpus([]))
-    assert len(rows) == 0 and [batch for _, batch in texts(rows)] == [] and len(FIELDS) == 2
+    rows = code(Corpus(write_corpus([])))
+    assert len(rows) == 0 and list(rows.corpus.batches(CAPTIONS)) == [] and len(FIELDS) == 2

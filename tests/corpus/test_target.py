@@ -157,7 +157,7 @@ def test_a_free_place_an_empty_folder_and_a_corpus_may_be_claimed_and_are_not_ch
 
 def test_only_one_build_at_a_time_writes_a_corpus(tmp_path: Path) -> None:
     corpus = Target(tmp_path / "corpus")
-    code = "import pathlib, sys, mmidd.corpus.target as f\nwith f.Corpus(pathlib.Path(sys.argv[1])).held(): pass"
+    code = "import pathlib, sys, mmidd.corpus.target as f\nwith f.Target(pathlib.Path(sys.argv[1])).held(): pass"
     command = [sys.executable, "-c", code, str(corpus.out)]
     with corpus.held():
         second = subprocess.run(command, capture_output=True, text=True)

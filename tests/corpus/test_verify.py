@@ -240,7 +240,7 @@ def test_a_sound_corpus_has_no_finding_and_everything_is_counted(built: Build) -
 def test_damage_is_found_and_named(corpus: Path, damage: Callable[[Path], None], file: str, problem: str) -> None:
     damage(corpus)
     findings = verify(corpus).findings
-    assert any(finding.file == file and problem in finding.problem for finding in findings), findings
+    assert any(finding.where == (file,) and problem in finding.what for finding in findings), findings
 
 
 def test_hidden_files_of_a_host_are_no_part_of_a_corpus(corpus: Path) -> None:
@@ -260,7 +260,7 @@ def test_hidden_files_of_a_host_are_no_part_of_a_corpus(corpus: Path) -> None:
 )  # fmt: skip
 def test_a_manifest_that_says_nothing_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / MANIFEST).write_text(content)
-    assert [finding.file for finding in verify(tmp_path).findings] == [MANIFEST]
+    assert [finding.where[0] for finding in verify(tmp_path).findings] == [MANIFEST]
 
 
 def test_a_folder_without_a_manifest_is_no_corpus(tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ def test_one_flipped_bit_anywhere_in_any_file_is_found_and_its_file_named(corpus
         whole = path.read_bytes()
         path.write_bytes(data)
         findings = verify(corpus).findings
-        assert path.relative_to(corpus).as_posix() in {finding.file for finding in findings}, (path, place)
+        assert path.relative_to(corpus).as_posix() in {finding.where[0] for finding in findings}, (path, place)
         path.write_bytes(whole)
     assert verify(corpus).findings == ()
 

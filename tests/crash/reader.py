@@ -43,7 +43,7 @@ def _corpus(out: Path) -> Iterator[str]:
         return
     before = out.stat().st_ino
     try:
-        problems = [f"{finding.file}: {finding.problem}" for finding in verify(out).findings]
+        problems = [f"{finding.where[0]}: {finding.what}" for finding in verify(out).findings]
     except (MmiddError, OSError) as error:
         problems = [f"{type(error).__name__}: {error}"]
     if out.exists() and out.stat().st_ino == before:

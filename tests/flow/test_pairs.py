@@ -153,8 +153,8 @@ def test_a_fake_of_timit_finds_its_real_as_a_clip_or_as_frames_without_a_suffix(
     assert pairs["sa2"] == ("VidTIMIT", "fadg0/video/sa2")
     assert pairs["sx9"] == ("DeepfakeTIMIT", FAKE.replace("sa1", "sx9"))
     assert indexed.facts["DeepfakeTIMIT"]["missing_pairs"] == 1
-    told = [(each.reason, each.names) for found in check_all(indexed).checked for each in found.findings
-            if each.kind == "real not on disk"]  # fmt: skip
+    told = [(each.what, each.where) for found in check_all(indexed).checked for each in found.findings
+            if each.check == "real not on disk"]  # fmt: skip
     assert told == [("fakes whose real in VidTIMIT is absent", (FAKE.replace("sa1", "sx9"),))]
     outcomes = steps.extract_samples(site, indexed, Build()).outcomes
     assert outcomes["VidTIMIT", "fadg0/video/sa2"].planned == 2

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from mmidd.corpus.card import escape
+from mmidd.corpus.read import Corpus
 from mmidd.corpus.verify import Verified, verify
 from mmidd.errors import MediaError, sanitised
 from mmidd.faces.encode import decode
@@ -151,7 +152,8 @@ def corpus_seeds() -> Mapping[str, bytes]:
 
 
 def run_corpus(data: bytes) -> bool:
-    """A changed file is found; if the forger signs it anew, checking still ends in findings or none, and in nothing else."""
+    """A changed file is found; if the forger signs it anew, checking still ends in findings or none, and in nothing else.
+    `Corpus` reads all of it or refuses."""
     if not data:
         return False
     folder, sound, before = _corpus()
@@ -166,9 +168,15 @@ def run_corpus(data: bytes) -> bool:
             found = verify(folder)
         if not refused:
             for finding in found.findings:
-                require(bool(finding.problem) and len(finding.problem) < 10_000, "a finding that says nothing, or too much")
+                require(bool(finding.what) and len(finding.what) < 10_000, "a finding that says nothing, or too much")
             if not data[0] & 128 and name != media.ABOUT:
                 require((found == before) == (files[name] == sound[name]), f"{name} was changed: {found.findings}")
+        with refusing("corpus", "media.parquet"):
+            opened = Corpus(folder)
+            rows = opened.rows(opened.columns)
+            require(rows.num_rows == len(opened) == sum(len(batch) for _, batch in opened.batches(["id"])), "other rows")
+            require(all(picture.ndim == 3 for _, picture in opened.images(decode=True)), "an image of another shape")
+            require(opened.media.num_rows >= 0 and bool(opened._repr_html_()), "no media")
         return not refused
     finally:
         for each in {name, media.ABOUT}:

@@ -41,7 +41,7 @@ def checked(dataset: str, files: Files, others: Mapping[str, Iterable[str]] | No
 
 
 def _told(found: Checked) -> list[tuple[str, str, tuple[str, ...]]]:
-    return [(each.kind, each.reason, each.names) for each in found.findings]
+    return [(each.check, each.what, each.where) for each in found.findings]
 
 
 def _celeb(listed: str, *paths: str) -> dict[str, bytes]:
@@ -105,7 +105,7 @@ def test_a_finding_is_told_with_its_files_and_nothing_else_is(
 def test_a_folder_copied_under_another_method_is_found_by_content_not_by_name(content: bytes, twice: int) -> None:
     first, second = (f"manipulated_sequences/{name}/c23/videos/071_054.mp4" for name in ("Deepfakes", "FaceSwap"))
     found = checked("FaceForensics++", {CLIP: b"clip", first: b"same", second: content, **LISTS})
-    told = [each.names for each in found.findings if each.kind == "same file twice"]
+    told = [each.where for each in found.findings if each.check == "same file twice"]
     assert told == [(f"{first} = {second}",)] * twice
 
 
@@ -126,7 +126,7 @@ def test_a_large_file_under_a_second_name_is_found(sizes: tuple[int, int], twice
     ]
     disk = Disk({}.__getitem__, lambda path: b"piece", {}.get)
     found = check(manifest, entries, disk, missing=[], ignored={})
-    assert [each.names for each in found.findings] == [(" = ".join(names),)] * twice
+    assert [each.where for each in found.findings] == [(" = ".join(names),)] * twice
 
 
 MIXED = "are two datasets mixed?"
@@ -256,7 +256,7 @@ def test_reals_in_another_dataset_are_looked_for_there(
     ]
     disk = Disk({}.__getitem__, {}.__getitem__, {name: frozenset(media) for name, media in others.items()}.get)
     told = check(manifest, entries, disk, missing=[], ignored={}).findings
-    assert [(each.reason, each.names) for each in told] == wanted
+    assert [(each.what, each.where) for each in told] == wanted
 
 
 @pytest.mark.parametrize(
@@ -287,10 +287,10 @@ def test_of_two_spellings_of_a_key_the_one_that_the_copy_does_not_use_is_not_mis
     entries.append(Entry(medium.media, "media", None, 1, "fake", "fake", "FaceSwap", None, None, "FFHQ", medium.pair_media))
     disk = Disk(files.__getitem__, files.__getitem__, lambda name: {medium.pair_media or ""})
     told = check(manifest, entries, disk, missing=[], ignored={}).findings
-    assert [(each.kind, each.names) for each in told] == [("listed but not on disk", ("00002.png",))]
+    assert [(each.check, each.where) for each in told] == [("listed but not on disk", ("00002.png",))]
 
 
 def test_a_table_that_lists_more_than_the_media_misses_no_file() -> None:
     rows = b"pristine/id00/id00_03/id00_scene_0010-0.mp4\naudio_shuffle/id00/x.mp4\n"
     found = checked("IDForge", {"main/pristine/id00/id00_03/id00_scene_0010-0.mp4": b"a", "train.csv": rows})
-    assert not [each for each in found.findings if each.kind == "listed but not on disk"]
+    assert not [each for each in found.findings if each.check == "listed but not on disk"]
