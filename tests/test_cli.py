@@ -39,6 +39,7 @@ COMMANDS = {
     "audit": "CORPUS --only --clip --attributes --review --review-results --seed --out --json",
     "sample": "DIR",
     "datasets": "[NAME] --data --json",
+    "doctor": "--data --out --work --json",
 }
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from mmidd import __version__
-from mmidd.cli import show
+from mmidd.cli import complete, show
 from mmidd.errors import MmiddError, UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ app = typer.Typer(
     name="mmidd",
     help="Turns licensed face-forgery datasets into one corpus that is safe to train on and easy to share.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=complete.POSSIBLE,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -54,7 +54,12 @@ class EngineKind(StrEnum):
     slurm = "slurm"
 
 
-RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or a bundled one: sample, ff++, mmi-dd.")]
+RecipeName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE", help="A recipe file, or a bundled one: sample, ff++, mmi-dd.", autocompletion=complete.recipes
+    ),
+]
 Data = Annotated[
     str, typer.Option("--data", metavar="ROOT", help="The folder that holds the datasets' folders, or its s3://... address.")
 ]
@@ -74,7 +79,10 @@ EngineSet = Annotated[
     list[str] | None,
     typer.Option("--engine-set", metavar="KEY=VALUE", help="ray: address, gpus. slurm: jobs, partition, minutes, ..."),
 ]
-Only = Annotated[list[str] | None, typer.Option("--only", metavar="DATASET", help="Only this dataset (repeatable).")]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="DATASET", help="Only this dataset (repeatable).", autocompletion=complete.datasets),
+]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe.")]
 Exclude = Annotated[
     Path | None,
@@ -101,10 +109,15 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    if (said := complete.refused(arguments)) is not None:
+        _err.print("".join(f"mmidd: {line}" for line in said), style="red")
+        return show.ERROR
     try:
-        code = app(list(arguments), standalone_mode=False)
+        code = app(list(arguments), standalone_mode=False, prog_name=complete.NAME)
         return code if isinstance(code, int) else show.COMPLETE
     except typer.Exit as stop:
+        for line in complete.undetected(arguments) if stop.exit_code else ():
+            _err.print(escape(f"mmidd: {line}"), style="red")
         return stop.exit_code
     except (typer.Abort, KeyboardInterrupt):  # the parser makes an exit code of it, if it hears of it first
         return show.INTERRUPTED
@@ -361,7 +374,11 @@ def gc(
     work: Annotated[Path, typer.Argument(metavar="WORK")],
     recipes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RECIPE]...", help="Keep what these read (default: the last build of every corpus)."),
+        typer.Argument(
+            metavar="[RECIPE]...",
+            help="Keep what these read (default: the last build of every corpus).",
+            autocompletion=complete.recipes,
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
     as_json: Json = False,
@@ -389,7 +406,10 @@ def verify(corpus: Annotated[Path, typer.Argument(metavar="CORPUS")], as_json: J
 @app.command()
 def audit(
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS")],
-    only: Annotated[list[str] | None, typer.Option("--only", metavar="NAME", help="Only this audit: captions.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="NAME", help="Only this audit: captions.", autocompletion=complete.audits),
+    ] = None,
     clip: Annotated[str | None, typer.Option("--clip", metavar="MODEL", help="Rank captions by this CLIP model.")] = None,
     attributes: Annotated[
         Path | None, typer.Option("--attributes", metavar="FILE", help="CelebA's list_attr_celeba.txt, to compare with.")
@@ -429,7 +449,7 @@ def sample(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> int:
 
 @app.command()
 def datasets(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", autocompletion=complete.datasets)] = None,
     data: Annotated[str | None, typer.Option("--data", metavar="ROOT", help="Say which are there.")] = None,
     as_json: Json = False,
 ) -> int:
@@ -559,3 +579,23 @@ def _progress(quiet: bool) -> Progress:
     if quiet:
         return Silent()
     return Bars(_err) if _err.is_terminal else Lines(_tell)
+
+
+@app.command()
+def doctor(
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="ROOT", help="Look at this data root: a folder, or its s3://... address.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="CORPUS", help="Look at the disk where this corpus is to be.")
+    ] = None,
+    work: Annotated[
+        Path | None, typer.Option("--work", metavar="DIR", help="Look at this work folder (default: CORPUS.work).")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Look at what a build would use: packages, models, GPU, disk, data, limits. Exit with 4 on problems."""
+    from mmidd.cli.show_doctor import examined
+    from mmidd.doctor import examine
+
+    return examined(_out, examine(data, out, work), as_json=as_json)
