@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from mmidd.cli.show import COMPLETE, FINDINGS, document, plain, printable
+from mmidd.doctor.report import Check
 
 if TYPE_CHECKING:
-    from mmidd.doctor import Report
+    from mmidd.doctor.report import Report
 
 _STYLE = {"problem": "red", "warning": "yellow", "note": None}
 _INDENT = 9
+_TOLD = ("python", "gpu", "data", "work")
+"""Groups of which what was found is worth a line even where it is well; --json tells it of all."""
 
 
 def examined(console: Console, report: Report, *, as_json: bool) -> int:
@@ -23,17 +27,38 @@ def examined(console: Console, report: Report, *, as_json: bool) -> int:
         document(console, report.document())
         return code
     for state, style in _STYLE.items():
-        for check in report.of(state):  # type: ignore[arg-type]
+        for check in _merged(report.of(state)):  # type: ignore[arg-type]
             _line(console, state, f"{check.group}, {check.name}: {check.found}", style)
             if check.advice:
                 _line(console, "", f"-> {check.advice}", None)
-    well: dict[str, list[str]] = {}
+    well: dict[str, list[Check]] = {}
     for check in report.of("ok"):
-        well.setdefault(check.group, []).append(check.name)
-    for group, names in well.items():
-        _line(console, "ok", f"{group}: {', '.join(names)}", None)
+        well.setdefault(check.group, []).append(check)
+    for group, checks in well.items():
+        told = [f"{each.name} {each.found}" for each in checks] if group in _TOLD else _names(checks)
+        _line(console, "ok", f"{group}: {('; ' if group in _TOLD else ', ').join(told)}", None)
     console.print(plain(report.verdict()), style="green" if report.sound else "red")
     return code
+
+
+def _merged(checks: Sequence[Check]) -> list[Check]:
+    """Extras that nobody installed are worth one line, not one each."""
+    absent = [check for check in checks if check.group == "extras" and check.state == "note"]
+    if len(absent) < 2:
+        return list(checks)
+    found = "; ".join(f"{check.name} {check.found}" for check in absent)
+    one = Check("extras", "not installed", "note", found, "pip install 'mmidd[NAME]', for what you want of them")
+    place = checks.index(absent[0])
+    return [*checks[:place], one, *(check for check in checks[place:] if check not in absent)]
+
+
+def _names(checks: Sequence[Check]) -> list[str]:
+    """Names; those of one place (`out: space`, `out: locks`) behind it."""
+    places: dict[str, list[str]] = {}
+    for check in checks:
+        head, _, tail = check.name.partition(": ")
+        places.setdefault(head, []).extend([tail] if tail else [])
+    return [f"{head} ({', '.join(tails)})" if tails else head for head, tails in places.items()]
 
 
 def _line(console: Console, head: str, text: str, style: str | None) -> None:

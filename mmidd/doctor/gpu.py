@@ -38,7 +38,7 @@ def gpu(dev: Path = Path("/dev"), driver: Path = Path("/proc/driver/nvidia/versi
 
 def _driver(path: Path) -> str:
     try:
-        found = re.search(r"Kernel Module\D*([0-9][0-9.]*)", path.read_text(errors="replace"))
+        found = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)\s", path.read_text(errors="replace"))
     except OSError:
         return ""
     return f", driver {found[1]}" if found else ""

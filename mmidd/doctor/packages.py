@@ -76,12 +76,12 @@ def _origin(found: metadata.Distribution) -> str | None:
     """The folder or address that pip installed from, without whatever is secret in it; None for a package index."""
     try:
         about = json.loads(found.read_text("direct_url.json") or "null")
-        parts = urlsplit(about["url"])
+        parts = urlsplit(str(about["url"]))
     except (ValueError, TypeError, LookupError):
         return None
     if parts.scheme == "file":
         return unquote(parts.path) + (" (editable)" if about.get("dir_info", {}).get("editable") else "")
-    return f"{parts.scheme}://{parts.hostname}{parts.path}"
+    return f"{parts.scheme}://{parts.hostname}{parts.path}" if parts.hostname else None
 
 
 @dataclass(frozen=True)

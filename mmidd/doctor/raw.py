@@ -74,7 +74,9 @@ def _datasets(where: Path) -> Iterator[Check]:
     strange = [entry for entry in seen if entry.name.casefold() not in claimed and not is_litter(entry.name)]
     folders = [entry for entry in strange if entry.is_dir()]
     if theirs:
-        yield Check("data", "root", "ok", f"{shown(where)} holds {len(theirs)} datasets of {len(manifests)} that are known")
+        yield Check(
+            "data", "root", "ok", f"{shown(where)} holds {len(theirs)} of the {len(manifests)} datasets that are known"
+        )
     else:
         yield _no_dataset(where, folders, manifests)
     for name, place in theirs.items():
@@ -150,8 +152,8 @@ def _dataset(manifest: Manifest, place: Path) -> Iterator[Check]:
         )
     else:
         some = f"; {len(wrong)} of the first {len(files)} files are in no rule" if wrong else ""
-        advice = "mmidd index --check lists every such file" if wrong else None
-        yield Check("data", manifest.name, "note" if wrong else "ok", where + some, advice)
+        more = "mmidd index --check lists every such file" if wrong else None
+        yield Check("data", manifest.name, "note" if wrong else "ok", where + some, more)
     if litter:
         yield _litter(f"{manifest.name}: litter", place, litter)
 
@@ -220,7 +222,8 @@ def _nobodys(folder: Path, manifests: Mapping[str, Manifest], missing: Mapping[s
         found = f"belongs to no dataset by its name, but its files lie as those of {' or '.join(like)}"
         yield Check("data", name, "warning", found, f"rename it to {shown(missing[like[0]].folders[0])}")
     elif close := nearest(folder.name, names):
-        yield Check("data", name, "warning", "belongs to no dataset", f"did you mean {shown(close)} ({names[close]})?")
+        meant = missing[names[close]].folders[0]
+        yield Check("data", name, "warning", "belongs to no dataset", f"did you mean {shown(meant)}? Then rename it")
     else:
         yield Check("data", name, "note", "belongs to no known dataset: builds leave it alone", "mmidd datasets lists them")
 
@@ -229,13 +232,11 @@ def _files(where: Path, files: list[Path], litter: list[Path]) -> Iterator[Check
     """Files directly under the root, which no dataset can claim."""
     archives = [each for each in files if each.name.lower().endswith(tuple(ARCHIVES))]
     if archives:
-        found = f"{len(archives)} archives lie in no dataset's folder, such as {shown(archives[0].name)}"
+        found = f"in no dataset's folder: {len(archives)}, such as {shown(archives[0].name)}"
         yield Check("data", "archives", "note", found, "make a folder with the dataset's name and put them there")
-    others = len(files) - len(archives)
+    others = [each for each in files if each not in archives]
     if others:
-        found = (
-            f"{others} files lie in no dataset's folder, such as {shown(next(f.name for f in files if f not in archives))}"
-        )
+        found = f"in no dataset's folder: {len(others)}, such as {shown(others[0].name)}"
         yield Check("data", "files", "note", found, "builds leave them alone")
     if litter:
         yield _litter("litter", where, len(litter))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from mmidd.errors import MmiddError, sanitised
@@ -93,8 +95,10 @@ def _utf8(value: Any) -> Any:
     return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
+_STOP_S = 5.0
 _EACH = """
-import json, sys
+import json, resource, sys
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 for name in sys.argv[1:]:
     print(json.dumps([name, None, None]), flush=True)
     try:
@@ -132,28 +136,42 @@ def _ask(questions: dict[str, str], seconds: float) -> dict[str, Asked]:
     parts = [f"def ask_{place}():\n    {source.strip()}" for place, source in enumerate(questions.values())]
     table = "{" + ", ".join(f"{name!r}: ask_{place}" for place, name in enumerate(questions)) + "}"
     code = "\n".join([*parts, f"eval_ask = lambda name: {table}[name]()", _EACH])
-    words = [sys.executable, "-c", code, *questions]
-    try:
-        done = subprocess.run(words, capture_output=True, timeout=seconds, stdin=subprocess.DEVNULL, cwd=_home())
-        output, ended = done.stdout, f"ended with {_ended(done.returncode)}"
-    except subprocess.TimeoutExpired as late:
-        output, ended = late.stdout or b"", f"gave no answer within {seconds:g} s"
+    output, ended = _run([sys.executable, "-c", code, *questions], seconds)
     found: dict[str, Asked] = {}
     for line in output.decode(errors="replace").splitlines():
         try:
             name, well, said = json.loads(line)
         except (ValueError, TypeError):
             continue  # a package's own words
-        if name in questions:
+        if isinstance(name, str) and name in questions:
             fault = ended if well is None else None if well else sanitised(str(said))
             found[name] = Asked(said if well else None, fault)
     return found or {name: Asked(None, f"a second Python {ended}") for name in questions}
 
 
+def _run(words: list[str], seconds: float) -> tuple[bytes, str]:
+    """What a program printed, and how it ended. It is stopped when its time is over, with all that it started."""
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(
+        words, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet, cwd=sys.prefix, start_new_session=True
+    )  # not in the user's folder: `python -c` would import what lies there
+    try:
+        output, _ = process.communicate(timeout=seconds)
+        return output, f"ended with {_ended(process.returncode)}"
+    except subprocess.TimeoutExpired as late:
+        _stop(process)
+        with suppress(subprocess.TimeoutExpired):  # one that waits for a driver cannot be stopped
+            late.output = process.communicate(timeout=_STOP_S)[0]
+        return late.output or b"", f"gave no answer within {seconds:g} s"
+    except BaseException:
+        _stop(process)
+        raise
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def _ended(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
-
-
-def _home() -> Path:
-    """Not the user's folder: `python -c` would import what lies there."""
-    return Path(sys.prefix)
