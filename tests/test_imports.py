@@ -72,6 +72,7 @@ ALLOWED = {
     "corpus": {"engine"},
     "extraction": {"engine", "raw", "video", "faces", "captions", "curation"},
     "sample": set(),
+    "doctor": {"engine", "faces", "manifest", "raw"},
     "audit": {"captions", "corpus", "curation", "engine"},
     "stages": {
         "engine", "extraction", "raw", "video", "faces", "captions", "curation", "corpus", "recipe", "manifest",

@@ -29,7 +29,7 @@ app = typer.Typer(
     name="mmidd",
     help="Turns licensed face-forgery datasets into one corpus that is safe to train on and easy to share.",
     no_args_is_help=True,
-    add_completion=complete.POSSIBLE,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -109,15 +109,12 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    if (said := complete.refused(arguments)) is not None:
-        _err.print("".join(f"mmidd: {line}" for line in said), style="red")
-        return show.ERROR
     try:
         code = app(list(arguments), standalone_mode=False, prog_name=complete.NAME)
+        for line in complete.undetected(arguments) if code else ():
+            _err.print(escape(f"mmidd: {line}"), style="red")
         return code if isinstance(code, int) else show.COMPLETE
     except typer.Exit as stop:
-        for line in complete.undetected(arguments) if stop.exit_code else ():
-            _err.print(escape(f"mmidd: {line}"), style="red")
         return stop.exit_code
     except (typer.Abort, KeyboardInterrupt):  # the parser makes an exit code of it, if it hears of it first
         return show.INTERRUPTED

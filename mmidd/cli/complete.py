@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib import resources
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
 NAME = "mmidd"
 VARIABLE = "_MMIDD_COMPLETE"
-POSSIBLE = find_spec("shellingham") is not None
-"""typer imports shellingham for all that has to do with completion, even where it need not ask which shell this is."""
 OPTIONS = ("--install-completion", "--show-completion")
 _HARMLESS = re.compile(r"[\w./@%+,=-]+")
 _MOST = 10_000
@@ -58,9 +55,12 @@ def _beside(incomplete: str) -> tuple[list[str], list[str]]:
 
 
 def datasets(incomplete: str) -> list[str]:
-    """Datasets by name, whatever the case; one whose name a shell would have to quote by its slug."""
-    found = {name if _HARMLESS.fullmatch(name) else slug for name, slug in _known() if _HARMLESS.fullmatch(slug)}
-    return sorted(name for name in found if name.casefold().startswith(incomplete.casefold()))
+    """Datasets by name, or by slug where a shell would have to quote the name, or where a slug is being typed."""
+    found = []
+    for name, slug in _known():
+        fits = [each for each in (name, slug) if each.startswith(incomplete) and _HARMLESS.fullmatch(each)]
+        found += fits[:1]
+    return sorted(found)
 
 
 def audits(incomplete: str) -> list[str]:
@@ -82,18 +82,6 @@ def _known() -> Iterator[tuple[str, str]]:
             name, slug = (re.search(rf"^{key}:[ \t]*(.*?)[ \t]*$", text, re.MULTILINE) for key in ("name", "slug"))
             if name and slug:
                 yield name[1].strip("'\""), slug[1].strip("'\"")
-
-
-def refused(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> list[str] | None:
-    """Why completion cannot be had here, where it is asked for; no words for a shell, which would print them at every Tab;
-    None where all is well."""
-    if POSSIBLE:
-        return None
-    if VARIABLE in environ:
-        return []
-    if arguments and arguments[0] in OPTIONS:
-        return ["completion needs the package shellingham, which is not installed; run: pip install shellingham"]
-    return None
 
 
 def undetected(arguments: Sequence[str]) -> list[str]:

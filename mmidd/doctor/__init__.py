@@ -6,7 +6,6 @@ Nothing is left behind but what a look at a file system needs for a moment (a te
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -35,10 +34,7 @@ def _checks(data: str | Path | None, out: Path | None, place: Path | None) -> It
     yield from attempt("extras", "extras", packages.extras)
     yield from attempt("models", "models", partial(models.models, environ))
     yield from attempt("gpu", "gpu", gpu.gpu)
-    for name, folder in disk.places(out, place, Path(tempfile.gettempdir()), environ):
-        yield from attempt("disk", name, partial(disk.folder, name, folder))
-    if out is not None and place is not None:
-        yield from attempt("disk", "out and work", partial(disk.together, out, place))
+    yield from attempt("disk", "disks", partial(disk.disks, out, place, environ))
     if data is not None:
         yield from attempt("data", "root", partial(raw.root, data))
     yield from attempt("limits", "limits", limits.limits)
@@ -48,5 +44,5 @@ def _checks(data: str | Path | None, out: Path | None, place: Path | None) -> It
 
 
 def _work_of(out: Path) -> Path:
-    place = out if out.name not in ("", "..") else out.resolve()
+    place = out if out.name not in ("", "..") else Path(os.path.abspath(out))  # noqa: PTH100 (it asks no file system)
     return place.with_name(f"{place.name}.work") if place.name else place

@@ -7,10 +7,11 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
-from mmidd.doctor.report import Check, State, shown
+from mmidd.doctor.report import Check, State, attempt, shown
 from mmidd.engine.lock import NO_LOCKS
 from mmidd.faces.weights import cache_folder
 
@@ -21,16 +22,28 @@ CLOCK_S = 60.0
 _NETWORK = ("nfs", "cifs", "smb", "fuse.sshfs", "lustre", "gpfs", "beegfs", "ceph", "9p")
 
 
-def places(out: Path | None, work: Path | None, temporary: Path, environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
-    """The folders to look at: a corpus is made beside the one it replaces, so its parent counts."""
+def disks(out: Path | None, work: Path | None, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Every folder that a build would use."""
+    for name, place in places(out, work, environ).items():
+        yield from attempt("disk", name, partial(_looked, name, place))
+    if out is not None and work is not None:
+        yield from attempt("disk", "out and work", partial(together, out, work))
+
+
+def _looked(name: str, place: Callable[[], Path]) -> Iterator[Check]:
+    yield from folder(name, place())
+
+
+def places(out: Path | None, work: Path | None, environ: Mapping[str, str]) -> dict[str, Callable[[], Path]]:
+    """The folders to look at: a corpus is made beside the one it replaces, so its parent counts. To name one may fail."""
+    found: dict[str, Callable[[], Path]] = {}
     if out is not None:
-        yield "out", out.resolve().parent
+        found["out"] = lambda: out.resolve().parent
     if work is not None:
-        yield "work", work
+        found["work"] = lambda: work
     if environ.get("MMIDD_CACHE"):
-        yield "MMIDD_CACHE", Path(environ["MMIDD_CACHE"])
-    yield "temporary files", temporary
-    yield "model cache", cache_folder()
+        found["MMIDD_CACHE"] = lambda: Path(environ["MMIDD_CACHE"])
+    return found | {"temporary files": lambda: Path(tempfile.gettempdir()), "model cache": cache_folder}
 
 
 def existing(path: Path) -> Path:

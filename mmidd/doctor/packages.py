@@ -220,9 +220,9 @@ def clashes() -> Iterator[Check]:
         if len(there) > 1:
             keep = there[0] if name == "OpenCV" else there[1]
             advice = f"pip uninstall -y {' '.join(there)}, then pip install {keep}"
-            yield Check("packages", name, "warning", f"{' and '.join(there)} overwrite each other's files", advice)
+            yield Check("packages", f"one {name}", "warning", f"{' and '.join(there)} overwrite each other's files", advice)
         else:
-            yield Check("packages", name, "ok", f"one package brings it ({', '.join(there) or 'none'})")
+            yield Check("packages", f"one {name}", "ok", f"one package brings it ({', '.join(there) or 'none'})")
     version = _version("facenet-pytorch")
     if version is not None and version != FACENET:
         found = f"{version or 'broken metadata'}: only {FACENET} is known to work with this torch and numpy"

@@ -164,9 +164,22 @@ def test_the_kind_of_a_file_system_is_that_of_the_deepest_mount(table: str, kind
     assert disk._type_of(place, tmp_path / "absent") == "?"
 
 
-def test_places_are_those_that_a_build_uses(tmp_path: Path) -> None:
+def test_places_are_those_that_a_build_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environ = {"MMIDD_CACHE": str(tmp_path / "copies")}
-    found = dict(disk.places(tmp_path / "corpus", tmp_path / "w", Path("/tmp"), environ))
+    found = disk.places(tmp_path / "corpus", tmp_path / "w", environ)
     assert list(found) == ["out", "work", "MMIDD_CACHE", "temporary files", "model cache"]
-    assert found["out"] == tmp_path.resolve() and found["MMIDD_CACHE"] == tmp_path / "copies"
-    assert list(dict(disk.places(None, None, Path("/tmp"), {}))) == ["temporary files", "model cache"]
+    assert found["out"]() == tmp_path.resolve() and found["MMIDD_CACHE"]() == tmp_path / "copies"
+    assert list(disk.places(None, None, {})) == ["temporary files", "model cache"]
+
+
+def test_a_place_that_cannot_be_named_is_a_problem_and_the_others_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(disk.tempfile, "gettempdir", none)
+    (tmp_path / "loop").symlink_to("loop")
+    found = by_name(disk.disks(tmp_path / "loop" / "corpus", tmp_path, {}))
+    assert found["temporary files"].state == "problem" and found["out"].state == "problem"
+    assert found["work: writing"].state == "ok" and "model cache: writing" in found

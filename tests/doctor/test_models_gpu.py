@@ -102,7 +102,7 @@ class version:
 GPUS = [
     (False, CPU, None, {"NVIDIA": "note", "onnxruntime": "ok"}, "takes the CPU: there is no NVIDIA GPU here"),
     (False, CUDA, None, {"onnxruntime": "ok"}, "takes the CPU: there is no NVIDIA GPU here"),
-    (True, CPU, TORCH.format(there=True, built="12.8"), {"NVIDIA": "ok", "onnxruntime": "warning", "torch": "ok"}, "no CUDA"),
+    (True, CPU, TORCH.format(there=True, built="12.8"), {"NVIDIA": "ok", "onnxruntime": "warning", "torch": "ok"}, "CUDA"),
     (True, CUDA, TORCH.format(there=False, built=None), {"onnxruntime": "ok", "torch": "warning"}, "takes the GPU, except"),
     (True, CUDA, "import os; os.abort()", {"torch": "warning"}, "takes the GPU, except for yunet"),
     (True, CUDA, "import time; time.sleep(60)", {"torch": "warning"}, "takes the GPU"),

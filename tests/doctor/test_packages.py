@@ -97,10 +97,10 @@ def test_extras_of_mmidd_itself_are_all_told(monkeypatch: pytest.MonkeyPatch) ->
 
 
 CLASHES: list[tuple[dict[str, str], str, str, str]] = [
-    ({"opencv-python": "4.10"}, "OpenCV", "warning", "opencv-python-headless and opencv-python overwrite"),
-    ({}, "OpenCV", "ok", "one package brings it (opencv-python-headless)"),
-    ({"onnxruntime-gpu": "1.20"}, "onnxruntime", "warning", "onnxruntime and onnxruntime-gpu overwrite"),
-    ({}, "onnxruntime", "ok", "one package"),
+    ({"opencv-python": "4.10"}, "one OpenCV", "warning", "opencv-python-headless and opencv-python overwrite"),
+    ({}, "one OpenCV", "ok", "one package brings it (opencv-python-headless)"),
+    ({"onnxruntime-gpu": "1.20"}, "one onnxruntime", "warning", "onnxruntime and onnxruntime-gpu overwrite"),
+    ({}, "one onnxruntime", "ok", "one package"),
     ({"facenet-pytorch": "2.6.0"}, "facenet-pytorch", "warning", "2.6.0: only 2.5.3"),
 ]
 

@@ -73,7 +73,7 @@ def test_a_package_that_crashes_hangs_or_talks_costs_its_own_answer_alone() -> N
             "crashes": "import os; os.abort()",
             "ends": "import os; os._exit(7)",
             "well": "return 'fine'",
-            "hangs": "import time, subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(50)']); "
+            "hangs": "import time, subprocess as s, sys; s.Popen([sys.executable, '-c', 'import time; time.sleep(50)']); "
             "time.sleep(50)",
         },
         3.0,
