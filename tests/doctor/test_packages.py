@@ -18,10 +18,10 @@ from .conftest import Install, by_name
 REQUIRES = "\n".join(
     [
         "Requires-Python: >=3.11",
-        *(f"Provides-Extra: {name}" for name in ("one", "two", "loop", "odd")),
+        *(f"Provides-Extra: {name}" for name in ("one", "two", "far", "loop", "odd")),
         *(f"Requires-Dist: {line}" for line in (
             "thing<3,>=2", "gone>=1", "hollow", "other; sys_platform == 'nowhere'", "onnxruntime>=1.20",
-            'extra-thing>=5; extra == "one"', 'mmidd[one]; extra == "two"', 'gone-too; extra == "two"',
+            'extra-thing>=5; extra == "one"', 'mmidd[one]; extra == "two"', 'gone-too; extra == "two"', 'mmidd[two]; extra == "far"',
             'mmidd[loop,one]; extra == "loop"', 'thing==1; extra == "odd"',
         )),
     ]
@@ -84,6 +84,7 @@ def test_extras_are_complete_or_say_what_they_lack_and_follow_each_other(install
     assert [(name, each.state, each.found) for name, each in found.items()] == [
         ("one", "ok", "complete"),
         ("two", "note", "lacks gone-too"),
+        ("far", "note", "lacks gone-too"),
         ("loop", "ok", "complete"),
         ("odd", "warning", "thing is 2.5, but ==1 is needed"),
     ]
