@@ -21,7 +21,8 @@ REQUIRES = "\n".join(
         *(f"Provides-Extra: {name}" for name in ("one", "two", "far", "loop", "odd")),
         *(f"Requires-Dist: {line}" for line in (
             "thing<3,>=2", "gone>=1", "hollow", "other; sys_platform == 'nowhere'", "onnxruntime>=1.20",
-            'extra-thing>=5; extra == "one"', 'mmidd[one]; extra == "two"', 'gone-too; extra == "two"', 'mmidd[two]; extra == "far"',
+            'extra-thing>=5; extra == "one"', 'mmidd[one]; extra == "two"', 'gone-too; extra == "two"',
+            'mmidd[two]; extra == "far"',
             'mmidd[loop,one]; extra == "loop"', 'thing==1; extra == "odd"',
         )),
     ]
