@@ -13,6 +13,8 @@ if TYPE_CHECKING:  # the command line has its options before it loads what reads
     from mmidd.recipe import Recipe
 
 Device = Literal["auto", "cpu", "cuda"]
+LAST = "build.json"
+"""The note of the last build, in its work folder."""
 NOTED = frozenset({"recipe", "data", "out", "only", "device", "workers"})
 """Without one of these a note is not whole."""
 

@@ -23,14 +23,13 @@ from mmidd.flow import gc, plan, report, status
 from mmidd.flow.check import Checks, check_all
 from mmidd.flow.gc import Garbage
 from mmidd.flow.indexing import Indexed
-from mmidd.flow.notes import LAST
 from mmidd.flow.plan import Plan
 from mmidd.flow.report import Curated, Outcomes, Report
 from mmidd.flow.setup import Setup, claim, open_setup, recalled_setup
 from mmidd.flow.status import Failures, Retried, Status
 from mmidd.flow.walk import walk
 from mmidd.flow.walkers import Build, Look
-from mmidd.options import Options
+from mmidd.options import LAST, Options
 from mmidd.stages.extract import licence_note
 
 if TYPE_CHECKING:

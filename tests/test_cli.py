@@ -41,6 +41,7 @@ COMMANDS = {
     "sample": "DIR",
     "datasets": "[NAME] --data --json",
     "export": "CORPUS --to --out --json",
+    "doctor": "--data --out --work --json",
 }
 
 

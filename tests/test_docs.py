@@ -15,6 +15,7 @@ import typer.main
 from conftest import Build
 
 from mmidd.cli import app
+from mmidd.cli.complete import OPTIONS
 from tests.corpus.hub import serve
 
 ROOT = Path(__file__).parents[1]
@@ -91,7 +92,7 @@ def test_every_quoted_command_is_one_with_options_that_exist(page: Path) -> None
     verbs = group.commands  # type: ignore[attr-defined]
     for words in _commands(page.read_text(encoding="utf-8")):
         if words[0].startswith("-"):
-            assert words[0] in ("--help", "--version"), f"{page.name}: mmidd {' '.join(words)}"
+            assert words[0] in ("--help", "--version", *OPTIONS), f"{page.name}: mmidd {' '.join(words)}"
             continue
         assert words[0] in verbs, f"{page.name}: mmidd {' '.join(words)}"
         known = {option for parameter in verbs[words[0]].params for option in parameter.opts} | {"--help"}

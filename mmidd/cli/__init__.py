@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from mmidd import __version__
-from mmidd.cli import build, corpus, data
+from mmidd.cli import build, complete, corpus, data
 from mmidd.cli.console import COMPLETE, ERROR, INTERRUPTED, USAGE, err, out
 from mmidd.errors import MmiddError
 from mmidd.show import plain, plain_lines, printable
@@ -24,7 +24,7 @@ app = typer.Typer(
     name="mmidd",
     help="Turns licensed face-forgery datasets into one corpus that is safe to train on and easy to share.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -49,7 +49,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        code = app(list(arguments), standalone_mode=False)
+        code = app(list(arguments), standalone_mode=False, prog_name=complete.NAME)
+        for line in complete.undetected(arguments) if code else ():
+            err.print(f"mmidd: {plain(line)}", style="red")
         return code if isinstance(code, int) else COMPLETE
     except typer.Exit as stop:
         return stop.exit_code

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmidd.cli import complete
 from mmidd.cli.console import COMPLETE, FINDINGS, WITH_FAILURES, err, progress, say, tell
 from mmidd.cli.options import CORPUS, REMOVING, STAGE, Json, WorkFolder, early, takes
 from mmidd.options import Options
@@ -133,7 +134,11 @@ def gc(
     work: WorkFolder,
     recipes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RECIPE]...", help="Keep what these read (default: the last build of every corpus)."),
+        typer.Argument(
+            metavar="[RECIPE]...",
+            help="Keep what these read (default: the last build of every corpus).",
+            autocompletion=complete.recipes,
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
     as_json: Json = False,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mmidd.cli import complete
 from mmidd.cli.console import COMPLETE, FINDINGS, say
 from mmidd.cli.options import Json
 
@@ -26,7 +27,10 @@ def verify(corpus: CorpusFolder, as_json: Json = False) -> int:
 
 def audit(
     corpus: CorpusFolder,
-    only: Annotated[list[str] | None, typer.Option("--only", metavar="NAME", help="Only this audit: captions.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="NAME", help="Only this audit: captions.", autocompletion=complete.audits),
+    ] = None,
     clip: Annotated[str | None, typer.Option("--clip", metavar="MODEL", help="Rank captions by this CLIP model.")] = None,
     attributes: Annotated[
         Path | None, typer.Option("--attributes", metavar="FILE", help="CelebA's list_attr_celeba.txt, to compare with.")

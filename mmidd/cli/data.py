@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mmidd.cli.console import COMPLETE, err, out, say
+from mmidd.cli import complete
+from mmidd.cli.console import COMPLETE, FINDINGS, err, out, say
 from mmidd.cli.options import Json
 from mmidd.show import document, plain, plain_lines
 
@@ -26,7 +27,9 @@ def sample(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folde
 
 
 def datasets(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="All about this one.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="All about this one.", autocompletion=complete.datasets)
+    ] = None,
     data: Annotated[str | None, typer.Option("--data", metavar="ROOT", help="Say which are there.")] = None,
     as_json: Json = False,
 ) -> int:
@@ -58,4 +61,24 @@ def plugins(as_json: Json = False) -> int:
     return COMPLETE
 
 
-VERBS = (sample, datasets, plugins)
+def doctor(
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="ROOT", help="Look at this data root: a folder, or its s3://... address.")
+    ] = None,
+    corpus: Annotated[
+        Path | None, typer.Option("--out", metavar="CORPUS", help="Look at the disk where this corpus is to be.")
+    ] = None,
+    work: Annotated[
+        Path | None, typer.Option("--work", metavar="DIR", help="Look at this work folder (default: CORPUS.work).")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Look at what a build would use: packages, models, GPU, disk, data, limits. Exit with 4 on problems."""
+    from mmidd.doctor import examine
+
+    report = examine(data, corpus, work)
+    say(report, as_json=as_json)
+    return COMPLETE if report.sound else FINDINGS
+
+
+VERBS = (sample, datasets, plugins, doctor)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mmidd.cli import complete
 from mmidd.options import Options
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ class EngineKind(StrEnum):
 
 WORDS: dict[str, Any] = {
     "recipe": Annotated[
-        str, typer.Argument(metavar="RECIPE", help="A recipe file, or a bundled one: sample, ff++, mmi-dd.")
+        str,
+        typer.Argument(
+            metavar="RECIPE", help="A recipe file, or a bundled one: sample, ff++, mmi-dd.", autocompletion=complete.recipes
+        ),
     ],
     "data": Annotated[
         str,
@@ -57,7 +61,10 @@ WORDS: dict[str, Any] = {
         list[str] | None,
         typer.Option("--engine-set", metavar="KEY=VALUE", help="ray: address, gpus. slurm: jobs, partition, minutes, ..."),
     ],
-    "only": Annotated[list[str] | None, typer.Option("--only", metavar="DATASET", help="Only this dataset (repeatable).")],
+    "only": Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="DATASET", help="Only this dataset (repeatable).", autocompletion=complete.datasets),
+    ],
     "settings": Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe.")],
     "exclude": Annotated[
         Path | None,

@@ -23,11 +23,11 @@ from mmidd.engine.temporary import OLD_S, clock, left_over
 from mmidd.engine.units import dataset_of
 from mmidd.errors import WorkError
 from mmidd.flow.indexing import ARCHIVES
-from mmidd.flow.notes import LAST, builds
+from mmidd.flow.notes import builds
 from mmidd.flow.plan import look
 from mmidd.flow.setup import Setup, recalled_setup
 from mmidd.flow.walk import STAGES, Walked
-from mmidd.options import is_whole
+from mmidd.options import LAST, is_whole
 from mmidd.raw.cache import Cache
 from mmidd.recipe import read
 from mmidd.results import Result

@@ -8,10 +8,9 @@ from typing import Any
 
 from mmidd.engine.store import Store
 from mmidd.errors import UsageError
-from mmidd.options import is_whole
+from mmidd.options import LAST, is_whole
 from mmidd.takedown import Exclusions
 
-LAST = "build.json"
 BUILDS = "builds.json"
 """The last build of every corpus that the work folder serves, by the corpus's path: what `gc` keeps."""
 EXCLUDED = "excluded.json"

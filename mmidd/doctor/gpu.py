@@ -1,0 +1,75 @@
+"""The GPU, who can use it, and what `--device auto` makes of it. Packages are asked in processes of their own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from mmidd.doctor.report import Asked, Check, ask
+
+CUDA = "CUDAExecutionProvider"
+SWAP = "pip uninstall onnxruntime, then pip install onnxruntime-gpu (with the CUDA and cuDNN that it wants)"
+_ONNX = "import onnxruntime; return onnxruntime.get_available_providers()"
+_TORCH = (
+    "import torch; at = torch.cuda.is_available(); return {'cuda': torch.version.cuda, 'there': at, "
+    "'names': [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if at else []}"
+)
+_ONNX_S, _TORCH_S = 60.0, 90.0
+
+
+def gpu(dev: Path = Path("/dev"), driver: Path = Path("/proc/driver/nvidia/version")) -> Iterator[Check]:
+    """Device files, onnxruntime's providers, torch's CUDA, the choice."""
+    devices = sorted(path.name for path in dev.glob("nvidia[0-9]*"))
+    if devices:
+        yield Check("gpu", "NVIDIA", "ok", ", ".join(devices) + _driver(driver))
+    else:
+        yield Check("gpu", "NVIDIA", "note", f"no device files ({dev}/nvidia0 ...): models run on the CPU")
+    providers: list[str] | None = None
+    if find_spec("onnxruntime") is not None:
+        asked = ask({"onnxruntime": _ONNX}, _ONNX_S)["onnxruntime"]
+        providers = asked.answer
+        yield _providers(asked, bool(devices))
+    if devices and find_spec("torch") is not None:
+        yield _torch(ask({"torch": _TORCH}, _TORCH_S)["torch"])
+    yield Check("gpu", "--device auto", "ok", _choice(bool(devices), providers))
+
+
+def _driver(path: Path) -> str:
+    try:
+        found = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)\s", path.read_text(errors="replace"))
+    except OSError:
+        return ""
+    return f", driver {found[1]}" if found else ""
+
+
+def _providers(asked: Asked, device: bool) -> Check:
+    if asked.fault is not None:
+        advice = "pip install --force-reinstall onnxruntime (or onnxruntime-gpu, if that is the one you use)"
+        return Check("gpu", "onnxruntime", "problem", f"cannot be imported: {asked.fault}", advice)
+    found = f"runs on {', '.join(map(str, asked.answer))}"
+    if device and CUDA not in asked.answer:
+        return Check("gpu", "onnxruntime", "warning", f"{found}, and not on the GPU that is here", SWAP)
+    return Check("gpu", "onnxruntime", "ok", found)
+
+
+def _torch(asked: Asked) -> Check:
+    if asked.fault is not None:
+        advice = "mtcnn's networks, captioners and training need it: pip install --force-reinstall torch torchvision"
+        return Check("gpu", "torch", "warning", f"cannot be asked: {asked.fault}", advice)
+    about = asked.answer
+    if not about["there"]:
+        built = f"built for CUDA {about['cuda']}" if about["cuda"] else "built without CUDA"
+        advice = "install the torch that fits the driver; captioners run on the CPU until then"
+        return Check("gpu", "torch", "warning", f"{built}, and sees no GPU", advice)
+    return Check("gpu", "torch", "ok", f"CUDA {about['cuda']}: {', '.join(about['names'])}")
+
+
+def _choice(device: bool, providers: list[str] | None) -> str:
+    """What `auto` takes, and why; the same question as a build asks."""
+    if not device:
+        return "takes the CPU: there is no NVIDIA GPU here"
+    if providers is None or CUDA not in providers:
+        return "takes the CPU: onnxruntime has no CUDA"
+    return "takes the GPU, except for yunet, which needs none to keep up"
