@@ -9,7 +9,8 @@ import pytest
 from mmidd.audit.census import distinctness, planted, presence, take_census
 from mmidd.audit.results import CheckPart
 from mmidd.audit.rows import open_rows
-from tests.audit.conftest import WriteCorpus, rows_of
+
+from .conftest import WriteCorpus, rows_of
 
 Row = dict[str, Any]
 

@@ -19,7 +19,8 @@ import pytest
 from mmidd.audit.review import FORMAT, Question, choose, page, read_answers, shown, tally
 from mmidd.audit.rows import Rows, open_rows
 from mmidd.errors import DataError
-from tests.audit.conftest import WriteCorpus, picture, rows_of
+
+from .conftest import WriteCorpus, picture, rows_of
 
 HOSTILE = """<script>alert(1)</script><img src=x onerror=alert(1)> "quoted" 'so' &amp; {{items}} \x1b[31m </fieldset>"""
 

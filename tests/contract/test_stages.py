@@ -13,21 +13,21 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from conftest import Build
+from conftest import Build, walk_here
 
 from mmidd.cli.progress import Silent
 from mmidd.corpus.target import Target
 from mmidd.engine import tables
-from mmidd.engine.digests import DigestCache
+from mmidd.engine.digests import UNREAD, DigestCache
 from mmidd.engine.local import Inline, Local
 from mmidd.engine.run import Stage, run_units
 from mmidd.engine.store import Record, Store
 from mmidd.engine.units import Resources, Result, Task, Unit
 from mmidd.errors import WorkError
+from mmidd.extraction.records import SCHEMA as SAMPLES_SCHEMA
 from mmidd.flow import steps
 from mmidd.flow.finish import shard_units
 from mmidd.flow.select import Selected
-from mmidd.project import open_site
 from mmidd.raw import listing
 from mmidd.raw.bytes import MediaFile
 from mmidd.stages import caption, curate, extract, index, shard
@@ -61,19 +61,17 @@ class Case:
 
 @pytest.fixture(scope="module")
 def cases(built: Build, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
-    options: dict[str, Any] = {"progress": Silent(), "workers": 0, "only": DATASETS, "read_only": True}
-    site = open_site(built.recipe, built.data, built.work, **options)
+    options: dict[str, Any] = {"only": DATASETS, "read_only": True}
+    walked = walk_here(built.recipe, built.data, built.work, "caption", run=False, **options)
+    site, indexed, extracted = walked.site, walked.indexed, walked.extracted
     folder = tmp_path_factory.mktemp("contract")
-    indexed = steps.index_all(site, run=False)
-    extracted = steps.extract_all(site, indexed, run=False)
-    captions = steps.caption_all(site, extracted, run=False)
     judge = Case(
         curate.STAGE, curate.ingredients(site.recipe), (steps.curate_unit(site, indexed, extracted),),
         curate.config(site.recipe),
     )  # fmt: skip
     (verdicts,) = judge.commit(Store.open(folder / "curate"), Inline()).values()
     judged = tables.read_rows(Store(folder / "curate"), verdicts)
-    shards = shard_units(site, indexed, extracted, captions, judged, Target(folder / "corpus"))
+    shards = shard_units(site, indexed, extracted, walked.captions, judged, Target(folder / "corpus"))
     device, recipe = site.device, site.recipe
     return {
         "index": _index_case(indexed),
@@ -87,7 +85,7 @@ def cases(built: Build, tmp_path_factory: pytest.TempPathFactory) -> dict[str, C
     }  # fmt: skip
 
 
-def _index_case(indexed: steps.Indexed) -> Case:
+def _index_case(indexed: Any) -> Case:
     """Index two datasets under one key: the engine does not mind, and neither does the stage."""
     units = tuple(index.plan(found.manifest, found.root, found.listing) for found in indexed.datasets)
     return Case(index.STAGE, index.ingredients(indexed.datasets[0].manifest), units, None)
@@ -254,7 +252,7 @@ def test_bad_media_are_recorded_with_their_reason_and_their_neighbours_come_out_
     )  # fmt: skip
     store = Store.open(tmp_path / "store")
     found = mixed.commit(store, Inline())
-    rows = pa.concat_tables([tables.read_inline(store, r, extract.SCHEMA, extract.STAGE.blobs, _all(store, r))
+    rows = pa.concat_tables([tables.read_inline(store, r, SAMPLES_SCHEMA, extract.STAGE.blobs, _all(store, r))
                              for r in found.values()])  # fmt: skip
     wanted = pa.concat_tables([result.rows for result in clean.results()])
     order = [("media", "ascending"), ("frame", "ascending")]
@@ -324,4 +322,4 @@ def test_a_medium_that_vanished_while_its_worker_died_is_still_recorded(built: B
     assert extract.identify(item)[1] == {"sha256": "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"}
     Path(str(medium.file.path)).unlink()
     inputs, facts = extract.identify(item)
-    assert inputs == item.payload.inputs(extract.UNREAD) and facts == {}
+    assert inputs == item.payload.inputs(UNREAD) and facts == {}

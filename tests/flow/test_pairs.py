@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
 import pyarrow as pa
 import pytest
+from conftest import Walked, walk_here
 from PIL import Image
 
-from mmidd.cli.progress import Silent
 from mmidd.engine.digests import DigestCache
 from mmidd.errors import DataError
-from mmidd.flow import steps
 from mmidd.flow.check import check_all
 from mmidd.flow.pairs import settle
 from mmidd.flow.select import Selected
-from mmidd.project import open_site
 from mmidd.raw import listing
 from mmidd.raw.bytes import MediaFile
 from mmidd.recipe import Recipe, read
@@ -99,7 +97,7 @@ def test_a_task_of_fake_images_follows_reals_of_few_units(count: int, tmp_path: 
 
 
 def _selected(dataset: str, media: str, pair: str | None) -> Selected:
-    label = "fake" if pair else "real"
+    label: Literal["real", "fake"] = "fake" if pair else "real"
     return Selected(dataset, media, MediaFile(Path(), media, "image", 1, 1), label, None, "B" if pair else None, pair, True)
 
 
@@ -127,10 +125,9 @@ def _frames(folder: Path, names: list[str]) -> None:
         (folder / name).write_bytes(_jpeg(number))
 
 
-def _indexed(root: Path, datasets: str) -> tuple[Any, steps.Indexed]:
+def _indexed(root: Path, datasets: str, until: Literal["index", "extract"] = "index") -> Walked:
     settings = [f"datasets=[{datasets}]", "detector=mtcnn", "captioner=none", "frames.count=2"]
-    site = open_site(read("sample", settings), root / "data", root / "work", progress=Silent(), workers=0)
-    return site, steps.index_all(site)
+    return walk_here(read("sample", settings), root / "data", root / "work", until, run=True)
 
 
 TIMIT = "{name: VidTIMIT}, {name: DeepfakeTIMIT}"
@@ -144,7 +141,8 @@ def test_a_fake_of_timit_finds_its_real_as_a_clip_or_as_frames_without_a_suffix(
     _clip(data / "DeepfakeTIMIT" / FAKE.replace("sa1", "sx9"))
     _clip(data / "VidTIMIT/fadg0/video/sa1.avi")
     _frames(data / "VidTIMIT/fadg0/video/sa2", ["001", "002", "003"])
-    site, indexed = _indexed(tmp_path, TIMIT)
+    walked = _indexed(tmp_path, TIMIT, "extract")
+    indexed = walked.indexed
     pairs = {name[1][:-len("-video-fram1.avi")][-3:]: one.pair_name for name, one in indexed.selected.items()
              if name[0] == "DeepfakeTIMIT"}  # fmt: skip
     assert pairs["sa1"] == ("VidTIMIT", "fadg0/video/sa1.avi")
@@ -154,7 +152,7 @@ def test_a_fake_of_timit_finds_its_real_as_a_clip_or_as_frames_without_a_suffix(
     told = [(each.reason, each.names) for found in check_all(indexed) for each in found.findings
             if each.kind == "real not on disk"]  # fmt: skip
     assert told == [("fakes whose real in VidTIMIT is absent", (FAKE.replace("sa1", "sx9"),))]
-    outcomes = steps.extract_all(site, indexed).outcomes
+    outcomes = walked.extracted.outcomes
     assert outcomes["VidTIMIT", "fadg0/video/sa2"].planned == 2
     assert {(outcome.status, outcome.failed) for outcome in outcomes.values()} <= {("ok", 0), ("dropped", 0)}
 
@@ -182,7 +180,7 @@ def test_a_numbered_file_that_is_a_medium_by_itself_is_no_frame_of_the_clip_besi
     )
     monkeypatch.setenv("MMIDD_MANIFESTS", str(manifests))
     _frames(tmp_path / "data/Both/a", ["1.jpg", "2.jpg", "9.jpg"])
-    _, indexed = _indexed(tmp_path, "{name: Both}")
+    indexed = _indexed(tmp_path, "{name: Both}").indexed
     (clip,) = indexed.selected.values()
     assert (clip.kind, [part.name for part in clip.file.parts]) == ("frames", ["1.jpg", "2.jpg"])
     told = [(row["media"], row["reason"]) for row in indexed.of_status("unmatched")]

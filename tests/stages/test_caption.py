@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import Place, Said
+from conftest import Place, Said, walk_here
 from llm.stub import CAPTION, ENVIRONMENT, FACE, Reply, Request, Stub, chat, refuse
 
 from mmidd.captions.journal import Journal
@@ -27,7 +27,6 @@ from mmidd.engine.store import Store
 from mmidd.engine.threads import Threads
 from mmidd.engine.units import Engine, Resources
 from mmidd.flow import steps
-from mmidd.project import open_site
 from mmidd.recipe import read
 from mmidd.stages import caption
 
@@ -238,8 +237,8 @@ def test_a_plan_says_what_captions_will_take_and_asks_nobody(place: Place, mmidd
 def test_every_engine_commits_the_same_bytes(place: Place, stub: Stub, tmp_path: Path) -> None:
     stub.answering = numbered
     settings = served(stub)[1::2]
-    site = open_site(read(str(place.root / "small.yaml"), settings), place.data, place.work, progress=Silent(), workers=0)
-    extracted = steps.extract_all(site, steps.index_all(site), run=False)
+    walked = walk_here(read(str(place.recipe), settings), place.data, place.work, "extract", run=False)
+    site, extracted = walked.site, walked.extracted
     units, base = steps.caption_units(site, extracted), caption.ingredients(site.recipe, site.device)
     engines: dict[str, Engine] = {"inline": Inline(), "threads": Threads(5), "local": Local(2, Resources())}
     found = {}
