@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# Numeric libraries of this process and of its children use one thread, as the engine's workers do. They read this when they
+# are imported, so it cannot wait for a fixture; two threads that spin at a barrier starve whoever else has work.
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +29,6 @@ from mmidd.recipe import Recipe, read
 from mmidd.sample import write_sample
 
 SHARED = Path(__file__).parents[2] / "shared"
-MODELS = "MMIDD_MODELS"
 
 WAITING = ("engine/test_local.py", "engine/conformance/", "crash/", "e2e/test_kill.py", "raw/test_clusters.py")
 """Files whose tests wait for clocks and for processes that they start: two at a time would starve each other."""
@@ -63,12 +68,12 @@ class Walked:
     captions: Any = None
 
 
-def build_here(recipe: Recipe, data: Path, out: Path, work: Path, **options: Any) -> Report:
+def build_here(recipe: Recipe, data: Path, out: Path, work: Path) -> Report:
     """A whole build in this process, as `mmidd build --workers 0` does it."""
     corpus = claim_corpus(out, data, work)
     site = open_site(recipe, data, work, progress=Silent(), workers=0)
     try:
-        return build(site, corpus, allow_removals=False, **options)
+        return build(site, corpus, allow_removals=False)
     finally:
         site.engine.close()
 
@@ -115,15 +120,6 @@ def _beside(name: str) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Numeric libraries of this process and of its children use one thread, as the engine's workers do."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-            patch.setenv(name, "1")
-        yield
-
-
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Once]:
     """Makes what is expensive once for all processes; at the end nothing of it may have changed."""
@@ -135,7 +131,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Once]:
 @pytest.fixture(scope="session")
 def sample_data(once: Once) -> Path:
     """The tiny sample's raw datasets; tests only read them."""
-    return once("sample", lambda folder: (write_sample(folder / "data", size="tiny"), None)[1]) / "data"
+    return once("sample", lambda folder: write_sample(folder / "data", size="tiny")) / "data"
 
 
 @pytest.fixture(scope="session")
@@ -215,7 +211,7 @@ def ground(sample_data: Path, once: Once) -> Ground:
 
 def models_here() -> dict[str, str]:
     """The environment in which commands find the detectors' weights beside the checkout; empty where there are none."""
-    return {MODELS: str(SHARED / "models")} if (SHARED / "models").is_dir() else {}
+    return {"MMIDD_MODELS": str(SHARED / "models")} if (SHARED / "models").is_dir() else {}
 
 
 @pytest.fixture

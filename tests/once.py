@@ -27,7 +27,7 @@ class Once:
         own = factory.getbasetemp()
         return cls(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
 
-    def __call__(self, name: str, make: Callable[[Path], None]) -> Path:
+    def __call__(self, name: str, make: Callable[[Path], object]) -> Path:
         """The folder of this name, filled by `make`; who comes while another process makes it sleeps until it is done.
 
         It is made where it stays, for what is built knows its own place; the note beside it says that it is whole.

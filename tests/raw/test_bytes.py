@@ -91,9 +91,9 @@ PACKS = {"": _plain, "box.zip/": _zip, "box.tar/": _tar("box.tar", "w"), "box.tg
 def extracted(data: Path | str, work: Path) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Outcome]]:
     """Index and extract all of the made-up dataset, which lies in the folder `made` of `data`: rows and outcome of each
     medium."""
-    recipe = read("sample", ["datasets=[{name: Made Up}]"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MMIDD_MANIFESTS", str(_manifests(work)))
+        recipe = read("sample", ["datasets=[{name: Made Up}]"])
         walked = walk_here(recipe, data, work, "index", run=True)
     assert set(walked.indexed.table["status"].to_pylist()) == {"media"}
     units = extract.plan(walked.indexed.selected.values(), recipe, walked.site.digests, {}, {})
