@@ -31,8 +31,14 @@ sample: $(READY) ## build a small corpus from data made on the spot, and say whe
 	@$(BIN)/mmidd verify $(SAMPLE)/corpus
 	@echo "look at: $(SAMPLE)/corpus/README.md (the dataset card), $(SAMPLE)/corpus/data (Parquet), $(SAMPLE)/corpus/media.parquet"
 
-test: $(READY) lint ## run the checks and the tests
-	@$(BIN)/python -m pytest
+# Tests start hundreds of processes: bytecode is kept, whatever the environment says of it, and out of the source tree.
+test crash cluster: export PYTHONDONTWRITEBYTECODE :=
+test crash cluster: export PYTHONPYCACHEPREFIX := $(CURDIR)/build/bytecode
+
+# In the order of tests/conftest.py, what waits first; a group of tests stays in one process.
+JOBS ?= 2
+test: $(READY) lint ## run the checks and the tests, in JOBS processes (2)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --no-loadscope-reorder
 
 lint: $(READY) ## ruff and mypy
 	@$(BIN)/ruff check .
@@ -44,7 +50,7 @@ format: $(READY) ## let ruff format the code
 	@$(BIN)/ruff format .
 
 crash: $(READY) ## kill builds at every point of every stage, on every engine (half an hour on two cores)
-	@MMIDD_CRASH=1 $(BIN)/python -m pytest tests/crash
+	@MMIDD_CRASH=1 $(BIN)/python -m pytest tests/crash tests/e2e/test_kill.py
 
 cluster: $(READY) ## the whole conformance suite of all engines, Ray and Slurm (submitit, here) included
 	@MMIDD_CLUSTER=1 $(BIN)/python -m pytest tests/engine/conformance tests/raw/test_clusters.py

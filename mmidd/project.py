@@ -161,6 +161,7 @@ class Project:
     def _looking(self) -> Iterator[Setup]:
         setup = open_setup(self.options, read_only=True)
         try:
+            self._tell_licence(setup)
             yield setup
         finally:
             setup.engine.close()
@@ -171,11 +172,15 @@ class Project:
         setup = open_setup(self.options, progress=self._progress, retry=retry, early=self._early)
         try:
             with setup.store.held(self._tell):
-                if (note := licence_note(setup.recipe)) is not None:
-                    self._tell(f"note: {note}")
+                self._tell_licence(setup)
                 yield setup
         finally:
             setup.engine.close()
+
+    def _tell_licence(self, setup: Setup) -> None:
+        """Weights that are not free for every use are not chosen silently."""
+        if (note := licence_note(setup.recipe)) is not None:
+            self._tell(f"note: {note}")
 
     def _recalled(self) -> Setup:
         work = self.options.work_folder

@@ -290,7 +290,7 @@ def test_a_takedown_takes_the_rows_and_the_fakes_of_a_real_and_is_kept_for_good(
 def test_a_takedown_of_a_medium_that_was_never_read_holds_as_well(mmidd: Run, small: Place, tmp_path: Path) -> None:
     sha256 = hashlib.sha256((small.data / "FaceForensics++" / REAL).read_bytes()).hexdigest()
     (tmp_path / "list.txt").write_text(f"sha256:{sha256}\n")
-    words = [str(small.root / "small.yaml"), "--data", str(small.data), "--out", str(tmp_path / "corpus"), "--workers", "0"]
+    words = [str(small.recipe), "--data", str(small.data), "--out", str(tmp_path / "corpus"), "--workers", "0"]
     words += ["--only", "faceforensics", "--set", "captioner=none", "--exclude", str(tmp_path / "list.txt")]
     assert mmidd("build", *words).code == 0
     assert not {REAL, FAKE} & _media(tmp_path / "corpus")
@@ -300,10 +300,10 @@ def test_a_takedown_of_a_medium_that_was_never_read_holds_as_well(mmidd: Run, sm
 def test_single_stages_in_order_are_a_build_byte_for_byte_and_out_of_order_an_error(
     mmidd: Run, small: Place, tmp_path: Path
 ) -> None:
-    other = Place(tmp_path)
+    other = Place.whole(tmp_path)
     tail = ["--data", str(small.data), "--work", str(tmp_path / "corpus.work")]
-    (tmp_path / "small.yaml").write_bytes((small.root / "small.yaml").read_bytes())
-    recipe, inline = str(tmp_path / "small.yaml"), ["--workers", "0"]
+    (tmp_path / "recipe.yaml").write_bytes((small.recipe).read_bytes())
+    recipe, inline = str(tmp_path / "recipe.yaml"), ["--workers", "0"]
     for verb, wanted in (("caption", "extract"), ("curate", "extract")):
         said = mmidd(verb, recipe, *tail)
         assert said.code == 1 and f"{wanted} is not up to date" in said.err and f"mmidd {wanted}" in said.err
@@ -327,7 +327,7 @@ def test_a_folder_that_is_no_work_folder_is_told(mmidd: Run, tmp_path: Path) -> 
 def test_an_output_folder_that_holds_something_else_is_left_alone(mmidd: Run, small: Place, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("years of work")
-    said = mmidd("build", str(small.root / "small.yaml"), "--data", str(small.data), "--out", str(tmp_path / "out"))
+    said = mmidd("build", str(small.recipe), "--data", str(small.data), "--out", str(tmp_path / "out"))
     assert said.code == 1 and "holds something that is no corpus of mmidd" in said.err
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "thesis.txt"]
 

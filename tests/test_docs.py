@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import typer.main
 from conftest import Build
+from corpus.hub import serve
 
 from mmidd.cli import app
 from mmidd.cli.complete import OPTIONS
-from tests.corpus.hub import serve
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])

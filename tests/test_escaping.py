@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import Place, Said
+from place import moved
 
 from mmidd import cli
 from mmidd.corpus.card import escape
@@ -39,11 +40,7 @@ def shown_safely(text: str) -> bool:
 @pytest.fixture(scope="module")
 def hostile(small: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A place with a file of every hostile name, and a folder and a label of such a name, built through the CLI."""
-    import shutil
-
-    place = Place(Path(shutil.copytree(small.root, tmp_path_factory.mktemp("hostile") / "place")))
-    note = place.work / "build.json"
-    note.write_text(note.read_text().replace(str(small.root), str(place.root)))
+    place = Place.whole(moved(small.root, tmp_path_factory.mktemp("hostile") / "place"))
     for name in NAMES.values():
         (place.data / IMAGES / name).write_bytes(b"x")
     assert cli.run(place.words("build")) in (0, 3)

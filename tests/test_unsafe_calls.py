@@ -32,11 +32,13 @@ def unsafe(text: str) -> Iterator[str]:
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         yield from (f"line {node.lineno}: {name}" for name in names if name.split(".")[0] in MODULES)  # type: ignore[attr-defined]
         if isinstance(node, ast.Dict):
-            stated = {k.value: v for k, v in zip(node.keys, node.values, strict=True) if isinstance(k, ast.Constant)}
+            stated: dict[object, ast.expr] = {
+                k.value: v for k, v in zip(node.keys, node.values, strict=True) if isinstance(k, ast.Constant)
+            }
             yield from _options(node, stated)
         if isinstance(node, ast.Call):
             name = _name(node.func)
-            options = {each.arg: each.value for each in node.keywords}
+            options: dict[object, ast.expr] = {each.arg: each.value for each in node.keywords}
             if name in CALLS or name.endswith(".extractall"):
                 yield f"line {node.lineno}: {name}()"
             if name in NEEDED and not _is(options.get(NEEDED[name][0]), NEEDED[name][1]):

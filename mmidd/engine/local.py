@@ -31,11 +31,8 @@ from mmidd.engine.units import Crash, Resources, Result, StageFunction, Task
 from mmidd.errors import WorkError, sanitised
 
 _PR_SET_PDEATHSIG = 1
-_LOOK_S = 0.5
 _MOST_BREAKS = 3
 _GRACE_S = 120.0
-_NOTICE_S = 5.0
-"""How long the pool is given to notice that a worker has died."""
 _MEMORY_LOOK_S = 0.05
 _LAST_BYTES, _LAST_LINES, _LAST_LENGTH = 4096, 5, 300
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)")
@@ -73,13 +70,24 @@ class Local:
     Workers start with the first task and stay for the stages that follow, with what they have loaded.
     """
 
-    def __init__(self, workers: int, resources: Resources, memory: int | None = None, modules: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        workers: int,
+        resources: Resources,
+        memory: int | None = None,
+        modules: Sequence[str] = (),
+        *,
+        look: float = 0.5,
+        notice: float = 5.0,
+    ) -> None:
         """`memory` is what each worker may hold resident, in bytes; one that holds more is stopped, as if it had died.
-        `modules` are what workers import when they start."""
+        `modules` are what workers import when they start. Every `look` seconds dead workers are looked for; the pool is
+        given `notice` seconds to find one by itself."""
         self.workers, self.resources = workers, resources
         self.scratch: Path | None = None
         """Where temporaries go, so that somebody clears them should this process be killed; None: the system's place."""
         self._memory, self._modules = memory, tuple(modules)
+        self._look, self._notice = look, notice
         self._pool: ProcessPool | None = None
         self._words: Path | None = None
         self._numbers = count()
@@ -103,7 +111,7 @@ class Local:
             with _one_thread_each():
                 schedule(islice(waiting, 3 * self.workers))
                 while under_way:
-                    done = wait(under_way, timeout=_LOOK_S, return_when=FIRST_COMPLETED).done
+                    done = wait(under_way, timeout=self._look, return_when=FIRST_COMPLETED).done
                     if not self._running().active or _stalled(moved, time_limit):
                         breaks, moved = breaks + 1, time.monotonic()
                         self._replace(breaks)
@@ -119,7 +127,7 @@ class Local:
                         schedule(islice(waiting, 1))
                         yield task, result
                     dying = {} if done else _dying(under_way, dying)
-                    for future in [each for each, since in dying.items() if time.monotonic() - since > _NOTICE_S]:
+                    for future in [each for each, since in dying.items() if time.monotonic() - since > self._notice]:
                         (task, words), moved = under_way.pop(future), time.monotonic()
                         future.cancel()
                         schedule(islice(waiting, 1))

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from audit.conftest import WriteCorpus, rows_of
 from mmidd.audit.census import distinctness, planted, presence, take_census
 from mmidd.audit.results import CheckPart
 from mmidd.audit.rows import code
 from mmidd.corpus.read import Corpus
-from tests.audit.conftest import WriteCorpus, rows_of
 
 Row = dict[str, Any]
 

@@ -11,7 +11,8 @@ import pytest
 
 from mmidd.audit.leak import FOLDS, deal, leak_test
 from mmidd.audit.results import CheckPart
-from tests.audit.conftest import face_text, rows_of, sampled
+
+from .conftest import face_text, rows_of, sampled
 
 Row = dict[str, Any]
 Plant = Callable[[Row, random.Random], None]

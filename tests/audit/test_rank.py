@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from mmidd.audit.rank import OTHERS, load, rank, rank_test
 from mmidd.errors import MissingWeights, WrongWeights
-from tests.audit.conftest import picture
+
+from .conftest import picture
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+def _unit(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float64)
 
 
 def test_right_captions_rank_first_and_shuffled_ones_by_chance() -> None:

@@ -37,7 +37,7 @@ def test_the_interval_counts_groups_and_not_rows() -> None:
     truth, groups = np.arange(40) % 2 == 0, np.arange(40)
     scores = chance.normal(size=40) + truth
     once = area(scores, truth, np.zeros(40, np.int64), groups, 0)
-    many = area(*(np.repeat(each, 100) for each in (scores, truth, np.zeros(40, np.int64), groups)), 0)
+    many = area(scores.repeat(100), truth.repeat(100), np.zeros(4000, np.int64), groups.repeat(100), 0)
     assert once is not None and many is not None
     assert (many.low, many.high) == pytest.approx((once.low, once.high), abs=1e-9)
 

@@ -20,7 +20,8 @@ from mmidd.audit.review import FORMAT, Question, choose, page, read_answers, sho
 from mmidd.audit.rows import Rows, code
 from mmidd.corpus.read import Corpus
 from mmidd.errors import DataError
-from tests.audit.conftest import WriteCorpus, picture, rows_of
+
+from .conftest import WriteCorpus, picture, rows_of
 
 HOSTILE = """<script>alert(1)</script><img src=x onerror=alert(1)> "quoted" 'so' &amp; {{items}} \x1b[31m </fieldset>"""
 

@@ -12,7 +12,8 @@ from mmidd.audit.rows import CAPTIONS, FIELDS, NULL, Coded, Rows, code, spread
 from mmidd.corpus.read import Corpus
 from mmidd.corpus.target import MANIFEST
 from mmidd.errors import CorpusError
-from tests.audit.conftest import WriteCorpus, rows_of
+
+from .conftest import WriteCorpus, rows_of
 
 
 def test_rows_texts_and_columns_are_those_that_were_written(write_corpus: WriteCorpus) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Build
 
 from mmidd import cli
-from tests.audit.conftest import WriteCorpus, rows_of
-from tests.conftest import Build
+
+from .conftest import WriteCorpus, rows_of
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -88,7 +89,7 @@ def test_the_sample_corpus_is_audited_reviewed_and_read_back(
     code = cli.run(["audit", str(built.out), "--out", str(out), "--review", str(folder), "--json"])
     document = json.loads(capsys.readouterr().out)["captions"]
     assert code == (4 if document["findings"] else 0)
-    assert document["captions"]["rows"] == built.report.built.samples and document["leak_list"]["face"]["captions"] == 0
+    assert document["captions"]["rows"] == built.samples and document["leak_list"]["face"]["captions"] == 0
     frontal = next(each for each in document["measured"]["statements"] if each["name"] == "frontal")
     assert frontal["said"] > 0 and frontal["right"] == frontal["said"]  # both are told by the same five points
     text = (folder / "review.html").read_text(encoding="utf-8")

@@ -32,9 +32,10 @@ def _clip(path: Path, shift: int) -> None:
     """A face that moves, one pixel a frame."""
     import matplotlib.cbook
 
-    with matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=True) as file:
-        picture = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR_RGB)
-    picture = cv2.resize(picture, (256, 300), interpolation=cv2.INTER_AREA)
+    shipped = Path(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
+    found = cv2.imdecode(np.frombuffer(shipped.read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert found is not None
+    picture = cv2.resize(found, (256, 300), interpolation=cv2.INTER_AREA)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 256, 300, "yuv420p"

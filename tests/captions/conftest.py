@@ -28,14 +28,16 @@ def request(frame: Picture, points: npt.NDArray[np.float32] = POINTS) -> Caption
     left, top, right, bottom = CROP
     height, width = frame.shape[:2]
     crop = np.ascontiguousarray(frame[top:bottom, left:right])
-    return CaptionRequest(crop, Pixels(frame).small(CONTEXT_SIDE), points - np.float32([left, top]), BOX, (width, height))
+    return CaptionRequest(
+        crop, Pixels(frame).small(CONTEXT_SIDE), points - np.array([left, top], np.float32), BOX, (width, height)
+    )
 
 
 def mirrored(frame: Picture) -> CaptionRequest:
     """The request for the mirrored picture, its points in the order that a detector would give them."""
     width = frame.shape[1]
     flipped = np.ascontiguousarray(frame[:, ::-1])
-    box = np.float32([width - BOX[2], BOX[1], width - BOX[0], BOX[3]])
+    box = np.array([width - BOX[2], BOX[1], width - BOX[0], BOX[3]], np.float32)
     plain = request(frame)
     assert plain.landmarks is not None
     crop = np.ascontiguousarray(plain.crop[:, ::-1])
@@ -44,7 +46,7 @@ def mirrored(frame: Picture) -> CaptionRequest:
 
 
 def dimmed(frame: Picture, factor: float) -> Picture:
-    return np.clip(frame * factor, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(frame * factor, 0, 255), np.uint8)
 
 
 def lit_from_image_left(frame: Picture) -> Picture:
@@ -53,11 +55,11 @@ def lit_from_image_left(frame: Picture) -> Picture:
 
 
 def grey(frame: Picture) -> Picture:
-    return np.repeat(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    return np.repeat(np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)[..., None], 3, axis=2)
 
 
 def blurred(frame: Picture) -> Picture:
-    return cv2.GaussianBlur(frame, (0, 0), 3.0)
+    return np.asarray(cv2.GaussianBlur(frame, (0, 0), 3.0), np.uint8)
 
 
 @pytest.fixture(scope="session")

@@ -84,11 +84,11 @@ def turned(right: float, down: float = 0) -> np.ndarray:
         (turned(28), "The face is turned to the image right."),
         (turned(-50), "The face is turned far to the image left."),
         (
-            POINTS + np.float32([[0, 0], [0, 0], [0, -24], [0, 0], [0, 0]]),
+            POINTS + np.array([[0, 0], [0, 0], [0, -24], [0, 0], [0, 0]], np.float32),
             "The face is seen from the front, chin raised.",
         ),
         (
-            POINTS + np.float32([[0, 0], [0, 0], [0, 20], [0, 0], [0, 0]]),
+            POINTS + np.array([[0, 0], [0, 0], [0, 20], [0, 0], [0, 0]], np.float32),
             "The face is seen from the front, chin lowered.",
         ),
     ],
@@ -112,7 +112,7 @@ def test_a_tilted_head_leans_to_the_side_its_top_points_to(frame: Picture, degre
     middle = POINTS.mean(axis=0)
     turn = math.radians(degrees)  # clockwise on the screen, so that the top of the head moves to the image right
     spin = np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
-    points = np.float32((POINTS - middle) @ spin + middle)
+    points = np.array((POINTS - middle) @ spin + middle, np.float32)
     assert said(request(frame, points))[0].startswith(expected)
 
 
@@ -136,7 +136,7 @@ def test_mirroring_a_picture_exchanges_left_and_right(frame: Picture) -> None:
     ],
 )
 def test_size_and_place_words_follow_the_box(frame: Picture, box: tuple[float, ...], expected: str) -> None:
-    assert expected in said(replace(request(frame), face_box=np.float32(box)))[0]
+    assert expected in said(replace(request(frame), face_box=np.array(box, np.float32)))[0]
 
 
 def painted(background: tuple[int, int, int]) -> CaptionRequest:
@@ -145,8 +145,8 @@ def painted(background: tuple[int, int, int]) -> CaptionRequest:
     frame[100:200, 110:190] = np.random.default_rng(0).integers((120, 80, 60), (220, 170, 140), (100, 80, 3))
     frame[60:100, 110:190] = 10
     frame[200:, 110:190] = (60, 170, 60)
-    points = np.float32([[130, 135], [170, 135], [150, 155], [135, 175], [165, 175]])
-    return CaptionRequest(frame, frame, points, np.float32([110, 100, 190, 200]), (300, 300))
+    points = np.array([[130, 135], [170, 135], [150, 155], [135, 175], [165, 175]], np.float32)
+    return CaptionRequest(frame, frame, points, np.array([110, 100, 190, 200], np.float32), (300, 300))
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_halves_of_the_face_turn_with_the_face(frame: Picture) -> None:
     upright = request(shaded)
     assert upright.landmarks is not None
     sideways = np.ascontiguousarray(np.rot90(upright.crop, -1))
-    points = np.float32([[sideways.shape[1] - 1 - y, x] for x, y in upright.landmarks])
+    points = np.array([[sideways.shape[1] - 1 - y, x] for x, y in upright.landmarks], np.float32)
     for crop, landmarks in ((upright.crop, upright.landmarks), (sideways, points)):
         assert "brighter in its upper half" in said(replace(upright, crop=crop, landmarks=landmarks))[0]
     assert "upper half" not in said(request(frame))[0]
@@ -210,7 +210,7 @@ def test_the_size_of_the_crop_does_not_move_its_points(frame: Picture) -> None:
 
 
 def test_a_face_that_fills_the_picture_leaves_no_surroundings_to_describe(frame: Picture) -> None:
-    whole = replace(request(frame), face_box=np.float32([10, 10, 500, 590]))
+    whole = replace(request(frame), face_box=np.array([10, 10, 500, 590], np.float32))
     assert said(whole)[1] == "Hardly any surroundings are visible."
 
 
@@ -228,14 +228,14 @@ def test_whole_images_are_described_without_claiming_a_face(frame: Picture) -> N
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 400), (400, 1), (2, 3), (7, 7), (900, 1200)])
-@pytest.mark.parametrize("points", [None, np.zeros((5, 2)), np.full((5, 2), 1e30), np.float32(POINTS) * -1])
+@pytest.mark.parametrize("points", [None, np.zeros((5, 2)), np.full((5, 2), 1e30), np.array(POINTS, np.float32) * -1])
 @pytest.mark.parametrize("box", [None, (0, 0, 1, 1), (5, 5, 5, 5), (9, 9, 2, 2), (-1e30, -1e30, 1e30, 1e30)])
 def test_hostile_sizes_and_geometry_still_get_true_short_sentences(
     size: tuple[int, int], points: np.ndarray | None, box: tuple[float, ...] | None
 ) -> None:
     crop = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     context = crop[:336, :336]
-    given_box = None if box is None else np.float32(box)
+    given_box = None if box is None else np.array(box, np.float32)
     for scene in (context, None):
         landmarks = None if points is None else points.astype(np.float32)
         for text in said(CaptionRequest(crop, scene, landmarks, given_box, (3, 2))):
@@ -249,9 +249,9 @@ def requests(draw: st.DrawFn) -> CaptionRequest:
     coarse = rng.integers(low, high + 1, (draw(st.integers(1, 20)), draw(st.integers(1, 20)), 3), dtype=np.uint8)
     frame = cv2.resize(coarse, (draw(st.integers(1, 300)), draw(st.integers(1, 300))))
     height, width = frame.shape[:2]
-    points = np.float32(POINTS / 512 * width + rng.normal(0, draw(st.floats(0, 60)), (5, 2)))
+    points = np.array(POINTS / 512 * width + rng.normal(0, draw(st.floats(0, 60)), (5, 2)), np.float32)
     box = np.sort(rng.uniform(-0.2, 1.2, (2, 2)), axis=0) * [width, height]
-    return CaptionRequest(frame, frame, points, np.float32(box.ravel()), (width, height))
+    return CaptionRequest(frame, frame, points, np.array(box.ravel(), np.float32), (width, height))
 
 
 @given(requests())

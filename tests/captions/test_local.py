@@ -46,7 +46,7 @@ def taught_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def config(folder: Path, **more: Any) -> CaptionerConfig:
-    options = {"prompt": PROMPT, "max_tokens": 120, "device": "cpu", "batch": 2}
+    options: dict[str, Any] = {"prompt": PROMPT, "max_tokens": 120, "device": "cpu", "batch": 2}
     return CaptionerConfig("transformers", model=str(folder), **(options | more))
 
 

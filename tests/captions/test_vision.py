@@ -23,14 +23,18 @@ from mmidd.llm.health import ServerDown
 def scene(shade: int, *, context: bool = True) -> CaptionRequest:
     crop = np.full((64, 64, 3), shade, np.uint8)
     around = np.full((90, 120, 3), shade, np.uint8)
-    return CaptionRequest(crop, around if context else None, None, np.float32([0, 0, 9, 9]) if context else None, (120, 90))
+    return CaptionRequest(
+        crop, around if context else None, None, np.array([0, 0, 9, 9], np.float32) if context else None, (120, 90)
+    )
 
 
 def shade_of(request: Request) -> int:
     """The grey of the first image that the server was sent."""
     uri = request.body["messages"][0]["content"][0]["image_url"]["url"]
     data = np.frombuffer(base64.b64decode(uri.removeprefix("data:image/jpeg;base64,")), np.uint8)
-    return round(float(cv2.imdecode(data, cv2.IMREAD_COLOR).mean()))
+    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert pixels is not None
+    return round(float(pixels.mean()))
 
 
 def described(

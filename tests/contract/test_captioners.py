@@ -13,7 +13,7 @@ from mmidd.captions.leaks import leaks
 from mmidd.captions.protocol import CaptionRequest
 
 EMBEDDED = [CaptionerConfig(kind="attributes")]
-POINTS = np.float32([[90, 100], [165, 100], [128, 145], [95, 185], [160, 185]])
+POINTS = np.array([[90, 100], [165, 100], [128, 145], [95, 185], [160, 185]], np.float32)
 
 pytestmark = pytest.mark.parametrize("config", EMBEDDED, ids=lambda config: config.kind)
 
@@ -22,7 +22,7 @@ def scenes() -> list[CaptionRequest]:
     rng = np.random.default_rng(0)
     crops = [rng.integers(0, high, (256, 256, 3), dtype=np.uint8) for high in (2, 60, 256)]
     tiny, context = np.full((1, 1, 3), 9, np.uint8), rng.integers(0, 256, (189, 336, 3), dtype=np.uint8)
-    box = np.float32([700, 200, 1100, 700])
+    box = np.array([700, 200, 1100, 700], np.float32)
     return [
         *(CaptionRequest(crop, context, POINTS, box, (1920, 1080)) for crop in crops),
         CaptionRequest(crops[2], None, POINTS, box, (1920, 1080)),

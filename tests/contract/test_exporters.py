@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from corpus import made
 
 from mmidd.corpus.read import Corpus
 from mmidd.errors import CorpusError, UsageError, WorkError
 from mmidd.share.export.protocol import EXPORTERS, exporter
 from mmidd.share.export.run import Exported, export
 from mmidd.share.export.sink import ABOUT, LIST, FolderSink, check
-from tests.corpus import made
 
 pytestmark = pytest.mark.parametrize("name", sorted(EXPORTERS))
 
@@ -131,11 +131,14 @@ def _damage(out: Path) -> list[tuple[Callable[[], None], str, str]]:
         path.rename(out.parent / "away")
         path.symlink_to(out.parent / "away")
 
+    def written(place: Path, text: str) -> Callable[[], None]:
+        return lambda: print(place.write_text(text))
+
     return [
         (path.unlink, name, "is missing"),
         (linked, name, "is missing"),
-        (lambda: (out / "new.txt").write_text("?") and None, "new.txt", "is not of the export"),
-        (lambda: (out / LIST).write_text("0  ../../etc/passwd\n") and None, LIST, "is not the list that was written"),
+        (written(out / "new.txt", "?"), "new.txt", "is not of the export"),
+        (written(out / LIST, "0  ../../etc/passwd\n"), LIST, "is not the list that was written"),
         ((out / ABOUT).unlink, ABOUT, "does not say that the export is whole"),
     ]
 

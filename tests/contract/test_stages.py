@@ -16,12 +16,13 @@ import pytest
 from conftest import Build
 
 from mmidd.engine import tables
-from mmidd.engine.digests import DigestCache
+from mmidd.engine.digests import UNREAD, DigestCache
 from mmidd.engine.local import Inline, Local
 from mmidd.engine.run import Silent, Stage, run_units
 from mmidd.engine.store import Record, Store
 from mmidd.engine.units import Resources, Result, Task, Unit
 from mmidd.errors import WorkError
+from mmidd.extraction.records import SCHEMA as SAMPLES_SCHEMA
 from mmidd.flow.indexing import Indexed
 from mmidd.flow.setup import Setup, open_setup
 from mmidd.flow.walk import walk
@@ -255,7 +256,7 @@ def test_bad_media_are_recorded_with_their_reason_and_their_neighbours_come_out_
     )  # fmt: skip
     store = Store.open(tmp_path / "store")
     found = mixed.commit(store, Inline())
-    rows = pa.concat_tables([tables.read_inline(store, r, extract.SCHEMA, extract.STAGE.blobs, _all(store, r))
+    rows = pa.concat_tables([tables.read_inline(store, r, SAMPLES_SCHEMA, extract.STAGE.blobs, _all(store, r))
                              for r in found.values()])  # fmt: skip
     wanted = pa.concat_tables([result.rows for result in clean.results()])
     order = [("media", "ascending"), ("frame", "ascending")]
@@ -325,4 +326,4 @@ def test_a_medium_that_vanished_while_its_worker_died_is_still_recorded(built: B
     assert extract.identify(item)[1] == {"sha256": "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"}
     Path(str(medium.file.path)).unlink()
     inputs, facts = extract.identify(item)
-    assert inputs == item.payload.inputs(extract.UNREAD) and facts == {}
+    assert inputs == item.payload.inputs(UNREAD) and facts == {}

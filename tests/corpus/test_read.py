@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import mmidd
+from corpus import made
+from corpus.hub import SHA, serve
 from mmidd.corpus.read import Corpus
 from mmidd.corpus.target import MANIFEST
 from mmidd.errors import CorpusError
 from mmidd.schema import COLUMNS, arrow_schema
-from tests.corpus import made
-from tests.corpus.hub import SHA, serve
 
 WRITTEN = [made.row(shard, number) for shard in sorted(made.SHARDS) for number in range(made.ROWS)]
 IDS = [row["id"] for row in WRITTEN]
@@ -161,6 +161,11 @@ def _link(path: Path, target: Path) -> None:
     path.symlink_to(target)
 
 
+def _move(path: Path, target: Path) -> None:
+    path.rename(target)
+    path.symlink_to(target)
+
+
 def _without(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).unlink()
 
@@ -199,7 +204,7 @@ DAMAGE: list[tuple[str, Callable[[Path], None], str]] = [
     ("size", _lists(FIRST, bytes=5), r"gamma.*it has \d+ bytes, not the 5 that are listed.*mmidd verify"),
     ("gone", _without(FIRST), r"gamma.*cannot be read as a shard of a corpus \(FileNotFoundError\): `mmidd verify`"),
     ("link out", lambda f: _link(f / FIRST, f.parent / "x.parquet"), "is a link out of the corpus's folder"),
-    ("folder linked out", lambda f: (f / "data").rename(f.parent / "d") and (f / "data").symlink_to(f.parent / "d"),
+    ("folder linked out", lambda f: _move(f / "data", f.parent / "d"),
      "is a link out of the corpus's folder"),
 ]  # fmt: skip
 
@@ -273,7 +278,7 @@ WRONG: list[tuple[Callable[[Corpus], Any], str]] = [
     (lambda c: c.part(dataset="gama"), "dataset 'gama': unknown; did you mean 'gamma'?"),
     (lambda c: c.take([28], ["id"]), "has no row 28: it has 28, numbered from 0"),
     (lambda c: c.row(-1), "has no row -1"),
-    (lambda c: c.take([0.5], ["id"]), "row numbers are whole numbers"),
+    (lambda c: c.take([0.5], ["id"]), "row numbers are whole numbers"),  # type: ignore[list-item]
     (lambda c: c.images(["0" * 24, "x", IDS[0]]), r"has no sample '0{24}' \(nor 1 more of the 3 asked for\)"),
     (lambda c: c.images(["x"], rows=[1]), "by ids or by rows, not by both"),
 ]

@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from mmidd.corpus import target
 from mmidd.corpus.target import MANIFEST, Target, link_or_copy, read_manifest
+from mmidd.engine.faults import VARIABLE
 from mmidd.errors import CorpusError
 
 
@@ -70,6 +71,7 @@ def test_a_reader_in_another_process_never_sees_a_mixture_nor_nothing(tmp_path: 
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
         while not ready.exists():
             assert reader.poll() is None
+            time.sleep(0.005)
         for version in range(1, 150):
             Target(out).swap(_corpus(out, version))
         ready.unlink()
@@ -79,7 +81,7 @@ def test_a_reader_in_another_process_never_sees_a_mixture_nor_nothing(tmp_path: 
 
 
 def test_without_an_exchange_two_renames_do_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target, "_exchange", lambda first, second: False)
+    monkeypatch.setenv(VARIABLE, "exchange:*:ENOSYS")
     out = tmp_path / "corpus"
     for version in (1, 2, 3):
         kept = _corpus(out, version)
@@ -89,7 +91,7 @@ def test_without_an_exchange_two_renames_do_it(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_kill_between_the_two_renames_is_mended_by_the_next_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target, "_exchange", lambda first, second: False)
+    monkeypatch.setenv(VARIABLE, "exchange:*:ENOSYS")
     out = tmp_path / "corpus"
     Target(out).swap(_corpus(out, 1))
     kept = _corpus(out, 2)

@@ -232,8 +232,8 @@ def test_a_sound_corpus_has_no_finding_and_everything_is_counted(built: Build) -
     found = verify(built.out)
     assert found.findings == ()
     files = [path for path in built.out.rglob("*") if path.is_file() and path.name != MANIFEST]
-    assert (found.files, found.rows) == (len(files), built.report.built.samples)
-    assert found.media == sum(built.report.built.media.values())
+    assert (found.files, found.rows) == (len(files), built.samples)
+    assert found.media == sum(built.media.values())
 
 
 @pytest.mark.parametrize(("damage", "file", "problem"), DAMAGE, ids=lambda value: getattr(value, "__name__", ""))

@@ -9,22 +9,22 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SHARED, SMALL, SMALL_FILES
+from conftest import Ground as Shared
+from conftest import models_here
+from place import Place, moved
 
 from mmidd.engine.faults import VARIABLE
-from mmidd.engine.files import sha256_file
 from mmidd.engine.store import Store
 
 HERE = Path(__file__).parent
 LONG = bool(os.environ.get("MMIDD_CRASH"))
 """The long form: `make crash`."""
 STAGES = ("index", "extract", "caption", "curate", "shard")
-OLDER = ("--set", "captioner=none", "--set", "seed=5")
-"""How the corpus was made that some builds find: its crops can be taken over, its captions, verdicts and shards not."""
 
 
 class Commands:
@@ -70,33 +70,8 @@ class Commands:
 
 
 @dataclass(frozen=True)
-class Site:
-    """A place with raw data, a recipe, a corpus and its work folder."""
-
-    root: Path
-    data: Path
-
-    @property
-    def out(self) -> Path:
-        return self.root / "corpus"
-
-    @property
-    def work(self) -> Path:
-        return self.root / "corpus.work"
-
-    @property
-    def log(self) -> Path:
-        return self.root / "log.txt"
-
-    @property
-    def recipe(self) -> Path:
-        return self.data.parent / "recipe.yaml"
-
-    def words(self, workers: int, *more: str) -> list[str]:
-        """A build of this place."""
-        recipe = str(self.recipe)
-        where = ["--data", str(self.data), "--out", str(self.out), "--workers", str(workers), "--allow-removals"]
-        return ["build", recipe, *where, *more]
+class Site(Place):
+    """A place, and what commands through the server find there."""
 
     def document(self, commands: Commands, *words: str) -> Any:
         """The JSON document that a command gives."""
@@ -115,84 +90,52 @@ class Site:
         store = Store(self.work)
         return {stage: sum(_fresh(path) for path in store.root.glob(f"records/{stage}/*/*.json")) for stage in STAGES}
 
-    def told(self) -> str:
-        return self.log.read_text() if self.log.exists() else ""
-
-    def digests(self) -> dict[str, str]:
-        """Every file of the corpus."""
-        files = (path for path in self.out.rglob("*") if path.is_file())
-        return {path.relative_to(self.out).as_posix(): sha256_file(path) for path in files}
-
 
 def _fresh(path: Path) -> int:
     return int(json.loads(path.read_text())["record"]["counts"]["fresh"])
 
 
 @dataclass(frozen=True)
-class Ground:
-    """Raw data with a recipe; the files of an uninterrupted corpus; and a place where an older corpus was built."""
+class Ground(Shared):
+    """Gives sites on the shared ground."""
 
-    data: Path
-    straight: Mapping[str, str]
-    older: Path
-    finished: Path
+    @cached_property
+    def straight(self) -> dict[str, str]:
+        """The files of a corpus that was built without interruption."""
+        return self.finished.digests()
 
     @property
     def recipe(self) -> Path:
-        return self.data.parent / "recipe.yaml"
+        return self.finished.recipe
 
     def place(self, root: Path, *, older: bool) -> Site:
         """A place of the test's own, with nothing in it or with the older corpus."""
         if older:
-            return Site(_copy(self.older, root), self.data)
+            return Site(moved(self.older.root, root), self.data)
         root.mkdir(exist_ok=True)
         return Site(root, self.data)
 
     def copy(self, root: Path) -> Site:
         """The finished place, with raw data and recipe of the test's own."""
         shutil.copytree(self.data, root / "data")
-        shutil.copy(self.data.parent / "recipe.yaml", root)
-        site = Site(_copy(self.finished, root / "place"), root / "data")
+        shutil.copy(self.recipe, root)
+        site = Site(moved(self.finished.root, root / "place"), root / "data")
         for note in site.work.glob("build*.json"):
             note.write_text(note.read_text().replace(str(self.data), str(site.data)))
         return site
 
 
-def _copy(source: Path, target: Path) -> Path:
-    shutil.copytree(source, target, dirs_exist_ok=True)
-    for note in target.glob("*.work/build*.json"):
-        note.write_text(note.read_text().replace(str(source), str(target)))
-    return target
-
-
 @pytest.fixture(scope="session")
 def commands() -> Iterator[Commands]:
-    models = SHARED / "models"
-    environment = {"MMIDD_MODELS": str(models)} if models.is_dir() else {}
+    environment = models_here()
     server = Commands(environment, *([] if environment else ["torch"]))
     yield server
     server.close()
 
 
 @pytest.fixture(scope="session")
-def ground(sample_data: Path, commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    """Four videos (two pairs) and seven images; yunet finds the faces where its weights are at hand, for it is quick."""
-    root = tmp_path_factory.mktemp("ground")
-    for pattern in SMALL_FILES:
-        for path in sample_data.glob(pattern):
-            target = root / "data" / path.relative_to(sample_data)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, target)
-    kind = "yunet" if (SHARED / "models").is_dir() else "mtcnn"
-    (root / "recipe.yaml").write_text(SMALL.replace("kind: mtcnn", f"kind: {kind}"))
-    straight, older = Site(root / "straight", root / "data"), Site(root / "older", root / "data")
-    for site, more in ((straight, ()), (older, OLDER)):
-        site.root.mkdir()
-        assert commands.run(site.words(0, *more), site.log) == 0, site.told()
-    for site in (straight, older):
-        site.log.unlink()
-    assert older.digests() != straight.digests()
-    return Ground(root / "data", straight.digests(), older.root, straight.root)
+def ground(ground: Shared) -> Ground:
+    return Ground(ground.root)
 
 
 SHORT = (

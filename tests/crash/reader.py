@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -51,10 +52,12 @@ def _corpus(out: Path) -> Iterator[str]:
 
 
 def main(work: Path, out: Path) -> None:
-    """Look until told to stop; then say how often, and what was not whole."""
+    """Say that it begins; look until told to stop; then say how often, and what was not whole."""
     without_pandas()
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
+    os.nice(5)  # it never rests: what it watches goes first
+    print("ready", flush=True)
     looks, problems = 0, list[str]()
     while not stopped:
         problems += look(work, out)

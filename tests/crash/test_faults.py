@@ -26,7 +26,7 @@ GO_ON = "run the same command to go on"
 def built(site: Site, commands: Commands, *, fault: str | None = None, code: int = 0, more: tuple[str, ...] = ()) -> str:
     """What a build said that ended with this code."""
     site.log.unlink(missing_ok=True)
-    ended = commands.run(site.words(0, *more), site.log, fault)
+    ended = commands.run(site.building(0, *more), site.log, fault)
     assert ended == code and "Traceback" not in site.told(), site.told()
     return site.told()
 
@@ -51,7 +51,7 @@ def test_a_disk_that_is_full_stops_the_build_which_goes_on_when_it_is_not(
     with mounted(root, "-t", "tmpfs", "-o", "size=300k", "tmpfs"):
         site = Site(root, ground.data)
         log = Site(tmp_path, ground.data).log
-        assert commands.run(site.words(0), log) == 1
+        assert commands.run(site.building(0), log) == 1
         assert "the disk is full" in log.read_text() and GO_ON in log.read_text() and "Traceback" not in log.read_text()
         assert not site.out.exists() and list((site.work / "tmp").glob("*")) == []
         subprocess.run(["mount", "-o", "remount,size=20m", str(root)], check=True)
@@ -81,7 +81,7 @@ def test_an_output_that_is_read_only_is_told_before_any_work(ground: Ground, com
     root = tmp_path / "disk"
     with mounted(root, "-t", "tmpfs", "-o", "size=20m,ro", "tmpfs"):
         site, log = Site(root, ground.data), tmp_path / "log.txt"
-        assert commands.run(site.words(0, "--work", str(tmp_path / "work")), log) == 1
+        assert commands.run(site.building(0, "--work", str(tmp_path / "work")), log) == 1
         assert "the file system is read-only" in log.read_text() and "Traceback" not in log.read_text()
         assert not (tmp_path / "work").exists()
 
@@ -108,11 +108,11 @@ def test_a_second_build_on_a_work_folder_is_refused_and_the_first_is_named(
     ground: Ground, commands: Commands, tmp_path: Path
 ) -> None:
     site, second = ground.place(tmp_path / "place", older=True), tmp_path / "second.txt"
-    pid = commands.start(site.words(0), site.log, "caption@:1:hang:" + str(tmp_path / "tally"))
+    pid = commands.start(site.building(0), site.log, "caption@:1:hang:" + str(tmp_path / "tally"))
     try:
         _wait_for(tmp_path / "tally")
         more = Commands(commands.environment)
-        assert more.run([*site.words(0), "--out", str(tmp_path / "other"), "--work", str(site.work)], second) == 1
+        assert more.run([*site.building(0), "--out", str(tmp_path / "other"), "--work", str(site.work)], second) == 1
         more.close()
     finally:
         os.kill(pid, signal.SIGKILL)
@@ -170,13 +170,13 @@ def test_a_medium_that_may_not_be_read_fails_until_it_may(ground: Ground, comman
         assert commands.run(words, log, powerless=True) == code, log.read_text()
         return log.read_text()
 
-    run(*site.words(0), code=3)
+    run(*site.building(0), code=3)
     (stage, error, message, attempts) = failed(site, commands)[media]
     assert (stage, error, attempts) == ("extract", "UnreadableMedia", 1) and "Permission denied" in message
     assert "tried again: 1 media; 0 came out, 1 failed again" in run("failures", str(site.work), "--retry", code=3)
     path.chmod(0o644)  # neither size nor time change
     before = site.fresh()
-    run(*site.words(0), code=0)
+    run(*site.building(0), code=0)
     assert site.fresh()["extract"] == before["extract"] + 1
     assert failed(site, commands) == {} and site.digests() == ground.straight
 
@@ -198,7 +198,7 @@ def test_a_medium_that_kills_every_worker_is_quarantined_and_the_others_go_on(
     ground: Ground, commands: Commands, tmp_path: Path
 ) -> None:
     site = ground.place(tmp_path / "place", older=False)
-    assert commands.run(site.words(2), site.log, "decode@videos/003.mp4:*:kill") == 3, site.told()
+    assert commands.run(site.building(2), site.log, "decode@videos/003.mp4:*:kill") == 3, site.told()
     ((media, (stage, error, message, attempts)),) = failed(site, commands).items()
     assert (stage, error, attempts) == ("extract", "WorkerDied", 2) and "SIGKILL" in message and media.endswith("003.mp4")
     assert "10 media ok" in site.told() or "9 media ok" in site.told()
@@ -211,7 +211,7 @@ def test_a_worker_that_needs_too_much_memory_is_stopped_and_its_medium_charged(
 ) -> None:
     site = ground.place(tmp_path / "place", older=False)
     fault = "decode@videos/003.mp4:*:gorge"
-    assert commands.run(site.words(2, "--worker-memory", "1.5"), site.log, fault) == 3, site.told()
+    assert commands.run(site.building(2, "--worker-memory", "1.5"), site.log, fault) == 3, site.told()
     ((_, (stage, error, message, attempts)),) = failed(site, commands).items()
     assert (stage, error, attempts) == ("extract", "OutOfMemory", 2)
     assert message.startswith("its worker needed more than --worker-memory allows")

@@ -34,7 +34,7 @@ def _size(folder: Path) -> int:
 def build(site: Site, commands: Commands, *words: str) -> dict[str, int]:
     """Build; gives how many media were done in each stage."""
     before = _all_fresh(site)
-    assert commands.run(site.words(0, *words), site.log) == 0, site.told()
+    assert commands.run(site.building(0, *words), site.log) == 0, site.told()
     return {stage: count - before.get(stage, 0) for stage, count in _all_fresh(site).items() if count > before.get(stage, 0)}
 
 
@@ -56,8 +56,8 @@ def _other(site: Site) -> Site:
         def out(self) -> Path:
             return self.root / "other"
 
-        def words(self, workers: int, *more: str) -> list[str]:
-            return [*super().words(workers, *more), "--work", str(self.work)]
+        def building(self, workers: int, *more: str) -> list[str]:
+            return [*super().building(workers, *more), "--work", str(self.work)]
 
     return Other(site.root, site.data)
 

@@ -83,7 +83,7 @@ def test_a_change_costs_what_it_touches(name: str, ground: Ground, commands: Com
     settings = [word for setting in change.settings for word in ("--set", setting)]
     before = site.fresh()
     assert site.plan(commands, *settings) == change.planned
-    assert commands.run(site.words(0, *settings), site.log) == 0, site.told()
+    assert commands.run(site.building(0, *settings), site.log) == 0, site.told()
     done = {stage: count - before[stage] for stage, count in site.fresh().items() if count != before[stage]}
     assert {stage: count for stage, count in done.items() if stage in ("index", "extract", "caption")} == change.done
     assert site.plan(commands, *settings) == {}
@@ -93,7 +93,7 @@ def test_captions_alone_are_done_where_only_they_are_missing(ground: Ground, com
     site = ground.place(tmp_path, older=True)
     before = site.fresh()
     assert site.plan(commands, "--set", "seed=5") == {"caption": 11}
-    assert commands.run(site.words(0, "--set", "seed=5"), site.log) == 0, site.told()
+    assert commands.run(site.building(0, "--set", "seed=5"), site.log) == 0, site.told()
     after = site.fresh()
     assert (after["index"], after["extract"], after["caption"]) == (before["index"], before["extract"], 11)
 
@@ -128,10 +128,10 @@ def test_a_label_in_a_manifest_touches_no_pixel(ground: Ground, commands: Comman
     site, own = Site(tmp_path, tmp_path / "data"), tmp_path / "manifests"
     own.mkdir()
     (own / "mine.yaml").write_text(MANIFEST.format(method="FaceSwap"))
-    assert commands.run(site.words(0), site.log, MMIDD_MANIFESTS=str(own)) == 0, site.told()
+    assert commands.run(site.building(0), site.log, MMIDD_MANIFESTS=str(own)) == 0, site.told()
     before, corpus = site.fresh(), site.digests()
     (own / "mine.yaml").write_text(MANIFEST.format(method="SimSwap"))
-    assert commands.run(site.words(0), site.log, MMIDD_MANIFESTS=str(own)) == 0, site.told()
+    assert commands.run(site.building(0), site.log, MMIDD_MANIFESTS=str(own)) == 0, site.told()
     after = site.fresh()
     assert after["extract"] == before["extract"] == 6 and after["caption"] == before["caption"]
     assert after["index"] == 2 and site.digests() != corpus

@@ -94,6 +94,7 @@ def watched(site: Site) -> Iterator[None]:
     reader = subprocess.Popen(
         [sys.executable, str(HERE / "reader.py"), str(site.work), str(site.out)], stdout=subprocess.PIPE, text=True
     )
+    assert reader.stdout is not None and reader.stdout.readline() == "ready\n"
     try:
         yield
     finally:
@@ -108,11 +109,11 @@ def killed_and_resumed(cell: Cell, ground: Ground, commands: Commands, root: Pat
     site = ground.place(root / "place", older=cell.older)
     tally = root / "tally"
     with watched(site) if reader else _alone():
-        code = commands.run(site.words(workers), site.log, cell.order(tally))
+        code = commands.run(site.building(workers), site.log, cell.order(tally))
         assert tally.exists() and tally.stat().st_size >= cell.number, f"{cell} was never met\n{site.told()}"
         assert code in (0, -signal.SIGKILL), site.told()
         site.log.unlink()  # a worker that was just starting may still complain there that its parent is gone
-        again = commands.run(site.words(workers), site.log)
+        again = commands.run(site.building(workers), site.log)
     assert again == 0 and "Traceback" not in site.told(), site.told()
     assert site.digests() == ground.straight
     assert verify(site.out).findings == ()

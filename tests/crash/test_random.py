@@ -23,7 +23,7 @@ def test_random_kills(seed: int, ground: Ground, commands: Commands, tmp_path: P
     random, site = Random(seed), ground.place(tmp_path / "place", older=False)
     kills = Counter[str]()
     while kills.total() < MOST_KILLS:
-        pid = commands.start(site.words(2), site.log)
+        pid = commands.start(site.building(2), site.log)
         time.sleep(random.uniform(0.3, 6.0))
         victim = random.choice(VICTIMS)
         kills[victim] += _kill(pid, victim)
@@ -32,7 +32,7 @@ def test_random_kills(seed: int, ground: Ground, commands: Commands, tmp_path: P
         if code == 0:
             break
     site.log.unlink()
-    assert commands.run(site.words(2), site.log) == 0 and "Traceback" not in site.told(), site.told()
+    assert commands.run(site.building(2), site.log) == 0 and "Traceback" not in site.told(), site.told()
     assert site.digests() == ground.straight
     assert list((site.work / "tmp").iterdir()) == []
     print(f"seed {seed}: {dict(kills)}")
@@ -50,5 +50,5 @@ def _kill(pid: int, victim: str) -> int:
 
 def test_a_worker_that_is_killed_while_it_works_costs_nothing(ground: Ground, commands: Commands, tmp_path: Path) -> None:
     site: Site = ground.place(tmp_path / "place", older=False)
-    code = commands.run(site.words(2), site.log, f"decode@manipulated:1:kill:{tmp_path / 'tally'}")
+    code = commands.run(site.building(2), site.log, f"decode@manipulated:1:kill:{tmp_path / 'tally'}")
     assert code == 0 and site.digests() == ground.straight, site.told()

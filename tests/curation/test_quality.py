@@ -39,11 +39,11 @@ def resize(side: int) -> Callable[[Crop], Crop]:
 
 
 def brighter(crop: Crop) -> Crop:
-    return np.clip(crop.astype(int) + 12, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(crop.astype(int) + 12, 0, 255), np.uint8)
 
 
 def reference_luma(crop: Crop) -> npt.NDArray[np.int64]:
-    return (crop.astype(np.int64) @ np.array([9798, 19235, 3735]) + (1 << 14)) >> 15
+    return np.asarray((crop.astype(np.int64) @ np.array([9798, 19235, 3735]) + (1 << 14)) >> 15, np.int64)
 
 
 def reference_phash(crop: Crop) -> str:

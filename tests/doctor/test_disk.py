@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -178,7 +179,7 @@ def test_a_place_that_cannot_be_named_is_a_problem_and_the_others_are_looked_at(
     def none() -> str:
         raise FileNotFoundError(2, "No usable temporary directory found")
 
-    monkeypatch.setattr(disk.tempfile, "gettempdir", none)
+    monkeypatch.setattr(tempfile, "gettempdir", none)
     (tmp_path / "loop").symlink_to("loop")
     found = by_name(disk.disks(tmp_path / "loop" / "corpus", tmp_path, {}))
     assert found["temporary files"].state == "problem" and found["out"].state == "problem"

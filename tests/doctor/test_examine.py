@@ -149,7 +149,7 @@ def test_no_name_is_printed_as_a_terminal_would_obey_it(
         assert said.code == 4 and shown_safely(said.out + said.err)
         as_json = mmidd("doctor", *words, "--json")
         assert as_json.out.isascii() and json.dumps(json.loads(as_json.out), ensure_ascii=False).encode()
-        assert shown_safely(str(examine(*words[1:2])))
+        assert shown_safely(str(examine(words[1])))
     told = mmidd("doctor", "--data", str(data)).out
     assert "data, [bold red]x[link=http_evil]" in told.replace(":", "_") or "[bold red]x[link=http" in told
     assert "\\xff\\xfe" in told or "\\udcff\\udcfe" in told

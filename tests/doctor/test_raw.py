@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -122,18 +123,18 @@ def test_a_remote_root_without_the_extra_names_it(monkeypatch: pytest.MonkeyPatc
 
 def test_a_root_or_a_dataset_that_may_not_be_read_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _lay(tmp_path, CELEBA)
-    monkeypatch.setattr(raw.os, "access", lambda *words: False)
+    monkeypatch.setattr(os, "access", lambda *words: False)
     (found,) = raw.root(tmp_path)
     assert found.state == "problem" and "cannot be read by this user" in found.found
     monkeypatch.undo()
-    real = raw.os.scandir
+    real = os.scandir
 
     def closed(place: Path) -> object:
         if Path(place).name == "CelebA":
             raise PermissionError(13, "Permission denied")
         return real(place)
 
-    monkeypatch.setattr(raw.os, "scandir", closed)
+    monkeypatch.setattr(os, "scandir", closed)
     assert "cannot be read: Permission denied" in by_name(raw.root(tmp_path))["CelebA"].found
 
 

@@ -117,7 +117,7 @@ def cut(source: Path, target: Path, share: float) -> None:
     target.write_bytes(data[: int(len(data) * share)])
 
 
-BAD_MEDIA = {
+BAD_MEDIA: dict[Path, tuple[Callable[[Path], object], str]] = {
     IMAGES / "000100.jpg": (lambda path: path.write_bytes(b""), "EmptyMedia"),
     IMAGES / "000101.jpg": (lambda path: path.write_text("text"), "UnreadableMedia"),
     IMAGES / "000102.jpg": (lambda path: cut(path.with_name("000001.jpg"), path, 0.5), "UnreadableMedia"),

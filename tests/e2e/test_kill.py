@@ -8,30 +8,43 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import Build
-
-from mmidd.engine.files import sha256_file
+from conftest import Ground, models_here
+from place import digests
 
 WAIT_S = 120.0
+LONG = bool(os.environ.get("MMIDD_CRASH"))
+"""The long form, on the whole sample: `make crash`. `make test` has the small data."""
 MOMENTS = (("extract", 2), ("caption", 1), ("shard", 1))
 """When to kill: as soon as so many units of a stage are committed, beside those of the runs before."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be built, and the files that come of it without interruption."""
+
+    recipe: str
+    data: Path
+    environment: Mapping[str, str]
+    straight: Mapping[str, str]
 
 
 class Command:
     """A build in a process group of its own, as a terminal would start it."""
 
-    def __init__(self, data: Path, folder: Path) -> None:
+    def __init__(self, task: Task, folder: Path) -> None:
         self.out, self.work = folder / "corpus", folder / "corpus.work"
         self.log = folder / "log.txt"
-        arguments = ["build", "sample", "--data", str(data), "--out", str(self.out), "--workers", "2"]
+        arguments = ["build", task.recipe, "--data", str(task.data), "--out", str(self.out), "--workers", "2"]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mmidd", *arguments], stdout=log, stderr=log, start_new_session=True
-            )
+                [sys.executable, "-m", "mmidd", *arguments],
+                stdout=log, stderr=log, start_new_session=True, env={**os.environ, **task.environment},
+            )  # fmt: skip
 
     def committed(self, stage: str) -> int:
         return len(list(self.work.glob(f"records/{stage}/*/*.json")))
@@ -74,12 +87,17 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def digests(folder: Path) -> dict[str, str]:
-    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in folder.rglob("*") if path.is_file()}
-
-
 def places(folder: Path) -> dict[Path, tuple[int, int]]:
     return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.rglob("*")}
+
+
+@pytest.fixture(scope="module")
+def task(request: pytest.FixtureRequest) -> Task:
+    if LONG:
+        built = request.getfixturevalue("built")
+        return Task("sample", built.data, {}, digests(built.out))
+    ground: Ground = request.getfixturevalue("ground")
+    return Task(str(ground.finished.recipe), ground.data, models_here(), ground.finished.digests())
 
 
 @dataclass(frozen=True)
@@ -93,36 +111,36 @@ class Resumed:
 
 
 @pytest.fixture(scope="module")
-def resumed(built: Build, tmp_path_factory: pytest.TempPathFactory) -> Resumed:
+def resumed(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Resumed:
     folder = tmp_path_factory.mktemp("killed")
     kills, orphans, halves = 0, False, False
     for stage, more in MOMENTS:
-        command = Command(built.data, folder)
+        command = Command(task, folder)
         under_way = command.wait_for(stage, more)
         workers = command.workers()
         command.process.kill()
         kills += command.end() == -signal.SIGKILL and under_way
         orphans |= not gone(workers)
-        halves |= command.out.exists() and digests(command.out) != digests(built.out)
-    last = Command(built.data, folder)
+        halves |= command.out.exists() and digests(command.out) != task.straight
+    last = Command(task, folder)
     last.end()
     return Resumed(kills, orphans, halves, last)
 
 
-def test_a_build_that_was_killed_again_and_again_ends_as_one_that_was_not(built: Build, resumed: Resumed) -> None:
+def test_a_build_that_was_killed_again_and_again_ends_as_one_that_was_not(task: Task, resumed: Resumed) -> None:
     assert resumed.kills >= len(MOMENTS) - 1  # the last moment is a short one
     assert not resumed.orphans, "a worker outlived its build"
     assert not resumed.halves, "a killed build left half a corpus"
     last = resumed.last
     assert last.process.returncode == 0 and " 0 failed" in last.told(), last.told()
-    assert digests(last.out) == digests(built.out)
+    assert digests(last.out) == task.straight
     assert [path.name for path in last.out.parent.iterdir() if path.name.startswith(".")] == []
 
 
-def test_one_more_build_does_nothing_and_leaves_every_file_as_it_is(built: Build, resumed: Resumed) -> None:
+def test_one_more_build_does_nothing_and_leaves_every_file_as_it_is(task: Task, resumed: Resumed) -> None:
     out, work = resumed.last.out, resumed.last.work
     before, records = places(out), sorted(work.glob("records/*/*/*.json"))
-    command = Command(built.data, out.parent)
+    command = Command(task, out.parent)
     assert command.end() == 0, command.told()
     told = re.findall(r"^(\w+).*: (\d+) \w+, (\d+) up to date$", command.told(), re.MULTILINE)
     assert {stage for stage, _, _ in told} == {"index", "extract", "caption", "shard"}, command.told()
@@ -131,8 +149,8 @@ def test_one_more_build_does_nothing_and_leaves_every_file_as_it_is(built: Build
     assert places(out) == before and sorted(work.glob("records/*/*/*.json")) == records
 
 
-def test_an_interrupt_stops_cleanly_and_says_how_to_go_on(built: Build, tmp_path: Path) -> None:
-    command = Command(built.data, tmp_path)
+def test_an_interrupt_stops_cleanly_and_says_how_to_go_on(task: Task, tmp_path: Path) -> None:
+    command = Command(task, tmp_path)
     assert command.wait_for("extract", 1), command.told()
     workers = command.workers()
     assert len(workers) >= 2

@@ -71,8 +71,8 @@ def make(data: Path, sample: Path) -> None:
     (data / "DeepFakeFace").mkdir(parents=True)
     for zipped in ("wiki", "insight"):
         with zipfile.ZipFile(data / f"DeepFakeFace/{zipped}.zip", "w") as archive:
-            for path in sorted((sample / "DeepFakeFace" / zipped).rglob("*.jpg")):
-                archive.write(path, path.relative_to(sample / "DeepFakeFace").as_posix())
+            for image in sorted((sample / "DeepFakeFace" / zipped).rglob("*.jpg")):
+                archive.write(image, image.relative_to(sample / "DeepFakeFace").as_posix())
             if zipped == "insight":
                 archive.writestr(BAD, b"these bytes change")
     insight = data / "DeepFakeFace/insight.zip"

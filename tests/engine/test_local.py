@@ -74,7 +74,7 @@ def test_a_worker_that_dies_before_the_pool_hears_that_it_took_a_task_up_is_noti
         started(manager, number, worker)
 
     monkeypatch.setattr(TaskManager, "task_start", late)
-    engine = Local(2, Resources())
+    engine = Local(2, Resources(), look=0.1, notice=0.5)
     found: dict[str, Result | Crash] = {}
     try:
         for task, result in engine.map(run, tasks("hold", "exit", "ok"), bench.config, time_limit=limit):
@@ -89,7 +89,7 @@ def test_a_worker_that_dies_before_the_pool_hears_that_it_took_a_task_up_is_noti
 
 
 def test_a_task_that_hangs_costs_itself_only(local: Local, bench: Bench) -> None:
-    found = ended(local, bench, tasks("ok", "hang", "ok", "ok", "ok"), time_limit=5)
+    found = ended(local, bench, tasks("ok", "hang", "ok", "ok", "ok"), time_limit=3)
     assert found == {"ok0": "ok", "hang1": "TimedOut", "ok2": "ok", "ok3": "ok", "ok4": "ok"}
 
 
@@ -107,13 +107,13 @@ def test_a_crash_says_what_happened(local: Local, bench: Bench) -> None:
     [
         ("abort", "WorkerDied", "the worker process ended with signal SIGABRT"),
         ("segfault", "WorkerDied", "the worker process ended with signal SIGSEGV"),
-        ("mutter", "TimedOut", "no result within 5 s"),
+        ("mutter", "TimedOut", "no result within 3 s"),
     ],
 )
 def test_the_last_words_of_a_dead_worker_are_kept_without_paths_or_escapes(
     deed: str, error: str, end: str, local: Local, bench: Bench
 ) -> None:
-    (record,) = bench.run(unit(item("a"), item("bad", deed), item("b")), engine=local, time_limit=5).values()
+    (record,) = bench.run(unit(item("a"), item("bad", deed), item("b")), engine=local, time_limit=3).values()
     found = {outcome.media: outcome for outcome in read_outcomes(bench.store, record)}
     assert [found[name].status for name in ("a", "b")] == ["ok", "ok"]
     lines = [f"frame {number} of the damaged clip" for number in range(1996, 2000)]

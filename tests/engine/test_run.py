@@ -12,6 +12,7 @@ import pytest
 from mmidd.engine import tables
 from mmidd.engine.local import Inline
 from mmidd.engine.run import survey
+from mmidd.engine.store import Record, Store
 from mmidd.engine.tables import read_outcomes, read_rows
 from mmidd.engine.units import Crash, Outcome, Resources, Result, StageFunction, Task
 from mmidd.errors import WorkError
@@ -80,9 +81,12 @@ def test_to_go_on_reads_no_outcome_of_a_unit_that_is_up_to_date(
     done, changed = unit(item("a"), item("b"), name="set/0"), unit(item("c"), item("d", content="new"), name="set/1")
     bench.run(done, unit(item("c"), item("d"), name="set/1"), engine=inline)
     read: list[str] = []
-    monkeypatch.setattr(
-        tables, "read_outcomes", lambda store, record: read.append(record.unit) or read_outcomes(store, record)
-    )
+
+    def noting(store: Store, record: Record) -> list[Outcome]:
+        read.append(record.unit)
+        return read_outcomes(store, record)
+
+    monkeypatch.setattr(tables, "read_outcomes", noting)
     bench.calls()
     bench.run(done, changed, engine=inline)
     assert (bench.calls(), read) == (["d"], ["set/1"])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from once import Once
 
 from mmidd.engine.files import canonical, digest
 from mmidd.engine.store import Record, Store
@@ -197,14 +198,14 @@ except WorkError as error:
 
 
 @pytest.mark.parametrize("opened", [False, True])
-def test_a_folder_that_may_not_be_written_is_one_clear_error(tmp_path: Path, opened: bool) -> None:
+def test_a_folder_that_may_not_be_written_is_one_clear_error(tmp_path: Path, once: Once, opened: bool) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root, to become somebody who may not write")
     root = tmp_path / "work"
     if opened:
         Store.open(root)
     for folder in (*tmp_path.parents, tmp_path):
-        if folder.is_relative_to(tmp_path.parents[1]):
+        if folder.is_relative_to(once.root.parent):
             folder.chmod(0o755)
     done = subprocess.run([sys.executable, "-c", UNPRIVILEGED, root], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "Traceback" not in done.stderr

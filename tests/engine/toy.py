@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,9 @@ SCHEMA = pa.schema(
 pa.Table.from_pylist([{}], SCHEMA)  # pyarrow loads pandas at its first table: here, and not within a short time limit
 
 
-WORDS = {"abort": os.abort, "segfault": lambda: ctypes.string_at(0), "mutter": lambda: time.sleep(600), "warn": lambda: None}
+WORDS: dict[str, Callable[[], object]] = {
+    "abort": os.abort, "segfault": lambda: ctypes.string_at(0), "mutter": lambda: time.sleep(600), "warn": lambda: None,
+}  # fmt: skip
 """What a worker does after it has said something on stderr."""
 
 

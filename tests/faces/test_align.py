@@ -22,7 +22,7 @@ NOISY = np.array([[500.3, 410.9], [588.1, 402.2], [541.7, 466.0], [512.2, 505.4]
 def placed(points: Points, scale: float, degrees: float, shift: tuple[float, float]) -> Points:
     angle = np.deg2rad(degrees)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return scale * points @ rotation.T + shift
+    return np.asarray(scale * points @ rotation.T + shift, np.float64)
 
 
 def least_squares(source: Points, wanted: Points) -> Points:
@@ -122,7 +122,7 @@ def test_a_shift_by_whole_pixels_copies_them(astronaut: Image) -> None:
 @pytest.mark.parametrize("far", [20, 63, 64, 1e4, 1e5, 1e9, -20, -1e5, -1e9])
 def test_beyond_the_frame_lies_black(far: float) -> None:
     white = np.full((64, 64, 3), 255, np.uint8)
-    crop = align.warp(Pixels(white), [[1, 0, far], [0, 1, 0]], size=64)
+    crop = align.warp(Pixels(white), np.array([[1, 0, far], [0, 1, 0]], np.float64), size=64)
     inside = np.clip(64 - abs(far), 0, 64)
     assert (crop == 255).all(-1).sum() == inside * 64
     assert (crop == 0).all(-1).sum() == (64 - inside) * 64

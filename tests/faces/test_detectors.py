@@ -30,7 +30,8 @@ ASTRONAUT_FACE = (180, 63, 269, 175)
 
 def config(kind: str, **more: Any) -> DetectorConfig:
     """A row's configuration with all that it needs."""
-    return DetectorConfig(kind, **({"pack": PACK} if kind == "insightface" else {}), **more)
+    own: dict[str, Any] = {"pack": PACK} if kind == "insightface" else {}
+    return DetectorConfig(kind, **own, **more)
 
 
 def prepare(kind: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -199,7 +200,7 @@ def test_finds_the_faces_of_real_photographs(detector: Detector, media: Path, na
 
 def test_finds_the_people_of_a_street(detector: Detector, media: Path) -> None:
     with av.open(str(media / "videos" / "several_people_1080p.mp4")) as container:
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][6::26]
+        frames = [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)][6::26]
     counts = [len(faces) for faces in find(detector, frames)]
     assert max(counts) >= 5
     assert min(counts) >= 3
@@ -208,7 +209,7 @@ def test_finds_the_people_of_a_street(detector: Detector, media: Path) -> None:
 def test_finds_the_speaker_in_every_sampled_frame(detector: Detector, media: Path) -> None:
     for name in ("d19.mp4", "d20.mp4"):
         with av.open(str(media / "videos" / name)) as container:
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][20::60]
+            frames = [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)][20::60]
         assert [len(faces) for faces in find(detector, frames)] == [1] * len(frames)
 
 

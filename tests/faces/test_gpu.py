@@ -41,7 +41,7 @@ def test_a_shift_by_whole_pixels_copies_them(astronaut: Image, device: str) -> N
 
 
 def test_crops_beyond_the_picture_are_black_and_beside_others_change_nothing(astronaut: Image, device: str) -> None:
-    far = [[1, 0, 1e4], [0, 1, 0]]
+    far = np.array([[1, 0, 1e4], [0, 1, 0]])
     both = warp_batch([Pixels(astronaut)] * 2, [far, TRANSFORMS["inside"]], size=128, device=device)
     (alone,) = warp_batch([Pixels(astronaut)], [TRANSFORMS["inside"]], size=128, device=device)
     assert not both[0].any()

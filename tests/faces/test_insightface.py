@@ -36,8 +36,8 @@ def network(path: Path, side: int, length: int, *, normalised: bool = False, bia
     after its own first layers, where it is `normalised`)."""
     nodes, name = [], "data"
     fixed = {
-        "minus": np.float32([127.5]), "times": np.float32([1 / 128]),
-        "weight": np.eye(1, length, dtype=np.float32), "bias": np.float32([*bias, *[0] * (length - len(bias))]),
+        "minus": np.array([127.5], np.float32), "times": np.array([1 / 128], np.float32),
+        "weight": np.eye(1, length, dtype=np.float32), "bias": np.array([*bias, *[0] * (length - len(bias))], np.float32),
     }  # fmt: skip
     if normalised:
         nodes = [helper.make_node("Sub", ["data", "minus"], ["a"]), helper.make_node("Mul", ["a", "times"], ["b"])]
@@ -49,7 +49,7 @@ def network(path: Path, side: int, length: int, *, normalised: bool = False, bia
         helper.make_node("Add", ["shown", "bias"], ["fc1"]),
     ]
     constants = [numpy_helper.from_array(value, key) for key, value in fixed.items()]
-    constants.append(numpy_helper.from_array(np.int64([-1, 1]), "shape"))
+    constants.append(numpy_helper.from_array(np.array([-1, 1], np.int64), "shape"))
     given = helper.make_tensor_value_info("data", TensorProto.FLOAT, ["None", 3, side, side])
     found = helper.make_tensor_value_info("fc1", TensorProto.FLOAT, [1, length])
     graph = helper.make_graph(nodes, "net", [given], [found], constants)
@@ -226,7 +226,7 @@ def test_neither_a_key_nor_what_is_published_knows_where_the_pack_lies(pack: Pat
 def faces_at(*boxes: tuple[float, float, float, float]) -> Faces:
     count = len(boxes)
     points = np.zeros((count, 5, 2), np.float32)
-    return Faces.ordered(np.float32(boxes).reshape(-1, 4), points, np.linspace(1, 0.5, count, dtype=np.float32))
+    return Faces.ordered(np.array(boxes, np.float32).reshape(-1, 4), points, np.linspace(1, 0.5, count, dtype=np.float32))
 
 
 def test_landmarks_lie_in_pixels_of_the_image_about_the_middle_of_the_box(pack: Path, hopper: Image) -> None:

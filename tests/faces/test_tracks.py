@@ -167,7 +167,7 @@ def test_people_who_move_apart_from_each_other_are_never_mixed(seed: int, count:
     frames, order = [], []
     places = np.stack([np.arange(count) * 300.0, rng.uniform(100, 200, count)], 1)
     for _ in range(24):
-        places = places + rng.uniform(-12, 12, places.shape) * [1, 1]
+        places = places + rng.uniform(-12, 12, places.shape)
         places[:, 0] = np.clip(places[:, 0], np.arange(count) * 300 - 60, np.arange(count) * 300 + 60)
         seen = [person for person in rng.permutation(count).tolist() if rng.random() >= missed]
         order.append(seen)

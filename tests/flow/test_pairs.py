@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
 import pyarrow as pa
 import pytest
+from conftest import walk_here
 from PIL import Image
 
 from mmidd.engine.digests import DigestCache
 from mmidd.errors import DataError
-from mmidd.flow import steps
 from mmidd.flow.check import check_all
-from mmidd.flow.indexing import Indexed
 from mmidd.flow.pairs import settle
-from mmidd.flow.setup import open_setup
-from mmidd.flow.walkers import Build
-from mmidd.options import Options
+from mmidd.flow.walk import Walked
 from mmidd.raw import listing
 from mmidd.raw.bytes import MediaFile
 from mmidd.recipe import Recipe, read
@@ -101,7 +98,7 @@ def test_a_task_of_fake_images_follows_reals_of_few_units(count: int, tmp_path: 
 
 
 def _selected(dataset: str, media: str, pair: str | None) -> Selected:
-    label = "fake" if pair else "real"
+    label: Literal["real", "fake"] = "fake" if pair else "real"
     return Selected(dataset, media, MediaFile(Path(), media, "image", 1, 1), label, None, "B" if pair else None, pair, True)
 
 
@@ -129,10 +126,9 @@ def _frames(folder: Path, names: list[str]) -> None:
         (folder / name).write_bytes(_jpeg(number))
 
 
-def _indexed(root: Path, datasets: str) -> tuple[Any, Indexed]:
+def _indexed(root: Path, datasets: str, until: Literal["index", "extract"] = "index") -> Walked:
     settings = [f"datasets=[{datasets}]", "detector=mtcnn", "captioner=none", "frames.count=2"]
-    setup = open_setup(Options(read("sample", settings), str(root / "data"), work=root / "work", workers=0))
-    return setup, steps.index_media(setup, Build())
+    return walk_here(read("sample", settings), root / "data", root / "work", until, run=True)[1]
 
 
 TIMIT = "{name: VidTIMIT}, {name: DeepfakeTIMIT}"
@@ -146,7 +142,8 @@ def test_a_fake_of_timit_finds_its_real_as_a_clip_or_as_frames_without_a_suffix(
     _clip(data / "DeepfakeTIMIT" / FAKE.replace("sa1", "sx9"))
     _clip(data / "VidTIMIT/fadg0/video/sa1.avi")
     _frames(data / "VidTIMIT/fadg0/video/sa2", ["001", "002", "003"])
-    site, indexed = _indexed(tmp_path, TIMIT)
+    walked = _indexed(tmp_path, TIMIT, "extract")
+    indexed = walked.index
     pairs = {name[1][:-len("-video-fram1.avi")][-3:]: one.pair_name for name, one in indexed.selected.items()
              if name[0] == "DeepfakeTIMIT"}  # fmt: skip
     assert pairs["sa1"] == ("VidTIMIT", "fadg0/video/sa1.avi")
@@ -156,7 +153,8 @@ def test_a_fake_of_timit_finds_its_real_as_a_clip_or_as_frames_without_a_suffix(
     told = [(each.what, each.where) for found in check_all(indexed).checked for each in found.findings
             if each.check == "real not on disk"]  # fmt: skip
     assert told == [("fakes whose real in VidTIMIT is absent", (FAKE.replace("sa1", "sx9"),))]
-    outcomes = steps.extract_samples(site, indexed, Build()).outcomes
+    assert walked.crops is not None
+    outcomes = walked.crops.outcomes
     assert outcomes["VidTIMIT", "fadg0/video/sa2"].planned == 2
     assert {(outcome.status, outcome.failed) for outcome in outcomes.values()} <= {("ok", 0), ("dropped", 0)}
 
@@ -184,7 +182,7 @@ def test_a_numbered_file_that_is_a_medium_by_itself_is_no_frame_of_the_clip_besi
     )
     monkeypatch.setenv("MMIDD_MANIFESTS", str(manifests))
     _frames(tmp_path / "data/Both/a", ["1.jpg", "2.jpg", "9.jpg"])
-    _, indexed = _indexed(tmp_path, "{name: Both}")
+    indexed = _indexed(tmp_path, "{name: Both}").index
     (clip,) = indexed.selected.values()
     assert (clip.kind, [part.name for part in clip.file.parts]) == ("frames", ["1.jpg", "2.jpg"])
     told = [(row["media"], row["reason"]) for row in indexed.of_status("unmatched")]

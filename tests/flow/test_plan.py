@@ -59,15 +59,15 @@ def test_after_a_build_everything_is_up_to_date(mmidd: Run, small: Place) -> Non
 
 
 def test_before_a_build_everything_is_missing_and_space_and_time_are_told(mmidd: Run, small: Place, tmp_path: Path) -> None:
-    shutil.copy(small.root / "small.yaml", tmp_path)
-    words = ["plan", str(tmp_path / "small.yaml"), "--data", str(small.data), "--out", str(tmp_path / "corpus")]
+    shutil.copy(small.recipe, tmp_path)
+    words = ["plan", str(tmp_path / "recipe.yaml"), "--data", str(small.data), "--out", str(tmp_path / "corpus")]
     document = mmidd(*words, "--json").document
     assert _to_do(document) == {"index": 2, **_ALL}
     assert _why(document, "extract") == {"missing: never extracted": 11}
     assert document["samples"] == 4 * 2 + 7 and document["hours"] > 0 and document["absent"] == ["FFHQ"]
     for place in (document["work"], document["corpus"]):
         assert 0 < place["needs"] < place["free"]
-    assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
     assert "never extracted" in mmidd(*words).out
 
 

@@ -95,6 +95,7 @@ def _clip(form: str, codec: str) -> bytes:
     options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
     with av.open(out, "w", format=form) as container:
         stream = container.add_stream(codec, rate=25, options=options)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = 64, 48
         stream.pix_fmt = {"mjpeg": "yuvj420p", "gif": "rgb8"}.get(codec, "yuv420p")
         stream.codec_context.thread_count = 1

@@ -251,6 +251,10 @@ def test_an_address_that_is_none_or_holds_a_secret_is_a_usage_error(address: str
         ChatClient(address, "m", QUICK)
 
 
+def _always(reply: Reply) -> Answering:
+    return lambda request, number: reply
+
+
 def test_texts_come_from_plain_content_parts_and_refusals() -> None:
     for message, text in (
         ({"content": "a"}, "a"),
@@ -259,5 +263,5 @@ def test_texts_come_from_plain_content_parts_and_refusals() -> None:
         ({"content": None}, ""),
     ):
         body = {"choices": [{"message": message, "finish_reason": 7}], "usage": {"prompt_tokens": "many"}}
-        answer, _ = answered(lambda request, number, body=body: Reply(200, json.dumps(body).encode()))
+        answer, _ = answered(_always(Reply(200, json.dumps(body).encode())))
         assert isinstance(answer, Answer) and (answer.text, answer.finish, answer.prompt_tokens) == (text, None, None)

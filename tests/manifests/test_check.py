@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -15,6 +15,8 @@ from mmidd.errors import ManifestError
 from mmidd.manifest import bundled, describe, find_manifest, load_manifest
 from mmidd.manifest.check import ADVICE, TWIN_BYTES, Checked, Disk, Entry, FindingKind, check
 from mmidd.manifest.strays import Strays
+
+NOTHING: dict[str, Any] = {}
 
 Files = Mapping[str, bytes]
 
@@ -124,7 +126,7 @@ def test_a_large_file_under_a_second_name_is_found(sizes: tuple[int, int], twice
         Entry(name, "media", None, size, "train", "real", None, "train", None, None, None)
         for name, size in zip(names, sizes, strict=True)
     ]
-    disk = Disk({}.__getitem__, lambda path: b"piece", {}.get)
+    disk = Disk(NOTHING.__getitem__, lambda path: b"piece", NOTHING.get)
     found = check(manifest, entries, disk, missing=[], ignored={})
     assert [each.where for each in found.findings] == [(" = ".join(names),)] * twice
 
@@ -207,7 +209,7 @@ EMPTY = ["RDDM/ff/071", "e4e/ff/003", "DF40_train/StyleGAN2/440", "fomm/ff/frame
 
 def test_an_empty_folder_is_a_finding_unless_it_is_empty_in_the_official_release() -> None:
     manifest = find_manifest("DF40")
-    disk = Disk({}.__getitem__, {}.__getitem__, {}.get)
+    disk = Disk(NOTHING.__getitem__, NOTHING.__getitem__, NOTHING.get)
     found = check(manifest, [], disk, missing=[], ignored={}, empty=EMPTY)
     assert _told(found) == [("empty folder", "nothing in it: was the download cut?", ("fomm/ff/frames/071",))]
     assert found.known_defects[: len(manifest.known_defects)] == manifest.known_defects
@@ -249,12 +251,12 @@ def test_reals_in_another_dataset_are_looked_for_there(
     others: dict[str, list[str]], wanted: list[tuple[str, tuple[str, ...]]]
 ) -> None:
     manifest = load_manifest(ABROAD, "abroad.yaml")
-    found = describe(manifest, ["00001.png", "00002.png"], {}.__getitem__).media
+    found = describe(manifest, ["00001.png", "00002.png"], NOTHING.__getitem__).media
     entries = [
         Entry(m.media, "media", None, 1 + n, m.rule, m.label, m.method, m.split, m.compression, m.pair_dataset, m.pair_media)
         for n, m in enumerate(found)
     ]
-    disk = Disk({}.__getitem__, {}.__getitem__, {name: frozenset(media) for name, media in others.items()}.get)
+    disk = Disk(NOTHING.__getitem__, NOTHING.__getitem__, {name: frozenset(media) for name, media in others.items()}.get)
     told = check(manifest, entries, disk, missing=[], ignored={}).findings
     assert [(each.what, each.where) for each in told] == wanted
 

@@ -321,7 +321,7 @@ def test_a_pair_never_leaves_the_dataset() -> None:
 
 def test_label_files_that_are_not_there_are_named() -> None:
     listed, unlisted = (f"original_sequences/youtube/c23/videos/{clip}.mp4" for clip in ("071", "072"))
-    lists = {"train.json": '[["071", "054"]]'}
+    lists: dict[str, str | bytes] = {"train.json": '[["071", "054"]]'}
     assert account(FF, [listed], lists).missing_label_files == []
     result = account(FF, [listed, unlisted], lists)
     assert [medium.split for medium in result.media] == ["train", None]

@@ -14,6 +14,17 @@ from .trees import account
 MAPPING: dict[str, str | bytes] = {"CelebA-HQ-to-CelebA-mapping.txt": "idx orig_idx orig_file\n12 2 000003.jpg\n"}
 Place = tuple[str, str, dict[str, str | bytes]]
 
+FAKES: tuple[Place, ...] = (
+    ("DFFD", "youtube/train/071_12.png", {}),
+    ("DFFD", "Deepfakes/train/071_054_12.png", {}),
+    ("DFFD", "FaceSwap/train/054_071-12.png", {}),
+    ("DF40", "simswap/ff/frames/054_071/000.png", {}),
+    ("DF40", "fomm/ff/frames/071_054/000.png", {}),
+    ("DF40", "sadtalker/ff/frames/071/000.png", {}),
+    ("DF40", "DF40_train/simswap/frames/071_054/000.png", {}),
+    ("DF40", "frames/071_054/000.png", {}),
+)
+"""Of the clip 071 and its pair."""
 JOINED: list[tuple[Place, Place]] = [
     (("CelebA", "img_align_celeba/000003.jpg", {}), ("CelebA-HQ", "CelebA-HQ-img/12.jpg", MAPPING)),
     (("CelebA", "img_align_celeba/000003.jpg", {}), ("DFFD", "celeba/train/000003.png", {})),
@@ -21,16 +32,7 @@ JOINED: list[tuple[Place, Place]] = [
     *(
         (("FaceForensics++", f"original_sequences/youtube/{compression}/videos/071.mp4", {}), fake)
         for compression in ("c23", "c40", "raw")
-        for fake in (
-            ("DFFD", "youtube/train/071_12.png", {}),
-            ("DFFD", "Deepfakes/train/071_054_12.png", {}),
-            ("DFFD", "FaceSwap/train/054_071-12.png", {}),
-            ("DF40", "simswap/ff/frames/054_071/000.png", {}),
-            ("DF40", "fomm/ff/frames/071_054/000.png", {}),
-            ("DF40", "sadtalker/ff/frames/071/000.png", {}),
-            ("DF40", "DF40_train/simswap/frames/071_054/000.png", {}),
-            ("DF40", "frames/071_054/000.png", {}),
-        )
+        for fake in FAKES
     ),
     (("VidTIMIT", "fadg0/video/sa1/001", {}), ("DeepfakeTIMIT", "lower_quality/fram1/sx9-video-fadg0.avi", {})),
 ]

@@ -107,7 +107,7 @@ def test_a_field_in_any_case_means_the_choice_however_it_is_spelled(path: str, m
     pattern = compile_pattern("{f}/x", {"f": field})
     found = pattern.match(path)
     assert (field.meaning(found["f"]) if found else None) == meant
-    assert pattern.heads == {"dit", "sd2.1"}
+    assert pattern.heads == frozenset({"dit", "sd2.1"})
 
 
 def test_templates_fill_their_places_and_are_none_where_a_value_is() -> None:

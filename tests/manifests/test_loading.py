@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,8 @@ from mmidd.errors import ManifestError
 from mmidd.manifest import bundled, describe, find_manifest, load_manifest
 from mmidd.manifest import format as manifests
 from mmidd.manifest.methods import UnknownMethod, load_methods, registry
+
+NOTHING: dict[str, Any] = {}
 
 MINIMAL = """\
 name: Made up
@@ -130,7 +133,7 @@ def test_a_list_that_ships_with_the_manifest_stands_in_only_where_the_dataset_ha
     monkeypatch.setattr(manifests, "_resource", {"made.json": b'[["001", "1"]]'}.__getitem__)
     text = MINIMAL.replace('    key: "{0}"', '    bundled: {val.json: made.json}\n    unlisted: {}\n    key: "{0}"')
     manifest = load_manifest(text, "m.yaml")
-    assert describe(manifest, ["real/001.mp4"], {}.__getitem__).media[0].split == "validation"
+    assert describe(manifest, ["real/001.mp4"], NOTHING.__getitem__).media[0].split == "validation"
     own = describe(manifest, ["real/001.mp4", "train.json"], {"train.json": b'[["001", "1"]]'}.__getitem__)
     assert own.media[0].split == "train"
     assert own.label_files == ["train.json"]
@@ -143,7 +146,7 @@ def test_types_of_fakes_whose_method_nobody_published() -> None:
     for basis, forgery_type in (("unknown", None), ("dataset", "FS")):
         stated = f"type_basis: {basis}\n" + (f"forgery_type: {forgery_type}" if forgery_type else "")
         manifest = load_manifest(text.replace("type_basis: stated", stated), "m.yaml")
-        medium = describe(manifest, ["Deepfakes/001.mp4"], {}.__getitem__).media[0]
+        medium = describe(manifest, ["Deepfakes/001.mp4"], NOTHING.__getitem__).media[0]
         assert (medium.method, medium.forgery_type) == ("unknown", forgery_type)
 
 
@@ -176,7 +179,7 @@ rules:
 
 def test_a_pair_may_lie_in_another_dataset() -> None:
     text = MINIMAL.replace('pair: "real/{id}.mp4"', 'pair: {dataset: VidTIMIT, media: "x/{id}.avi"}')
-    medium = describe(load_manifest(text, "m.yaml"), ["Deepfakes/001.mp4"], {}.__getitem__).media[0]
+    medium = describe(load_manifest(text, "m.yaml"), ["Deepfakes/001.mp4"], NOTHING.__getitem__).media[0]
     assert (medium.pair_dataset, medium.pair_media, medium.aligned) == ("VidTIMIT", "x/001.avi", True)
 
 

@@ -11,24 +11,19 @@ from typing import Any
 
 import fsspec
 import pytest
-from conftest import SHARED, Place, Said
+from conftest import SHARED, Place, Said, walk_here
 from e2e import test_modes
 
 from mmidd import cli
 from mmidd.engine.store import Store
 from mmidd.engine.tables import read_outcomes
 from mmidd.errors import DataError
-from mmidd.flow import steps
-from mmidd.flow.setup import open_setup
-from mmidd.flow.walkers import Build
-from mmidd.options import Options
 from mmidd.raw import path as paths
-from mmidd.raw.cache import Cache
-from mmidd.raw.path import root_of
+from mmidd.recipe import read
 from mmidd.stages import extract
 
 from .conftest import S3, SECRET, TOKEN, Request, digests, forget
-from .test_bytes import PACKS, extracted, files
+from .test_bytes import PACKS, extracted, files, root_in
 
 Run = Callable[..., Said]
 IMAGE = "CelebA/img_align_celeba/000006.jpg"
@@ -39,7 +34,7 @@ __all__ = ["files"]
 
 
 def words(place: Place, data: str | Path, out: Path, *more: str) -> list[str]:
-    places = [str(place.root / "small.yaml"), "--data", str(data), "--out", str(out)]
+    places = [str(place.recipe), "--data", str(data), "--out", str(out)]
     return ["build", *places, "--workers", "0", *more]
 
 
@@ -93,7 +88,7 @@ def test_every_command_that_remembers_the_data_finds_it_again(small: Place, s3: 
     assert before.code == 0 and "to fetch" in before.out and not work_of(out).exists()
     images = ["--only", "CelebA"]
     work = ["--work", str(work_of(out))]
-    named = [str(small.root / "small.yaml"), "--data", address]
+    named = [str(small.recipe), "--data", address]
     assert mmidd("index", *named, *work, *images, "--check").code == 4  # it is no official release
     assert mmidd("extract", *named, *work, *images, "--workers", "0").code == 0
     assert mmidd("build", *planned, *images, "--workers", "0").code == 0
@@ -126,13 +121,13 @@ def test_a_worker_that_is_killed_in_mid_download_costs_nothing(
 @pytest.fixture(scope="module")
 def forms(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """Clips in tar.gz, folders of frames, zips (one damaged), whole pictures, a video with its mask; built from a folder."""
-    place = Place(tmp_path_factory.mktemp("forms"))
+    place = Place.whole(tmp_path_factory.mktemp("forms"))
     test_modes.make(place.data, sample_data)
     for name in (FAKE, MASK):
         target = place.data / "FaceForensics++" / name
         target.parent.mkdir(parents=True)
         shutil.copy(sample_data / "FaceForensics++" / name, target)
-    (place.root / "small.yaml").write_text(test_modes.RECIPE)
+    (place.recipe).write_text(test_modes.RECIPE)
     assert cli.run(words(place, place.data, place.out)) == 3
     return place
 
@@ -154,18 +149,16 @@ def test_archives_frames_and_masks_in_a_store_give_what_they_give_on_a_disk(
 
 @pytest.mark.parametrize("prefix", sorted(prefix for prefix in PACKS if prefix))
 def test_media_of_every_archive_are_read_in_place(prefix: str, files: dict[str, bytes], s3: S3, tmp_path: Path) -> None:
-    root = tmp_path / "root"
-    root.mkdir()
-    PACKS[prefix](root, files)
-    remote = root_of(s3.upload(root, f"packs/{prefix.strip('/')}"), Cache.of(tmp_path / "far"))
-    assert extracted(remote, tmp_path / "far") == extracted(root, tmp_path / "near")  # type: ignore[arg-type]
+    PACKS[prefix](root_in(tmp_path), files)
+    address = s3.upload(tmp_path / "root", f"packs/{prefix.strip('/')}")
+    assert extracted(address, tmp_path / "far") == extracted(tmp_path / "root", tmp_path / "near")
     assert len(s3.fetched()) == 1
 
 
 def test_a_replaced_object_of_equal_size_costs_itself_alone(small: Place, s3: S3, tmp_path: Path, mmidd: Run) -> None:
     local = tmp_path / "local"
     shutil.copytree(small.root, local)
-    place, out, address = Place(local), tmp_path / "corpus", s3.upload(small.data, "replaced")
+    place, out, address = Place.whole(local), tmp_path / "corpus", s3.upload(small.data, "replaced")
     assert mmidd(*words(small, address, out)).code == 0
     image, other = place.data / IMAGE, (small.data / IMAGE.replace("6", "5")).read_bytes()
     size = image.stat().st_size
@@ -284,29 +277,27 @@ def test_an_outage_at_any_block_of_an_archive_charges_no_medium(
     prefix: str, files: dict[str, bytes], s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "BLOCK", 8192)
-    root = tmp_path / "root"
-    root.mkdir()
-    PACKS[prefix](root, {name: data for name, data in files.items() if name.startswith(("video", "frames/detect"))})
-    address = s3.upload(root, f"blocks/{prefix.strip('/')}")
+    PACKS[prefix](
+        root_in(tmp_path), {name: data for name, data in files.items() if name.startswith(("video", "frames/detect"))}
+    )
+    address = s3.upload(tmp_path / "root", f"blocks/{prefix.strip('/')}")
     s3.gate.seen.clear()
-    whole = extracted(root_of(address, Cache.of(tmp_path / "work")), tmp_path / "work")  # type: ignore[arg-type]
+    whole = extracted(address, tmp_path / "work")
     blocks = len(s3.fetched())
     assert blocks > 4
     for last in range(0, blocks, max(1, blocks // 3)):
         s3.gate.seen.clear()
         s3.gate.answer = lambda request, last=last: ("500 Oops", "InternalError") if len(s3.fetched()) > last else None  # type: ignore[misc]
         with pytest.raises(DataError, match="cannot be read"):
-            extracted(root_of(address, Cache.of(tmp_path / str(last))), tmp_path / str(last))  # type: ignore[arg-type]
+            extracted(address, tmp_path / str(last))
     s3.gate.answer = lambda request: None
-    place = tmp_path / str(0)
-    assert extracted(root_of(address, Cache.of(place)), place) == whole  # type: ignore[arg-type]
+    assert extracted(address, tmp_path / "0") == whole
 
 
 def test_a_store_is_given_time_and_a_disk_is_not(small: Place, s3: S3, tmp_path: Path) -> None:
     address, seconds = s3.upload(small.data, "same"), []
     for data in (address, small.data):
-        site = open_setup(Options(str(small.root / "small.yaml"), str(data), work=tmp_path / "work", workers=0))
-        media = steps.index_media(site, Build()).selected.values()
-        units = extract.plan(media, site.recipe, site.digests, {}, {})
+        setup, walked = walk_here(read(str(small.recipe)), data, tmp_path / "work", "index", run=True)
+        units = extract.plan(walked.index.selected.values(), setup.recipe, setup.digests, {}, {})
         seconds.append({round(extract.fetching(task)) for unit in units for task in unit.tasks})
     assert seconds == [{121, 127}, {0}]  # a video, and a run of seven images

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import walk_here
 from PIL import Image
 
-from mmidd.engine.digests import DigestCache
 from mmidd.engine.units import Outcome, Resources
-from mmidd.flow.placing import Dataset, Placed
-from mmidd.manifest import Manifest, archive_paths, load_manifest
+from mmidd.manifest import archive_paths, load_manifest
 from mmidd.raw import archives, listing
-from mmidd.recipe import DatasetEntry, read
-from mmidd.stages import extract, index
+from mmidd.recipe import read
+from mmidd.stages import extract
 
+FOLDER = "made"
 HEAD = """\
 name: Made Up
 slug: made_up
@@ -45,10 +45,6 @@ RULES = "".join(
     for kind, ending in (("video", ".mp4"), ("image", ".jpg"), ("frames", ""))
     for mode in ("detect", "padded", "keep")
 )
-
-
-def manifest() -> Manifest:
-    return load_manifest(HEAD.replace(r"(zip|tar|tgz)", "zip") + RULES, "made.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -92,17 +88,15 @@ def _tar(name: str, mode: Any) -> Callable[[Path, dict[str, bytes]], None]:
 PACKS = {"": _plain, "box.zip/": _zip, "box.tar/": _tar("box.tar", "w"), "box.tgz/": _tar("box.tgz", "w:gz")}
 
 
-def extracted(root: Path, work: Path) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Outcome]]:
-    """Index and extract all of the made-up dataset: rows and outcome of each medium."""
-    about, recipe = manifest(), read("sample")
-    files = listing.walk(root)
-    files = listing.open_archives(about.name, archive_paths(about, files.files), root, files, work / "archives")
-    dataset = Dataset(DatasetEntry.model_construct(name="Made Up"), about, root, files)
-    indexed = index.run(index.plan(about, root, files).tasks[0], None, Resources()).rows
-    rows = indexed.to_pylist()
-    assert {row["status"] for row in rows} == {"media"}
-    placed = Placed.of(dataset, {row["media"] for row in rows if row["kind"] == "frames"}, indexed["media"])
-    units = extract.plan([placed.selected(row) for row in rows], recipe, DigestCache(work / "digests"), {}, {})
+def extracted(data: Path | str, work: Path) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Outcome]]:
+    """Index and extract all of the made-up dataset, which lies in the folder `made` of `data`: rows and outcome of each
+    medium."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MMIDD_MANIFESTS", str(_manifests(work)))
+        recipe = read("sample", ["datasets=[{name: Made Up}]"])
+        setup, walked = walk_here(recipe, data, work, "index", run=True)
+    assert set(walked.index.table["status"].to_pylist()) == {"media"}
+    units = extract.plan(walked.index.selected.values(), recipe, setup.digests, {}, {})
     config = extract.config(recipe)
     found: dict[str, list[dict[str, Any]]] = {}
     outcomes = {}
@@ -115,21 +109,33 @@ def extracted(root: Path, work: Path) -> tuple[dict[str, list[dict[str, Any]]], 
     return found, outcomes
 
 
+def _manifests(work: Path) -> Path:
+    folder = work.with_name(f"{work.name}-manifests")
+    folder.mkdir(exist_ok=True, parents=True)
+    (folder / "made.yaml").write_text(HEAD + RULES)
+    return folder
+
+
+def root_in(folder: Path) -> Path:
+    """The made-up dataset's folder in a new data root."""
+    root = folder / "root" / FOLDER
+    root.mkdir(parents=True)
+    return root
+
+
 @pytest.fixture(scope="module")
 def plain(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    root = tmp_path_factory.mktemp("plain")
-    _plain(root, files)
-    return extracted(root, tmp_path_factory.mktemp("work"))
+    folder = tmp_path_factory.mktemp("plain")
+    _plain(root_in(folder), files)
+    return extracted(folder / "root", folder / "work")
 
 
 @pytest.mark.parametrize("prefix", [prefix for prefix in PACKS if prefix])
 def test_an_archives_media_give_what_the_files_give(
     prefix: str, files: dict[str, bytes], plain: Any, tmp_path: Path
 ) -> None:
-    root = tmp_path / "root"
-    root.mkdir()
-    PACKS[prefix](root, files)
-    rows, outcomes = extracted(root, tmp_path / "work")
+    PACKS[prefix](root_in(tmp_path), files)
+    rows, outcomes = extracted(tmp_path / "root", tmp_path / "work")
     wanted = {f"{prefix}{media}": [{**row, "media": f"{prefix}{media}"} for row in each] for media, each in plain[0].items()}
     assert rows == wanted
     assert {media: (o.status, o.reasons, o.facts["sha256"]) for media, o in outcomes.items()} == {
@@ -170,22 +176,26 @@ def test_a_face_that_fills_its_picture_is_found_within_a_border(plain: Any) -> N
 def test_a_compressed_tar_is_listed_once_and_read_once_a_task(
     files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = tmp_path / "root"
-    root.mkdir()
-    PACKS["box.tgz/"](root, {f"image/keep/{name}.jpg": files["image/keep/a.jpg"] for name in "abcdef"})
-    opened = []
+    PACKS["box.tgz/"](root_in(tmp_path), {f"image/keep/{name}.jpg": files["image/keep/a.jpg"] for name in "abcdef"})
+    opened: list[Path] = []
     real = archives._tar_file
-    monkeypatch.setattr(archives, "_tar_file", lambda path: opened.append(path) or real(path))
-    assert len(extracted(root, tmp_path / "work")[0]) == 6
+
+    def noting(path: Path) -> Any:
+        opened.append(path)
+        return real(path)
+
+    monkeypatch.setattr(archives, "_tar_file", noting)
+    assert len(extracted(tmp_path / "root", tmp_path / "work")[0]) == 6
     assert len(opened) == 2
-    extracted(root, tmp_path / "work")
+    extracted(tmp_path / "root", tmp_path / "work")
     assert len(opened) == 3
 
 
 def test_a_broken_archive_is_refused_by_name(files: dict[str, bytes], tmp_path: Path) -> None:
     PACKS["box.zip/"](tmp_path, files)
     shutil.copy(tmp_path / "box.zip", tmp_path / "box.tar")
-    files = listing.walk(tmp_path)
-    files = listing.open_archives("Made Up", archive_paths(manifest(), files.files), tmp_path, files, None)
-    assert list(files.refused) == ["box.tar"] and "damaged" in files.refused["box.tar"]
-    assert list(files.archives) == ["box.zip"]
+    found = listing.walk(tmp_path)
+    members = archive_paths(load_manifest(HEAD + RULES, "made.yaml"), found.files)
+    found = listing.open_archives("Made Up", members, tmp_path, found, None)
+    assert list(found.refused) == ["box.tar"] and "damaged" in found.refused["box.tar"]
+    assert list(found.archives) == ["box.zip"]

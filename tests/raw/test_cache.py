@@ -24,7 +24,6 @@ KB = 1000
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Cache:
-    room._left.clear()
     return Cache(tmp_path / "remote", 800 * KB)
 
 
@@ -56,7 +55,8 @@ def test_a_copy_is_made_once_and_holds_the_bytes(cache: Cache) -> None:
 def test_the_least_recently_used_go_and_the_limit_holds(cache: Cache) -> None:
     for number in range(6):
         put(cache, number)
-        os.utime(cache._here / name(number)[:3] / name(number), (number, number))
+        (kept_at,) = cache.folder.rglob(name(number))
+        os.utime(kept_at, (number, number))
     put(cache, 0)  # used again
     for number in range(6, 9):
         put(cache, number)
@@ -115,7 +115,7 @@ def test_a_full_disk_stops_the_build_by_name(cache: Cache, tmp_path: Path, monke
 
 
 def test_it_leaves_half_of_what_is_free(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 200 * KB}))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 200 * KB}))
     for number in range(5):
         put(cache, number)
         room._left.clear()

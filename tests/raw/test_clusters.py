@@ -22,7 +22,7 @@ def test_a_cluster_makes_the_same_bytes_of_an_object_store(name: str, small: Pla
     if find_spec(MODULES[name]) is None:
         pytest.skip(f"{MODULES[name]} is not installed")
     out, address = tmp_path / "corpus", s3.upload(small.data, "same")
-    words = ["build", str(small.root / "small.yaml"), "--data", address, "--out", str(out), "--workers", "2"]
+    words = ["build", str(small.recipe), "--data", address, "--out", str(out), "--workers", "2"]
     words += ["--engine", name, *(word for setting in SETTINGS[name] for word in ("--engine-set", setting))]
     done = subprocess.run([sys.executable, "-m", "mmidd", *words], env=dict(os.environ), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -9,18 +9,24 @@ import pytest
 from mmidd.cli import run
 from mmidd.manifest import find_manifest
 from mmidd.raw.listing import locate
+from mmidd.raw.path import Place
+
+
+def located(data: Path) -> Place | None:
+    manifest = find_manifest("CelebA")
+    return locate(manifest.name, manifest.folders, data)
 
 
 @pytest.mark.parametrize("folder", ["CelebA", "celeba", "CELEBA"])
 def test_a_dataset_is_found_by_any_accepted_name_in_any_case(tmp_path: Path, folder: str) -> None:
     (tmp_path / folder).mkdir()
-    found = locate(find_manifest("CelebA"), tmp_path)
+    found = located(tmp_path)
     assert found is not None and found.name == folder
 
 
 def test_a_file_of_that_name_is_no_dataset(tmp_path: Path) -> None:
     (tmp_path / "CelebA").write_text("not a folder")
-    assert locate(find_manifest("CelebA"), tmp_path) is None
+    assert located(tmp_path) is None
 
 
 def test_whoever_gives_the_dataset_itself_is_told_to_give_the_folder_above(

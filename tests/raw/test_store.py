@@ -187,7 +187,7 @@ def test_a_store_that_hangs_is_one_that_cannot_be_reached(s3: S3, monkeypatch: p
     s3.client.put_object(Bucket=s3.bucket, Key="slow/a.bin", Body=b"x" * 95)
     (place,) = root_of("s3://raw/slow").iterdir()
     monkeypatch.setattr(store, "PATIENCE_S", 0.2)
-    s3.gate.answer = lambda request: time.sleep(2)  # type: ignore[func-returns-value]
+    s3.gate.answer = lambda request: time.sleep(2)
     with pytest.raises(DataError, match=r"s3://raw/slow cannot be read \(FSTimeoutError\)"):
         place.read_bytes()
     assert len(s3.fetched()) >= 1

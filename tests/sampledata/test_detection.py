@@ -48,7 +48,9 @@ def _clips(root: Path) -> Iterator[tuple[str, list[Pixels]]]:
 
 @pytest.mark.parametrize("kind", ["mtcnn", "yunet"])
 def test_one_face_is_found_in_nearly_every_frame(tiny: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    detector, frames, faceless, crowded = _detector(kind, monkeypatch), 0, [], []
+    detector, frames = _detector(kind, monkeypatch), 0
+    faceless: list[str] = []
+    crowded: list[str] = []
     for name, clip in _clips(tiny):
         for index, found in enumerate(detector.detect([Still(image) for image in clip])):
             frames += 1

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from mmidd.manifest import bundled, describe
+from mmidd.manifest.accounting import Accounting
 
 
-def _accounts(root: Path) -> dict:
-    accounts = {}
+def _reader(folder: Path) -> Callable[[str], bytes]:
+    return lambda path: (folder / path).read_bytes()
+
+
+def _accounts(root: Path) -> dict[str, Accounting]:
+    accounts: dict[str, Accounting] = {}
     for name, manifest in bundled().items():
         folder = root / name
         if folder.is_dir():
             paths = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-            accounts[name] = describe(manifest, paths, lambda path, folder=folder: (folder / path).read_bytes())
+            accounts[name] = describe(manifest, paths, _reader(folder))
     return accounts
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
@@ -19,7 +20,9 @@ ALIKE = 12  # bits of 64: nearer perceptual hashes would be taken for duplicates
 
 
 def _on_grey(portrait: pictures.Portrait) -> npt.NDArray[np.uint8]:
-    return portraits.blend(np.full_like(portrait.rgb, 128), portrait.rgb, portrait.alpha.astype(np.float32) / 255)
+    return portraits.blend(
+        np.full_like(portrait.rgb, 128), portrait.rgb, portrait.alpha.astype(np.float32) / np.float32(255)
+    )
 
 
 def _in_a_room(portrait: pictures.Portrait) -> npt.NDArray[np.uint8]:
@@ -28,7 +31,9 @@ def _in_a_room(portrait: pictures.Portrait) -> npt.NDArray[np.uint8]:
 
 @pytest.mark.parametrize("margin", [1.0, 1.15, 1.3, 1.6])
 @pytest.mark.parametrize("place", [_on_grey, _in_a_room])
-def test_no_two_identities_are_near_duplicates_in_aligned_crops(place, margin: float) -> None:
+def test_no_two_identities_are_near_duplicates_in_aligned_crops(
+    place: Callable[[pictures.Portrait], npt.NDArray[np.uint8]], margin: float
+) -> None:
     hashes = {}
     for person in people.PEOPLE:
         picture = place(people.portrait_of(person))

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -226,7 +227,9 @@ def _damaged(root: Path) -> None:
         (_damaged, r"FFHQ/a\.png is missing"),
     ],
 )
-def test_a_folder_that_holds_something_else_is_refused_and_untouched(tmp_path: Path, prepare, reason: str) -> None:
+def test_a_folder_that_holds_something_else_is_refused_and_untouched(
+    tmp_path: Path, prepare: Callable[[Path], None], reason: str
+) -> None:
     root = tmp_path / "s"
     prepare(root)
     before = _files(tmp_path)

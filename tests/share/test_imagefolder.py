@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from corpus import made
 
 from mmidd.corpus.read import Corpus
 from mmidd.share.export.run import export
-from tests.corpus import made
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import Place, Said
+from conftest import Place, Said, walk_here
 from llm.stub import CAPTION, ENVIRONMENT, FACE, Reply, Request, Stub, chat, refuse
 
 from mmidd.captions.journal import Journal
@@ -26,9 +26,8 @@ from mmidd.engine.store import Store
 from mmidd.engine.threads import Threads
 from mmidd.engine.units import Engine, Resources
 from mmidd.flow import steps
-from mmidd.flow.setup import open_setup
-from mmidd.flow.walkers import Build, Look
-from mmidd.options import Options
+from mmidd.flow.walkers import Look
+from mmidd.recipe import read
 from mmidd.stages import caption
 
 Command = Callable[..., Said]
@@ -238,17 +237,16 @@ def test_a_plan_says_what_captions_will_take_and_asks_nobody(place: Place, mmidd
 def test_every_engine_commits_the_same_bytes(place: Place, stub: Stub, tmp_path: Path) -> None:
     stub.answering = numbered
     settings = served(stub)[1::2]
-    recipe = str(place.root / "small.yaml")
-    site = open_setup(Options(recipe, str(place.data), work=place.work, settings=tuple(settings), workers=0))
-    extracted = steps.extract_samples(site, steps.index_media(site, Build()), Build("caption"))
-    looked = steps.caption_samples(site, extracted, Look())
+    setup, walked = walk_here(read(str(place.recipe), settings), place.data, place.work, "extract", run=False)
+    assert walked.crops is not None
+    looked = steps.caption_samples(setup, walked.crops, Look())
     assert looked is not None
     units, base = looked.work.units, looked.work.base
     engines: dict[str, Engine] = {"inline": Inline(), "threads": Threads(5), "local": Local(2, Resources())}
     found = {}
     for name, engine in engines.items():
         store = Store.open(tmp_path / name)
-        config = replace(caption.config(site.recipe), journal=tmp_path / f"{name}-journal")
+        config = replace(caption.config(setup.recipe), journal=tmp_path / f"{name}-journal")
         options: dict[str, Any] = {"store": store, "engine": engine, "progress": Silent()}
         try:
             records = run_units(caption.STAGE, base, units, config, **options)

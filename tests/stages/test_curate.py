@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from mmidd.engine.files import sha256_file
 from mmidd.engine.units import Resources
+from mmidd.extraction.records import SCHEMA as SAMPLES_SCHEMA
 from mmidd.recipe import parse
 from mmidd.schema import sample_id
-from mmidd.stages import curate, extract, index
+from mmidd.stages import curate, index
 
 RECIPE = parse("name: t\ndatasets: [CelebA]\n", "r.yaml")
 
@@ -43,7 +44,7 @@ def _judge(
         for name, frame, image in samples
     ]
     written = folder / "rows"
-    pq.write_table(pa.Table.from_pylist(rows, extract.SCHEMA), written)
+    pq.write_table(pa.Table.from_pylist(rows, SAMPLES_SCHEMA), written)
     path = written.rename(folder / f"unit.{sha256_file(written)[:12]}.rows.parquet")  # named as the store does
     payload = curate.CuratePayload(
         (path,), pa.Table.from_pylist(list(media), index.SCHEMA), {(dataset[name], name): "excluded" for name in excluded}
@@ -52,7 +53,7 @@ def _judge(
     (task,) = curate.plan(("x",), payload).tasks
     result = curate.run(task, curate.config(recipe), Resources())
     assert result.rows.schema == curate.SCHEMA
-    return result.rows.to_pylist()
+    return list(result.rows.to_pylist())
 
 
 def _drops(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], str | None]:

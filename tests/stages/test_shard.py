@@ -11,10 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mmidd.corpus.media import pair_names
 from mmidd.corpus.shards import ShardLimits
 from mmidd.engine.files import sha256_file
 from mmidd.engine.units import Resources, Unit
 from mmidd.errors import WorkError
+from mmidd.extraction.records import SCHEMA as SAMPLES_SCHEMA
 from mmidd.recipe import parse
 from mmidd.schema import SPLITS
 from mmidd.stages import caption, curate, extract, index, shard
@@ -51,7 +53,7 @@ def _source(
                 rows[-1] |= about
                 blobs += mask
     places = [(f"{name}{end}", pa.int64()) for name in ("image", "mask") for end in ("_at", "_bytes")]
-    kept = [field for field in extract.SCHEMA if field.name not in extract.STAGE.blobs]
+    kept = [field for field in SAMPLES_SCHEMA if field.name not in extract.STAGE.blobs]
     schema = pa.schema([*kept, *(pa.field(*place) for place in places)])
     table = pa.Table.from_pylist(rows, schema)
     words = [
@@ -140,7 +142,7 @@ def test_a_mask_comes_out_as_it_went_in_and_rows_without_one_are_null(tmp_path: 
 )
 def test_a_pair_in_another_dataset_is_told_with_its_dataset(pair_dataset: str | None, told: str) -> None:
     rows = [{"dataset": "CelebA", "pair_dataset": pair_dataset, "pair_media": pair} for pair in ("b.mp4", None, "")]
-    assert shard.pair_names(pa.Table.from_pylist(rows, index.SCHEMA)).to_pylist() == [told, None, None]
+    assert pair_names(pa.Table.from_pylist(rows, index.SCHEMA)).to_pylist() == [told, None, None]
 
 
 def test_an_unknown_type_is_null_and_without_captioner_captions_are_null(tmp_path: Path) -> None:

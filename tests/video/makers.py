@@ -117,6 +117,7 @@ def elementary_stream(size: tuple[int, int], frames: int, codec: str = "libx264"
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=fmt) as container:
         stream = container.add_stream(codec, rate=25, options={"bf": "0", "preset": "ultrafast"})
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         for i in range(frames):
@@ -158,7 +159,9 @@ class Reference:
 def plain_decode(path: Path) -> Iterator[Iterator[av.VideoFrame]]:
     """The frames as a plain sequential decode of the best video stream shows them."""
     with av.open(str(path)) as container:
-        yield container.decode(container.streams.best("video"))
+        best = container.streams.best("video")
+        assert isinstance(best, av.VideoStream)
+        yield container.decode(best)
 
 
 def full_decode(path: Path) -> list[Reference]:
@@ -189,7 +192,7 @@ def growing_clip(path: Path, sizes: tuple[tuple[int, int], ...], frames: int) ->
     with av.open(str(path), "w") as container:
         first = None
         for k, size in enumerate(sizes):
-            with av.open(io.BytesIO(elementary_stream(size, frames)), format="h264") as raw:
+            with av.open(io.BytesIO(elementary_stream(size, frames)), "r", format="h264") as raw:
                 stream = first = first or container.add_stream_from_template(raw.streams.video[0])
                 for i, packet in enumerate(packet for packet in raw.demux() if packet.size):
                     packet.pts = packet.dts = k * frames + i

@@ -97,7 +97,7 @@ def expected_rgb(sample: tuple[int, int, int], weights: Matrix, full: bool) -> M
     y, cb, cr = sample
     offset, luma, chroma = (0, 255, 255) if full else (16, 219, 224)
     scaled = np.array([(y - offset) / luma, (cb - 128) / chroma, (cr - 128) / chroma])
-    return np.clip(weights @ scaled * 255, 0, 255)
+    return np.asarray(np.clip(weights @ scaled * 255, 0, 255), np.float64)
 
 
 def flat_clip(path: Path, colorspace: int, color_range: int) -> None:

@@ -66,7 +66,7 @@ def read_all(path: Path) -> tuple[list[Frame], int]:
     for recount in (False, True):
         with open_video(path, recount=recount) as reader:
             try:
-                return list(reader.frames(range(reader.clip.frame_count))), reader.bad_packets  # type: ignore[attr-defined]
+                return list(reader.frames(range(reader.clip.frame_count))), reader.bad_packets
             except CountMismatch:
                 assert not recount
     raise AssertionError

@@ -8,6 +8,7 @@ import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -182,6 +183,7 @@ def joined(folder: Path, codec: str, options: dict[str, str], sizes: tuple[tuple
             piece = folder / f"{part}.mkv"
             with quiet_encoders(), av.open(str(piece), "w") as one:
                 stream = one.add_stream(codec, rate=25, options=options)
+                assert isinstance(stream, av.VideoStream)
                 stream.width, stream.height = width, height
                 stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
                 for number in range(6):
@@ -192,6 +194,7 @@ def joined(folder: Path, codec: str, options: dict[str, str], sizes: tuple[tuple
                 to = first = first or container.add_stream_from_template(one.streams.video[0])
                 for packet in one.demux():
                     if packet.size:
+                        assert packet.pts is not None and packet.dts is not None
                         copy = av.Packet(bytes(packet))
                         copy.pts = packet.pts + part * 240
                         copy.dts = packet.dts + part * 240
@@ -217,7 +220,7 @@ def test_a_count_that_does_not_hold_is_told_before_a_wrong_frame_is_given(tmp_pa
     rewrite_packets(path, lambda place, data: no_picture if place == 40 else data)
     with open_video(path) as reader:
         assert reader.clip.frame_count == 90 and not reader.clip.recounted
-        got = []
+        got: list[int] = []
         with pytest.raises(CountMismatch):
             got.extend(frame.index for frame in reader.frames(range(90)))
     assert got == list(range(len(got))) and 36 <= len(got) <= 44
@@ -315,7 +318,7 @@ def test_packets_kept_from_the_survey_decode_as_those_that_are_read_again(
         for at in random.integers(len(data) // 20, len(data), trial):
             data[at] ^= int(random.integers(1, 256))
         path.write_bytes(data[: len(data) - int(random.integers(0, 2)) * 4000])
-        found = []
+        found: list[Any] = []
         for most in (0, 2**25):
             monkeypatch.setattr(pyav, "MOST_KEPT", most)
             try:
@@ -358,14 +361,14 @@ def test_bad_packets_are_counted(tmp_path: Path) -> None:
     flip_bytes(path, start=0.5, stop=0.55, every=1)
     with open_video(path, recount=True) as reader:
         list(reader.frames([reader.clip.frame_count - 1]))
-        assert reader.bad_packets > 0  # type: ignore[attr-defined]
+        assert reader.bad_packets > 0
 
 
 def test_the_reader_holds_no_frame_that_it_has_given_away(tmp_path: Path) -> None:
     path = write_clip(tmp_path, Recipe("one.mp4", options=X264))
     with open_video(path) as reader:
         for frame in reader.frames(range(10)):
-            alive = weakref.ref(frame.image)  # type: ignore[arg-type]
+            alive = weakref.ref(frame.image)
             del frame
             assert alive() is None
 
@@ -373,6 +376,7 @@ def test_the_reader_holds_no_frame_that_it_has_given_away(tmp_path: Path) -> Non
 SILENT = """
 import sys
 from pathlib import Path
+from typing import Any
 from mmidd.video import CountMismatch, open_video
 for recount in (False, True):
     try:
@@ -395,12 +399,14 @@ def test_memory_stays_flat_over_a_long_clip(tmp_path: Path) -> None:
     path.write_bytes(elementary_stream((1280, 720), 24))
     with av.open(str(path), format="h264") as raw, av.open(str(tmp_path / "long.mkv"), "w") as container:
         stream = container.add_stream_from_template(raw.streams.video[0])
+        rate = raw.streams.video[0].average_rate
+        assert rate is not None
         packets = [bytes(packet) for packet in raw.demux() if packet.size]
         for i, data in enumerate(packets * 6):
             packet = av.Packet(data)
             packet.pts = packet.dts = i
             packet.time_base, packet.stream, packet.is_keyframe = (
-                1 / raw.streams.video[0].average_rate,
+                1 / rate,
                 stream,
                 i % 24 == 0,
             )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from typing import Any
 
 import cv2
 import numpy as np
@@ -107,7 +108,8 @@ def test_a_cmyk_jpeg_has_the_colours_that_were_saved() -> None:
 def test_exif_orientation_is_undone(fmt: str, tag: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = tag
-    options = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}.get(fmt, {})
+    ways: dict[str, dict[str, Any]] = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}
+    options = ways.get(fmt, {})
     data = encoded(picture(), fmt, exif=exif, **options)
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
     assert expected.size == ((64, 48) if tag < 5 else (48, 64))

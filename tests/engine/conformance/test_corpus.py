@@ -46,7 +46,7 @@ def test_a_build_whose_driver_was_killed_ends_with_the_very_bytes_of_a_small_one
 ) -> None:
     engines.make(name).close()  # skips where its package is not installed; the build needs the CPUs
     out, work = tmp_path / "corpus", tmp_path / "corpus.work"
-    words = ["build", str(small.root / "small.yaml"), "--data", str(small.data), "--out", str(out), "--workers", "2"]
+    words = ["build", str(small.recipe), "--data", str(small.data), "--out", str(out), "--workers", "2"]
     words += ["--engine", name, *(word for pair in settings(name, request) for word in ("--engine-set", pair))]
     kill_once_something_is_committed(words, work, tmp_path / "log.txt")
     assert not out.exists()

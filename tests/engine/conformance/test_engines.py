@@ -80,7 +80,7 @@ def test_workers_that_die_or_hang_cost_their_medium_alone_and_leave_the_same_wor
     name: str, engines: Engines, bench: Bench, tmp_path: Path
 ) -> None:
     media = [item("a"), item("exit", "exit"), item("b"), item("abort", "abort"), item("hang", "hang"), item("d", "once")]
-    records = bench.run(unit(*media, name="set/0"), engine=engines.make(name), time_limit=5)
+    records = bench.run(unit(*media, name="set/0"), engine=engines.make(name), time_limit=3)
     found = outcomes(bench, records)
     assert {media: (o.status, o.error, o.attempts) for media, o in found.items()} == {
         "a": ("ok", None, 1),
@@ -92,7 +92,7 @@ def test_workers_that_die_or_hang_cost_their_medium_alone_and_leave_the_same_wor
     }
     assert found["exit"].message == "the worker process ended with exit code 7"
     assert str(found["abort"].message).endswith("fatal: cannot read toy.py")
-    assert found["hang"].message == "no result within 5 s"
+    assert found["hang"].message == "no result within 3 s"
 
 
 @pytest.mark.parametrize("name", ALL)

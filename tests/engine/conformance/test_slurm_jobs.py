@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def test_what_jobs_commit_after_their_driver_is_gone_is_found_by_the_next(engine
     next(driver)  # and here it is gone: nothing was told to anybody, no note was taken away
     notes = bench.store.root / JOBS / NOTES
     while len(list(notes.iterdir())) < 2:
-        pass
+        time.sleep(0.02)
     records = bench.run(*units, engine=engines.make("slurm"))
     assert sorted(bench.calls()) == ["a", "b"]
     assert {record.generation for record in records.values()} == {0}
