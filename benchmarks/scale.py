@@ -134,8 +134,8 @@ def _sample(frame: int, lot: bytes, track: TrackRecord | None) -> Sample:
 
 
 SPANS: tuple[tuple[ModuleType, str], ...] = (
-    (steps, "index_all"), (steps, "extract_all"), (steps, "curate_all"), (extract, "plan"), (finish, "media_table"),
-    (finish, "shard_units"), (finish, "run_units"),
+    (steps, "index_media"), (steps, "extract_samples"), (steps, "curate_samples"), (steps, "write_shards"),
+    (extract, "plan"), (finish, "media_table"),
 )  # fmt: skip
 """The functions whose cost is noted by itself."""
 

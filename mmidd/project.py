@@ -11,14 +11,13 @@ what the command prints under `--json`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from mmidd.engine.run import Progress
 from mmidd.engine.start import without_pandas
 from mmidd.engine.store import Store
-from mmidd.errors import UsageError
 from mmidd.flow import gc, plan, report, status
 from mmidd.flow.check import Checks, check_all
 from mmidd.flow.gc import Garbage
@@ -88,11 +87,13 @@ class Project:
 
         `tell` hears of the raw data before the long work begins.
         """
-        return self._shards(Build(), tell)
+        with self._writing(corpus=True) as setup:
+            return report.report(setup, walk(setup, Build(), tell=tell))
 
     def shard(self) -> Report:
         """Write the corpus from what the other stages committed. Raises WorkError if one of them is not up to date."""
-        return self._shards(Build("shard"))
+        with self._writing(corpus=True) as setup:
+            return report.report(setup, walk(setup, Build("shard")))
 
     def index(self) -> Indexed:
         """Account for every file of the recipe's datasets: medium, label file, sidecar, or unmatched."""
@@ -134,7 +135,8 @@ class Project:
         last = Project.of(self.options.work_folder, progress=self._progress, tell=self._tell)
         with last._looking() as setup:
             before = status.check_retry(setup, walk(setup, Look(), "caption"))
-        last._shards(Build(), retry=True)
+        with last._writing(corpus=True, retry=True) as setup:
+            report.report(setup, walk(setup, Build()))
         return Retried(before, last.failures())
 
     def gc(self, recipes: Sequence[str] = (), *, dry_run: bool = False) -> Garbage:
@@ -144,18 +146,6 @@ class Project:
             return gc.collect(store, recipes, dry_run=True, locks=True)
         with store.held(self._tell, clear=False) as locks:
             return gc.collect(store, recipes, dry_run=False, locks=locks)
-
-    def _shards(
-        self, walker: Build, tell: Callable[[Indexed], None] = lambda indexed: None, *, retry: bool = False
-    ) -> Report:
-        target = claim(self._with_corpus())
-        with self._writing(retry=retry) as setup, target.held():
-            return report.report(setup, walk(setup, walker, tell=tell))
-
-    def _with_corpus(self) -> Options:
-        if self.options.out is None:
-            raise UsageError("no corpus is named; give --out CORPUS")
-        return self.options
 
     @contextmanager
     def _looking(self) -> Iterator[Setup]:
@@ -167,11 +157,12 @@ class Project:
             setup.engine.close()
 
     @contextmanager
-    def _writing(self, *, retry: bool = False) -> Iterator[Setup]:
-        """Nobody else writes the work folder meanwhile; the workers end with the method."""
+    def _writing(self, *, corpus: bool = False, retry: bool = False) -> Iterator[Setup]:
+        """Nobody else writes the work folder (nor the corpus, where one is written); the workers end with the method."""
+        target = claim(self.options) if corpus else None
         setup = open_setup(self.options, progress=self._progress, retry=retry, early=self._early)
         try:
-            with setup.store.held(self._tell):
+            with setup.store.held(self._tell), nullcontext() if target is None else target.held():
                 self._tell_licence(setup)
                 yield setup
         finally:

@@ -256,6 +256,11 @@ class Recipe(Part):
     shards: Shards = Shards()
     time_limit: float = Field(600, gt=0, description="seconds a worker may take for one video or run of images")
 
+    @classmethod
+    def read(cls, name: str, settings: Sequence[str] = ()) -> Recipe:
+        """A recipe by file or bundled name, with `key=value` settings laid over it. Raises RecipeError, UsageError."""
+        return read(name, settings)
+
     def changed(self, settings: Sequence[str]) -> Recipe:
         """The same with `key=value` settings laid over it. Raises RecipeError, UsageError."""
         return _with_settings(self.model_dump(mode="json"), settings) if settings else self

@@ -76,6 +76,21 @@ def test_every_example_of_reading_a_corpus_runs(built: Build, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
 
 
+def test_every_example_of_the_api_runs(tmp_path: Path) -> None:
+    """All of them in one script and in order; what the page guards runs too, with worker processes."""
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    blocks = [body for kind, body in _FENCE.findall(text) if kind == "python"]
+    guarded = [body for body in blocks if body.startswith("if __name__")]
+    plain = [body for body in blocks if body not in guarded]
+    lines = "".join(f"    {line}\n" for line in "\n".join(plain[1:]).splitlines())
+    head = "".join(f"    {line}\n" for line in plain[0].splitlines())
+    page = f"import mmidd\n\n\ndef page():\n{head}{lines}\n\nif __name__ == '__main__':\n    page()\n\n" + "\n".join(guarded)
+    (tmp_path / "page.py").write_text(page)
+    assert len(blocks) >= 9 and len(guarded) == 1
+    done = subprocess.run([sys.executable, "page.py"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def _quoted(text: str) -> list[list[str]]:
     """The commands of a page that stand in lines of their own, indented."""
     return [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("    mmidd ")]

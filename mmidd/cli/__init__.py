@@ -33,7 +33,7 @@ for verb in (*build.VERBS, *corpus.VERBS, *data.VERBS):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and end the process with DESIGN's exit codes; no traceback for what we know."""
+    """Run the command line and end the process with the exit codes of `cli/console.py`; no traceback for what we know."""
     set_threshold(100_000, 50, 50)  # of millions of objects none is garbage: looking for some took a quarter of the time
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # its own allocator keeps what was freed: a seventh more
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))

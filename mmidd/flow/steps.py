@@ -62,11 +62,11 @@ def extract_samples(setup: Setup, indexed: Indexed, walker: Walker) -> Extracted
     pairs = pair_levels(setup.recipe, selected)
     plan = partial(extract.plan, recipe=setup.recipe, digests=setup.digests)
     first = [medium for name, medium in selected.items() if name not in pairs]
-    done = _level(setup, selected, FIRST, plan(first, reals={}, pairs={}), walker)
+    done = walker.bring(setup, _level(setup, selected, FIRST, plan(first, reals={}, pairs={}), walker))
     outcomes = _outcomes(setup.store, done)
     reals = _track_records(setup.store, done, outcomes, set(pairs.values()))
     paired = [medium for name, medium in selected.items() if name in pairs]
-    later = _level(setup, selected, PAIRED, plan(paired, reals=reals, pairs=pairs), walker)
+    later = walker.bring(setup, _level(setup, selected, PAIRED, plan(paired, reals=reals, pairs=pairs), walker))
     waiting = frozenset(name for name, real in pairs.items() if real not in reals)
     to_do = [item for each in (done, later) for item in each.to_do if item.name not in waiting]
     to_do += [item for unit in later.work.units for item in unit.items if item.name in waiting] if waiting else []
@@ -85,18 +85,15 @@ def pair_levels(recipe: Recipe, selected: Mapping[Name, Selected]) -> dict[Name,
     return {name: real for name, real in followed.items() if real is not None}
 
 
-def _level(setup: Setup, selected: Mapping[Name, Selected], title: str, units: Sequence[Unit], walker: Walker) -> Reached:
-    config = extract.config(setup.recipe)
-    work = Work(extract.STAGE, setup.bases[extract.STAGE.name], units, config, title, retry=setup.retry)
-    if not units:
-        return Reached(work, {})
-    if not walker.runs(extract.STAGE.name):
-        return walker.bring(setup, work)
+def _level(setup: Setup, selected: Mapping[Name, Selected], title: str, units: Sequence[Unit], walker: Walker) -> Work:
+    """One of the two levels of extraction."""
+    base, config = setup.bases[extract.STAGE.name], extract.config(setup.recipe)
+    work = Work(extract.STAGE, base, units, config, title, retry=setup.retry)
+    if not (units and walker.runs(extract.STAGE.name)):
+        return work
     landed = Landed(setup, selected)
     limit = setup.recipe.time_limit + max(extract.fetching(task) for unit in units for task in unit.tasks)
-    reached = walker.bring(setup, replace(work, landed=landed, time_limit=limit))
-    landed.note_rate()
-    return reached
+    return replace(work, landed=landed, ended=landed.note_rate, time_limit=limit)
 
 
 def _outcomes(store: Store, reached: Reached) -> dict[Name, Outcome]:

@@ -19,7 +19,8 @@ from mmidd.media import Name
 class Work:
     """What a step asks for: the units of a stage, from what they are made, and how they are run.
 
-    `engine` opens who runs them (None: the setup's). `usable` says whether a record still counts.
+    `engine` opens who runs them (None: the setup's). `landed` sees each fresh result, `ended` the end of a run. `usable`
+    says whether a record still counts.
     """
 
     stage: Stage
@@ -32,6 +33,7 @@ class Work:
     quiet: bool = False
     retry: bool = False
     landed: Callable[[Result], None] = lambda result: None
+    ended: Callable[[], None] = lambda: None
     usable: Usable = lambda unit, record: True
 
 
@@ -89,12 +91,15 @@ class Build:
     def bring(self, setup: Setup, work: Work) -> Reached:
         if not self.runs(work.stage.name):
             return Reached(work, _insist(setup, work).done)
+        if not work.units:
+            return Reached(work, {})
         with nullcontext(setup.engine) if work.engine is None else work.engine() as engine:
             records = run_units(
                 work.stage, work.base, work.units, work.config,
                 store=setup.store, engine=engine, progress=Silent() if work.quiet else setup.progress, title=work.title,
                 landed=work.landed, usable=work.usable, retry=work.retry, time_limit=work.time_limit,
             )  # fmt: skip
+        work.ended()
         return Reached(work, records)
 
 

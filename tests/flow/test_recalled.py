@@ -1,0 +1,95 @@
+"""`status`, `failures` and `gc` read a work folder alone: no raw data, no model files, no network, on any machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Place, Said
+
+Run = Callable[..., Said]
+
+BROKEN = "CelebA/img_align_celeba/000001.jpg"
+
+
+def _copied(place: Place, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The work folder on another machine: neither raw data nor corpus nor any weights are there."""
+    work = shutil.copytree(place.work, folder / "elsewhere" / "corpus.work")
+    shutil.rmtree(place.root)
+    monkeypatch.setenv("MMIDD_MODELS", str(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return work
+
+
+def _yunet(place: Place, models: Path, monkeypatch: pytest.MonkeyPatch, mmidd: Run) -> None:
+    """Another build on the place's work folder, by a detector whose weights are a file; one picture is broken."""
+    (place.data / BROKEN).write_bytes(b"no picture")
+    monkeypatch.setenv("MMIDD_MODELS", str(models))
+    assert mmidd(*place.words("build", "--set", "detector.kind=yunet", "--allow-removals")).code == 3
+
+
+def test_a_copied_work_folder_tells_of_its_build_without_data_and_models(
+    place: Place, shared_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mmidd: Run
+) -> None:
+    _yunet(place, shared_models, monkeypatch, mmidd)
+    here = [mmidd(verb, str(place.work), "--json").document for verb in ("status", "failures")]
+    work = _copied(place, tmp_path, monkeypatch)
+    status, failures = (mmidd(verb, str(work), "--json") for verb in ("status", "failures"))
+    assert (status.code, failures.code) == (0, 3)
+    assert failures.document == here[1] and [each["media"] for each in failures.document] == [BROKEN.partition("/")[2]]
+    assert status.document["media"] == here[0]["media"] == {"ok": 10, "failed": 1}
+    told = {stage["stage"]: (stage["up_to_date"], stage["to_do"]) for stage in status.document["plan"]["stages"]}
+    assert told["extract"] == (11, 0) and told["caption"] == (10, 0) and told["curate"] == (1, 0)
+
+
+def test_gc_on_a_copied_work_folder_keeps_what_the_builds_read_and_removes_the_rest(
+    place: Place, shared_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mmidd: Run
+) -> None:
+    _yunet(place, shared_models, monkeypatch, mmidd)
+    work = _copied(place, tmp_path, monkeypatch)
+    before = mmidd("status", str(work), "--json").document
+    removed = mmidd("gc", str(work), "--json").document
+    assert removed["counts"]["records"] > 0 and removed["behind"] == {}
+    after = mmidd("status", str(work), "--json").document
+    assert (after["plan"]["stages"], after["media"]) == (before["plan"]["stages"], before["media"])
+    assert mmidd("gc", str(work), "--json").document["counts"]["records"] == 0
+
+
+def test_an_old_note_without_ingredients_is_read_by_those_of_here(place: Place, mmidd: Run) -> None:
+    note = json.loads((place.work / "build.json").read_text())
+    del note["ingredients"]
+    (place.work / "build.json").write_text(json.dumps(note))
+    assert mmidd("status", str(place.work), "--json").document["complete"]
+
+
+@pytest.mark.parametrize("note", ["", "{", "[]", "null", '{"recipe": {}}'])
+def test_a_note_that_is_not_whole_stops_what_would_read_it(place: Place, mmidd: Run, note: str) -> None:
+    (place.work / "build.json").write_text(note)
+    for words in (["status"], ["failures"], ["failures", "--retry"], ["gc"]):
+        said = mmidd(words[0], str(place.work), *words[1:])
+        assert said.code == 1 and "no work folder of a build" in said.err
+
+
+def test_without_a_remembered_build_nothing_is_removed(place: Place, mmidd: Run) -> None:
+    before = {path for path in place.work.rglob("*") if path.is_file()}
+    (place.work / "builds.json").write_text("{")
+    said = mmidd("gc", str(place.work))
+    assert said.code == 1 and "Nothing was removed" in said.err
+    assert {path for path in place.work.rglob("*") if path.is_file()} == before
+
+
+def test_an_index_that_is_gone_is_told_and_nothing_is_guessed(place: Place, mmidd: Run) -> None:
+    shutil.rmtree(place.work / "records" / "index")
+    for verb in ("status", "failures", "gc"):
+        said = mmidd(verb, str(place.work))
+        assert said.code == 1 and "the index of FaceForensics++" in said.err and "run `mmidd build` again" in said.err
+
+
+def test_status_is_of_the_last_build_and_plan_of_the_data_as_they_are_now(place: Place, mmidd: Run) -> None:
+    (place.data / BROKEN).write_bytes(b"changed")
+    assert mmidd("status", str(place.work), "--json").document["complete"]
+    assert not mmidd(*place.words("plan"), "--json").document["complete"]
