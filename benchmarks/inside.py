@@ -60,8 +60,8 @@ _DOES = {
     "video/pyav": "decode", "video/container": "decode", "video/decord": "decode", "video/torchcodec": "decode",
     "video/still": "decode", "video/yuv": "convert to RGB, reduce", "video/picture": "convert to RGB, reduce",
     "video/orientation": "convert to RGB, reduce", "faces/detector": "detect", "faces/yunet": "detect",
-    "faces/mtcnn": "detect", "faces/scrfd": "detect", "faces/align": "align, warp", "faces/encode": "encode",
-    "curation/quality": "measure",
+    "faces/mtcnn": "detect", "faces/scrfd": "detect", "faces/onnx": "detect", "faces/align": "align, warp",
+    "faces/encode": "encode", "curation/quality": "measure",
 }  # fmt: skip
 _TICK_S = 0.002
 
