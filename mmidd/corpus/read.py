@@ -71,7 +71,10 @@ class Corpus:
         return sum(shard.rows for shard in self.shards)
 
     def part(self, split: str | None = None, dataset: str | None = None) -> Corpus:
-        """The rows of one split, one dataset (by name or slug), or both, as a corpus whose rows are numbered from 0."""
+        """The rows of one split, one dataset (by name or slug), or both, as a corpus whose rows are numbered from 0.
+
+        Its `about`, `files`, `media` and `verify` stay those of the whole.
+        """
         slugs = {shard.dataset for shard in self.about.shards}
         slug = dataset if dataset in slugs else getattr(self.about.datasets.get(dataset or ""), "slug", None)
         if split is not None and split not in SPLITS:

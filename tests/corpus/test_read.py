@@ -130,7 +130,13 @@ def test_a_notebook_shows_no_markup_of_the_corpus(tmp_path: Path) -> None:
     assert "<script>" not in html and "<img" not in html and "&lt;img src=x&gt;" in html and "28 rows" in html
 
 
-def test_verify_and_audit_are_calls_with_documents(folder: Path) -> None:
+def test_verify_and_audit_are_calls_with_documents_and_need_no_network(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a connection")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
     assert {finding["problem"] for finding in Corpus(folder).verify().document()["findings"]} == {
         f"{row['dataset']}/{row['media']} has rows and is not in media.parquet" for row in WRITTEN
     }
