@@ -20,6 +20,8 @@ pytestmark = pytest.mark.timeout(900)  # a dozen whole processes
 
 ROOT = Path(__file__).parents[2]
 FRAMES = 6
+SIDES = 512, 600
+"""Of a clip: large enough that looking for faces takes longer than the profile waits between two looks."""
 
 
 def _bench(*words: str, models: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -35,10 +37,10 @@ def _clip(path: Path, shift: int) -> None:
     shipped = Path(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
     found = cv2.imdecode(np.frombuffer(shipped.read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB)
     assert found is not None
-    picture = cv2.resize(found, (256, 300), interpolation=cv2.INTER_AREA)
+    picture = cv2.resize(found, SIDES, interpolation=cv2.INTER_AREA)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 256, 300, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = *SIDES, "yuv420p"
         for number in range(FRAMES):
             moved = np.ascontiguousarray(np.roll(picture, number + shift, axis=1))
             container.mux(stream.encode(av.VideoFrame.from_ndarray(moved, format="rgb24")))
