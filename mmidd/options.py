@@ -81,21 +81,35 @@ class Options:
         """The options of a build that the work folder `work` remembers. Raises WorkError for a note that is not whole."""
         if not is_whole(note):
             raise WorkError(f"{work} is no work folder of a build; give the --work of one (by default CORPUS.work)")
+        from pydantic import ValidationError
+
         from mmidd.recipe import Recipe
 
         memory = note.get("worker_memory")
-        return cls(
-            Recipe.model_validate(note["recipe"]),
-            note["data"],
-            out=Path(note["out"]) if note["out"] else None,
-            work=work,
-            only=tuple(note["only"]),
-            workers=note["workers"],
-            worker_memory=None if memory is None else memory / 1e9,
-            device=note["device"],
-            engine=note.get("engine", "local"),
-            engine_settings=tuple(note.get("engine_settings", ())),
-        )
+        try:
+            return cls(
+                Recipe.model_validate(note["recipe"]),
+                note["data"],
+                out=_path(note["out"] or None),
+                work=work,
+                only=tuple(note["only"]),
+                workers=note["workers"],
+                worker_memory=None if memory is None else memory / 1e9,
+                device=note["device"],
+                engine=note.get("engine", "local"),
+                engine_settings=tuple(note.get("engine_settings", ())),
+            )
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            raise WorkError(f"{work}: {_UNREAD}: its recipe does not hold here ({why})") from error
+        except (TypeError, AttributeError) as error:
+            raise WorkError(f"{work}: {_UNREAD}") from error
+
+
+_UNREAD = (
+    f"{LAST}, the note of its last build, cannot be read by this mmidd; run that build again, or use the one that made it"
+)
 
 
 def _path(value: Any) -> Path | None:

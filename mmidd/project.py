@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -133,6 +134,7 @@ class Project:
     def retry(self) -> Retried:
         """Do the failed media of the last build again, and no others."""
         last = Project.of(self.options.work_folder, progress=self._progress, tell=self._tell)
+        last.options = replace(last.options, out=last.options.out or _corpus_beside(last.options.work_folder))
         with last._looking() as setup:
             before = status.check_retry(setup, walk(setup, Look(), "caption"))
         with last._writing(corpus=True, retry=True) as setup:
@@ -176,6 +178,11 @@ class Project:
     def _recalled(self) -> Setup:
         work = self.options.work_folder
         return recalled_setup(Store(work).note(LAST), work)
+
+
+def _corpus_beside(work: Path) -> Path:
+    """Where a corpus goes whose stages were only run one by one."""
+    return work.with_name(work.name.removesuffix(".work") if work.suffix == ".work" else "corpus")
 
 
 def open_project(recipe: str | Recipe, data: str | Path, **options: Any) -> Project:

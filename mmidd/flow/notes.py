@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmidd.engine.store import Store
-from mmidd.errors import UsageError
+from mmidd.errors import UsageError, WorkError
 from mmidd.options import LAST, is_whole
 from mmidd.takedown import Exclusions
 
@@ -28,9 +28,19 @@ def remember(store: Store, about: Mapping[str, Any]) -> None:
 
 
 def builds(store: Store) -> dict[str, dict[str, Any]]:
-    """The last build of every corpus that a work folder serves, by the corpus's path; "" for stages run alone."""
+    """The last build of every corpus that a work folder serves, by the corpus's path; "" for stages run alone.
+
+    Raises WorkError for a note that is there and is not whole: nobody knows what it said.
+    """
+    if not (store.root / BUILDS).exists():
+        return {}
     notes = store.note(BUILDS)
-    return {out: note for out, note in notes.items() if is_whole(note)} if isinstance(notes, dict) else {}
+    if not isinstance(notes, dict) or not all(map(is_whole, notes.values())):
+        raise WorkError(
+            f"{store.root / BUILDS} is not whole, so nobody knows which corpora this folder serves; nothing was changed. "
+            "Put it back from a copy; or, if this folder serves one corpus, delete it and run that build again."
+        )
+    return notes
 
 
 def exclusions(store: Store, added: Path | None, *, keep: bool) -> Exclusions:

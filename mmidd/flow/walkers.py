@@ -123,7 +123,9 @@ class Look:
 
     def bring(self, setup: Setup, work: Work) -> Reached:
         found = survey(work.stage, work.base, work.units, setup.store, work.usable)
-        previous = Previous.load(work.stage, work.base, setup.store, found.missing, found)
+        previous = Previous({})
+        if found.missing:
+            previous = Previous.load(work.stage, work.base, setup.store, found.missing, found)
         to_do, taken_over = [], {}
         for item in (item for unit in found.missing for item in unit.items):
             place = previous.find(item)

@@ -66,6 +66,26 @@ def test_an_old_note_without_ingredients_is_read_by_those_of_here(place: Place, 
     assert mmidd("status", str(place.work), "--json").document["complete"]
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"recipe": {"name": "x", "datasets": ["Unknown"]}}, "its recipe does not hold here (datasets"),
+        ({"recipe": {"name": "x", "datasets": ["CelebA"], "of_the_future": 1}}, "of_the_future"),
+        ({"recipe": []}, "its recipe does not hold here"),
+        ({"only": 3}, "cannot be read by this mmidd"),
+        ({"worker_memory": "x"}, "cannot be read by this mmidd"),
+    ],
+)
+def test_a_note_of_another_mmidd_is_refused_with_words(
+    place: Place, mmidd: Run, change: dict[str, object], told: str
+) -> None:
+    note = json.loads((place.work / "build.json").read_text())
+    (place.work / "build.json").write_text(json.dumps({**note, **change}))
+    for words in (["status"], ["failures"], ["failures", "--retry"], ["gc"]):
+        said = mmidd(words[0], str(place.work), *words[1:])
+        assert said.code == 1 and told in said.err, words
+
+
 @pytest.mark.parametrize("note", ["", "{", "[]", "null", '{"recipe": {}}'])
 def test_a_note_that_is_not_whole_stops_what_would_read_it(place: Place, mmidd: Run, note: str) -> None:
     (place.work / "build.json").write_text(note)
@@ -76,10 +96,16 @@ def test_a_note_that_is_not_whole_stops_what_would_read_it(place: Place, mmidd: 
 
 def test_without_a_remembered_build_nothing_is_removed(place: Place, mmidd: Run) -> None:
     before = {path for path in place.work.rglob("*") if path.is_file()}
-    (place.work / "builds.json").write_text("{")
+    for torn in ("{", "[]", '{"x": {"recipe": {}}}'):
+        (place.work / "builds.json").write_text(torn)
+        for words in (["gc", str(place.work)], place.words("build")):
+            said = mmidd(*words)
+            assert said.code == 1 and "builds.json is not whole" in said.err
+    (place.work / "builds.json").unlink()
     said = mmidd("gc", str(place.work))
     assert said.code == 1 and "Nothing was removed" in said.err
-    assert {path for path in place.work.rglob("*") if path.is_file()} == before
+    left = {path for path in place.work.rglob("*") if path.is_file()}
+    assert left == before - {place.work / "builds.json"}
 
 
 def test_an_index_that_is_gone_is_told_and_nothing_is_guessed(place: Place, mmidd: Run) -> None:
