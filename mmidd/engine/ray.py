@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from mmidd.engine.elsewhere import Needs
 from mmidd.engine.local import Local
+from mmidd.engine.needs import Needs
 from mmidd.engine.units import Crash, Result, StageFunction, Task
 from mmidd.errors import MissingExtra, UsageError, WorkError, sanitised
 

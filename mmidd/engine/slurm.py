@@ -16,9 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmidd.engine.elsewhere import Needs
 from mmidd.engine.files import canonical, digest, put_if_absent
 from mmidd.engine.local import Local
+from mmidd.engine.needs import Needs
 from mmidd.engine.run import Order, run_units
 from mmidd.engine.store import Record, Store
 from mmidd.engine.units import Outcome, Unit

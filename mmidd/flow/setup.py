@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from mmidd.captions.choose import captioner_identity
 from mmidd.corpus.target import Target
-from mmidd.engine.choice import EngineOptions, LocalOptions, make_engine, parse
 from mmidd.engine.device import has_cuda, has_gpu
 from mmidd.engine.digests import DigestCache
 from mmidd.engine.local import Inline, Local, usable_cores
+from mmidd.engine.options import EngineOptions, LocalOptions, make_engine, parse
 from mmidd.engine.run import Progress, Silent, UnitEngine
 from mmidd.engine.store import MARKER, Store
 from mmidd.engine.units import Engine, Resources

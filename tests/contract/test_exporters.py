@@ -16,11 +16,11 @@ from corpus import made
 
 from mmidd.corpus.read import Corpus
 from mmidd.errors import CorpusError, UsageError, WorkError
-from mmidd.share.export.protocol import EXPORTERS, exporter
+from mmidd.share.export.protocol import EXPORTERS, Exporter, exporter
 from mmidd.share.export.run import Exported, export
 from mmidd.share.export.sink import ABOUT, LIST, FolderSink, check
 
-pytestmark = pytest.mark.parametrize("name", sorted(EXPORTERS))
+pytestmark = pytest.mark.parametrize("name", sorted(EXPORTERS.names()))
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_an_empty_folder_is_filled_and_one_that_fills_meanwhile_is_not(
         (tmp_path / "late" / "thesis.txt").write_text("years of work")
         return layout(corpus, sink)
 
-    monkeypatch.setattr(exporter(name), "layout", late)
+    monkeypatch.setattr("mmidd.share.export.run.exporter", lambda name: Exporter(late))
     with pytest.raises(CorpusError, match="was filled while the export ran"):
         export(corpus, name, tmp_path / "late")
     assert [path.name for path in (tmp_path / "late").iterdir()] == ["thesis.txt"]
@@ -227,4 +227,4 @@ def test_an_export_into_the_corpus_and_an_unknown_layout_are_refused(name: str, 
         export(corpus, name, tmp_path / "corpus" / "out")
     with pytest.raises(UsageError, match=r"there is no exporter 'imagefoldre'; there are: .*imagefolder"):
         export(corpus, "imagefoldre", tmp_path / "out")
-    assert EXPORTERS[name][1] and isinstance(export(corpus, name, tmp_path / "out"), Exported)
+    assert EXPORTERS.listed() and isinstance(export(corpus, name, tmp_path / "out"), Exported)

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from mmidd.corpus.read import Corpus
 from mmidd.errors import CorpusError
 from mmidd.schema import COLUMNS, IMAGE, Column
-from mmidd.share.export.protocol import Sink
+from mmidd.share.export.protocol import Exporter, Sink
 
 _ID = re.compile(r"[0-9a-f]{24}")
 _ROWS = 64
@@ -109,3 +109,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+EXPORTER = Exporter(layout)

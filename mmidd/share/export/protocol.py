@@ -1,19 +1,23 @@
-"""What an exporter is, and which there are: a new one is one module with `layout`, and one row here."""
+"""What an exporter is, and which there are: a new one is one file with an `EXPORTER`, and one row here."""
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from mmidd.errors import UsageError
+from mmidd.registry import Registry, Row
 
 if TYPE_CHECKING:
     from mmidd.corpus.read import Corpus
 
-EXPORTERS: dict[str, tuple[str, str]] = {
-    "imagefolder": ("mmidd.share.export.imagefolder", "image files by split and label, with metadata.jsonl"),
-}
-"""Name: the module that makes the layout, and what it is, in a line."""
+EXPORTERS: Registry[None] = Registry(
+    "exporter",
+    "mmidd.exporters",
+    "EXPORTER",
+    (Row("imagefolder", "mmidd.share.export.imagefolder", "image files by split and label, with metadata.jsonl", None),),
+)
 
 
 class Sink(Protocol):
@@ -27,20 +31,20 @@ class Sink(Protocol):
         """Write on at the end of a file that grows with the rows."""
 
 
-class Exporter(Protocol):
-    """The layout of one kind of export."""
+@dataclass(frozen=True)
+class Exporter:
+    """One kind of export.
 
-    def layout(self, corpus: Corpus, sink: Sink) -> tuple[str, ...]:
-        """Give every row of the corpus to the sink, row group by row group, in an order that the corpus alone decides.
+    `layout` gives every row of the corpus to the sink, row group by row group, in an order that the corpus alone decides. It
+    returns the columns that this layout cannot hold, which whoever exports is told, and raises CorpusError for a corpus that
+    cannot be laid out so.
+    """
 
-        Returns the columns that this layout cannot hold, which whoever exports is told. Raises CorpusError for a corpus
-        that cannot be laid out so.
-        """
+    layout: Callable[[Corpus, Sink], tuple[str, ...]]
 
 
 def exporter(name: str) -> Exporter:
-    """The exporter of this name. Raises UsageError for none."""
+    """The exporter of this name. Raises UsageError for none, PluginError for another package's that does not work."""
     if name not in EXPORTERS:
-        raise UsageError(f"there is no exporter {name!r}; there are: {', '.join(sorted(EXPORTERS))}")
-    found: Exporter = import_module(EXPORTERS[name][0])
-    return found
+        raise UsageError(f"there is no exporter {name!r}; there are: {', '.join(sorted(EXPORTERS.names()))}")
+    return EXPORTERS.load(name, Exporter)

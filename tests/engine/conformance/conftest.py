@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from mmidd.engine.elsewhere import Needs
 from mmidd.engine.local import Inline, Local
+from mmidd.engine.needs import Needs
 from mmidd.engine.ray import Ray
 from mmidd.engine.slurm import Settings, Slurm
 from mmidd.engine.units import Resources

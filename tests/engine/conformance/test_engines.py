@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mmidd.engine.elsewhere import Needs
+from mmidd.engine.needs import Needs
 from mmidd.engine.run import Silent
 from mmidd.engine.store import Record
 from mmidd.engine.tables import read_outcomes

@@ -109,7 +109,7 @@ def test_an_address_where_no_cluster_is_is_said(engines: Engines, bench: Bench, 
     pytest.importorskip("ray")
     import ray
 
-    from mmidd.engine.elsewhere import Needs
+    from mmidd.engine.needs import Needs
     from mmidd.engine.ray import Ray
     from mmidd.engine.units import Resources
 

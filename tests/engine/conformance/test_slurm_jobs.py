@@ -70,7 +70,7 @@ def test_a_folder_of_jobs_goes_when_its_round_is_done(engines: Engines, bench: B
 
 
 def test_slurm_where_there_is_none_is_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mmidd.engine.elsewhere import Needs
+    from mmidd.engine.needs import Needs
     from mmidd.engine.slurm import Settings, Slurm
     from mmidd.engine.units import Resources
 

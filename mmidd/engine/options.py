@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mmidd.engine.elsewhere import Needs
 from mmidd.engine.local import Inline, Local
+from mmidd.engine.needs import Needs
 from mmidd.engine.ray import Ray
 from mmidd.engine.run import UnitEngine
 from mmidd.engine.slurm import Settings, Slurm

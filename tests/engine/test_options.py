@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mmidd.engine.choice import RayOptions, SlurmOptions, make_engine, parse
 from mmidd.engine.local import Inline, Local
+from mmidd.engine.options import RayOptions, SlurmOptions, make_engine, parse
 from mmidd.engine.ray import Ray
 from mmidd.engine.slurm import Slurm
 from mmidd.engine.units import Resources
