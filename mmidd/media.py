@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypedDict
 
 Name = tuple[str, str]
 """A medium among all: its dataset, and its path relative to the dataset's root."""
@@ -12,3 +13,32 @@ Kind = Literal["video", "image", "frames"]
 
 FaceMode = Literal["detect", "padded", "keep", "whole"]
 """How a medium's faces are had (docs/manifests.md)."""
+
+
+class IndexFacts(TypedDict):
+    """What indexing learned of a dataset: sidecars by the pattern that ignores them, and counts of the rest."""
+
+    ignored: Mapping[str, int]
+    files: int
+    missing_label_files: Sequence[str]
+    missing_pairs: int
+    empty_folders: Sequence[str]
+
+
+class SampleFacts(TypedDict, total=False):
+    """What extraction learned of a medium, as far as others ask: digests of its bytes and of its mask's, the frames that
+    were planned, where its samples' geometry comes from (several joined by +)."""
+
+    sha256: str
+    mask_sha256: str
+    frames: Sequence[int]
+    geometry: str | None
+
+
+class CaptionFacts(TypedDict, total=False):
+    """What a medium's captions took, where a model gave them: replies, tokens, and faults of replies, counted."""
+
+    replies: int
+    prompt_tokens: int
+    completion_tokens: int
+    faults: Mapping[str, int]

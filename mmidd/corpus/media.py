@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmidd.engine.tables import lookup, shared
 from mmidd.engine.units import Outcome
-from mmidd.media import Name
+from mmidd.media import Name, SampleFacts
 from mmidd.schema import media_schema
 
 _NONE = Counter[str]()
@@ -110,7 +110,7 @@ def _endings(
 
 def _ending(outcome: Outcome, verdict: str | None, lost: Counter[str]) -> _Ending:
     """How a medium ended that was extracted: failed or dropped there, dropped by curation, or ok."""
-    facts = dict(outcome.facts)
+    facts = cast(SampleFacts, dict(outcome.facts))
     return _Ending(
         "dropped" if verdict and outcome.status == "ok" else outcome.status,
         verdict if outcome.status == "ok" else outcome.reason,

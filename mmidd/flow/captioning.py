@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mmidd.captions.choose import CaptionerConfig, device_of, gpus
 from mmidd.captions.vision import TYPICAL_COMPLETION_TOKENS, TYPICAL_PROMPT_TOKENS
@@ -20,6 +20,7 @@ from mmidd.engine.threads import Threads
 from mmidd.engine.units import Engine, Resources
 from mmidd.flow.notes import CAPTION_RATES
 from mmidd.flow.setup import Setup
+from mmidd.media import CaptionFacts
 from mmidd.stages import caption
 
 JOURNAL = "journal"
@@ -90,8 +91,10 @@ def usage(store: Store, records: Iterable[Record]) -> Usage | None:
         for outcome in tables.read_outcomes(store, record):
             total.update({"ok": outcome.ok})
             null.update(reason for _, _, reason in outcome.reasons)
-            faults.update(outcome.facts.get("faults", {}))
-            total.update({key: outcome.facts.get(key, 0) for key in ("replies", "prompt_tokens", "completion_tokens")})
+            took = cast(CaptionFacts, outcome.facts)
+            faults.update(took.get("faults", {}))
+            total.update(replies=took.get("replies", 0), prompt_tokens=took.get("prompt_tokens", 0))
+            total.update(completion_tokens=took.get("completion_tokens", 0))
     if not total["replies"] and not null:
         return None
     return Usage(total["ok"], dict(null), total["replies"], total["prompt_tokens"], total["completion_tokens"], dict(faults))

@@ -70,8 +70,14 @@ def _check(dataset: Dataset, indexed: Indexed, media_of: Any) -> Checked:
     name, facts = dataset.manifest.name, indexed.facts[dataset.manifest.name]
     disk = Disk(partial(_bytes, dataset), partial(_piece, dataset), media_of)
     mine = indexed.table.filter(pc.equal(indexed.table["dataset"], name))
-    told = {"missing": facts["missing_label_files"], "ignored": facts["ignored"], "empty": facts["empty_folders"]}
-    return check(dataset.manifest, _entries(mine), disk, **told)
+    return check(
+        dataset.manifest,
+        _entries(mine),
+        disk,
+        missing=facts["missing_label_files"],
+        ignored=facts["ignored"],
+        empty=facts["empty_folders"],
+    )
 
 
 def _entries(rows: pa.Table) -> Iterator[Entry]:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,7 +28,7 @@ from mmidd.flow.select import compression_taken, select
 from mmidd.flow.setup import Setup
 from mmidd.flow.walkers import Walker
 from mmidd.manifest import Manifest, archive_paths, find_manifest
-from mmidd.media import Name
+from mmidd.media import IndexFacts, Name
 from mmidd.raw import listing
 from mmidd.raw.archives import is_archive
 from mmidd.raw.listing import Listing, Stat
@@ -59,7 +59,7 @@ class Indexed(Result):
     table: pa.Table
     selected: Mapping[Name, Selected]
     dropped: Mapping[Name, str]
-    facts: Mapping[str, Mapping[str, Any]]
+    facts: Mapping[str, IndexFacts]
     keys: Mapping[str, str]
     fresh: tuple[str, ...]
 
@@ -96,7 +96,7 @@ class _Read:
     datasets: list[Dataset]
     absent: list[str]
     parts: list[pa.Table]
-    facts: dict[str, Mapping[str, Any]]
+    facts: dict[str, IndexFacts]
     keys: dict[str, str]
     fresh: tuple[str, ...] = ()
 
@@ -110,10 +110,15 @@ def index_media(setup: Setup, walker: Walker) -> Indexed:
         for name, dataset, part in zip(names, read.datasets, read.parts, strict=True)
     }
     parts, lost = pairs.settle(read.parts, taken)
-    facts = {name: {**read.facts[name], "missing_pairs": read.facts[name]["missing_pairs"] + lost[name]} for name in names}
+    facts = {name: _losing(read.facts[name], lost[name]) for name in names}
     selected, dropped = select(setup, read.datasets, parts, taken)
     table = pa.concat_tables(parts)
     return Indexed(tuple(read.datasets), tuple(read.absent), table, selected, dropped, facts, read.keys, read.fresh)
+
+
+def _losing(facts: IndexFacts, pairs: int) -> IndexFacts:
+    """The facts of a dataset of whose fakes so many more have lost their real."""
+    return cast(IndexFacts, {**facts, "missing_pairs": facts["missing_pairs"] + pairs})
 
 
 def _compressions(part: pa.Table) -> list[str]:
@@ -138,7 +143,7 @@ def _read(setup: Setup, *, commit: bool) -> _Read:
             rows, (outcome,) = tables.read_rows(setup.store, record), tables.read_outcomes(setup.store, record)
             found.keys[name] = record.key
         found.parts.append(rows)
-        found.facts[name] = outcome.facts
+        found.facts[name] = cast(IndexFacts, outcome.facts)
         setup.progress.advance([outcome] if name in fresh else [])
     setup.progress.end()
     if commit:
@@ -201,7 +206,7 @@ def _recalled(setup: Setup, note: Mapping[str, Any]) -> _Read:
         rows, (outcome,) = tables.read_rows(setup.store, record), tables.read_outcomes(setup.store, record)
         found.datasets.append(Dataset(entry, manifest, Path(), _recalled_listing(setup, manifest.name, rows)))
         found.parts.append(rows)
-        found.facts[manifest.name] = outcome.facts
+        found.facts[manifest.name] = cast(IndexFacts, outcome.facts)
         found.keys[manifest.name] = key
     return found
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import cast
 
 import pyarrow as pa
 
@@ -13,7 +14,7 @@ from mmidd.curation.losses import Loss, Losses, measure
 from mmidd.curation.one_sided import PairFrames, compare
 from mmidd.engine import tables
 from mmidd.engine.units import Outcome
-from mmidd.media import Name
+from mmidd.media import Name, SampleFacts
 from mmidd.stages.extract import Selected
 
 _NONE: Mapping[str, int] = MappingProxyType({})
@@ -34,7 +35,7 @@ def _pairs(selected: Mapping[Name, Selected], outcomes: Mapping[Name, Outcome]) 
 
 def _shown(outcome: Outcome) -> frozenset[int]:
     """The frames that gave a sample."""
-    return frozenset(outcome.facts.get("frames", ())) - {frame for frame, _, _ in outcome.reasons}
+    return frozenset(cast(SampleFacts, outcome.facts).get("frames", ())) - {frame for frame, _, _ in outcome.reasons}
 
 
 def _losses(media: pa.Table, outcomes: Mapping[Name, Outcome]) -> Iterator[Loss]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import cv2
 import numpy as np
@@ -31,7 +31,7 @@ from mmidd.extraction.sample import ExtractConfig, TrackRecord
 from mmidd.faces.choose import detector_identity, make_detector
 from mmidd.faces.detector import Detector, DetectorConfig
 from mmidd.faces.encode import ImageConfig
-from mmidd.media import Name
+from mmidd.media import Name, SampleFacts
 from mmidd.raw.archives import is_sequential
 from mmidd.raw.bytes import MediaBytes, MediaFile, open_all
 from mmidd.raw.path import Place, RemotePath
@@ -185,7 +185,7 @@ def _item(medium: Selected, frames: int, digests: DigestCache, real: tuple[Path,
     followed, basis = None, "own"
     if real is not None and real[1].ok:
         rows, outcome = real
-        followed = Real(rows, outcome.dataset, outcome.media, tuple(outcome.facts["frames"]))
+        followed = Real(rows, outcome.dataset, outcome.media, tuple(cast(SampleFacts, outcome.facts)["frames"]))
         basis = outcome.rows_digest
     file = medium.file
     payload = ExtractPayload(file, frames, followed, basis, medium.faces, medium.mask)
