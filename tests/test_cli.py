@@ -336,7 +336,7 @@ def test_whoever_chooses_weights_of_a_bound_licence_is_told(
     mmidd: Run, small: Place, shared_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MMIDD_MODELS", str(shared_models))
-    words = ["plan", str(small.root / "small.yaml"), "--data", str(small.data), "--out", str(small.root / "other")]
+    words = ["plan", str(small.recipe), "--data", str(small.data), "--out", str(small.root / "other")]
     for detector, told in (("scrfd", True), ("yunet", False)):
         said = mmidd(*words, "--set", f"detector={detector}")
         assert said.code == 0 and ("non-commercial research only" in said.err) == told, detector

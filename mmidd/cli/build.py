@@ -99,7 +99,9 @@ def plan(options: Options, as_json: Json = False) -> int:
 
 
 def _planned(options: Options, *, as_json: bool) -> int:
-    say(_project(options, as_json=True).plan(), as_json=as_json)
+    from mmidd.project import Project
+
+    say(Project(options, tell=tell if not as_json else lambda line: None).plan(), as_json=as_json)
     return COMPLETE
 
 

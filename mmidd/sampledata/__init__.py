@@ -42,7 +42,7 @@ file that belongs to nothing (DeepFakeFace/notes.txt).
 """
 
 
-def write_sample(root: Path, *, size: Size = "small", report: Report | None = None) -> dict[str, int]:
+def write_sample(root: str | Path, *, size: Size = "small", report: Report | None = None) -> dict[str, int]:
     """Write the sample's seven dataset folders below `root`; returns the number of files per dataset.
 
     The folder appears whole or not at all. One that already holds this intact sample is left as it is; any other that
@@ -54,7 +54,7 @@ def write_sample(root: Path, *, size: Size = "small", report: Report | None = No
     package with a source picture is not installed.
     """
     try:
-        root = root.resolve()
+        root = Path(root).resolve()
         counts = _existing(root, size) if root.exists() else None
         if counts is not None:
             return counts

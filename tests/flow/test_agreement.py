@@ -56,6 +56,7 @@ CHANGES = {
     "detector.min_score": "0.8",
     "detector.min_face": "24",
     "detector.enough": "32",
+    "detector.pack": "buffalo_s",
     "captioner.kind": "{{kind: none, model: null, base_url: null}}",
     "captioner.every": "2",
     "captioner.model": "other",
@@ -79,8 +80,8 @@ CHANGES = {
     "time_limit": "500",
 }
 """Another value for every key. A fraction of the splits cannot change alone."""
-REFUSED = {"captioner.dtype", "captioner.device", "captioner.batch"}
-"""A served model takes none of these: plan and build say so alike."""
+REFUSED = {"captioner.dtype", "captioner.device", "captioner.batch", "detector.pack"}
+"""A served model, and mtcnn, take none of these: plan and build say so alike."""
 
 
 def _leaves(model: type[BaseModel], above: str = "") -> Iterator[str]:
