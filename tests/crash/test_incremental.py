@@ -72,7 +72,7 @@ CHANGES = {
     "the margin": Change(_nothing, ("crop.margin=1.5",), {"extract": 11}, {"extract": 11, "caption": 11}),
     "a label file": Change(_relabel, (), {"index": 1, "curate": 1}, {"index": 1}),
     "the splits": Change(_nothing, ("seed=3",), {"curate": 1}, {}),
-    "the shards": Change(_nothing, ("shards.max_bytes=100000",), {}, {}),
+    "the shards": Change(_nothing, ("shards.max_bytes=100000",), {"shard": 5, "corpus": 1}, {}),
 }
 
 
