@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from mmidd.errors import UsageError, WorkError
+from mmidd.errors import UsageError
 
 if TYPE_CHECKING:  # the command line has its options before it loads what reads recipes
     from mmidd.recipe import Recipe
 
 Device = Literal["auto", "cpu", "cuda"]
+Engine = Literal["local", "ray", "slurm"]
 LAST = "build.json"
 """The note of the last build, in its work folder."""
 NOTED = frozenset({"recipe", "data", "out", "only", "device", "workers"})
@@ -40,16 +41,29 @@ class Options:
     workers: int | None = None
     worker_memory: float | None = None
     device: Device = "auto"
-    engine: str = "local"
+    engine: Engine = "local"
     engine_settings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Bring what people write (texts for paths, lists, one word for a list of one) into the declared types."""
         given = {field.name: getattr(self, field.name) for field in fields(self)}
+        if isinstance(self.recipe, Path):
+            object.__setattr__(self, "recipe", str(self.recipe))
+        if not isinstance(self.data, str | Path):
+            raise UsageError(
+                f"data {self.data!r}: name the folder that holds the datasets' folders, or its s3://... address"
+            )
         own = {name: _path(given[name]) for name in ("out", "work", "exclude")}
         words = {name: _words(given[name]) for name in ("settings", "only", "engine_settings")}
         for name, value in {**own, **words, "data": str(self.data)}.items():
             object.__setattr__(self, name, value)
+        for name, choices in (("device", get_args(Device)), ("engine", get_args(Engine))):
+            if given[name] not in choices:
+                raise UsageError(f"{name} {given[name]!r}: choose one of {', '.join(choices)}")
+        if not (self.workers is None or (type(self.workers) is int and self.workers >= 0)):
+            raise UsageError(f"workers {self.workers!r}: a number of processes, 0 for this process alone, or None")
+        if not (self.worker_memory is None or (isinstance(self.worker_memory, int | float) and self.worker_memory > 0)):
+            raise UsageError(f"worker_memory {self.worker_memory!r}: gigabytes, more than 0, or None")
 
     @property
     def work_folder(self) -> Path:
@@ -58,10 +72,7 @@ class Options:
             return self.work
         if self.out is None:
             raise UsageError("neither a corpus nor a work folder is named; give --out CORPUS or --work DIR")
-        place = self.out.resolve() if self.out.name in ("", "..") else self.out
-        if not place.name:
-            raise UsageError(f"--out {self.out} is no place for a corpus; name a folder in it")
-        return place.with_name(f"{place.name}.work")
+        return work_beside(self.out)
 
     def read_recipe(self) -> Recipe:
         """The recipe with the settings laid over it. Raises RecipeError, UsageError."""
@@ -76,40 +87,13 @@ class Options:
         """What a worker may hold, in bytes."""
         return None if self.worker_memory is None else round(self.worker_memory * 1e9)
 
-    @classmethod
-    def noted(cls, note: Mapping[str, Any], work: Path) -> Options:
-        """The options of a build that the work folder `work` remembers. Raises WorkError for a note that is not whole."""
-        if not is_whole(note):
-            raise WorkError(f"{work} is no work folder of a build; give the --work of one (by default CORPUS.work)")
-        from pydantic import ValidationError
 
-        from mmidd.recipe import Recipe
-
-        memory = note.get("worker_memory")
-        try:
-            return cls(
-                Recipe.model_validate(note["recipe"]),
-                note["data"],
-                out=_path(note["out"] or None),
-                work=work,
-                only=tuple(note["only"]),
-                workers=note["workers"],
-                worker_memory=None if memory is None else memory / 1e9,
-                device=note["device"],
-                engine=note.get("engine", "local"),
-                engine_settings=tuple(note.get("engine_settings", ())),
-            )
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-            raise WorkError(f"{work}: {_UNREAD}: its recipe does not hold here ({why})") from error
-        except (TypeError, AttributeError) as error:
-            raise WorkError(f"{work}: {_UNREAD}") from error
-
-
-_UNREAD = (
-    f"{LAST}, the note of its last build, cannot be read by this mmidd; run that build again, or use the one that made it"
-)
+def work_beside(out: Path) -> Path:
+    """The work folder of a corpus whose own is not named: OUT.work. Raises UsageError for what can be no corpus."""
+    place = out.resolve() if out.name in ("", "..") else out
+    if not place.name:
+        raise UsageError(f"--out {out} is no place for a corpus; name a folder in it")
+    return place.with_name(f"{place.name}.work")
 
 
 def _path(value: Any) -> Path | None:
@@ -117,6 +101,9 @@ def _path(value: Any) -> Path | None:
 
 
 def _words(value: Any) -> tuple[str, ...]:
+    """One word, or several; `{"crop.margin": 1.3}` is short for `["crop.margin=1.3"]`."""
+    if isinstance(value, Mapping):
+        return tuple(f"{key}={each}" for key, each in value.items())
     return (value,) if isinstance(value, str) else tuple(value or ())
 
 

@@ -22,7 +22,7 @@ RESERVED: Registry[None] = Registry("detector", "mmidd.detectors", "DETECTOR")
 REGISTRIES: tuple[Registry[Any], ...] = (DETECTORS, CAPTIONERS, DECODERS, DATASETS, EXPORTERS, RESERVED)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plugins(Result):
     """Everything that can be chosen by name, here and now."""
 

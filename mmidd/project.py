@@ -23,6 +23,7 @@ from mmidd.flow import gc, plan, report, status
 from mmidd.flow.check import Checks, check_all
 from mmidd.flow.gc import Garbage
 from mmidd.flow.indexing import Indexed
+from mmidd.flow.notes import Note, exclusions
 from mmidd.flow.plan import Plan
 from mmidd.flow.report import Curated, Outcomes, Report
 from mmidd.flow.setup import Setup, claim, open_setup, recalled_setup
@@ -60,8 +61,8 @@ class Project:
     @classmethod
     def of(cls, work: str | Path, *, progress: Progress | None = None, tell: Told = lambda line: None) -> Project:
         """The last build on a work folder. Raises WorkError where none is remembered."""
-        note = Store(Path(work)).note(LAST)
-        return cls(Options.noted(note, Path(work)), progress=progress, tell=tell)
+        place = Path(work)
+        return cls(Note.read(Store(place).note(LAST), place).options(place), progress=progress, tell=tell)
 
     def __enter__(self) -> Self:
         return self
@@ -166,7 +167,7 @@ class Project:
         try:
             with setup.store.held(self._tell), nullcontext() if target is None else target.held():
                 self._tell_licence(setup)
-                yield setup
+                yield replace(setup, excluded=exclusions(setup.store, self.options.exclude, keep=True))
         finally:
             setup.engine.close()
 

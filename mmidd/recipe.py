@@ -263,7 +263,7 @@ class Recipe(Part):
 
     def changed(self, settings: Sequence[str]) -> Recipe:
         """The same with `key=value` settings laid over it. Raises RecipeError, UsageError."""
-        return _with_settings(self.model_dump(mode="json"), settings) if settings else self
+        return _with_settings(self.model_dump(mode="json", exclude_unset=True), settings) if settings else self
 
     def published(self) -> dict[str, Any]:
         """The recipe as it may leave this machine."""

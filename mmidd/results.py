@@ -23,6 +23,10 @@ class Result:
         """Say it in words: what the command prints."""
         raise TypeError(f"{type(self).__name__} has no words")
 
+    def __repr__(self) -> str:
+        """One line: what a result is, and the last line of what it says. Its fields would fill a terminal."""
+        return f"<{type(self).__name__}: {(str(self).splitlines() or [''])[-1].strip()}>"
+
     def __str__(self) -> str:
         from rich.console import Console
 

@@ -92,10 +92,11 @@ def _lay_out(clips: Sequence[Path], root: Path) -> None:
     real, fake = (root / f"{part}/c23/videos" for part in ("original_sequences/youtube", "manipulated_sequences/Deepfakes"))
     for number, clip in enumerate(clips):
         other = (number + 1) % len(clips)
-        for target in (real / f"{number:03d}.mp4", fake / f"{number:03d}_{other:03d}.mp4"):
+        made = fake / f"{number:03d}_{other:03d}.mp4"
+        for target in (real / f"{number:03d}.mp4", made):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(clip, target)
-        with target.open("ab") as file:
+        with made.open("ab") as file:
             file.write((8).to_bytes(4, "big") + b"free")  # an empty box behind the film
 
 

@@ -26,7 +26,7 @@ AUDITS: dict[str, Callable[[Corpus, AuditOptions], Audited]] = {"captions": audi
 PAGE = "review.html"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Done(Result):
     """The audits that ran, and the files that were written."""
 

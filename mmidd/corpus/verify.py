@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 HUGGING_FACE = b"huggingface"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verified(Result):
     """What was checked, and what was found: each finding is of one file."""
 

@@ -7,20 +7,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from mmidd import __version__
 from mmidd.doctor import disk, environment, gpu, limits, models, packages, raw, work
 from mmidd.doctor.report import Check, Examination, attempt
+from mmidd.errors import MmiddError
+from mmidd.options import work_beside
 
 __all__ = ["Check", "Examination", "examine"]
 
 
-def examine(data: str | Path | None = None, out: Path | None = None, work: Path | None = None) -> Examination:
+def examine(data: str | Path | None = None, out: str | Path | None = None, work: str | Path | None = None) -> Examination:
     """Look at everything; of `data`, `out` and `work` only at those that are given (`work` None: OUT.work, where `out` is
     given). Never raises for what it finds: a check that fails itself is a problem."""
-    place = _work_of(out) if work is None and out is not None else work
+    out, place = (None if each is None else Path(each) for each in (out, work))
+    if place is None and out is not None:
+        with suppress(MmiddError, OSError, ValueError, RuntimeError):  # the checks of `out` meet the same fault and tell it
+            place = work_beside(out)
     return Examination(__version__, tuple(_checks(data, out, place)))
 
 
@@ -41,8 +47,3 @@ def _checks(data: str | Path | None, out: Path | None, place: Path | None) -> It
     yield from attempt("environment", "environment", partial(environment.environment, environ))
     if place is not None:
         yield from attempt("work", "folder", partial(work.folder, place))
-
-
-def _work_of(out: Path) -> Path:
-    place = out if out.name not in ("", "..") else Path(os.path.abspath(out))  # noqa: PTH100 (it asks no file system)
-    return place.with_name(f"{place.name}.work") if place.name else place

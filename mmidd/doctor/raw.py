@@ -144,9 +144,7 @@ def _dataset(manifest: Manifest, place: Path) -> Iterator[Check]:
     if not files:
         yield Check("data", manifest.name, "problem", f"{where}, which holds no file", f"fill it ({layout}), or remove it")
     elif len(wrong) == len(files):
-        reasons = Counter(strays.reason(path) for path in wrong[: FILES // 4])
-        said = [reason for reason, _ in reasons.most_common() if reason != PLAIN]
-        why = said[0] if said else "none of its first files lies where it should"
+        why = _why(strays, wrong)
         yield Check(
             "data", manifest.name, "warning", f"{where}: {why} ({shown(wrong[0])})", f"{layout} shows how it must lie"
         )

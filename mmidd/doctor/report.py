@@ -36,7 +36,7 @@ class Check:
     advice: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Examination(Result):
     """Everything that was looked at, in the order in which it was. `mmidd` is the version that looked."""
 

@@ -181,8 +181,8 @@ class Local:
         if breaks > _MOST_BREAKS:
             raise WorkError(
                 f"worker processes died {breaks} times in a row before they took up any work; is there enough memory "
-                "for them (and in --worker-memory)? Try fewer --workers, or --workers 0 to see what happens. Run the same "
-                "command to go on."
+                "for them (and in --worker-memory)? Try fewer --workers, or --workers 0 to see what happens. A script "
+                'that starts workers puts its call under `if __name__ == "__main__":`. Run the same command to go on.'
             )
 
 

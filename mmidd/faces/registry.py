@@ -19,11 +19,12 @@ class Scores:
 @dataclass(frozen=True)
 class DetectorFacts:
     """`seconds`: CPU time for a frame, assumed until a build has measured; `options`: of the recipe's `detector`, those that
-    not every detector has; it needs them all."""
+    not every detector has; it needs them all; `wants_gpu`: is a GPU worth its while, where nobody says?"""
 
     scores: Scores
     seconds: float
     options: tuple[str, ...] = ()
+    wants_gpu: bool = True
 
 
 DETECTORS: Registry[DetectorFacts] = Registry(
@@ -37,7 +38,7 @@ DETECTORS: Registry[DetectorFacts] = Registry(
         ),
         Row(
             "yunet", "mmidd.faces.yunet", "YuNet of OpenCV's model zoo (MIT): the recommended one",
-            DetectorFacts(Scores(0.7, 0.85), 0.012),
+            DetectorFacts(Scores(0.7, 0.85), 0.012, wants_gpu=False),
         ),
         Row(
             "scrfd", "mmidd.faces.scrfd", "SCRFD 500m, an InsightFace model: non-commercial research only",

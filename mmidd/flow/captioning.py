@@ -39,7 +39,7 @@ def config_of(setup: Setup) -> CaptionerConfig:
 
 def by_model(config: CaptionerConfig) -> bool:
     """Whether a vision-language model answers."""
-    return config.kind in caption.SHOWN_CONTEXT
+    return caption.by_model(config.kind)
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def engine_of(setup: Setup, config: CaptionerConfig) -> Iterator[Engine | UnitEn
 
 
 def _engine(setup: Setup, config: CaptionerConfig) -> Engine | UnitEngine:
-    if config.kind == "openai":
+    if caption.is_served(config.kind):
         return Threads(min(config.concurrency, _MOST_THREADS))
     if config.kind == "transformers" and isinstance(setup.engine, Local) and device_of(config) == "cuda":
         return Local(gpus(), Resources("cuda"))
@@ -112,9 +112,9 @@ class Estimate:
 
 
 def estimate(setup: Setup, samples: Iterable[int]) -> Estimate | None:
-    """Requests, tokens and hours for media of so many samples each; None where no model answers."""
+    """Requests, tokens and hours for media of so many samples each; None where no model answers, or only looked back."""
     config = caption.config(setup.recipe)
-    if not by_model(config):
+    if not by_model(config) or setup.note is not None:
         return None
     requests = sum(-(-count // config.every) for count in samples)
     prompt, completion, told = _tokens(setup, config)
@@ -126,7 +126,7 @@ def estimate(setup: Setup, samples: Iterable[int]) -> Estimate | None:
 
 def _tokens(setup: Setup, config: CaptionerConfig) -> tuple[float, float, str]:
     """Tokens of a request and of its reply."""
-    name = caption.ingredients(setup.recipe, setup.device)["libraries"]["model"]
+    name = _model(setup.bases[caption.STAGE.name])
     records = [r for r in setup.store.records(caption.STAGE.name) if _model(r.ingredients) == name]
     took = usage(setup.store, records)
     if took is not None and took.replies and took.prompt_tokens:

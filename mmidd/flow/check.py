@@ -27,7 +27,7 @@ _PIECE = 1 << 16
 _BATCH = 1 << 15
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Checks(Result):
     """Every dataset that is there beside its official release, in the recipe's order; `files` counts those of each."""
 

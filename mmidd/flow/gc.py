@@ -61,7 +61,7 @@ class Reads:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Garbage(Result):
     """What can go (or, unless `dry_run`, went): paths by what they are, and lists of digests with the lines that stay."""
 

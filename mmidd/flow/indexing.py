@@ -22,7 +22,7 @@ from mmidd.engine.run import Silent, run_units, survey
 from mmidd.engine.units import Resources
 from mmidd.errors import DataError, WorkError
 from mmidd.flow import pairs
-from mmidd.flow.notes import remember
+from mmidd.flow.notes import Note, remember
 from mmidd.flow.placing import Dataset
 from mmidd.flow.select import compression_taken, select
 from mmidd.flow.setup import Setup
@@ -47,7 +47,7 @@ _ODD = ("unmatched", "refused")
 _EXCLUDED_BY = ("dataset", "media", "target_id", "source_id", "pair_dataset", "pair_media", "pair_candidates")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Indexed(Result):
     """All files that were found (`table`), the media that are taken (`selected`), those that are not, and why.
 
@@ -188,12 +188,12 @@ def _is_folder_of(manifest: Manifest, folder: Place) -> bool:
     return folder.name.casefold() in {name.casefold() for name in manifest.folders}
 
 
-def _recalled(setup: Setup, note: Mapping[str, Any]) -> _Read:
+def _recalled(setup: Setup, note: Note) -> _Read:
     """The index that an earlier build committed. Raises WorkError where it is not in the work folder any more."""
     found = _Read([], [], [], {}, {})
     for entry in setup.entries:
         manifest = find_manifest(entry.name)
-        key = note.get("index", {}).get(manifest.name)
+        key = note.index.get(manifest.name)
         if key is None:
             found.absent.append(manifest.name)
             continue

@@ -39,7 +39,7 @@ class StagePlan:
     waits_for: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan(Result):
     """What a build would do. `refused`: what it would end with instead of writing the corpus.
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report(Result):
     """The end of a build: what there is now, what was lost, and what is to be known of the raw data.
 
@@ -86,7 +86,7 @@ def report(setup: Setup, walked: Walked) -> Report:
     return Report(walked.index, built, took, str(setup.store.root), setup.recipe.crop.pairs, idle)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Outcomes(Result):
     """How the media of a stage ended. `following` is the command that comes next."""
 
@@ -129,7 +129,7 @@ def of_captions(setup: Setup, walked: Walked) -> Outcomes:
     return outcomes("caption", (each for record in records for each in tables.read_outcomes(setup.store, record)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Curated(Result):
     """The verdicts on samples, counted: kept ones by split, others by the reason that they are dropped for."""
 

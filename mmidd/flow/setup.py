@@ -20,7 +20,8 @@ from mmidd.engine.store import MARKER, Store
 from mmidd.engine.units import Engine, Resources
 from mmidd.errors import CorpusError, DataError, UsageError
 from mmidd.faces.choose import detector_identity
-from mmidd.flow.notes import exclusions
+from mmidd.faces.registry import DETECTORS
+from mmidd.flow.notes import Note, exclusions
 from mmidd.manifest import find_manifest
 from mmidd.options import Options
 from mmidd.raw.cache import Cache
@@ -32,6 +33,8 @@ from mmidd.takedown import Exclusions
 from mmidd.video import backend_identity
 
 Device = Literal["cpu", "cuda"]
+BASED = (extract.STAGE.name, caption.STAGE.name, curate.STAGE.name, shard.STAGE.name)
+"""The stages whose ingredients are the same for all datasets."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Setup:
     excluded: Exclusions = field(default_factory=Exclusions)
     engine_options: EngineOptions = field(default_factory=LocalOptions)
     retry: bool = False
-    note: Mapping[str, Any] | None = None
+    note: Note | None = None
 
     @property
     def out(self) -> Path | None:
@@ -82,8 +85,8 @@ class Setup:
     @cached_property
     def bases(self) -> dict[str, dict[str, Any]]:
         """The ingredients of every stage after the index: those that an earlier build noted, or those of here and now."""
-        if self.note is not None and "ingredients" in self.note:
-            return dict(self.note["ingredients"])
+        if self.note is not None and self.note.ingredients is not None:
+            return {stage: self.note.ingredients.get(stage, {}) for stage in BASED}  # none: nothing of it was made
         return {
             extract.STAGE.name: extract.ingredients(self.recipe, self.device),
             caption.STAGE.name: caption.ingredients(self.recipe, self.device),
@@ -135,8 +138,9 @@ def open_setup(
         if _resolved(work).is_relative_to(_resolved(root)):
             raise UsageError(f"the work folder {work} lies inside the data root {root}; choose another --work")
     store = Store(work) if read_only else Store.open(work)
-    excluded = exclusions(store, options.exclude, keep=not read_only)
-    chosen = (pick_device if isinstance(engine, LocalOptions) else _far_device)(options.device, recipe, engine)
+    excluded = exclusions(store, options.exclude, keep=False)
+    here = isinstance(engine, LocalOptions)
+    chosen = pick_device(options.device, recipe) if here else _far_device(options.device, recipe, engine)
     if options.worker_memory is not None and options.workers == 0:
         raise UsageError("--worker-memory is for worker processes; with --workers 0 there are none")
     shared = _shared(root, store, options.out)
@@ -151,15 +155,14 @@ def open_setup(
     return setup
 
 
-def recalled_setup(note: Mapping[str, Any], work: Path) -> Setup:
+def recalled_setup(noted: Any, work: Path) -> Setup:
     """The setup of an earlier build, as its note and its commits tell of it: it can be looked at wherever the work folder
-    lies. Raises WorkError for a note that is not whole."""
-    options = Options.noted(note, work)
-    store = Store(work)
+    lies. Raises WorkError for a note that is not whole, or another mmidd's."""
+    note, store = Note.read(noted, work), Store(work)
+    options = note.options(work)
     excluded = exclusions(store, None, keep=False)
-    device: Device = "cuda" if options.device == "cuda" else "cpu"
     engine = parse(options.engine, options.engine_settings)
-    return Setup(options, options.read_recipe(), Path(options.data), store, Inline(), device, excluded=excluded,
+    return Setup(options, options.read_recipe(), Path(options.data), store, Inline(), note.device, excluded=excluded,
                  engine_options=engine, note=note)  # fmt: skip
 
 
@@ -214,7 +217,7 @@ def _resolved(path: Path) -> Path:
     return resolved
 
 
-def pick_device(device: Literal["auto", "cpu", "cuda"], recipe: Recipe, engine: EngineOptions | None = None) -> Device:
+def pick_device(device: Literal["auto", "cpu", "cuda"], recipe: Recipe) -> Device:
     """The device class. `auto` is a GPU where there is one and onnxruntime can use it; yunet needs none to keep up."""
     if device != "auto":
         if device == "cuda" and not has_cuda():
@@ -223,7 +226,12 @@ def pick_device(device: Literal["auto", "cpu", "cuda"], recipe: Recipe, engine: 
                 "or use --device cpu, or auto"
             )
         return device
-    return "cuda" if recipe.detector.kind != "yunet" and has_gpu() and has_cuda() else "cpu"
+    return "cuda" if _wants_gpu(recipe) and has_gpu() and has_cuda() else "cpu"
+
+
+def _wants_gpu(recipe: Recipe) -> bool:
+    row = DETECTORS.own(recipe.detector.kind)
+    return row is None or row.facts.wants_gpu
 
 
 def _far_device(device: Literal["auto", "cpu", "cuda"], recipe: Recipe, options: EngineOptions) -> Device:
@@ -234,4 +242,4 @@ def _far_device(device: Literal["auto", "cpu", "cuda"], recipe: Recipe, options:
         )
     if device != "auto":
         return device
-    return "cuda" if options.has_gpus and recipe.detector.kind != "yunet" else "cpu"
+    return "cuda" if options.has_gpus and _wants_gpu(recipe) else "cpu"

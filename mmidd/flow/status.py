@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmidd.corpus.target import read_manifest
+from mmidd.corpus.read import Corpus
 from mmidd.curation.losses import Losses
 from mmidd.engine import tables
 from mmidd.engine.store import Store
 from mmidd.engine.units import Outcome
-from mmidd.errors import WorkError
+from mmidd.errors import CorpusError, WorkError
 from mmidd.flow.losses import losses
 from mmidd.flow.plan import Plan, plan
 from mmidd.flow.setup import Setup
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Status(Result):
     """How far the last build is, how the media ended that are committed, and what extraction lost of real and fake."""
 
@@ -50,7 +51,6 @@ def status(setup: Setup, walked: Walked) -> Status:
     """Of the last build, by a look at what it committed."""
     outcomes = walked.crops.outcomes if walked.crops is not None else {}
     out = setup.out or setup.store.root
-    about = read_manifest(out)
     return Status(
         plan(setup, walked),
         dict(Counter[str](outcome.status for outcome in outcomes.values())),
@@ -58,8 +58,16 @@ def status(setup: Setup, walked: Walked) -> Status:
         losses(walked.index.selected, walked.index.media, outcomes),
         setup.recipe.crop.pairs,
         str(out),
-        sum(file.get("rows", 0) for file in about["files"].values()) if about else None,
+        _samples(out),
     )
+
+
+def _samples(out: Path) -> int | None:
+    """How many rows a corpus has; None where there is none that can be read."""
+    try:
+        return len(Corpus(out))
+    except CorpusError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ class Failure:
         return self.dataset, self.media
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Failures(Result):
     """Everything that failed, by stage, dataset and medium."""
 
@@ -124,7 +132,7 @@ def _failure(stage: str, outcome: Outcome) -> Failure:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Retried(Result):
     """What a retry came to: the media that had failed, and what fails now."""
 

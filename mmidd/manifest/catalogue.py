@@ -28,7 +28,7 @@ it with your disk, and [adding a dataset](adding-a-dataset.md) says how one more
 """
 
 
-def rows(data: str | Path | None) -> list[dict[str, Any]]:
+def rows(data: str | Path | None = None) -> list[dict[str, Any]]:
     """One row a dataset; `found` is its folder under the data root, null if it is not there or none was given."""
     root = root_of(data) if data is not None else None
     if root is not None and not root.is_dir():

@@ -11,9 +11,9 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from mmidd.errors import DataError
+from mmidd.errors import DataError, UsageError
 
 MARKER = "mmidd-sample.json"
 VERSION = 1
@@ -53,6 +53,8 @@ def write_sample(root: str | Path, *, size: Size = "small", report: Report | Non
     Raises DataError if `root` holds something else, holds a damaged sample or cannot be written, MissingExtra if a
     package with a source picture is not installed.
     """
+    if size not in get_args(Size):
+        raise UsageError(f"size {size!r}: choose one of {', '.join(get_args(Size))}")
     try:
         root = Path(root).resolve()
         counts = _existing(root, size) if root.exists() else None

@@ -69,11 +69,15 @@ def test_an_old_note_without_ingredients_is_read_by_those_of_here(place: Place, 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"recipe": {"name": "x", "datasets": ["Unknown"]}}, "its recipe does not hold here (datasets"),
+        ({"recipe": {"name": "x", "datasets": ["Unknown"]}}, "datasets"),
         ({"recipe": {"name": "x", "datasets": ["CelebA"], "of_the_future": 1}}, "of_the_future"),
-        ({"recipe": []}, "its recipe does not hold here"),
-        ({"only": 3}, "cannot be read by this mmidd"),
-        ({"worker_memory": "x"}, "cannot be read by this mmidd"),
+        ({"recipe": []}, "recipe"),
+        ({"only": 3}, "only"),
+        ({"worker_memory": "x"}, "worker_memory"),
+        ({"engine": "k8s"}, "engine"),
+        ({"device": "tpu"}, "device"),
+        ({"index": []}, "index"),
+        ({"ingredients": []}, "ingredients"),
     ],
 )
 def test_a_note_of_another_mmidd_is_refused_with_words(
@@ -83,7 +87,7 @@ def test_a_note_of_another_mmidd_is_refused_with_words(
     (place.work / "build.json").write_text(json.dumps({**note, **change}))
     for words in (["status"], ["failures"], ["failures", "--retry"], ["gc"]):
         said = mmidd(words[0], str(place.work), *words[1:])
-        assert said.code == 1 and told in said.err, words
+        assert said.code == 1 and "cannot be read by this mmidd" in said.err and told in said.err, words
 
 
 @pytest.mark.parametrize("note", ["", "{", "[]", "null", '{"recipe": {}}'])
@@ -106,6 +110,34 @@ def test_without_a_remembered_build_nothing_is_removed(place: Place, mmidd: Run)
     assert said.code == 1 and "Nothing was removed" in said.err
     left = {path for path in place.work.rglob("*") if path.is_file()}
     assert left == before - {place.work / "builds.json"}
+
+
+def test_a_stage_that_was_not_noted_is_to_do_and_breaks_nothing(place: Place, mmidd: Run) -> None:
+    note = json.loads((place.work / "build.json").read_text())
+    (place.work / "build.json").write_text(json.dumps({**note, "ingredients": {}}))
+    stages = mmidd("status", str(place.work), "--json").document["plan"]["stages"]
+    assert {stage["stage"]: stage["to_do"] for stage in stages}["extract"] == 11
+
+
+@pytest.mark.parametrize("torn", ["", "{", "[]", "null", '{"lines": 5}', '{"lines": [3]}'])
+def test_a_takedown_list_that_is_not_whole_stops_every_command(place: Place, mmidd: Run, torn: str) -> None:
+    (place.work / "excluded.json").write_text(torn)
+    for words in (place.words("build"), place.words("plan"), ["status", str(place.work)], ["gc", str(place.work)]):
+        said = mmidd(*words)
+        assert said.code == 1 and "excluded.json, the takedown list" in said.err, words
+
+
+def test_a_stage_alone_does_not_change_what_is_kept_for_a_corpus(place: Place, mmidd: Run) -> None:
+    assert mmidd(*place.words("index", "--only", "CelebA")).code == 0
+    assert mmidd("gc", str(place.work), "--json").document["counts"]["records"] == 0
+    assert mmidd(*place.words("plan"), "--json").document["complete"]
+
+
+def test_status_of_a_build_whose_captions_a_model_gave_asks_for_no_model(place: Place, mmidd: Run) -> None:
+    note = json.loads((place.work / "build.json").read_text())
+    note["recipe"]["captioner"] |= {"kind": "transformers", "model": "nobody/has-this"}
+    (place.work / "build.json").write_text(json.dumps(note))
+    assert mmidd("status", str(place.work)).code == 0
 
 
 def test_an_index_that_is_gone_is_told_and_nothing_is_guessed(place: Place, mmidd: Run) -> None:

@@ -37,10 +37,11 @@ class Exporter:
 
     `layout` gives every row of the corpus to the sink, row group by row group, in an order that the corpus alone decides. It
     returns the columns that this layout cannot hold, which whoever exports is told, and raises CorpusError for a corpus that
-    cannot be laid out so.
+    cannot be laid out so. `version` is raised when it lays out otherwise: older exports are then not taken for it.
     """
 
     layout: Callable[[Corpus, Sink], tuple[str, ...]]
+    version: int = 1
 
 
 def exporter(name: str) -> Exporter:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _SHOWN = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Exported(Result):
     """What was exported: rows, files and bytes, the columns that the layout cannot hold, and whether anything was written
     (`changed`): an export that is there already is checked and left."""
@@ -59,13 +59,13 @@ def export(corpus: Corpus, to: str, out: Path) -> Exported:
     CorpusError for a folder that holds something else, a corpus that cannot be laid out so, and files that did not come
     out as they were written.
     """
-    layout = exporter(to).layout
+    chosen = exporter(to)
     if isinstance(corpus.place, Folder) and out.resolve().is_relative_to(corpus.place.root.resolve()):
         raise UsageError(f"{out} lies in the corpus, whose files are sealed; choose a place beside it")
     if not out.resolve().name:
         raise UsageError(f"--out {out} is no place for an export; name a folder in it")
     out = out.parent.resolve() / out.name if out.name not in ("", "..") else out.resolve()
-    label = Label(to, digest(corpus.about.content, [shard.name for shard in corpus.shards]), rows=len(corpus))
+    label = Label(to, digest(corpus.about.content, [shard.name for shard in corpus.shards]), chosen.version, len(corpus))
     with _alone(out):
         if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
             return _told(_there(out, label), out, changed=False)
@@ -74,7 +74,7 @@ def export(corpus: Corpus, to: str, out: Path) -> Exported:
         with disk_errors(out):
             _clear(building)
             try:
-                label = _write(building, layout, corpus, label)
+                label = _write(building, chosen.layout, corpus, label)
                 fault("before_export_rename", out)
                 _move(building, out)
             finally:

@@ -23,10 +23,11 @@ _MOST_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Label:
-    """Whose the folder is: the exporter and the digest of the corpus; and, once it is whole, what is in it."""
+    """Whose the folder is: the exporter, its version, the digest of the corpus; and, once it is whole, what is in it."""
 
     exporter: str
     corpus: str
+    version: int
     rows: int = 0
     left_out: tuple[str, ...] = ()
     files: int = 0
@@ -39,7 +40,7 @@ class Label:
 
     def is_of(self, other: Label) -> bool:
         """The same export of the same corpus?"""
-        return (self.exporter, self.corpus) == (other.exporter, other.corpus)
+        return (self.exporter, self.version, self.corpus) == (other.exporter, other.version, other.corpus)
 
 
 def read_label(folder: Path) -> Label | None:
@@ -50,7 +51,9 @@ def read_label(folder: Path) -> Label | None:
         found: Any = json.loads((folder / ABOUT).read_bytes())
         rows, files, size = (int(found[name]) for name in ("rows", "files", "bytes"))
         left_out, sha256 = tuple(map(str, found["left_out"])), found["list_sha256"]
-        return Label(str(found["exporter"]), str(found["corpus"]), rows, left_out, files, size, sha256)
+        return Label(
+            str(found["exporter"]), str(found["corpus"]), int(found["version"]), rows, left_out, files, size, sha256
+        )
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
