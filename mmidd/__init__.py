@@ -1,7 +1,7 @@
 """mmidd: licensed face-forgery datasets into one corpus that is safe to train on.
 
     import mmidd
-    mmidd.build("ff++", data="/data", out="corpus")
+    mmidd.build("ff++", data="/data", out="corpus")    # in a script: under `if __name__ == "__main__":`
     corpus = mmidd.Corpus("corpus")
 
 Nothing heavy is imported before one of these names is used. docs/api.md tells of them all.

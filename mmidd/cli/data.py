@@ -54,7 +54,7 @@ def datasets(
 
 
 def plugins(as_json: Json = False) -> int:
-    """List the face detectors, captioners, video decoders and datasets that can be chosen, also those of other packages."""
+    """List the face detectors, captioners, decoders, datasets and exporters that can be chosen, also of other packages."""
     from mmidd.plugins import plugins as listed
 
     say(listed(), as_json=as_json)

@@ -88,7 +88,7 @@ class SlurmOptions(_Options):
 
 
 EngineOptions = LocalOptions | RayOptions | SlurmOptions
-HERE = LocalOptions()
+
 KINDS: Mapping[str, type[EngineOptions]] = {"local": LocalOptions, "ray": RayOptions, "slurm": SlurmOptions}
 
 

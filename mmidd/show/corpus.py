@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def verified(console: Console, found: Verified) -> None:
-    """The findings of a check; 4 if there are any."""
+    """The findings of a check."""
     for finding in found.findings:
         console.print(f"{plain(finding.where[0])}: {plain(finding.what)}", style="red")
     verdict = f"{len(found.findings)} findings" if found.findings else "all sound"
@@ -24,7 +24,7 @@ def verified(console: Console, found: Verified) -> None:
 
 
 def audited(console: Console, done: Done) -> None:
-    """The figures and findings of audits; 4 if there are any findings."""
+    """The figures and findings of audits findings."""
     findings = [finding for audit in done.audits for finding in audit.findings]
     for audit in done.audits:
         table = Table("check", "figures", box=None, pad_edge=False)

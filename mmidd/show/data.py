@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def checked(console: Console, checks: Checks) -> None:
-    """Every dataset beside its official release; 4 if anything differs."""
+    """Every dataset beside its official release."""
     found = checks.checked
     if checks.absent:
         console.print(f"not under the data root, not checked: {plain(', '.join(checks.absent))}", style="yellow")

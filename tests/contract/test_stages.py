@@ -25,7 +25,7 @@ from mmidd.errors import WorkError
 from mmidd.extraction.records import SCHEMA as SAMPLES_SCHEMA
 from mmidd.flow.indexing import Indexed
 from mmidd.flow.setup import Setup, open_setup
-from mmidd.flow.walk import walk
+from mmidd.flow.walk import STAGES, walk
 from mmidd.flow.walkers import Build as Run
 from mmidd.flow.walkers import Reached, Work
 from mmidd.options import Options
@@ -34,7 +34,6 @@ from mmidd.raw.bytes import MediaFile
 from mmidd.stages import caption, curate, extract, index, shard
 from mmidd.stages.extract import Selected
 
-STAGES = ("index", "extract", "caption", "curate", "shard")
 DATASETS = ("CelebA", "DFDC")
 """Images and videos; a duplicate; reals, and fakes that follow them."""
 
