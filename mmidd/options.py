@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -62,7 +63,9 @@ class Options:
                 raise UsageError(f"{name} {given[name]!r}: choose one of {', '.join(choices)}")
         if not (self.workers is None or (type(self.workers) is int and self.workers >= 0)):
             raise UsageError(f"workers {self.workers!r}: a number of processes, 0 for this process alone, or None")
-        if not (self.worker_memory is None or (isinstance(self.worker_memory, int | float) and self.worker_memory > 0)):
+        if not (
+            self.worker_memory is None or (isinstance(self.worker_memory, int | float) and 0 < self.worker_memory < inf)
+        ):
             raise UsageError(f"worker_memory {self.worker_memory!r}: gigabytes, more than 0, or None")
 
     @property
@@ -97,6 +100,8 @@ def work_beside(out: Path) -> Path:
 
 
 def _path(value: Any) -> Path | None:
+    if isinstance(value, str | Path) and "\0" in str(value):
+        raise UsageError(f"{str(value)!r} can be no path")
     return None if value is None else Path(value)
 
 
@@ -104,7 +109,10 @@ def _words(value: Any) -> tuple[str, ...]:
     """One word, or several; `{"crop.margin": 1.3}` is short for `["crop.margin=1.3"]`."""
     if isinstance(value, Mapping):
         return tuple(f"{key}={each}" for key, each in value.items())
-    return (value,) if isinstance(value, str) else tuple(value or ())
+    words = (value,) if isinstance(value, str) else tuple(value or ())
+    if wrong := [word for word in words if not isinstance(word, str)]:
+        raise UsageError(f"{wrong[0]!r} is no word; give texts")
+    return words
 
 
 def is_whole(note: Any) -> bool:

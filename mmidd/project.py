@@ -81,6 +81,8 @@ class Project:
 
     def plan(self) -> Plan:
         """What a build would do, and what disk and time it takes. Changes nothing."""
+        if self.options.out is not None:
+            claim(self.options, read_only=True)
         with self._looking() as setup:
             return plan.plan(setup, plan.look(setup))
 
@@ -145,6 +147,7 @@ class Project:
     def gc(self, recipes: Sequence[str] = (), *, dry_run: bool = False) -> Garbage:
         """Remove from the work folder what no build reads: old commits, left-over files, digests of files that are gone."""
         store = Store(self.options.work_folder)
+        Note.read(store.note(LAST), store.root)
         if dry_run:
             return gc.collect(store, recipes, dry_run=True, locks=True)
         with store.held(self._tell, clear=False) as locks:

@@ -145,7 +145,7 @@ class Registry(Generic[F]):
             return function(*arguments)
         except (MmiddError, MediaError):
             raise
-        except Exception as error:  # a stranger's code
+        except (Exception, SystemExit) as error:  # a stranger's code
             raise _broken(plugin, f"{type(error).__name__}: {sanitised(str(error))}") from error
 
     def listed(self) -> list[Listed]:
@@ -246,7 +246,7 @@ def _loaded(plugin: Plugin, kind: type[T]) -> T:
         found: Any = importlib.import_module(plugin.module)
         for part in filter(None, plugin.attribute.split(".")):
             found = getattr(found, part)
-    except Exception as error:  # a stranger's code: whatever it raises on import, this is how it is told
+    except (Exception, SystemExit) as error:  # a stranger's code: whatever it raises on import, this is how it is told
         raise _broken(plugin, f"{type(error).__name__}: {sanitised(str(error))}") from error
     if not isinstance(found, kind):
         raise _broken(plugin, f"{plugin.module}:{plugin.attribute} is no {kind.__module__}.{kind.__name__}")

@@ -109,7 +109,11 @@ class Folder:
         """A file's path. Links may only lead to the folder itself, or to the store that a snapshot of the Hub links to."""
         path, root = self.root / name, self.root.resolve()
         within = [root, *([root.parents[1] / "blobs"] if root.parent.name == "snapshots" else [])]
-        if not any(path.resolve().is_relative_to(each) for each in within):
+        try:
+            place = path.resolve()
+        except RuntimeError as error:
+            raise CorpusError(f"{path} is a link that leads to itself; put the file itself there") from error
+        if not any(place.is_relative_to(each) for each in within):
             raise CorpusError(f"{path} is a link out of the corpus's folder; put the file itself there")
         if path.exists() and not path.is_file():
             raise FileNotFoundError(f"{path} is no file")

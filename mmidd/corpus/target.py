@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,18 +40,24 @@ class Target:
     def old(self) -> Path:
         return self.out.with_name(f".{self.out.name}.old")
 
-    def claim(self) -> None:
-        """Refuse a place that holds something else, or cannot be written; recover from a kill between two renames."""
+    def check(self) -> None:
+        """Refuse a place that holds something else. Changes nothing."""
         with disk_errors(self.out):
-            if not self.out.exists() and self.old.exists():
-                self.old.rename(self.out)
             if self.out.exists() and not self.out.is_dir():
                 raise CorpusError(f"{self.out} is a file; choose a folder for --out")
             if self.out.exists() and any(self.out.iterdir()) and self.manifest() is None:
                 raise CorpusError(f"{self.out} holds something that is no corpus of mmidd; nothing was touched")
-            self.building.mkdir(parents=True, exist_ok=True)
-            if not any(self.building.iterdir()):
-                self.building.rmdir()  # it could be made; a command that stops before it has rows leaves nothing
+
+    def claim(self) -> None:
+        """`check`, and that the place can be written; recover from a kill between two renames."""
+        with disk_errors(self.out):
+            if not self.out.exists() and self.old.exists():
+                self.old.rename(self.out)
+            self.check()
+            with suppress(FileNotFoundError):  # another build that claims it at this moment has removed it
+                self.building.mkdir(parents=True, exist_ok=True)
+                if not any(self.building.iterdir()):
+                    self.building.rmdir()  # it could be made; a command that stops before it has rows leaves nothing
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -18,7 +18,7 @@ from mmidd.engine.run import UnitEngine
 from mmidd.engine.store import Record, Store
 from mmidd.engine.threads import Threads
 from mmidd.engine.units import Engine, Resources
-from mmidd.flow.notes import CAPTION_RATES
+from mmidd.flow.notes import CAPTION_RATES, measured, note_rate
 from mmidd.flow.setup import Setup
 from mmidd.media import CaptionFacts
 from mmidd.stages import caption
@@ -59,9 +59,8 @@ def engine_of(setup: Setup, config: CaptionerConfig) -> Iterator[Engine | UnitEn
             caption.release()  # what a thread made that had just begun
         fresh = sum(_lines(path) for path in _files(config) - before)
         if fresh and not (setup.retry or config.journal is None):
-            rates = setup.store.note(CAPTION_RATES) or {}
-            rates[_rate_key(config)] = {"replies": fresh, "seconds": round(time.monotonic() - started, 3)}
-            setup.store.touch(CAPTION_RATES, rates)
+            rate = {"replies": fresh, "seconds": round(time.monotonic() - started, 3)}
+            note_rate(setup.store, CAPTION_RATES, _rate_key(config), rate)
 
 
 def _engine(setup: Setup, config: CaptionerConfig) -> Engine | UnitEngine:
@@ -137,9 +136,9 @@ def _tokens(setup: Setup, config: CaptionerConfig) -> tuple[float, float, str]:
 
 def _rate(setup: Setup, config: CaptionerConfig) -> tuple[float, str]:
     """Replies a second."""
-    measured = (setup.store.note(CAPTION_RATES) or {}).get(_rate_key(config))
-    if measured:
-        return measured["replies"] / max(measured["seconds"], 1e-3), f"rate measured here over {measured['replies']} replies"
+    rate = measured(setup.store, CAPTION_RATES, _rate_key(config), "replies", "seconds")
+    if rate is not None:
+        return rate[0] / max(rate[1], 1e-3), f"rate measured here over {rate[0]:.0f} replies"
     if config.kind == "openai":
         return (
             config.concurrency / _SERVER_SECONDS,

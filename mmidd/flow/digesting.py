@@ -13,7 +13,7 @@ from mmidd.engine.digests import UNREAD, DigestCache, Known
 from mmidd.engine.units import Result
 from mmidd.errors import MediaError
 from mmidd.extraction.masks import MaskFile
-from mmidd.flow.notes import RATES
+from mmidd.flow.notes import RATES, note_rate
 from mmidd.flow.setup import Setup
 from mmidd.media import Name
 from mmidd.raw.bytes import MediaFile, open_all
@@ -74,10 +74,9 @@ class Landed:
     def note_rate(self) -> None:
         """Keep how long a frame took, if there was one."""
         if self._frames:
-            rates = self._setup.store.note(RATES) or {}
             seconds = (time.monotonic() - self._started) * max(1, self._setup.workers)
-            rates[rate_key(self._setup)] = {"frames": self._frames, "worker_seconds": round(seconds, 3)}
-            self._setup.store.touch(RATES, rates)
+            rate = {"frames": self._frames, "worker_seconds": round(seconds, 3)}
+            note_rate(self._setup.store, RATES, rate_key(self._setup), rate)
 
 
 def rate_key(setup: Setup) -> str:

@@ -83,7 +83,9 @@ def is_current(setup: Setup, walked: Walked) -> bool:
     if walked.shards is None or walked.shards.reached.to_do or walked.shards.refused:
         return False
     version = _version(setup, walked, walked.shards)
-    return walked.shards.target.has_notes(version.files)
+    target, sizes = walked.shards.target, {each.file: each.bytes for each in _shard_facts(setup.store, walked.shards)}
+    there = all((target.out / name).is_file() and (target.out / name).stat().st_size == sizes[name] for name in sizes)
+    return there and target.has_notes(version.files)
 
 
 def _written(walked: Walked) -> Sharded:

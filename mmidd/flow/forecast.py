@@ -11,7 +11,7 @@ from mmidd.engine import tables
 from mmidd.engine.units import Item
 from mmidd.faces.registry import DETECTORS
 from mmidd.flow.digesting import rate_key
-from mmidd.flow.notes import RATES
+from mmidd.flow.notes import RATES, measured
 from mmidd.flow.setup import Setup
 from mmidd.flow.steps import Extracted
 from mmidd.flow.walk import Walked
@@ -98,10 +98,10 @@ def _seconds(setup: Setup, to_do: Sequence[Item]) -> tuple[float, str]:
     workers = max(1, setup.workers)
     frames = sum(frames_of(setup, item.dataset, item.payload.file.kind) for item in to_do)
     captions = _CAPTION_SECONDS * frames if setup.recipe.captioner.kind == "attributes" else 0.0
-    measured = (setup.store.note(RATES) or {}).get(rate_key(setup))
-    if measured:
-        seconds = measured["worker_seconds"] / measured["frames"] * frames
-        return (seconds + captions) / workers, f"measured here over {measured['frames']} frames"
+    rate = measured(setup.store, RATES, rate_key(setup), "worker_seconds", "frames")
+    if rate is not None:
+        seconds = rate[0] / rate[1] * frames
+        return (seconds + captions) / workers, f"measured here over {rate[1]:.0f} frames"
     videos = sum(1 for item in to_do if item.payload.file.kind == "video")
     detector = DETECTORS.own(setup.recipe.detector.kind)
     per_frame = (detector.facts.seconds if detector else _DETECT_SECONDS) + _CUT_SECONDS

@@ -142,13 +142,14 @@ def _keys(walked: Walked) -> Iterator[tuple[str, str]]:
 
 
 def _behind(setup: Setup, walked: Walked) -> Iterator[str]:
-    """The stages that are not up to date, those included that could not be looked up because of one."""
-    if walked.crops is not None and walked.crops.to_do:
+    """The stages of which a unit has no commit, those included that could not be looked up because of one: a build would
+    take over what older units have of its media."""
+    extracted = walked.crops is not None and walked.crops.complete
+    if not extracted:
         yield "extract"
-    extracting = walked.crops is None or walked.crops.to_do
-    if setup.recipe.captioner.kind != "none" and (extracting or walked.captions is None or walked.captions.to_do):
+    if setup.recipe.captioner.kind != "none" and not (extracted and walked.captions and walked.captions.complete):
         yield "caption"
-    if walked.verdicts is None or walked.verdicts.to_do:
+    if walked.verdicts is None or not walked.verdicts.complete:
         yield "curate"
     if walked.shards is None and setup.out is not None:
         yield "shard"

@@ -112,7 +112,7 @@ def index_media(setup: Setup, walker: Walker) -> Indexed:
     parts, lost = pairs.settle(read.parts, taken)
     facts = {name: _losing(read.facts[name], lost[name]) for name in names}
     selected, dropped = select(setup, read.datasets, parts, taken)
-    table = pa.concat_tables(parts)
+    table = pa.concat_tables(parts) if parts else index.SCHEMA.empty_table()
     return Indexed(tuple(read.datasets), tuple(read.absent), table, selected, dropped, facts, read.keys, read.fresh)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -124,3 +125,18 @@ def exclusions(store: Store, added: Path | None, *, keep: bool) -> Exclusions:
         if keep:
             store.touch(EXCLUDED, {"lines": total.lines()})
     return total
+
+
+def measured(store: Store, name: str, key: str, *fields: str) -> tuple[float, ...] | None:
+    """The figures of a rate that was measured here, all above 0; None where there is none, or what is noted is no rate."""
+    rates = store.note(name)
+    rate = rates.get(key) if isinstance(rates, dict) else None
+    figures: list[Any] = [rate.get(field) for field in fields] if isinstance(rate, dict) else [None]
+    sound = all(type(figure) in (int, float) and 0 < figure < inf for figure in figures)
+    return tuple(map(float, figures)) if sound else None
+
+
+def note_rate(store: Store, name: str, key: str, rate: Mapping[str, float]) -> None:
+    """Remember a rate beside the others."""
+    rates = store.note(name)
+    store.touch(name, {**(rates if isinstance(rates, dict) else {}), key: dict(rate)})

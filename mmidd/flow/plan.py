@@ -106,11 +106,11 @@ def _stages(setup: Setup, walked: Walked, crops: Extracted) -> Iterable[StagePla
     why = {"new, or its files or label files changed": len(index.fresh)} if index.fresh else {}
     yield StagePlan("index", len(index.datasets) - len(index.fresh), len(index.fresh), why)
     yield _stage(setup, "extract", len(index.selected), crops.to_do, lambda item: _why_crops(setup, crops, item))
-    before = "extract" if crops.to_do else None
+    before = None if crops.complete else "extract"
     if setup.recipe.captioner.kind != "none":
         yield _later(setup, "caption", walked.captions, before, "missing: not captioned")
-    before = before or ("caption" if walked.captions is not None and walked.captions.to_do else None)
-    waits = "extract" if crops.to_do else None
+    before = before or ("caption" if walked.captions is not None and not walked.captions.complete else None)
+    waits = None if crops.complete else "extract"
     yield _later(setup, "curate", walked.verdicts, waits, "stale: rows, labels, or curation settings changed")
     before = before or ("curate" if walked.verdicts is not None and walked.verdicts.to_do else None)
     if setup.out is None:

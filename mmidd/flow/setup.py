@@ -181,8 +181,8 @@ def check_models(setup: Setup) -> None:
     backend_identity(setup.recipe.decoder)
 
 
-def claim(options: Options) -> Target:
-    """Make sure that a corpus may be written at `out`."""
+def claim(options: Options, *, read_only: bool = False) -> Target:
+    """Make sure that a corpus may be written at `out`; `read_only` makes and changes nothing."""
     out, work = options.out, options.work_folder
     if out is None:
         raise UsageError("no corpus is named; give --out CORPUS")
@@ -197,7 +197,7 @@ def claim(options: Options) -> Target:
     if place.is_relative_to(own) or own.is_relative_to(place):
         raise UsageError(f"--out {out} and the work folder {work} lie in each other; choose another --work")
     target = Target(place)
-    target.claim()
+    (target.check if read_only else target.claim)()
     return target
 
 

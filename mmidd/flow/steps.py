@@ -44,7 +44,8 @@ Outcomes = Mapping[Name, Outcome]
 class Extracted:
     """The committed units of crops, and the outcome of every selected medium that has one.
 
-    `to_do` are the media that are to be extracted; `waiting` those of them whose real is to be extracted first.
+    `to_do` are the media that are to be extracted; `waiting` those of them whose real is to be extracted first. Where
+    it is not `complete` a unit has no commit yet, even if a build would only take its media over from older ones.
     """
 
     units: tuple[Unit, ...]
@@ -52,6 +53,7 @@ class Extracted:
     outcomes: Outcomes
     to_do: tuple[Item, ...] = ()
     waiting: frozenset[Name] = frozenset()
+    complete: bool = True
 
 
 def extract_samples(setup: Setup, indexed: Indexed, walker: Walker) -> Extracted:
@@ -76,6 +78,7 @@ def extract_samples(setup: Setup, indexed: Indexed, walker: Walker) -> Extracted
         {**outcomes, **_outcomes(setup.store, later)},
         tuple(to_do),
         waiting,
+        done.complete and later.complete,
     )
 
 
@@ -138,11 +141,11 @@ def caption_samples(setup: Setup, extracted: Extracted, walker: Walker) -> Reach
 
 
 def curate_samples(setup: Setup, indexed: Indexed, extracted: Extracted, walker: Walker) -> Reached | None:
-    """Judge everything at once, over columns. None while a medium is to be extracted.
+    """Judge everything at once, over columns. None while extraction is not complete.
 
     The one unit's inputs: every committed row, every label, every medium that was taken down.
     """
-    if extracted.to_do:
+    if not extracted.complete:
         return None
     media = indexed.media
     excluded = dict.fromkeys(sorted(taken_down(named(setup, media), last_sha256(setup), setup.excluded)), "excluded")
@@ -198,7 +201,7 @@ def write_shards(
 
     Raises CorpusError before any row would be lost; under a look that is only told.
     """
-    if setup.out is None or verdicts is None or verdicts.to_do or (captions is not None and captions.to_do):
+    if setup.out is None or verdicts is None or not verdicts.complete or (captions is not None and not captions.complete):
         return None
     (record,) = verdicts.records.values()
     judged, target = tables.read_rows(setup.store, record), Target(setup.out.resolve())

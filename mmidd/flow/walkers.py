@@ -57,6 +57,11 @@ class Reached:
         return tuple(unit for unit in self.work.units if unit.name in self.records)
 
     @property
+    def complete(self) -> bool:
+        """Has every unit a record?"""
+        return len(self.records) == len(self.work.units)
+
+    @property
     def count(self) -> int:
         """How many items there are in all."""
         return sum(len(task.items) for unit in self.work.units for task in unit.tasks)

@@ -206,3 +206,26 @@ def test_the_records_are_read_once_a_dataset_however_many_media_are_to_do(
     monkeypatch.setattr(Store, "records", counted)
     assert _to_do(_plan(mmidd, small, "--set", "crop.margin=1.5"))["extract"] == 11
     assert read["extract"] <= 2 + 2  # by each level for what can be taken over, and for each of two datasets
+
+
+@pytest.mark.parametrize("harm", ["file", "foreign", "torn", "lies in the data"])
+def test_what_a_build_refuses_at_once_plan_refuses_in_the_same_words(mmidd: Run, place: Place, harm: str) -> None:
+    words = place.words("plan")
+    if harm == "lies in the data":
+        words = [word if word != str(place.out) else str(place.data / "corpus") for word in words]
+    elif harm == "torn":
+        (place.out / "mmidd.json").write_text("{")
+    else:
+        shutil.rmtree(place.out)
+        place.out.write_text("x") if harm == "file" else (place.out / "thesis").mkdir(parents=True)
+    planned, built = mmidd(*words), mmidd("build", *words[1:], "--workers", "0")
+    assert planned.code == built.code != 0 and planned.err == built.err
+
+
+def test_a_shard_that_is_gone_from_the_corpus_is_told(mmidd: Run, place: Place) -> None:
+    shard = next((place.out / "data").iterdir())
+    beside = place.out.with_name(".corpus.building") / "data"
+    beside.mkdir(parents=True)
+    shard.rename(beside / shard.name)
+    assert not _plan(mmidd, place)["complete"]
+    assert "(unchanged)" not in mmidd(*place.words("build")).err and _plan(mmidd, place)["complete"]

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import Place, Said
 
+from mmidd.engine.store import Record, Store
+
 Run = Callable[..., Said]
 
 BROKEN = "CelebA/img_align_celeba/000001.jpg"
@@ -138,6 +140,45 @@ def test_status_of_a_build_whose_captions_a_model_gave_asks_for_no_model(place: 
     note["recipe"]["captioner"] |= {"kind": "transformers", "model": "nobody/has-this"}
     (place.work / "build.json").write_text(json.dumps(note))
     assert mmidd("status", str(place.work)).code == 0
+
+
+def test_gc_keeps_what_a_build_that_was_killed_would_take_over(place: Place, mmidd: Run) -> None:
+    (place.data / BROKEN).unlink()  # the other pictures' unit has another key now: its media are only taken over
+    assert mmidd(*place.words("index")).code == 0
+    document = mmidd(*place.words("plan"), "--json").document
+    told = {stage["stage"]: stage["waits_for"] or stage["to_do"] for stage in document["stages"]}
+    assert told["extract"] == 0 and told["caption"] == told["curate"] == "extract" and not document["complete"]
+    assert mmidd("gc", str(place.work), "--json").document["behind"] == {"": ["extract", "caption", "curate"]}
+    before = _done(place)
+    assert mmidd(*place.words("build", "--allow-removals")).code == 0
+    new = [record.counts["fresh"] for key, record in _done(place).items() if key not in before]
+    assert new == [0, 0] and mmidd(*place.words("plan"), "--json").document["complete"]
+
+
+def _done(place: Place) -> dict[str, Record]:
+    """The commits of extraction and of captioning."""
+    return {each.key: each for stage in ("extract", "caption") for each in Store(place.work).records(stage)}
+
+
+def test_gc_for_a_recipe_of_other_datasets_keeps_their_work(place: Place, mmidd: Run) -> None:
+    said = mmidd("gc", str(place.work), "sample", "--dry-run", "--json")
+    assert said.code == 0 and "Traceback" not in said.err
+    other = place.root / "other.yaml"
+    other.write_text("name: other\ndatasets: [UADFV]\ndetector: mtcnn\n")
+    assert mmidd("gc", str(place.work), str(other), "--dry-run", "--json").code == 0
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [
+        "5", '"x"', "{", '{"mtcnn/128/cpu": 5}', '{"mtcnn/128/cpu": {"frames": 0, "worker_seconds": 0}}',
+        '{"mtcnn/128/cpu": {"frames": NaN, "worker_seconds": Infinity}}',
+    ],
+)  # fmt: skip
+def test_a_rate_that_is_none_is_as_if_nothing_was_measured(place: Place, mmidd: Run, rates: str) -> None:
+    (place.work / "rates.json").write_text(rates)
+    for words in (["status", str(place.work)], place.words("plan"), place.words("build", "--set", "crop.margin=1.4")):
+        assert mmidd(*words).code == 0
 
 
 def test_an_index_that_is_gone_is_told_and_nothing_is_guessed(place: Place, mmidd: Run) -> None:

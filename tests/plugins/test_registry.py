@@ -82,6 +82,7 @@ BROKEN = [
     ("bad = bad_two:X", {"bad_two.py": ""}, "AttributeError: module 'bad_two' has no attribute 'X'"),
     ("bad = bad_three:X", {"bad_three.py": "X = 3\n"}, "bad_three:X is no mmidd.*Maker"),
     ("bad = bad_four:X", {"bad_four.py": "X = (\n"}, "SyntaxError"),
+    ("bad = bad_five:X", {"bad_five.py": "import sys\nsys.exit(0)\n"}, "SystemExit: 0"),
     ("bad = not a module", {}, "is no 'name = module:object'"),
 ]
 
