@@ -39,7 +39,7 @@ def config_of(setup: Setup) -> CaptionerConfig:
 
 def by_model(config: CaptionerConfig) -> bool:
     """Whether a vision-language model answers."""
-    return caption.by_model(config.kind)
+    return caption.facts_of(config.kind).model
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def engine_of(setup: Setup, config: CaptionerConfig) -> Iterator[Engine | UnitEn
 
 
 def _engine(setup: Setup, config: CaptionerConfig) -> Engine | UnitEngine:
-    if caption.is_served(config.kind):
+    if caption.facts_of(config.kind).served:
         return Threads(min(config.concurrency, _MOST_THREADS))
     if config.kind == "transformers" and isinstance(setup.engine, Local) and device_of(config) == "cuda":
         return Local(gpus(), Resources("cuda"))

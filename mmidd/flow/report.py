@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 from mmidd.engine import tables
 from mmidd.engine.units import Outcome
-from mmidd.errors import UsageError
 from mmidd.flow.captioning import Usage, usage
 from mmidd.flow.finish import Built, finish
 from mmidd.flow.indexing import Indexed, idle_takedowns
@@ -88,11 +87,10 @@ def report(setup: Setup, walked: Walked) -> Report:
 
 @dataclass(frozen=True, repr=False)
 class Outcomes(Result):
-    """How the media of a stage ended. `following` is the command that comes next."""
+    """How the media of a stage ended."""
 
     stage: str
     found: tuple[Outcome, ...]
-    following: str
 
     @property
     def counts(self) -> dict[str, int]:
@@ -115,18 +113,10 @@ class Outcomes(Result):
         return {"stage": self.stage, **self.counts, "failures": told}
 
 
-def outcomes(stage: str, found: Iterable[Outcome]) -> Outcomes:
-    """Those of extraction or of captioning."""
-    following = {"extract": "mmidd caption", "caption": "mmidd curate"}
-    if stage not in following:
-        raise UsageError(f"no stage {stage!r} has outcomes to tell")
-    return Outcomes(stage, tuple(found), following[stage])
-
-
 def of_captions(setup: Setup, walked: Walked) -> Outcomes:
     """How the media ended in captioning."""
     records = walked.captions.records.values() if walked.captions is not None else ()
-    return outcomes("caption", (each for record in records for each in tables.read_outcomes(setup.store, record)))
+    return Outcomes("caption", tuple(each for record in records for each in tables.read_outcomes(setup.store, record)))
 
 
 @dataclass(frozen=True, repr=False)

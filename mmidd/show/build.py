@@ -141,11 +141,14 @@ def indexed(console: Console, found: Indexed) -> None:
         console.print("A file in no rule: move it away, or add it to the manifest's rules or `ignore` (docs/manifests.md).")
 
 
+_NEXT = {"extract": "mmidd caption", "caption": "mmidd curate"}
+
+
 def outcomes(console: Console, found: Outcomes) -> None:
     """How the media of a stage ended."""
-    counts = found.counts
+    counts, following = found.counts, _NEXT[found.stage]
     console.print(
-        f"{found.stage}: {counts['ok']} ok, {counts['dropped']} dropped, {counts['failed']} failed; next: {found.following}"
+        f"{found.stage}: {counts['ok']} ok, {counts['dropped']} dropped, {counts['failed']} failed; next: {following}"
     )
     for outcome in found.failed[:SHOWN]:
         console.print(f"  {plain(outcome.media)}: {outcome.error}: {plain(outcome.message or '')}")

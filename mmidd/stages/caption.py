@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from mmidd.captions.choose import CaptionerConfig, captioner_identity, make_captioner
 from mmidd.captions.protocol import OK, SHARED, Asked, Caption, Captioner, CaptionRequest
-from mmidd.captions.registry import CAPTIONERS
+from mmidd.captions.registry import CAPTIONERS, CaptionerFacts
 from mmidd.engine.faults import fault
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
@@ -77,17 +77,11 @@ def ingredients(recipe: Recipe, device: str) -> dict[str, Any]:
 _NOT_IN_WORDS = ("concurrency", "timeout", "device")
 
 
-def by_model(kind: str) -> bool:
-    """Does a vision-language model answer? It is then shown the clip's one context with every frame; `attributes` measures a
-    frame's own or none."""
+def facts_of(kind: str) -> CaptionerFacts:
+    """What is to be known of a captioner. One that a model answers for is shown the clip's one context with every frame;
+    `attributes`, and another package's, a frame's own or none."""
     row = CAPTIONERS.own(kind)
-    return row is not None and row.facts.model
-
-
-def is_served(kind: str) -> bool:
-    """Does it answer over HTTP?"""
-    row = CAPTIONERS.own(kind)
-    return row is not None and row.facts.served
+    return row.facts if row is not None else CaptionerFacts()
 
 
 def plan(extracted: Iterable[CropUnit]) -> list[Unit]:
@@ -184,7 +178,7 @@ def _samples(payload: CaptionPayload, rows: Sequence[Mapping[str, Any]], config:
     """A medium's samples. Of each face every n-th frame is described; the frames up to the next take its face caption,
     and the whole clip the first environment caption that came out. A model sees the clip's context with every frame."""
     own = {_place(row): _context(row) for row in rows}
-    clips = next((context for context in own.values() if context), None) if by_model(config.kind) else None
+    clips = next((context for context in own.values() if context), None) if facts_of(config.kind).model else None
     faces: dict[int, list[SampleName]] = {}
     for place in sorted(own):
         faces.setdefault(place[3], []).append(place)
