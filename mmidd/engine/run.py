@@ -164,25 +164,27 @@ def run_units(
     left = sum(len(task.items) for unit in pending for task in unit.tasks)
     total = sum(len(task.items) for unit in units for task in unit.tasks)
     progress.begin(title or stage.name, total, total - left)
-    if pending and isinstance(engine, UnitEngine):
-        again_after = {records[unit.name].key: records[unit.name].generation for unit in again}
-        order = Order(
-            stage, base, config, store.root.resolve(), _after(stage, store, found) | again_after, retry, time_limit
-        )
-        for unit, record in engine.bring(order, pending):
-            outcomes = tables.read_outcomes(store, record)
-            progress.advance(outcomes)
-            landed(Result(stage.schema.empty_table(), tuple(outcomes)))
-            committed(unit, record)
-            records[unit.name] = record
-    elif pending and not isinstance(engine, UnitEngine):
-        previous = Previous.load(stage, base, store, pending, found)
-        work = [Opened(stage, base, unit, previous, store, retry) for unit in pending]
-        watch = _Watch(progress, landed)
-        for opened in _complete(work, engine, stage, config, watch, time_limit):
-            records[opened.unit.name] = record = opened.commit()
-            committed(opened.unit, record)
-    progress.end()
+    try:
+        if pending and isinstance(engine, UnitEngine):
+            again_after = {records[unit.name].key: records[unit.name].generation for unit in again}
+            order = Order(
+                stage, base, config, store.root.resolve(), _after(stage, store, found) | again_after, retry, time_limit
+            )
+            for unit, record in engine.bring(order, pending):
+                outcomes = tables.read_outcomes(store, record)
+                progress.advance(outcomes)
+                landed(Result(stage.schema.empty_table(), tuple(outcomes)))
+                committed(unit, record)
+                records[unit.name] = record
+        elif pending and not isinstance(engine, UnitEngine):
+            previous = Previous.load(stage, base, store, pending, found)
+            work = [Opened(stage, base, unit, previous, store, retry) for unit in pending]
+            watch = _Watch(progress, landed)
+            for opened in _complete(work, engine, stage, config, watch, time_limit):
+                records[opened.unit.name] = record = opened.commit()
+                committed(opened.unit, record)
+    finally:  # also when it is stopped: bars hide the cursor
+        progress.end()
     return {unit.name: records[unit.name] for unit in units if unit.name in records}
 
 
