@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from mmidd.engine.files import digest
-from mmidd.engine.run import unit_key
-from mmidd.engine.units import Item, bucket
+from mmidd.engine.units import Item, bucket, unit_key
 from mmidd.recipe import bundled, read
 from mmidd.stages import caption, curate, extract, shard
 

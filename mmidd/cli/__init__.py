@@ -17,6 +17,7 @@ import typer
 from mmidd import __version__
 from mmidd.cli import build, complete, corpus, data
 from mmidd.cli.console import COMPLETE, ERROR, INTERRUPTED, USAGE, err, out
+from mmidd.cli.interrupt import STOPPED, Interrupts, at_once
 from mmidd.errors import MmiddError
 from mmidd.show import plain, plain_lines, printable
 
@@ -36,14 +37,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with the exit codes of `cli/console.py`; no traceback for what we know."""
     set_threshold(100_000, 50, 50)  # of millions of objects none is garbage: looking for some took a quarter of the time
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # its own allocator keeps what was freed: a seventh more
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    code, interrupts = ERROR, Interrupts()
+    interrupts.hear()
+    try:
+        code = run(sys.argv[1:] if arguments is None else arguments)
+    except BaseException:
+        if not interrupts.count:  # an import that is interrupted fails in many ways
+            raise
+    at_once(code)
+    if interrupts.count and code not in (COMPLETE, INTERRUPTED):
+        code = INTERRUPTED
+        err.print(STOPPED)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     code = _run(arguments)
     if code == INTERRUPTED:
-        err.print("\nStopped. Nothing that was committed is lost; run the same command to go on.")
+        err.print(STOPPED)
     return code
 
 

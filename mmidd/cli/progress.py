@@ -1,4 +1,4 @@
-"""Progress of long work: bars on a terminal, a plain line every 30 s elsewhere, nothing under --json."""
+"""Progress of long work: bars on a terminal, a plain line every 30 s (the first after 5) elsewhere, nothing under --json."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from mmidd.engine.units import Outcome
 
-EVERY = 30.0
+EVERY, FIRST = 30.0, 5.0
 NOUNS = {"index": "datasets", "shard": "files"}
 
 
@@ -57,7 +57,7 @@ class Bars:
 
 
 class Lines:
-    """A plain line when a stage begins and ends, and every 30 s between. For logs."""
+    """A plain line when a stage begins and ends, 5 s after it began, and every 30 s from then on. For logs."""
 
     def __init__(self, write: Callable[[str], None], every: float = EVERY) -> None:
         self._write, self._every = write, every
@@ -68,7 +68,8 @@ class Lines:
     def begin(self, stage: str, total: int, done: int) -> None:
         self._stage, self._total, self._ran = stage, total, 0
         self._counts = Counter(done=done)
-        self._started = self._told_at = time.monotonic()
+        self._started = time.monotonic()
+        self._told_at = self._started - self._every + min(FIRST, self._every)
         self._write(f"{stage}: {total} {NOUNS.get(stage, 'media')}, {done} up to date")
 
     def advance(self, outcomes: Sequence[Outcome]) -> None:

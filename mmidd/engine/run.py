@@ -5,21 +5,24 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mmidd.engine import tables
-from mmidd.engine.files import digest
+from mmidd.engine.opened import Opened, Previous
+from mmidd.engine.pace import Pace
 from mmidd.engine.store import Record, Store
-from mmidd.engine.units import Crash, Engine, Item, Outcome, Result, StageFunction, Task, Unit, dataset_of
-from mmidd.errors import WorkError
+from mmidd.engine.units import Crash, Engine, Item, Outcome, Result, StageFunction, Task, Unit, unit_key
+from mmidd.errors import MmiddError
 from mmidd.media import Name
 
 MAX_ATTEMPTS = 2
+SAVE_S = 5.0
+"""How often what came back of units that are not complete is committed."""
 LAST_TASKS = 64
 """Of all tasks, the last ones begin with the heaviest, so that no worker is left alone with a long one."""
 
@@ -74,11 +77,6 @@ class Survey:
 def ingredients(stage: Stage, recipe: Any, **others: Any) -> dict[str, Any]:
     """All that shapes a stage's bytes beside the media themselves; shown by `plan` when it changes."""
     return {"stage": stage.name, "version": stage.version, "recipe": recipe, **others}
-
-
-def unit_key(base: dict[str, Any], members: Iterable[tuple[Name, tuple[str, ...]]]) -> str:
-    """The key of a unit whose members have these inputs."""
-    return digest(base, sorted([name[0], name[1], list(inputs)] for name, inputs in members))
 
 
 Usable = Callable[[Unit, Record], bool]
@@ -166,25 +164,27 @@ def run_units(
     left = sum(len(task.items) for unit in pending for task in unit.tasks)
     total = sum(len(task.items) for unit in units for task in unit.tasks)
     progress.begin(title or stage.name, total, total - left)
-    if pending and isinstance(engine, UnitEngine):
-        again_after = {records[unit.name].key: records[unit.name].generation for unit in again}
-        order = Order(
-            stage, base, config, store.root.resolve(), _after(stage, store, found) | again_after, retry, time_limit
-        )
-        for unit, record in engine.bring(order, pending):
-            outcomes = tables.read_outcomes(store, record)
-            progress.advance(outcomes)
-            landed(Result(stage.schema.empty_table(), tuple(outcomes)))
-            committed(unit, record)
-            records[unit.name] = record
-    elif pending and not isinstance(engine, UnitEngine):
-        previous = Previous.load(stage, base, store, pending, found)
-        work = [_Open(stage, base, unit, previous, store, retry) for unit in pending]
-        watch = _Watch(progress, landed)
-        for opened in _complete(work, engine, stage, config, watch, time_limit):
-            records[opened.unit.name] = record = opened.commit()
-            committed(opened.unit, record)
-    progress.end()
+    try:
+        if pending and isinstance(engine, UnitEngine):
+            again_after = {records[unit.name].key: records[unit.name].generation for unit in again}
+            order = Order(
+                stage, base, config, store.root.resolve(), _after(stage, store, found) | again_after, retry, time_limit
+            )
+            for unit, record in engine.bring(order, pending):
+                outcomes = tables.read_outcomes(store, record)
+                progress.advance(outcomes)
+                landed(Result(stage.schema.empty_table(), tuple(outcomes)))
+                committed(unit, record)
+                records[unit.name] = record
+        elif pending and not isinstance(engine, UnitEngine):
+            previous = Previous.load(stage, base, store, pending, found)
+            work = [Opened(stage, base, unit, previous, store, retry) for unit in pending]
+            watch = _Watch(progress, landed)
+            for opened in _complete(work, engine, stage, config, watch, time_limit):
+                records[opened.unit.name] = record = opened.commit()
+                committed(opened.unit, record)
+    finally:  # also when it is stopped: bars hide the cursor
+        progress.end()
     return {unit.name: records[unit.name] for unit in units if unit.name in records}
 
 
@@ -200,9 +200,12 @@ class _Watch:
 
 
 def _complete(
-    work: Sequence[_Open], engine: Engine, stage: Stage, config: Any, watch: _Watch, time_limit: float | None
-) -> Iterator[_Open]:
-    """Run all fresh tasks; yield each unit once its last medium is in. Crashed tasks run again at the end, singly."""
+    work: Sequence[Opened], engine: Engine, stage: Stage, config: Any, watch: _Watch, time_limit: float | None
+) -> Iterator[Opened]:
+    """Run all fresh tasks; yield each unit once its last medium is in. Crashed tasks run again at the end, singly.
+
+    What came back is committed every few seconds, and when this is stopped half-way.
+    """
     owner = {item.name: opened for opened in work for item in opened.fresh}
     for opened in work:
         watch.progress.advance(opened.taken)
@@ -211,22 +214,42 @@ def _complete(
     queue = [task for opened in work for task in opened.tasks()]
     queue[-LAST_TASKS:] = sorted(queue[-LAST_TASKS:], key=lambda task: -task.weight)
     deaths: Counter[Name] = Counter()
-    while queue:
-        crashed: list[Task] = []
-        for task, result in engine.map(stage.function, iter(queue), config, time_limit=time_limit):
-            if isinstance(result, Crash):
-                retried, lost = _after_crash(stage, task, result, deaths)
-                crashed += retried
-                if lost is None:
-                    continue
-                result = Result(stage.schema.empty_table(), (lost,))
-            watch.progress.advance(result.outcomes)
-            watch.landed(result)
-            opened = owner[task.items[0].name]
-            opened.take(task, result)
-            if opened.complete:
-                yield opened
-        queue = crashed
+    unsaved, saved = dict[str, Opened](), time.monotonic()
+    pace = Pace()
+    try:
+        while queue:
+            crashed: list[Task] = []
+            for task, result in engine.map(stage.function, pace.runs(queue), config, time_limit=time_limit):
+                pace.back(task)
+                if isinstance(result, Crash):
+                    retried, lost = _after_crash(stage, task, result, deaths)
+                    crashed += retried
+                    if lost is None:
+                        continue
+                    result = Result(stage.schema.empty_table(), (lost,))
+                watch.progress.advance(result.outcomes)
+                watch.landed(result)
+                opened = owner[task.items[0].name]
+                opened.take(task, result)
+                unsaved[opened.unit.name] = opened
+                if opened.complete:
+                    yield opened
+                    del unsaved[opened.unit.name]
+                if time.monotonic() - saved > SAVE_S:
+                    _save(unsaved)
+                    saved = time.monotonic()
+            queue = crashed
+    except BaseException:
+        with suppress(MmiddError, OSError):  # what stopped us is told, whatever comes of this
+            _save(unsaved)
+        raise
+
+
+def _save(unsaved: dict[str, Opened]) -> None:
+    """Commit what came back of these units, and forget them until more does."""
+    for opened in unsaved.values():
+        opened.save()
+    unsaved.clear()
 
 
 def _after_crash(stage: Stage, task: Task, crash: Crash, deaths: Counter[Name]) -> tuple[list[Task], Outcome | None]:
@@ -249,115 +272,3 @@ def _after_crash(stage: Stage, task: Task, crash: Crash, deaths: Counter[Name]) 
         facts=facts,
     )
     return [], lost
-
-
-def _rows_by_medium(result: Result) -> Counter[Name]:
-    """How many rows each medium has; nobody asks where no frame was planned."""
-    if not any(outcome.planned for outcome in result.outcomes):
-        return Counter()
-    return Counter(zip(result.rows["dataset"].to_pylist(), result.rows["media"].to_pylist(), strict=True))
-
-
-class Previous:
-    """What earlier units of a stage know about single media, so that a changed neighbour costs nobody a second run."""
-
-    def __init__(self, places: dict[tuple[Name, tuple[str, ...]], tuple[Record, Outcome]]) -> None:
-        self._places = places
-
-    @classmethod
-    def load(cls, stage: Stage, base: dict[str, Any], store: Store, pending: Iterable[Unit], *found: Survey) -> Previous:
-        """What may be known of the media of these units. A record that is another unit's own holds none of them."""
-        places: dict[tuple[Name, tuple[str, ...]], tuple[Record, Outcome]] = {}
-        pending = list(pending)
-        names = {unit.name for unit in pending}
-        datasets = {item.dataset for unit in pending for item in unit.items}
-        aside = {record.key for each in found for unit, record in each.done.items() if unit not in names}
-        aside = aside.union(*(each.spoiled for each in found))
-        wanted = digest(base)
-        for record in store.records(stage.name):
-            other = digest(record.ingredients) != wanted or dataset_of(record.unit) not in datasets
-            if other or record.key in aside:
-                continue
-            for outcome in tables.read_outcomes(store, record):
-                place = ((outcome.dataset, outcome.media), outcome.inputs)
-                if place not in places or outcome.status != "failed":
-                    places[place] = (record, outcome)
-        return cls(places)
-
-    def find(self, item: Item) -> tuple[Record, Outcome] | None:
-        return self._places.get((item.name, item.inputs)) if item.inputs is not None else None
-
-
-class _Open:
-    """A unit on its way to a commit: what is taken over, what runs, what has come back."""
-
-    def __init__(
-        self, stage: Stage, base: dict[str, Any], unit: Unit, previous: Previous, store: Store, retry: bool
-    ) -> None:
-        self.stage, self.base, self.unit, self.store = stage, base, unit, store
-        self.started = time.monotonic()
-        self.sources: dict[Name, Record] = {}
-        self.outcomes: dict[Name, Outcome] = {}
-        self.rows: list[pa.Table] = []
-        self.attempts: Counter[Name] = Counter()
-        for item in unit.items:
-            place = previous.find(item)
-            if place is not None and retry and place[1].status == "failed":
-                self.attempts[item.name] = place[1].attempts
-            elif place is not None:
-                self.sources[item.name], self.outcomes[item.name] = place
-        self.taken = list(self.outcomes.values())
-        self.fresh = [item for item in unit.items if item.name not in self.outcomes]
-
-    def tasks(self) -> Iterator[Task]:
-        """The unit's tasks, without the media that were taken over."""
-        for task in self.unit.tasks:
-            items = tuple(item for item in task.items if item.name not in self.sources)
-            if items:
-                yield Task(items)
-
-    def take(self, task: Task, result: Result) -> None:
-        """Accept a task's result: one conserved outcome for each of its media, or it is a fault of ours."""
-        names = [(outcome.dataset, outcome.media) for outcome in result.outcomes]
-        if sorted(names) != sorted(item.name for item in task.items):
-            raise WorkError(f"stage {self.stage.name} lost or invented a medium of {self.unit.name}: {names[:3]}")
-        rows = _rows_by_medium(result)
-        for name, outcome in zip(names, result.outcomes, strict=True):
-            if rows[name] < outcome.ok:
-                raise WorkError(f"stage {self.stage.name} lost rows of {'/'.join(name)}: {rows[name]} of {outcome.ok}")
-            if not outcome.conserved():
-                raise WorkError(f"stage {self.stage.name} lost a frame of {'/'.join(name)}: {outcome}")
-            self.outcomes[name] = replace(outcome, attempts=outcome.attempts + self.attempts[name])
-        self.rows.append(result.rows)
-
-    @property
-    def complete(self) -> bool:
-        return all(item.name in self.outcomes for item in self.fresh)
-
-    def commit(self) -> Record:
-        """Put the unit: rows in the order of the unit, whatever order they came in."""
-        names = [item.name for item in self.unit.items]
-        rows = pa.concat_tables([self.stage.schema.empty_table(), *self.rows, *self._taken_rows()])
-        self.rows.clear()  # a build of days must not hold the crops of all its units
-        if len(names) > 1:
-            rows = tables.in_order(rows, names, self.stage.row_order)
-        outcomes = [self.outcomes[name] for name in names]
-        counts = Counter[str](outcome.status for outcome in outcomes)
-        return self.store.commit(
-            self.stage.name,
-            unit_key(self.base, ((name, self.outcomes[name].inputs) for name in names)),
-            self.unit.name,
-            tables.writers(rows, outcomes, self.stage.blobs),
-            ingredients=self.base,
-            counts={"media": len(names), "rows": rows.num_rows, "fresh": len(self.fresh), **counts},
-            seconds=time.monotonic() - self.started if self.fresh else 0.0,
-        )
-
-    def _taken_rows(self) -> Iterator[pa.Table]:
-        for record in {record.key: record for record in self.sources.values()}.values():
-            wanted = {name for name, source in self.sources.items() if source.key == record.key}
-            stored = tables.read_rows(self.store, record, ["dataset", "media"])
-            pairs = zip(stored["dataset"].to_pylist(), stored["media"].to_pylist(), strict=True)
-            mask = pa.array([pair in wanted for pair in pairs], pa.bool_())
-            if pc.any(mask).as_py():
-                yield tables.read_inline(self.store, record, self.stage.schema, self.stage.blobs, mask)

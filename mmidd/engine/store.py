@@ -139,6 +139,18 @@ class Store:
             if self._put(record):
                 return record
 
+    def discard(self, stage: str, key: str) -> None:
+        """Remove what a commit put, all its generations: first the records, then what they name."""
+        paths = []
+        for generation in self._generations(stage, key):
+            path = self.record_path(stage, key, generation)
+            record = self._read(path)
+            paths += [self.path(record, name) for name in record.files] if record is not None else []
+            path.unlink(missing_ok=True)
+        fault("discard", key)
+        for path in paths:
+            path.unlink(missing_ok=True)
+
     def touch(self, name: str, value: Any) -> None:
         """Replace a small JSON note of the work folder (what the last command was; never part of a corpus)."""
         write_text(self.root / name, json.dumps(value, indent=1, sort_keys=True), scratch=self.scratch)

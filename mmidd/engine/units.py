@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from mmidd.engine.files import digest
+
 if TYPE_CHECKING:  # the local engine starts workers before it loads anything heavy
     import pyarrow as pa
 
@@ -40,9 +42,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a worker takes at once: one video, or a run of at most 256 images."""
+    """What a worker takes at once: one video, or a run of at most 256 images, of which it may be given a few at a time
+    unless they belong `together`."""
 
     items: tuple[Item, ...]
+    together: bool = False
 
     @property
     def weight(self) -> int:
@@ -136,6 +140,11 @@ class Engine(Protocol):
     def close(self) -> None: ...
 
 
+def unit_key(base: dict[str, Any], members: Iterable[tuple[tuple[str, str], tuple[str, ...]]]) -> str:
+    """The key of a unit whose members have these inputs."""
+    return digest(base, sorted([name[0], name[1], list(inputs)] for name, inputs in members))
+
+
 def order_key(dataset: str, media: str) -> str:
     """Places a medium: the same everywhere, whatever else is there. 16 hex digits."""
     return hashlib.sha256(f"{dataset}\0{media}".encode()).hexdigest()[:16]
@@ -146,11 +155,13 @@ def bucket(
     items: Sequence[Item],
     *,
     per_task: int,
+    together: bool = False,
     beside: Mapping[tuple[str, str], tuple[str, str]] | None = None,
 ) -> list[Unit]:
     """Group items into tasks of `per_task` and units of at most about 16 tasks, by the hash of each medium's name.
 
-    The number of buckets is a power of two, so growth moves media only when it doubles. `beside` names another medium in
+    The number of buckets is a power of two, so growth moves media only when it doubles. Tasks may be cut later unless their
+    items belong `together`. `beside` names another medium in
     whose place an item lies.
     """
     beside = beside or {}
@@ -164,6 +175,6 @@ def bucket(
     units = []
     for number in sorted(buckets):
         members = [item for _, item in sorted(buckets[number], key=lambda pair: (pair[0], pair[1].name))]
-        tasks = tuple(Task(tuple(members[i : i + per_task])) for i in range(0, len(members), per_task))
+        tasks = tuple(Task(tuple(members[i : i + per_task]), together) for i in range(0, len(members), per_task))
         units.append(Unit(f"{stage_part}/{number:0{max(1, -(-bits // 4))}x}-{bits}", tasks))
     return units

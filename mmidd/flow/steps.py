@@ -136,7 +136,9 @@ def caption_samples(setup: Setup, extracted: Extracted, walker: Walker) -> Reach
     engine = partial(engine_of, setup, config) if model else None
     limit = None if model else setup.recipe.time_limit
     base = setup.bases[caption.STAGE.name]
-    work = Work(caption.STAGE, base, caption.plan(crops), config, engine=engine, time_limit=limit, retry=setup.retry)
+    work = Work(
+        caption.STAGE, base, caption.plan(crops, together=model), config, engine=engine, time_limit=limit, retry=setup.retry
+    )
     return walker.bring(setup, work)
 
 

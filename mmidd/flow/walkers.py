@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from mmidd.engine.run import Previous, Silent, Stage, Survey, UnitEngine, Usable, run_units, survey
+from mmidd.engine.opened import Previous
+from mmidd.engine.run import Silent, Stage, Survey, UnitEngine, Usable, run_units, survey
 from mmidd.engine.store import Record
 from mmidd.engine.units import Engine, Item, Outcome, Result, Unit
 from mmidd.errors import WorkError

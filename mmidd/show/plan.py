@@ -60,6 +60,10 @@ def _space(space: Space) -> str:
 
 def status(console: Console, found: Status) -> None:
     """How far a build is."""
+    if not found.plan.complete:
+        console.print(
+            "not at its end: it was stopped or killed, or still runs. The same command goes on; only what is left is done"
+        )
     _stages(console, found.plan)
     console.print("media so far: " + ", ".join(f"{found.media.get(s, 0)} {s}" for s in ("ok", "dropped", "failed")))
     for reason, count in sorted(found.reasons.items()):

@@ -84,8 +84,11 @@ def facts_of(kind: str) -> CaptionerFacts:
     return row.facts if row is not None else CaptionerFacts()
 
 
-def plan(extracted: Iterable[CropUnit]) -> list[Unit]:
-    """One unit for each unit of crops, with the same tasks; media without a sample have nothing to describe."""
+def plan(extracted: Iterable[CropUnit], *, together: bool = False) -> list[Unit]:
+    """One unit for each unit of crops, with the same tasks; media without a sample have nothing to describe.
+
+    A model is given tasks as they are (`together`): it fills its batches, and its journal keeps what it said.
+    """
     units = []
     for crops in extracted:
         payload = CaptionPayload(crops.rows, crops.blobs)
@@ -93,7 +96,7 @@ def plan(extracted: Iterable[CropUnit]) -> list[Unit]:
             tuple(Item(done.dataset, done.media, (done.rows_digest,), payload) for done in task if done.ok)
             for task in crops.tasks
         ]
-        tasks = tuple(Task(task) for task in items if task)
+        tasks = tuple(Task(task, together) for task in items if task)
         if tasks:
             units.append(Unit(crops.unit, tasks))
     return units

@@ -177,7 +177,7 @@ def plan(
     for (dataset, level, kind, tar), items in sorted(groups.items()):
         place = f"-{order_key(dataset, tar)}" if tar else ""
         per_task = TASK_ITEMS if kind == "image" else SEQUENTIAL_CLIPS if tar else 1
-        units += bucket(f"{dataset}/{level}-{kind}{place}", items, per_task=per_task, beside=pairs)
+        units += bucket(f"{dataset}/{level}-{kind}{place}", items, per_task=per_task, together=bool(tar), beside=pairs)
     return units
 
 

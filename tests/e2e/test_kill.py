@@ -159,3 +159,26 @@ def test_an_interrupt_stops_cleanly_and_says_how_to_go_on(task: Task, tmp_path: 
     assert "run the same command to go on" in command.told() and "Traceback" not in command.told()
     assert gone(workers) and not command.out.exists()
     assert list(command.work.glob("tmp/*")) == []
+
+
+_MAIN = "import sys, mmidd.__main__ as it; print('begun', flush=True); sys.argv[:1] = ['mmidd']; it.main()"
+
+
+@pytest.mark.parametrize("after, times", [(0.0, 1), (0.15, 3), (0.5, 1), (1.0, 3), (2.0, 1), (3.0, 5)])
+def test_ctrl_c_at_any_moment_and_however_often_ends_with_130_and_in_words(
+    after: float, times: int, task: Task, tmp_path: Path
+) -> None:
+    arguments = ["build", task.recipe, "--data", str(task.data), "--out", str(tmp_path / "corpus"), "--workers", "2"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", _MAIN, *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, env={**os.environ, **task.environment},
+    )  # fmt: skip
+    assert process.stdout is not None and process.stdout.readline() == b"begun\n"
+    time.sleep(after)
+    for _ in range(times):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.02)
+    told = process.communicate(timeout=WAIT_S)[0].decode()  # not before the last worker has closed its end
+    assert "Traceback" not in told, told
+    assert process.returncode == 130 or (tmp_path / "corpus").exists(), told  # a fast machine may have come to its end

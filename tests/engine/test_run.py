@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mmidd.engine import tables
 from mmidd.engine.local import Inline
+from mmidd.engine.pace import FIRST_ITEMS, Pace
 from mmidd.engine.run import survey
 from mmidd.engine.store import Record, Store
 from mmidd.engine.tables import read_outcomes, read_rows
@@ -72,7 +75,65 @@ def test_units_that_were_committed_before_an_interruption_are_not_done_again(ben
         bench.run(*units, engine=Interrupted())
     assert bench.calls() == ["0x", "0y", "1x", "1y"]
     bench.run(*units, engine=Inline())
-    assert bench.calls() == ["1x", "1y", "2x", "2y"]  # of unit 1 only x had come back
+    assert bench.calls() == ["1y", "2x", "2y"]  # of unit 1 only x had come back
+
+
+@pytest.mark.parametrize("size", (1, 40, 700))
+def test_a_kill_costs_seconds_of_work_whatever_the_size_of_a_unit(
+    size: int, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]  # an item takes a second
+    monkeypatch.setattr("mmidd.engine.run.time.monotonic", lambda: clock[0])
+    moments = (3, 17, 30, 39, 150, 650)
+    whole = unit(*(item(f"{number:03}") for number in range(size)), per_task=256)
+
+    class Photographed(Inline):
+        def map(self, function: StageFunction, tasks: Iterable[Task], config: Any, **options: Any) -> Iterator[Any]:
+            done = 0
+            for task, result in super().map(function, tasks, config, **options):
+                done += len(task.items)
+                clock[0] += len(task.items)
+                for moment in moments:
+                    if done - len(task.items) < moment <= done:  # what a kill leaves is what lies on the disk by now
+                        shutil.copytree(bench.store.root, tmp_path / str(moment) / "work")
+                yield task, result
+
+    record = bench.run(whole, engine=Photographed())["set/0"]
+    for moment in (each for each in moments if each <= size):
+        killed = Bench(tmp_path / str(moment))
+        again = killed.run(whole, engine=Inline())["set/0"]
+        again_done = len(killed.calls()) - (size - moment)
+        assert 0 <= again_done <= 15, "what came back is committed after 5 s, and as much may be under way"
+        assert killed.files(again) == bench.files(record)
+        assert [each.unit for each in killed.store.records("toy")] == ["set/0"], "the parts of a unit go with its commit"
+        assert len(list(killed.store.root.glob("data/toy/*/*"))) == len(again.files)
+
+
+def test_a_part_that_another_job_takes_away_is_no_loss(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmidd.engine.run.SAVE_S", 0)
+    whole = unit(*map(item, NAMES))
+
+    class Overtaken(Inline):
+        """Another job commits the unit, and so removes the parts that this one has just taken over."""
+
+        def map(self, function: StageFunction, tasks: Iterable[Task], config: Any, **options: Any) -> Iterator[Any]:
+            for number, found in enumerate(super().map(function, tasks, config, **options)):
+                if number == 3:
+                    Bench(bench.store.root.parent).run(whole, engine=Inline())
+                yield found
+
+    record = bench.run(whole, engine=Overtaken())["set/0"]
+    assert list(bench.store.records("toy")) == [record]
+    assert len(read_outcomes(bench.store, record)) == len(NAMES)
+
+
+def test_a_run_is_cut_by_how_fast_it_goes_unless_its_items_belong_together(bench: Bench, inline: Inline) -> None:
+    items = tuple(item(str(number)) for number in range(100))
+    pace, lengths = Pace(), []
+    for task in pace.runs([Task(items), Task(items, together=True)]):
+        lengths.append(len(task.items))
+        pace.back(task)
+    assert lengths[0] == FIRST_ITEMS and lengths[-1] == 100 and sum(lengths) == 200
 
 
 def test_to_go_on_reads_no_outcome_of_a_unit_that_is_up_to_date(
@@ -192,7 +253,8 @@ def test_any_order_of_results_and_any_engine_give_the_same_bytes(bench: Bench, i
 def test_a_stage_that_loses_a_frame_or_a_medium_is_stopped(bench: Bench, inline: Inline, deed: str, told: str) -> None:
     with pytest.raises(WorkError, match=told):
         bench.run(unit(item("a"), item("odd", deed)), engine=inline)
-    assert list(bench.store.records("toy")) == []
+    (part,) = bench.store.records("toy")
+    assert list(outcomes(bench, part)) == ["a"] and read_rows(bench.store, part).num_rows == 3
 
 
 def test_rows_of_another_number_than_the_outcomes_say_are_stopped(bench: Bench) -> None:

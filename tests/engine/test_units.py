@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmidd.engine.run import Stage, ingredients, unit_key
-from mmidd.engine.units import LEAST_UNITS, UNIT_TASKS, Item, Outcome, Result, bucket, order_key
+from mmidd.engine.run import Stage, ingredients
+from mmidd.engine.units import LEAST_UNITS, UNIT_TASKS, Item, Outcome, Result, bucket, order_key, unit_key
 
 from .toy import BASE, SCHEMA, run
 

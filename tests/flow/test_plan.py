@@ -167,13 +167,14 @@ def test_status_tells_how_far_the_last_build_is(mmidd: Run, place: Place) -> Non
     found = mmidd("status", str(place.work), "--json").document
     assert found["complete"] and found["media"] == {"ok": 11} and found["samples"] == 14
     assert found["corpus"] == str(place.out)
+    assert "stopped or killed" not in mmidd("status", str(place.work)).out
     (place.data / IMAGE).write_text("no picture")
     mmidd(*place.words("build", "--allow-removals"))
     found = mmidd("status", str(place.work), "--json").document
     assert found["media"] == {"ok": 10, "failed": 1} and found["reasons"] == {"UnreadableMedia": 1}
     shutil.rmtree(place.out)
     found = mmidd("status", str(place.work))
-    assert found.code == 0 and "not written yet" in found.out
+    assert found.code == 0 and "not written yet" in found.out and "stopped or killed" in found.out
 
 
 TREES: list[tuple[Any, Any, Iterable[str]]] = [
