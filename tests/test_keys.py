@@ -16,7 +16,7 @@ from mmidd.recipe import bundled, read
 from mmidd.stages import caption, curate, extract, shard
 
 CUT = {
-    "extract": "94d5a9ad8b88083c12e172870ff0fde7",
+    "extract": "064bc9cc0e75aff25ca170bd950bf669",
     "caption": "0d9e14e3c119e2a1c86416a07eac4bc0",
     "curate": "938a2d9670c6eb9d7920684244b225e5",
 }

@@ -6,6 +6,7 @@ import io
 import struct
 import warnings
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ import PIL
 from PIL import Image, UnidentifiedImageError, features
 
 from mmidd.errors import EmptyMedia, TooLargeMedia, UnreadableMedia
-from mmidd.video import orientation
+from mmidd.video import entropy, orientation, png
 from mmidd.video.jpeg import estimated_quality
 from mmidd.video.reader import MAX_PIXELS
 
@@ -37,7 +38,8 @@ def read_still(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Still:
 
     Transparency is dropped, not blended: the pixels are those that are stored. Colour profiles are not applied. 16-bit
     samples keep their high byte. Raises EmptyMedia, TooLargeMedia (by the size that the header declares, before
-    anything is allocated), UnreadableMedia (unknown format, truncated or damaged data, 32-bit samples).
+    anything is allocated), UnreadableMedia (unknown format, truncated or damaged data, 32-bit samples). docs/video.md
+    tells what damage is found.
     """
     if not data:
         raise EmptyMedia("the file has no bytes")
@@ -58,26 +60,36 @@ def read_still(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Still:
 def still_identity() -> dict[str, str]:
     """The versions of the libraries that shape a still's pixels, for cache keys."""
     libraries = {name: features.version(name) or "none" for name in ("libjpeg_turbo", "zlib", "webp", "libtiff")}
-    return {"pillow": PIL.__version__, **libraries}
+    return {"pillow": PIL.__version__, "simplejpeg": version("simplejpeg"), **libraries}
 
 
 def _read(data: bytes, max_pixels: int) -> Still:
+    if data.startswith(png.SIGNATURE):
+        data = png.plain(data)
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         if image.width * image.height > max_pixels:
             raise TooLargeMedia(f"{image.width}x{image.height} is beyond the limit of {max_pixels} pixels")
         frames = int(getattr(image, "n_frames", 1))
-        image.load()
-        turn = orientation.from_exif(_exif_orientation(image))
+        for key in ("xmp", "XML:com.adobe.xmp"):  # Pillow takes its orientation where EXIF has none; no decoder does
+            image.info.pop(key, None)
+        pixels = _jpeg(image, data, max_pixels) if image.format in ("JPEG", "MPO") else _rgb(image)
         return Still(
-            image=turn.apply(_rgb(image)),
+            image=orientation.from_exif(_exif_orientation(image)).apply(pixels),
             codec="jpeg" if image.format == "MPO" else str(image.format).lower(),
             jpeg_quality=estimated_quality(getattr(image, "quantization", None)),
             frames=frames,
         )
 
 
+def _jpeg(image: Image.Image, data: bytes, max_pixels: int) -> npt.NDArray[np.uint8]:
+    """(H,W,3) uint8. Colours of CMYK are Pillow's; a strict look tells whether its data are whole."""
+    pixels = entropy.decode(data, cmyk=image.mode == "CMYK", max_pixels=max_pixels)
+    return _rgb(image) if image.mode == "CMYK" else pixels
+
+
 def _rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
     """(H,W,3) uint8; Pillow's own conversions would clip 16-bit and 32-bit samples to 255."""
+    image.load()
     if image.mode.startswith("I;16"):
         grey = (np.asarray(image) >> 8).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)

@@ -267,5 +267,5 @@ def test_damaged_bytes_are_an_image_or_a_media_error(data: bytes, changes: list[
 
 def test_the_identity_names_the_libraries_that_shape_pixels() -> None:
     identity = still_identity()
-    assert set(identity) == {"pillow", "libjpeg_turbo", "zlib", "webp", "libtiff"}
+    assert set(identity) == {"pillow", "simplejpeg", "libjpeg_turbo", "zlib", "webp", "libtiff"}
     assert all(identity.values())
