@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mmidd.corpus.own import made
 from mmidd.engine.units import Outcome
 from mmidd.errors import CorpusError
 from mmidd.flow.setup import Setup
@@ -27,7 +28,8 @@ def refuse(setup: Setup, kept: pa.Table, outcomes: Iterable[Outcome], out: Path)
 
 def refuse_removals(out: Path, kept: pa.Table, excluded: Exclusions) -> None:
     """Stop before rows of the existing corpus would go, unless their media were taken down: the old rows tell."""
-    paths = sorted(out.glob("data/*.parquet"))
+    mine = made(out)
+    paths = [path for path in sorted(out.glob("data/*.parquet")) if mine(path.relative_to(out).as_posix())]
     stays = pc.is_in(_before(paths, ["id"])["id"], kept["id"].combine_chunks())
     if pc.all(stays, min_count=0).as_py():
         return
