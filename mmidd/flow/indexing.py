@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 
 ARCHIVES = "archives"
 _ODD = ("unmatched", "refused")
-_EXCLUDED_BY = ("dataset", "media", "target_id", "source_id", "pair_dataset", "pair_media", "pair_candidates")
+_EXCLUDED_BY = (
+    "dataset", "media", "target_id", "source_id", "pair_dataset", "pair_media", "pair_candidates", "group_keys",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from mmidd.corpus.own import made
 from mmidd.engine.units import Outcome
 from mmidd.errors import CorpusError
+from mmidd.flow.refusals import Refused
 from mmidd.flow.setup import Setup
 from mmidd.takedown import Exclusions, taken_down
 
@@ -43,7 +44,7 @@ def refuse_removals(out: Path, kept: pa.Table, excluded: Exclusions) -> None:
     if lost:
         shown = "\n".join(f"  {dataset}/{media}: {rows} rows" for (dataset, media), rows in sorted(lost.items())[:10])
         more = f"\n  ... and {len(lost) - 10} more media" if len(lost) > 10 else ""
-        raise CorpusError(
+        raise Refused(
             f"this build would remove {sum(lost.values())} rows of {len(lost)} media from {out}:\n{shown}{more}\n"
             "Nothing was changed. If that is meant, say --allow-removals; else bring the media back or change --out."
         )
@@ -56,7 +57,7 @@ def _before(paths: Iterable[Path], columns: Sequence[str]) -> pa.Table:
         try:
             tables.append(pq.read_table(path, columns=list(columns)).replace_schema_metadata())
         except (OSError, pa.ArrowException) as error:
-            raise CorpusError(
+            raise Refused(
                 f"{path} cannot be read, so nobody knows which rows this build would remove. Nothing was changed. "
                 "Say --allow-removals to make the corpus anew, or choose another --out."
             ) from error

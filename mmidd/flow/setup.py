@@ -21,7 +21,8 @@ from mmidd.engine.units import Engine, Resources
 from mmidd.errors import CorpusError, DataError, UsageError
 from mmidd.faces.choose import detector_identity
 from mmidd.faces.registry import DETECTORS
-from mmidd.flow.notes import Note, exclusions
+from mmidd.flow.kept import check_corpus, exclusions, witness
+from mmidd.flow.notes import Note
 from mmidd.manifest import find_manifest
 from mmidd.options import Options
 from mmidd.raw.cache import Cache
@@ -109,6 +110,9 @@ class Setup:
             "worker_memory": self.options.memory_bytes,
             "index": dict(index_keys),
             "ingredients": self.bases,
+            "excluded": witness(self.excluded),
+            "work": str(self.store.root.resolve()),
+            "asked": self.options.asked(),
         }
 
 
@@ -139,6 +143,7 @@ def open_setup(
             raise UsageError(f"the work folder {work} lies inside the data root {root}; choose another --work")
     store = Store(work) if read_only else Store.open(work)
     excluded = exclusions(store, options.exclude, keep=False)
+    check_corpus(options.out, excluded)
     here = isinstance(engine, LocalOptions)
     chosen = pick_device(options.device, recipe) if here else _far_device(options.device, recipe, engine)
     if options.worker_memory is not None and options.workers == 0:
