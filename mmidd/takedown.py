@@ -186,7 +186,7 @@ class _Roots:
         for each, how in contents.items():
             if (line := self.contents.get(each)) is not None:
                 return Cover(line, "named" if line == f"sha256:{each}" else how)
-        if (line := next((self.people[who] for who in _people(row) if who in self.people), None)) is not None:
+        if (line := next((self.people[who] for who in people(row) if who in self.people), None)) is not None:
             return Cover(line, "person")
         if (line := self.clips.get(clip_of(name))) is not None:
             return Cover(line, "other compression")
@@ -194,7 +194,7 @@ class _Roots:
         return next((Cover(line, "made from it") for line in lines if line is not None), None)
 
 
-def _people(row: Mapping[str, Any]) -> Iterator[Name]:
+def people(row: Mapping[str, Any]) -> Iterator[Name]:
     """Who is in a medium: shown or donating, and by the name that another dataset has for them."""
     yield from ((row["dataset"], row[who]) for who in ("target_id", "source_id") if row[who])
     keys = (key.partition("/identity/") for key in row.get("group_keys") or ())
@@ -219,6 +219,19 @@ def origins(row: Mapping[str, Any]) -> frozenset[Name]:
     return frozenset((dataset, media) for dataset, media in places)
 
 
+def corpus_rows(rows: Iterable[Mapping[str, Any]]) -> dict[Name, dict[str, Any]]:
+    """Rows of a corpus (of `media.parquet`, or samples) by their medium, as a takedown list is asked for them: the pair's
+    dataset (null if the row's own) and path apart."""
+    listed = {(row["dataset"], row["media"]): dict(row) for row in rows}
+    datasets = {dataset for dataset, _ in listed} | set(bundled())
+    for row in listed.values():
+        dataset, colon, path = (row["pair_media"] or "").partition(":")
+        if other := bool(colon) and dataset in datasets:
+            row["pair_media"] = path
+        row["pair_dataset"] = dataset if other else None
+    return listed
+
+
 def idle_lines(rows: Collection[Mapping[str, Any]], sha256: Of, excluded: Exclusions) -> list[str]:
     """The lines of a takedown list that hit no medium. Lines of datasets that have no row are left out: nobody can tell."""
     if excluded == Exclusions():
@@ -226,12 +239,12 @@ def idle_lines(rows: Collection[Mapping[str, Any]], sha256: Of, excluded: Exclus
     names = {(row["dataset"], row["media"]) for row in rows}
     here = {dataset for dataset, _ in names}
     known = {clip_of(name) for name in names.union(*map(origins, rows), (hit.name for hit in excluded.hits))}
-    people = set(chain.from_iterable(map(_people, rows)))
+    here_too = set(chain.from_iterable(map(people, rows)))
     told = {hit.line for hit in excluded.hits}
     idle = Exclusions(
         excluded.sha256 - {sha256(name) for name in names},
         frozenset(name for name in excluded.media if name[0] in here and clip_of(name) not in known),
-        frozenset(name for name in excluded.identities - people if name[0] in here),
+        frozenset(name for name in excluded.identities - here_too if name[0] in here),
     )
     return [line for line in idle.lines() if line not in told]
 

@@ -7,29 +7,51 @@ line (by a digest of it), and the marker every hit; a list that lacks one stops 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mmidd.corpus.target import read_manifest
 from mmidd.engine.store import MARKER, Store
 from mmidd.errors import CorpusError, UsageError, WorkError
 from mmidd.options import LAST
-from mmidd.takedown import Exclusions, Hit
+from mmidd.takedown import Exclusions, Hit, How
 
 EXCLUDED, BUILDS = "excluded.json", "builds.json"
-_HITS = TypeAdapter(tuple[Hit, ...])
+_STRICT = ConfigDict(frozen=True, strict=True, extra="forbid")
+"""A key of a later mmidd may hide somebody: none is left aside."""
+
+
+class _Hit(BaseModel):
+    model_config = _STRICT
+
+    dataset: str
+    media: str
+    line: str
+    how: How
+    sha256: list[str]
+    pixels: list[str]
+
+    @classmethod
+    def of(cls, hit: Hit) -> _Hit:
+        digests = {"sha256": list(hit.sha256), "pixels": list(hit.pixels)}
+        return cls(dataset=hit.dataset, media=hit.media, line=hit.line, how=hit.how, **digests)
+
+    def hit(self) -> Hit:
+        return Hit(self.dataset, self.media, self.line, self.how, tuple(self.sha256), tuple(self.pixels))
 
 
 class _List(BaseModel):
-    """What `excluded.json` holds; a key of a later mmidd may hide somebody, so none is left aside."""
+    """What `excluded.json` holds."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = _STRICT
 
     lines: list[str]
-    hits: list[dict[str, Any]] = []
+    hits: list[_Hit] = []
+
+    def parsed(self, source: str) -> Exclusions:
+        return Exclusions.parse("\n".join(self.lines), source).hitting(each.hit() for each in self.hits)
 
 
 def exclusions(store: Store, added: Path | None, *, keep: bool) -> Exclusions:
@@ -54,13 +76,18 @@ def keep_hits(store: Store, hits: Iterable[Hit]) -> Exclusions:
 
 
 def read_list(path: Path) -> Exclusions:
-    """A takedown list of the user's. Raises UsageError."""
+    """A takedown list of the user's; or the `excluded.json` of a work folder, with what it knows. Raises UsageError."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"cannot read --exclude {path}: {reason}") from error
-    return Exclusions.parse(text.removeprefix("\ufeff"), str(path))
+    if not text.lstrip().startswith("{"):
+        return Exclusions.parse(text.removeprefix("\ufeff"), str(path))
+    try:
+        return _List.model_validate_json(text).parsed(str(path))
+    except ValidationError as error:
+        raise UsageError(f"--exclude {path} is neither a takedown list nor a whole {EXCLUDED}") from error
 
 
 def check_corpus(out: Path | None, excluded: Exclusions) -> None:
@@ -83,10 +110,8 @@ def _kept(store: Store) -> Exclusions:
     if not store.has(EXCLUDED):
         return Exclusions()
     try:
-        found = _List.model_validate(store.note(EXCLUDED))
-        hits = _HITS.validate_python([_tuples(each) for each in found.hits], strict=True)
-        return Exclusions.parse("\n".join(found.lines), EXCLUDED).hitting(hits)
-    except (ValidationError, UsageError, TypeError) as error:
+        return _List.model_validate(store.note(EXCLUDED)).parsed(EXCLUDED)
+    except (ValidationError, UsageError) as error:
         why = f" ({error})" if isinstance(error, UsageError) else ""
         raise WorkError(
             f"{store.root / EXCLUDED}, the takedown list that this work folder keeps, is not whole{why}; nothing was done. "
@@ -94,23 +119,14 @@ def _kept(store: Store) -> Exclusions:
         ) from error
 
 
-def _tuples(hit: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in hit.items()}
-
-
 def _keep(store: Store, total: Exclusions) -> None:
     """The list first, then who remembers it: a kill between the two loses no line."""
-    value = {"lines": total.lines(), "hits": [_plain(hit) for hit in total.hits]}
+    value = {"lines": total.lines(), "hits": [_Hit.of(hit).model_dump() for hit in total.hits]}
     if total != Exclusions() and store.note(EXCLUDED) != value:
         store.touch(EXCLUDED, value)
     known = {"lines": witness(total), "hits": [_short(f"{hit.dataset}/{hit.media}") for hit in total.hits]}
     if total != Exclusions():
         store.say(takedown=known)
-
-
-def _plain(hit: Hit) -> dict[str, Any]:
-    about = {"dataset": hit.dataset, "media": hit.media, "line": hit.line, "how": hit.how}
-    return about | {"sha256": list(hit.sha256), "pixels": list(hit.pixels)}
 
 
 def _short(text: str) -> str:

@@ -83,6 +83,11 @@ class Setup:
             raise UsageError(f"--only {', '.join(sorted(unknown))}: the recipe has {', '.join(named)}")
         return [entry for name, entry in named.items() if name in wanted]
 
+    @property
+    def names(self) -> list[str]:
+        """The datasets' names."""
+        return [find_manifest(entry.name).name for entry in self.entries]
+
     @cached_property
     def bases(self) -> dict[str, dict[str, Any]]:
         """The ingredients of every stage after the index: those that an earlier build noted, or those of here and now."""

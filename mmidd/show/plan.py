@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmidd.show import duration, plain, plain_lines, size
-from mmidd.show.build import biases
+from mmidd.show.build import biases, takedown
 
 if TYPE_CHECKING:
     from mmidd.curation.losses import Losses
@@ -66,6 +66,7 @@ def status(console: Console, found: Status) -> None:
         console.print(f"  {count} {plain(reason)}")
     _rates(console, found.losses)
     biases(console, found.losses, found.pairs, found.plan.work.place)
+    takedown(console, found.takedown)
     corpus = f"{found.samples} samples" if found.samples is not None else "not written yet"
     console.print(f"corpus {plain(found.corpus)}: {corpus}")
 
