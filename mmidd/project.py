@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mmidd.engine.run import Progress
 from mmidd.engine.start import without_pandas
 from mmidd.engine.store import Store
+from mmidd.errors import WorkError
 from mmidd.flow import gc, plan, report, status
 from mmidd.flow.check import Checks, check_all
 from mmidd.flow.gc import Garbage
@@ -33,6 +34,7 @@ from mmidd.flow.walk import walk
 from mmidd.flow.walkers import Build, Look
 from mmidd.options import Options
 from mmidd.stages.extract import licence_note
+from mmidd.takedown import Exclusions
 
 if TYPE_CHECKING:
     from mmidd.engine.local import Local
@@ -181,12 +183,31 @@ class Project:
         target = claim(self.options) if corpus else None
         setup = open_setup(self.options, progress=self._progress, retry=retry, early=self._early)
         try:
-            with setup.store.held(self._tell), nullcontext() if target is None else target.held():
-                self._tell_licence(setup)
-                with unless_refused(setup.store):
-                    yield replace(setup, excluded=exclusions(setup.store, self.options.exclude, keep=True))
+            with self._list_kept() as keep, setup.store.held(self._tell):
+                setup = replace(setup, excluded=keep(setup.store))
+                with nullcontext() if target is None else target.held(), unless_refused(setup.store):
+                    self._tell_licence(setup)
+                    yield setup
         finally:
             setup.engine.close()
+
+    @contextmanager
+    def _list_kept(self) -> Iterator[Callable[[Store], Exclusions]]:
+        """Says so where a command ends before its takedown list is kept: whoever asks for one has to know."""
+        kept = self.options.exclude is None
+
+        def keep(store: Store) -> Exclusions:
+            nonlocal kept
+            total = exclusions(store, self.options.exclude, keep=True)
+            kept = True
+            return total
+
+        try:
+            yield keep
+        except WorkError as error:
+            if kept:
+                raise
+            raise WorkError(f"{error} The takedown list {self.options.exclude} was not kept.") from error
 
     def _tell_licence(self, setup: Setup) -> None:
         """Weights that are not free for every use are not chosen silently."""

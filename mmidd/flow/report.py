@@ -87,8 +87,8 @@ def report(setup: Setup, walked: Walked) -> Report:
     records = walked.captions.records.values() if walked.captions is not None else ()
     took = usage(setup.store, records)
     idle = tuple(idle_lines(named(setup, walked.index.media), last_sha256(setup), setup.excluded))
-    taken = takedown(setup, walked.index.media, walked.crops.outcomes if walked.crops is not None else {})
-    return Report(walked.index, built, took, str(setup.store.root), setup.recipe.crop.pairs, idle, taken)
+    policy = setup.recipe.crop.pairs
+    return Report(walked.index, built, took, str(setup.store.root), policy, idle, takedown(setup, walked))
 
 
 @dataclass(frozen=True, repr=False)

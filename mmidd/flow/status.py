@@ -61,7 +61,7 @@ def status(setup: Setup, walked: Walked) -> Status:
         setup.recipe.crop.pairs,
         str(out),
         _samples(out),
-        takedown(setup, walked.index.media, outcomes),
+        takedown(setup, walked),
     )
 
 

@@ -12,13 +12,13 @@ from typing import Any
 from mmidd.corpus.about import MEDIA
 from mmidd.corpus.read import Corpus
 from mmidd.engine.store import Store
-from mmidd.engine.units import Outcome
 from mmidd.errors import CorpusError
 from mmidd.findings import Finding
 from mmidd.flow.kept import read_list
 from mmidd.flow.notes import builds
 from mmidd.flow.setup import Setup
 from mmidd.flow.takedowns import committed, covered, known, last_sha256, named
+from mmidd.flow.walk import Walked
 from mmidd.media import Name
 from mmidd.takedown import HOWS, Cover, Exclusions, corpus_rows, people, taken_down
 
@@ -62,11 +62,11 @@ class Takedown:
         return sum(count for line in self.lines for count in line.media.values())
 
 
-def takedown(setup: Setup, media: Any, outcomes: Mapping[Name, Outcome]) -> Takedown | None:
-    """What the list does on this work folder, by the index `media`; None where there is no list."""
+def takedown(setup: Setup, walked: Walked) -> Takedown | None:
+    """What the list does on this work folder, by what a walk came to; None where there is no list."""
     if setup.excluded == Exclusions():
         return None
-    rows = named(setup, media)
+    rows, outcomes = named(setup, walked.index.media), walked.crops.outcomes if walked.crops is not None else {}
     found = covered(setup, rows, last_sha256(setup), outcomes)
     names = found.keys() | {hit.name for hit in setup.excluded.hits}
     pixels = len({(each.dataset, each.media) for each in committed(setup.store, names)})
@@ -74,10 +74,15 @@ def takedown(setup: Setup, media: Any, outcomes: Mapping[Name, Outcome]) -> Take
     notes = {out: note for out, note in builds(setup.store).items() if out and note.get("work") in (None, here)}
     left = {out: still for out in notes if (still := _rows(Path(out), known(setup, ()))).rows != 0}
     own = str(setup.out.resolve()) if setup.out is not None else None
-    again = {*left, *({own} if own in notes and names & outcomes.keys() else ())}  # what was found while it was extracted
+    # What was found once it was extracted lies beside others' pixels, until a build commits those without it.
+    again = {*left, *({own} if own in notes and pixels and (names & outcomes.keys() or not _extracted(walked)) else ())}
     commands = [_command(notes[out], setup.store) for out in sorted(again)]
     commands += [shlex.join(["mmidd", "gc", str(setup.store.root)])] if commands or pixels else []
     return Takedown(tuple(_lines(found, rows)), pixels, tuple(left.values()), tuple(commands))
+
+
+def _extracted(walked: Walked) -> bool:
+    return walked.crops is not None and walked.crops.complete
 
 
 def _command(note: Mapping[str, Any], store: Store) -> str:
