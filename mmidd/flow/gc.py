@@ -172,7 +172,7 @@ def garbage(store: Store, builds: Mapping[str, Reads]) -> Garbage:
     referred = {path for stage in STAGES for path in _referred(store, stage)}
     now, young = clock(store.scratch), 0
     for path in (path for stage in STAGES for path in sorted((store.root / "data" / stage).glob("*/*"))):
-        if path in live:
+        if path in live or not path.is_file():
             continue
         if path in referred or (now or 0.0) - path.stat().st_mtime > ORPHAN_S:
             paths["data files"].append(path)

@@ -146,6 +146,8 @@ def open_setup(
             raise DataError(f"the data root {root} is not a folder; give the folder that holds the datasets' folders")
         if _resolved(work).is_relative_to(_resolved(root)):
             raise UsageError(f"the work folder {work} lies inside the data root {root}; choose another --work")
+        if _resolved(root).is_relative_to(_resolved(work)):
+            raise UsageError(f"the data root {root} lies inside the work folder {work}; choose another --work")
     store = Store(work) if read_only else Store.open(work)
     excluded = exclusions(store, options.exclude, keep=False)
     check_corpus(options.out, excluded)
