@@ -151,6 +151,17 @@ def _contents(row: Mapping[str, Any], sha256: str | None, pixels: str | None) ->
     return found
 
 
+def _namer() -> Callable[[Name], Name]:
+    """Gives one name for a clip in all its compressions. (The manifests are asked for once: there are a million media.)"""
+    manifests = bundled()
+
+    def clip_of(name: Name) -> Name:
+        manifest = manifests.get(name[0])  # none: of a corpus that another mmidd wrote
+        return name if manifest is None or not manifest.compressions else (name[0], manifest.clip_of(name[1]))
+
+    return clip_of
+
+
 @dataclass
 class _Roots:
     """What covers others, by the line that it came from: clips, digests of bytes or of samples, and people."""
@@ -159,6 +170,7 @@ class _Roots:
     clips: dict[Name, str] = field(default_factory=dict)
     contents: dict[str, str] = field(default_factory=dict)
     people: dict[Name, str] = field(default_factory=dict)
+    clip_of: Callable[[Name], Name] = field(default_factory=_namer)
 
     @classmethod
     def of(cls, excluded: Exclusions) -> _Roots:
@@ -167,14 +179,14 @@ class _Roots:
         for name in sorted(excluded.media):
             line = "media:{}/{}".format(*name)
             found.media[name] = Cover(line, "named")
-            found.clips.setdefault(clip_of(name), line)
+            found.clips.setdefault(found.clip_of(name), line)
         for hit in excluded.hits:
             found.media.setdefault(hit.name, Cover(hit.line, hit.how))
             found.add(hit.name, hit.line, (*hit.sha256, *hit.pixels))
         return found
 
     def add(self, name: Name, line: str, contents: Iterable[str]) -> None:
-        self.clips.setdefault(clip_of(name), line)
+        self.clips.setdefault(self.clip_of(name), line)
         for each in contents:
             self.contents.setdefault(each, line)
 
@@ -188,9 +200,9 @@ class _Roots:
                 return Cover(line, "named" if line == f"sha256:{each}" else how)
         if (line := next((self.people[who] for who in people(row) if who in self.people), None)) is not None:
             return Cover(line, "person")
-        if (line := self.clips.get(clip_of(name))) is not None:
+        if (line := self.clips.get(self.clip_of(name)) if self.clips else None) is not None:
             return Cover(line, "other compression")
-        lines = (self.clips.get(clip_of(origin)) for origin in sorted(origins(row)))
+        lines = (self.clips.get(self.clip_of(origin)) for origin in sorted(origins(row) if self.clips else ()))
         return next((Cover(line, "made from it") for line in lines if line is not None), None)
 
 
@@ -199,13 +211,6 @@ def people(row: Mapping[str, Any]) -> Iterator[Name]:
     yield from ((row["dataset"], row[who]) for who in ("target_id", "source_id") if row[who])
     keys = (key.partition("/identity/") for key in row.get("group_keys") or ())
     yield from ((dataset, who) for dataset, cut, who in keys if cut)
-
-
-def clip_of(name: Name) -> Name:
-    """One name for a clip in all its compressions."""
-    dataset, media = name
-    manifest = bundled().get(dataset)  # none: of a corpus that another mmidd wrote
-    return name if manifest is None else (dataset, manifest.clip_of(media))
 
 
 def origins(row: Mapping[str, Any]) -> frozenset[Name]:
@@ -237,7 +242,7 @@ def idle_lines(rows: Collection[Mapping[str, Any]], sha256: Of, excluded: Exclus
     if excluded == Exclusions():
         return []
     names = {(row["dataset"], row["media"]) for row in rows}
-    here = {dataset for dataset, _ in names}
+    here, clip_of = {dataset for dataset, _ in names}, _namer()
     known = {clip_of(name) for name in names.union(*map(origins, rows), (hit.name for hit in excluded.hits))}
     here_too = set(chain.from_iterable(map(people, rows)))
     told = {hit.line for hit in excluded.hits}
