@@ -232,6 +232,7 @@ def test_json_is_one_document_on_stdout_and_nothing_else(mmidd: Run, small: Plac
             "captions",
             "complete",
             "to_fetch",
+            "taken_down",
             "refused",
         },
         "status": {"plan", "media", "reasons", "corpus", "samples", "complete", "losses", "pairs"},

@@ -62,6 +62,13 @@ class Takedown:
         return sum(count for line in self.lines for count in line.media.values())
 
 
+def lines(setup: Setup, walked: Walked) -> tuple[Line, ...]:
+    """What each line of the list covers, by what a walk came to."""
+    rows = named(setup, walked.index.media)
+    outcomes = walked.crops.outcomes if walked.crops is not None else {}
+    return tuple(_lines(covered(setup, rows, last_sha256(setup), outcomes), rows))
+
+
 def takedown(setup: Setup, walked: Walked) -> Takedown | None:
     """What the list does on this work folder, by what a walk came to; None where there is no list."""
     if setup.excluded == Exclusions():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mmidd.flow.captioning import Usage
     from mmidd.flow.indexing import Indexed
     from mmidd.flow.report import Curated, Outcomes, Report
-    from mmidd.flow.traces import Takedown
+    from mmidd.flow.traces import Line, Takedown
 
 
 def built(console: Console, report: Report) -> None:
@@ -56,18 +56,23 @@ def _idle_takedowns(console: Console, idle: Sequence[str]) -> None:
         console.print(f"  {plain(line)}")
 
 
+def covers(console: Console, lines: Sequence[Line]) -> None:
+    """What each line of a takedown list covers, and whom it leaves."""
+    for line in lines[:SHOWN]:
+        told = ", ".join(f"{count} {how}" for how, count in line.media.items())
+        console.print(f"  {plain(line.line)}: {told}")
+        for identity, count in list(line.others.items())[:SHOWN]:
+            console.print(f"    {count} media of the same person stay; {plain(identity)} would take them down as well")
+    if len(lines) > SHOWN:
+        console.print(f"  ... and by {len(lines) - SHOWN} more lines")
+
+
 def takedown(console: Console, found: Takedown | None) -> None:
     """Whom the takedown list covers, whom it does not, and what is still there with the commands that remove it."""
     if found is None:
         return
     console.print(f"taken down: {found.media} media")
-    for line in found.lines[:SHOWN]:
-        told = ", ".join(f"{count} {how}" for how, count in line.media.items())
-        console.print(f"  {plain(line.line)}: {told}")
-        for identity, count in list(line.others.items())[:SHOWN]:
-            console.print(f"    {count} media of the same person stay; {plain(identity)} would take them down as well")
-    if len(found.lines) > SHOWN:
-        console.print(f"  ... and by {len(found.lines) - SHOWN} more lines")
+    covers(console, found.lines)
     for each in found.corpora:
         has = "cannot be read" if each.rows is None else f"still has {each.rows} rows of {each.media} of them"
         console.print(f"  {plain(each.corpus)} {has}", style="yellow")

@@ -153,6 +153,7 @@ def test_the_same_picture_in_other_bytes_is_covered_by_its_pixels(place: Place, 
 
 def test_what_a_line_covers_is_told_and_whom_it_leaves(place: Place, mmidd: Run) -> None:
     words = _list(place, f"media:{FF}/{REAL}")
+    assert f"media:{FF}/{REAL}: 1 named, 1 made from it" in mmidd(*place.words("plan"), *words).out  # before it is for good
     said = mmidd(*place.words("build"), *words)
     assert f"media:{FF}/{REAL}: 1 named, 1 made from it" in said.err
     assert f"1 media of the same person stay; identity:{FF}/000 would take them down as well" in said.err
