@@ -85,6 +85,13 @@ class Options:
 
         return read(self.recipe, self.settings)
 
+    def asked(self) -> list[str]:
+        """The recipe as it was named, for a command to be run again; empty where none was (a Recipe of Python)."""
+        if not isinstance(self.recipe, str):
+            return []
+        place = Path(self.recipe)
+        return [str(place.resolve()) if place.is_file() else self.recipe, *self.settings]
+
     @property
     def memory_bytes(self) -> int | None:
         """What a worker may hold, in bytes."""

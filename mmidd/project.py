@@ -19,19 +19,22 @@ from typing import TYPE_CHECKING, Any, Self
 from mmidd.engine.run import Progress
 from mmidd.engine.start import without_pandas
 from mmidd.engine.store import Store
+from mmidd.errors import WorkError
 from mmidd.flow import gc, plan, report, status
 from mmidd.flow.check import Checks, check_all
 from mmidd.flow.gc import Garbage
 from mmidd.flow.indexing import Indexed
-from mmidd.flow.notes import Note, exclusions
+from mmidd.flow.kept import exclusions
+from mmidd.flow.notes import Note, adopt, recall, unless_refused
 from mmidd.flow.plan import Plan
 from mmidd.flow.report import Curated, Outcomes, Report
 from mmidd.flow.setup import Setup, claim, open_setup, recalled_setup
 from mmidd.flow.status import Failures, Retried, Status
 from mmidd.flow.walk import walk
 from mmidd.flow.walkers import Build, Look
-from mmidd.options import LAST, Options
+from mmidd.options import Options
 from mmidd.stages.extract import licence_note
+from mmidd.takedown import Exclusions
 
 if TYPE_CHECKING:
     from mmidd.engine.local import Local
@@ -59,10 +62,20 @@ class Project:
         self._progress, self._tell, self._early = progress, tell, early
 
     @classmethod
-    def of(cls, work: str | Path, *, progress: Progress | None = None, tell: Told = lambda line: None) -> Project:
-        """The last build on a work folder. Raises WorkError where none is remembered."""
+    def of(
+        cls,
+        work: str | Path,
+        *,
+        data: str | Path | None = None,
+        out: str | Path | None = None,
+        progress: Progress | None = None,
+        tell: Told = lambda line: None,
+    ) -> Project:
+        """The last build on a work folder. `data` and `out` say where raw data and corpus are, if the folder was moved or
+        copied since. Raises WorkError where no build is remembered."""
         place = Path(work)
-        return cls(Note.read(Store(place).note(LAST), place).options(place), progress=progress, tell=tell)
+        note = recall(Store(place), None if data is None else str(data), None if out is None else Path(out))
+        return cls(Note.read(note, place).options(place), progress=progress, tell=tell)
 
     def __enter__(self) -> Self:
         return self
@@ -136,7 +149,8 @@ class Project:
 
     def retry(self) -> Retried:
         """Do the failed media of the last build again, and no others."""
-        last = Project.of(self.options.work_folder, progress=self._progress, tell=self._tell)
+        own = self.options
+        last = Project.of(own.work_folder, data=own.data, out=own.out, progress=self._progress, tell=self._tell)
         last.options = replace(last.options, out=last.options.out or _corpus_beside(last.options.work_folder))
         with last._looking() as setup:
             before = status.check_retry(setup, walk(setup, Look(), "caption"))
@@ -147,10 +161,11 @@ class Project:
     def gc(self, recipes: Sequence[str] = (), *, dry_run: bool = False) -> Garbage:
         """Remove from the work folder what no build reads: old commits, left-over files, digests of files that are gone."""
         store = Store(self.options.work_folder)
-        Note.read(store.note(LAST), store.root)
+        note = recall(store, self.options.data, self.options.out)
         if dry_run:
             return gc.collect(store, recipes, dry_run=True, locks=True)
         with store.held(self._tell, clear=False) as locks:
+            adopt(store, note)
             return gc.collect(store, recipes, dry_run=False, locks=locks)
 
     @contextmanager
@@ -168,11 +183,31 @@ class Project:
         target = claim(self.options) if corpus else None
         setup = open_setup(self.options, progress=self._progress, retry=retry, early=self._early)
         try:
-            with setup.store.held(self._tell), nullcontext() if target is None else target.held():
-                self._tell_licence(setup)
-                yield replace(setup, excluded=exclusions(setup.store, self.options.exclude, keep=True))
+            with self._list_kept() as keep, setup.store.held(self._tell):
+                setup = replace(setup, excluded=keep(setup.store))
+                with nullcontext() if target is None else target.held(), unless_refused(setup.store):
+                    self._tell_licence(setup)
+                    yield setup
         finally:
             setup.engine.close()
+
+    @contextmanager
+    def _list_kept(self) -> Iterator[Callable[[Store], Exclusions]]:
+        """Says so where a command ends before its takedown list is kept: whoever asks for one has to know."""
+        kept = self.options.exclude is None
+
+        def keep(store: Store) -> Exclusions:
+            nonlocal kept
+            total = exclusions(store, self.options.exclude, keep=True)
+            kept = True
+            return total
+
+        try:
+            yield keep
+        except WorkError as error:
+            if kept:
+                raise
+            raise WorkError(f"{error} The takedown list {self.options.exclude} was not kept.") from error
 
     def _tell_licence(self, setup: Setup) -> None:
         """Weights that are not free for every use are not chosen silently."""
@@ -181,7 +216,7 @@ class Project:
 
     def _recalled(self) -> Setup:
         work = self.options.work_folder
-        return recalled_setup(Store(work).note(LAST), work)
+        return recalled_setup(recall(Store(work), self.options.data, self.options.out), work)
 
 
 def _corpus_beside(work: Path) -> Path:

@@ -91,7 +91,7 @@ def lay(place: Place, sample: Path, detector: str = "mtcnn") -> None:
 def moved(source: Path, target: Path) -> Path:
     """A copy of a folder with a build in it, whose notes know where they are now."""
     shutil.copytree(source, target, dirs_exist_ok=True)
-    for note in target.glob("*.work/build*.json"):
+    for note in target.glob("*.work/*.json"):
         note.write_text(note.read_text().replace(str(source), str(target)))
     return target
 

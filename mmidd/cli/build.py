@@ -8,7 +8,7 @@ import typer
 
 from mmidd.cli import complete
 from mmidd.cli.console import COMPLETE, FINDINGS, WITH_FAILURES, err, progress, say, tell
-from mmidd.cli.options import CORPUS, REMOVING, STAGE, Json, WorkFolder, early, takes
+from mmidd.cli.options import CORPUS, REMOVING, STAGE, Json, MovedData, MovedOut, WorkFolder, early, takes
 from mmidd.options import Options
 
 if TYPE_CHECKING:
@@ -105,23 +105,25 @@ def _planned(options: Options, *, as_json: bool) -> int:
     return COMPLETE
 
 
-def status(work: WorkFolder, as_json: Json = False) -> int:
+def status(work: WorkFolder, data: MovedData = None, out: MovedOut = None, as_json: Json = False) -> int:
     """Say how far the last build on a work folder is, and how its media ended. Reads that folder alone."""
     from mmidd.project import Project
 
-    say(Project.of(work).status(), as_json=as_json)
+    say(Project.of(work, data=data, out=out).status(), as_json=as_json)
     return COMPLETE
 
 
 def failures(
     work: WorkFolder,
     retry: Annotated[bool, typer.Option("--retry", help="Do the failed media again, and no others.")] = False,
+    data: MovedData = None,
+    out: MovedOut = None,
     as_json: Json = False,
 ) -> int:
     """List what failed, with path, stage, error, message and attempts. Reads the work folder alone, but for --retry."""
     from mmidd.project import Project
 
-    project = Project.of(work, progress=progress(quiet=as_json), tell=tell)
+    project = Project.of(work, data=data, out=out, progress=progress(quiet=as_json), tell=tell)
     if retry:
         retried = project.retry()
         retried.tell(err)
@@ -143,12 +145,14 @@ def gc(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
+    data: MovedData = None,
+    out: MovedOut = None,
     as_json: Json = False,
 ) -> int:
     """Remove from a work folder what no build reads: old commits, left-over files, digests of files that are gone."""
     from mmidd.project import Project
 
-    say(Project.of(work, tell=tell).gc(recipes or (), dry_run=dry_run), as_json=as_json)
+    say(Project.of(work, data=data, out=out, tell=tell).gc(recipes or (), dry_run=dry_run), as_json=as_json)
     return COMPLETE
 
 

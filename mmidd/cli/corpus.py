@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,13 +15,23 @@ from mmidd.cli.options import Json
 CorpusFolder = Annotated[Path, typer.Argument(metavar="CORPUS", help="A corpus folder.")]
 
 
-def verify(corpus: CorpusFolder, as_json: Json = False) -> int:
+def verify(
+    corpus: CorpusFolder,
+    exclude: Annotated[
+        Path | None, typer.Option("--exclude", metavar="FILE", help="Find also rows that this takedown list covers.")
+    ] = None,
+    as_json: Json = False,
+) -> int:
     """Check a corpus from its files alone: checksums, schema, counts, ids, and every row's medium."""
     from mmidd.corpus.verify import verify as checked
     from mmidd.engine.start import without_pandas
 
     without_pandas()
     found = checked(corpus)
+    if exclude is not None:
+        from mmidd.flow.traces import check_takedown
+
+        found = replace(found, findings=(*found.findings, *check_takedown(corpus, exclude)))
     say(found, as_json=as_json)
     return FINDINGS if found.findings else COMPLETE
 

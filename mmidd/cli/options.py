@@ -77,6 +77,13 @@ WORDS: dict[str, Any] = {
 
 STAGE_WORK = Annotated[Path, typer.Option("--work", metavar="DIR", help="The work folder.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]
+MovedData = Annotated[
+    str | None,
+    typer.Option("--data", metavar="ROOT", help="Of a work folder that was moved or copied: the raw data's place."),
+]
+MovedOut = Annotated[
+    Path | None, typer.Option("--out", metavar="CORPUS", help="Of a work folder that was moved or copied: its corpus.")
+]
 WorkFolder = Annotated[Path, typer.Argument(metavar="WORK", help="The work folder of a build (by default CORPUS.work).")]
 
 _WHAT = ("recipe", "data")

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mmidd.corpus.target import SEAL
-
+MANIFEST = "mmidd.json"
+SEAL = "seal"
+"""The key of `mmidd.json` that holds the digest of all its others."""
 MEDIA = "media.parquet"
 MOST_BYTES = 64 << 20
 """Of `mmidd.json`: a corpus of ten thousand shards has 2 MB."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from mmidd.corpus.target import MANIFEST
+from mmidd.corpus.about import MANIFEST
 from mmidd.errors import CorpusError
 
 _HUB = "hf://"

@@ -18,10 +18,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mmidd.corpus import pictures
-from mmidd.corpus.about import MEDIA, MOST_BYTES, About, Listed, Shard, parse
+from mmidd.corpus.about import MANIFEST, MEDIA, MOST_BYTES, About, Listed, Shard, parse
 from mmidd.corpus.parquet import VERIFY, batches_of, bounded, columns_of, damaged, open_parquet
 from mmidd.corpus.place import Place, place_of, read_bytes
-from mmidd.corpus.target import MANIFEST
 from mmidd.corpus.where import kept, unknown, values_of
 from mmidd.errors import CorpusError
 from mmidd.schema import BY_NAME, SCHEMA_VERSION, SPLITS, arrow_schema, media_schema

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmidd.corpus.about import MANIFEST, SEAL
+from mmidd.corpus.own import carry_over, check_free, check_ours, clear, is_version
 from mmidd.engine.faults import fault
 from mmidd.engine.files import digest, disk_errors, fsync_folder, sha256_file
 from mmidd.engine.lock import held
 from mmidd.errors import CorpusError
 
-MANIFEST = "mmidd.json"
-SEAL = "seal"
-"""The key of `mmidd.json` that holds the digest of all its others."""
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -43,16 +42,16 @@ class Target:
     def check(self) -> None:
         """Refuse a place that holds something else. Changes nothing."""
         with disk_errors(self.out):
+            for folder in (self.building, self.old):
+                check_ours(folder)
             if self.out.exists() and not self.out.is_dir():
                 raise CorpusError(f"{self.out} is a file; choose a folder for --out")
             if self.out.exists() and any(self.out.iterdir()) and self.manifest() is None:
                 raise CorpusError(f"{self.out} holds something that is no corpus of mmidd; nothing was touched")
 
     def claim(self) -> None:
-        """`check`, and that the place can be written; recover from a kill between two renames."""
+        """`check`, and that the place can be written."""
         with disk_errors(self.out):
-            if not self.out.exists() and self.old.exists():
-                self.old.rename(self.out)
             self.check()
             with suppress(FileNotFoundError):  # another build that claims it at this moment has removed it
                 self.building.mkdir(parents=True, exist_ok=True)
@@ -63,6 +62,7 @@ class Target:
     def held(self) -> Iterator[None]:
         """Keep other builds from writing this corpus meanwhile. Raises CorpusError if one is doing so now.
 
+        What a kill left half-way is mended: the old corpus goes back to its place, and what is the user's into the corpus.
         The lock ends with the process, however it ends. Where the file system has no locks nothing is kept out.
         """
 
@@ -73,7 +73,21 @@ class Target:
 
         path = self.out.with_name(f".{self.out.name}.lock")
         with held(path, busy):
+            self._recover()
             yield
+
+    def _recover(self) -> None:
+        with disk_errors(self.out):
+            if self.old.exists() and not (self.out.exists() and (self.out.is_file() or any(self.out.iterdir()))):
+                self.old.rename(self.out)
+            self.check()
+            for folder in (self.building, self.old):
+                if is_version(folder):
+                    if self.out.exists():
+                        carry_over(folder, self.out)
+                    (folder / MANIFEST).unlink()  # what lies there now is half a version, and may be taken over
+                    check_ours(folder)
+            clear(self.old)
 
     def manifest(self) -> dict[str, Any] | None:
         """The corpus's `mmidd.json`, or None where there is no (whole) corpus."""
@@ -107,14 +121,25 @@ class Target:
     def discard(self) -> None:
         """Nothing changed: what was built beside the corpus is not needed, nor what a killed build left there."""
         for folder in (self.building, self.old):
-            shutil.rmtree(folder, ignore_errors=True)
+            clear(folder)
 
-    def swap(self, keep: set[str]) -> None:
-        """Put what was built in the place of the old corpus: readers see the one or the other, never a mixture."""
+    def write(self, notes: Mapping[str, bytes], shards: Iterable[str]) -> None:
+        """Put the files beside the shards that were built; nothing else stays there. Raises CorpusError where the corpus has
+        what is the user's under one of the names. `mmidd.json` has to be the last of the notes: with it a version is whole.
+        """
+        keep = {*notes, *shards}
         with disk_errors(self.out):
-            for path in sorted(self.building.rglob("*")):
-                if path.is_file() and path.relative_to(self.building).as_posix() not in keep:
-                    path.unlink()
+            check_free(self.out, keep)
+            check_ours(self.building)
+            clear(self.building, keep)
+            self.building.mkdir(exist_ok=True)
+            for name, data in notes.items():
+                (self.building / name).write_bytes(data)
+
+    def swap(self) -> None:
+        """Put what was built in the place of the old corpus: readers see the one or the other, never a mixture. What is the
+        user's in the old one is moved into the new one."""
+        with disk_errors(self.out):
             for folder in (self.building / "data", self.building):
                 if folder.is_dir():
                     fsync_folder(folder)
@@ -123,14 +148,17 @@ class Target:
                 self.building.rename(self.out)
             elif _exchange(self.building, self.out):
                 fault("swapped", self.out)
-                shutil.rmtree(self.building)
+                carry_over(self.building, self.out)
+                clear(self.building)
             else:
-                shutil.rmtree(self.old, ignore_errors=True)
+                clear(self.old)
                 self.out.rename(self.old)
                 fault("between_renames", self.out)
                 self.building.rename(self.out)
             fault("old_stays", self.out)
-            shutil.rmtree(self.old, ignore_errors=True)
+            if self.old.is_dir():
+                carry_over(self.old, self.out)
+                clear(self.old)
             fsync_folder(self.out.parent)
 
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmidd.corpus.about import MEDIA, About, Shard
+from mmidd.corpus.about import MANIFEST, MEDIA, About, Shard
 from mmidd.corpus.parquet import bounded, columns_of, open_parquet
 from mmidd.corpus.place import Place, place_of, read_bytes, sha256_of
 from mmidd.corpus.read import read_about
-from mmidd.corpus.target import MANIFEST, manifest_bytes
+from mmidd.corpus.target import manifest_bytes
 from mmidd.errors import CorpusError
 from mmidd.findings import Finding
 from mmidd.media import Name

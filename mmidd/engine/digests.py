@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from sys import intern
@@ -45,6 +45,10 @@ class DigestCache:
     def last(self, dataset: str, media: str) -> Known | None:
         """What was last known of the file, whatever it is now."""
         return self._load(dataset).get(media)
+
+    def all(self, dataset: str) -> Mapping[str, Known]:
+        """What was last known of every file of a dataset, be it there or not."""
+        return self._load(dataset)
 
     def put(self, dataset: str, entries: Iterable[tuple[str, Known]]) -> None:
         """Remember digests that were just taken."""

@@ -8,6 +8,7 @@ an invalid one counts as absent. All state is plain files.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -69,16 +70,30 @@ class Store:
             with disk_errors(root):
                 root.mkdir(parents=True, exist_ok=True)
             write_text(marker, canonical({"format": FORMAT}), scratch=root / "tmp")
+        store = cls(root)
+        store.about()
+        return store
+
+    def about(self) -> dict[str, Any]:
+        """What the work folder says of itself, in its marker. Raises WorkError where it says nothing, or another format."""
+        marker = self.root / MARKER
         try:
-            found = json.loads(marker.read_text()).get("format")
+            found = json.loads(marker.read_text())
+            known = found.get("format")
         except (OSError, ValueError, AttributeError, RecursionError) as error:
             raise WorkError(
-                f"{marker} cannot be read ({type(error).__name__}); if {root} is a work folder, "
+                f"{marker} cannot be read ({type(error).__name__}); if {self.root} is a work folder, "
                 f"write {canonical({'format': FORMAT})} into that file, else choose another --work"
             ) from error
-        if found != FORMAT:
-            raise WorkError(f"{root} was made by another version of mmidd (format {found}, here {FORMAT})")
-        return cls(root)
+        if known != FORMAT:
+            raise WorkError(f"{self.root} was made by another version of mmidd (format {known}, here {FORMAT})")
+        return dict(found)
+
+    def say(self, **about: Any) -> None:
+        """Let the work folder say this of itself as well."""
+        before = self.about()
+        if before != {**before, **about}:
+            write_text(self.root / MARKER, canonical({**before, **about}), scratch=self.scratch)
 
     @contextmanager
     def held(self, tell: Callable[[str], None], *, clear: bool = True) -> Iterator[bool]:
@@ -154,6 +169,10 @@ class Store:
     def touch(self, name: str, value: Any) -> None:
         """Replace a small JSON note of the work folder (what the last command was; never part of a corpus)."""
         write_text(self.root / name, json.dumps(value, indent=1, sort_keys=True), scratch=self.scratch)
+
+    def has(self, name: str) -> bool:
+        """Is there anything of this name, be it a link to nothing?"""
+        return os.path.lexists(self.root / name)
 
     def note(self, name: str) -> Any:
         """Read such a note; None where there is none or it is broken."""

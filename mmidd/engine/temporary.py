@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from stat import S_ISREG
 
 _TEMPORARY = re.compile(r"(?P<machine>[0-9a-f]{12})-(?P<pid>\d+)-[0-9a-f]{32}\.tmp")
 OLD_S = 24 * 3600.0
@@ -51,11 +52,12 @@ def left_over(scratch: Path) -> Left:
     """
     found: list[Path] = []
     size = 0
-    now = clock(scratch)
+    now, ours = clock(scratch), not scratch.is_symlink()  # a link may lead to where others keep theirs
     for path in sorted(scratch.glob("*.tmp")) if now is not None else ():
         with suppress(FileNotFoundError):
-            about = path.stat()
-            if _dead(path.name) or (now or 0.0) - about.st_mtime > OLD_S:
+            about = path.lstat()
+            old = (now or 0.0) - about.st_mtime > OLD_S and (ours or _TEMPORARY.fullmatch(path.name))
+            if S_ISREG(about.st_mode) and (old or _dead(path.name)):
                 found.append(path)
                 size += about.st_size
     return Left(tuple(found), size)

@@ -25,13 +25,27 @@ def rehash(digests: DigestCache, media: Collection[Selected]) -> None:
     """Read again what was known and has another size or time now: equal bytes keep their work. And what the system did not
     let us read: permission may have come without a change of either."""
     masks = {(mask.dataset, mask.media): mask for mask in (medium.mask for medium in media) if mask is not None}
-    places: dict[Place, list[tuple[Selected | MaskFile, MediaFile]]] = defaultdict(list)
     each: Selected | MaskFile
+    changed: list[Selected | MaskFile] = []
     for each in chain[Selected | MaskFile](media, masks.values()):
         name, file = (each.dataset, each.media), each.file
         known = digests.fresh(*name, file.bytes, file.mtime_ns)
         if digests.last(*name) and (known is None or (known == UNREAD and not file.archive)):
-            places[file.path].append((each, file))
+            changed.append(each)
+    _read(digests, changed)
+
+
+def learn(digests: DigestCache, media: Iterable[Selected]) -> None:
+    """Read what is not known as it is now."""
+    _read(
+        digests, [each for each in media if not digests.fresh(each.dataset, each.media, each.file.bytes, each.file.mtime_ns)]
+    )
+
+
+def _read(digests: DigestCache, media: Iterable[Selected | MaskFile]) -> None:
+    places: dict[Place, list[tuple[Selected | MaskFile, MediaFile]]] = defaultdict(list)
+    for each in media:
+        places[each.file.path].append((each, each.file))
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(_digests, places.values()):
             for medium, sha256 in found:

@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mmidd import __version__
+from mmidd.corpus.about import MANIFEST
 from mmidd.corpus.card import DatasetFacts, ShardFacts, card
 from mmidd.corpus.media import media_table
-from mmidd.corpus.target import MANIFEST, manifest_bytes
+from mmidd.corpus.target import manifest_bytes
 from mmidd.curation.losses import Losses
 from mmidd.engine import tables
-from mmidd.engine.files import digest, disk_errors
+from mmidd.engine.files import digest
 from mmidd.engine.store import Store
 from mmidd.engine.units import Outcome
 from mmidd.faces.choose import detector_identity
@@ -35,8 +36,6 @@ from mmidd.media import Name
 from mmidd.schema import SCHEMA_VERSION
 from mmidd.stages import caption, curate, extract, index, shard
 from mmidd.video import backend_identity
-
-NOTES = ("README.md", "media.parquet", MANIFEST)
 
 
 @dataclass(frozen=True)
@@ -71,10 +70,8 @@ def finish(setup: Setup, walked: Walked) -> Built:
     if target.holds(version.files, version.shards):
         target.discard()
         return version.built
-    for name, data in version.files.items():
-        with disk_errors(target.building / name):
-            (target.building / name).write_bytes(data)
-    target.swap({*NOTES, *version.shards})
+    target.write(version.files, version.shards)
+    target.swap()
     return replace(version.built, changed=True)
 
 

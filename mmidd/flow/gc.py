@@ -23,7 +23,8 @@ from mmidd.engine.temporary import OLD_S, clock, left_over
 from mmidd.engine.units import dataset_of
 from mmidd.errors import WorkError
 from mmidd.flow.indexing import ARCHIVES
-from mmidd.flow.notes import builds
+from mmidd.flow.kept import BUILDS
+from mmidd.flow.notes import builds, served
 from mmidd.flow.plan import look
 from mmidd.flow.setup import Setup, recalled_setup
 from mmidd.flow.walk import STAGES, Walked
@@ -101,6 +102,11 @@ def collect(store: Store, recipes: Sequence[str], *, dry_run: bool, locks: bool)
 def _setups(store: Store, recipes: Sequence[str]) -> dict[str, Setup]:
     """The builds whose work is kept, by a name to tell: the last one of every corpus, or those of the given recipes."""
     notes = builds(store)
+    if not recipes and (forgotten := sorted(set(served(store)) - set(notes))):
+        raise WorkError(
+            f"{store.root / BUILDS} has lost the build of {forgotten[0] or 'stages that were run alone'}, which this folder "
+            "served, so nobody knows what may go. Nothing was removed. Run that build again, or name the recipes to keep."
+        )
     if not notes or not is_whole(note := store.note(LAST)):
         raise WorkError(f"{store.root} remembers no build whole, so nobody knows what may go. Nothing was removed.")
     if not recipes:
@@ -166,7 +172,7 @@ def garbage(store: Store, builds: Mapping[str, Reads]) -> Garbage:
     referred = {path for stage in STAGES for path in _referred(store, stage)}
     now, young = clock(store.scratch), 0
     for path in (path for stage in STAGES for path in sorted((store.root / "data" / stage).glob("*/*"))):
-        if path in live:
+        if path in live or not path.is_file():
             continue
         if path in referred or (now or 0.0) - path.stat().st_mtime > ORPHAN_S:
             paths["data files"].append(path)

@@ -7,7 +7,7 @@ is asked for, wherever they are.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -37,20 +37,20 @@ from mmidd.results import Result
 from mmidd.show import build as show
 from mmidd.stages import index
 from mmidd.stages.extract import Selected
-from mmidd.takedown import Exclusions, idle_lines
+from mmidd.takedown import Cover
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 ARCHIVES = "archives"
 _ODD = ("unmatched", "refused")
-_EXCLUDED_BY = ("dataset", "media", "target_id", "source_id", "pair_dataset", "pair_media", "pair_candidates")
 
 
 @dataclass(frozen=True, repr=False)
 class Indexed(Result):
     """All files that were found (`table`), the media that are taken (`selected`), those that are not, and why.
 
+    `covered` are the media that were taken down, with why, by what was known before any was read.
     `fresh` are the datasets whose index was new or changed; `facts` what was learned of each dataset.
     """
 
@@ -62,6 +62,7 @@ class Indexed(Result):
     facts: Mapping[str, IndexFacts]
     keys: Mapping[str, str]
     fresh: tuple[str, ...]
+    covered: Mapping[Name, Cover]
 
     def tell(self, console: Console) -> None:
         show.indexed(console, self)
@@ -111,9 +112,12 @@ def index_media(setup: Setup, walker: Walker) -> Indexed:
     }
     parts, lost = pairs.settle(read.parts, taken)
     facts = {name: _losing(read.facts[name], lost[name]) for name in names}
-    selected, dropped = select(setup, read.datasets, parts, taken)
+    chosen = select(setup, read.datasets, parts, taken, keep=walker.runs(index.STAGE.name))
     table = pa.concat_tables(parts) if parts else index.SCHEMA.empty_table()
-    return Indexed(tuple(read.datasets), tuple(read.absent), table, selected, dropped, facts, read.keys, read.fresh)
+    return Indexed(
+        tuple(read.datasets), tuple(read.absent), table, chosen.selected, chosen.dropped, facts, read.keys, read.fresh,
+        chosen.covered,
+    )  # fmt: skip
 
 
 def _losing(facts: IndexFacts, pairs: int) -> IndexFacts:
@@ -233,23 +237,3 @@ def _archive_in(path: str) -> str | None:
     """The archive that a path leads into, by the names in it."""
     folders = path.split("/")[:-1]
     return next(("/".join(folders[: at + 1]) for at, name in enumerate(folders) if is_archive(name)), None)
-
-
-def idle_takedowns(setup: Setup, indexed: Indexed) -> list[str]:
-    """The lines of the takedown list that hit no medium, by what is known of the media's bytes now."""
-    return idle_lines(named(setup, indexed.media), last_sha256(setup), setup.excluded)
-
-
-def named(setup: Setup, media: pa.Table) -> list[tables.LightRow]:
-    """The media by what a takedown list may name; none where there is no list."""
-    return tables.light_rows(media, _EXCLUDED_BY) if setup.excluded != Exclusions() else []
-
-
-def last_sha256(setup: Setup) -> Callable[[Name], str | None]:
-    """What a medium's digest was when it was last taken, by its name; None where it never was."""
-
-    def sha256(name: Name) -> str | None:
-        known = setup.digests.last(*name)
-        return known.sha256 if known else None
-
-    return sha256

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mmidd.engine.store import Store
-from mmidd.errors import UsageError, WorkError
+from mmidd.engine.store import MARKER, Store
+from mmidd.errors import DataError, ManifestError, RecipeError, UsageError, WorkError
+from mmidd.flow.kept import BUILDS
+from mmidd.flow.refusals import NotUpToDate, Refused
 from mmidd.options import LAST, Engine, Options, is_whole
 from mmidd.recipe import Recipe
-from mmidd.takedown import Exclusions
 
-BUILDS = "builds.json"
-"""The last build of every corpus that the work folder serves, by the corpus's path: what `gc` keeps."""
-EXCLUDED = "excluded.json"
 RATES = "rates.json"
 CAPTION_RATES = "caption-rates.json"
 
@@ -25,7 +24,9 @@ CAPTION_RATES = "caption-rates.json"
 class Note(BaseModel):
     """What `build.json` says of a build. Keys of a later mmidd are left aside; what is missing was not noted then.
 
-    `worker_memory` is in bytes, `index` names the committed index of each dataset, `ingredients` are those of each stage.
+    `worker_memory` is in bytes, `index` names the committed index of each dataset, `ingredients` are those of each stage,
+    `excluded` the lines of the takedown list by their digests, `work` is where the work folder lay, `asked` the recipe as it
+    was named, and what was set in it.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -39,6 +40,9 @@ class Note(BaseModel):
     worker_memory: int | None = None
     engine: Engine = "local"
     engine_settings: list[str] = []
+    excluded: list[str] = []
+    work: str | None = None
+    asked: list[str] = []
     index: dict[str, str] = {}
     ingredients: dict[str, dict[str, Any]] | None = None
 
@@ -74,57 +78,90 @@ class Note(BaseModel):
         )
 
 
-def _taken_down(store: Store) -> list[str]:
-    """The lines that are kept. Raises WorkError for a note that is there and is not whole: it may name somebody."""
-    if not (store.root / EXCLUDED).exists():
-        return []
-    note = store.note(EXCLUDED)
-    lines = note.get("lines") if isinstance(note, dict) else None
-    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
-        raise WorkError(
-            f"{store.root / EXCLUDED}, the takedown list that this work folder keeps, is not whole; nothing was done. "
-            "Put it back from a copy, or delete it and give the whole list again with --exclude."
-        )
-    return lines
-
-
 def remember(store: Store, about: Mapping[str, Any]) -> None:
     """Note what the last command on this work folder was, so that `status` and `failures` need not be told."""
-    before = store.note(LAST)
-    out = about["out"] or (before.get("out") if isinstance(before, dict) else None)
+    before, known = store.note(LAST), builds(store)
+    same = isinstance(before, dict) and before.get("work", about["work"]) == about["work"]
+    out = about["out"] or (before.get("out") if same else None)
+    key = about["out"] or ""  # a stage run alone is no build of a corpus
+    store.say(builds=sorted({*served(store), *known, key}))
+    store.touch(BUILDS, {**known, key: dict(about)})
     store.touch(LAST, {**about, "out": out})
-    store.touch(BUILDS, {**builds(store), about["out"] or "": dict(about)})  # a stage run alone is no build of a corpus
+
+
+def recall(store: Store, data: str | None, out: Path | None) -> dict[str, Any]:
+    """The note of the last build. Of a work folder that lies elsewhere than it did then it holds for `data` and `out`.
+
+    Raises WorkError for no note or a torn one, and where the folder was moved and nobody says where the rest is.
+    """
+    note = store.note(LAST)
+    found, here = Note.read(note, store.root), str(store.root.resolve())
+    if found.work in (None, here):
+        return dict(note)
+    if data is None or (out is None and found.out is not None):
+        raise WorkError(
+            f"{store.root} was {found.work} when its last build ran: it was moved or copied, or is mounted elsewhere. Say "
+            f"where raw data and corpus are for it, with --data ROOT and --out CORPUS (then: {found.data}, {found.out}). "
+            "Nothing was done."
+        )
+    return {**note, "data": data, "out": str(out.resolve()) if out else None, "work": here}
+
+
+def adopt(store: Store, note: Mapping[str, Any]) -> None:
+    """Note that a work folder was moved, if it was: its last build is that of the corpus where it is now."""
+    before = store.note(LAST)
+    if note != before:
+        others = {out: each for out, each in builds(store).items() if out != (before.get("out") or "")}
+        store.touch(BUILDS, {**others, note["out"] or "": dict(note)})
+        store.touch(LAST, dict(note))
+        store.say(builds=sorted({*others, note["out"] or ""}))
+
+
+def served(store: Store) -> list[str]:
+    """The corpora that the work folder knows to serve, by its marker. Raises WorkError where that is not whole."""
+    known = store.about().get("builds", [])
+    if not isinstance(known, list) or not all(isinstance(each, str) for each in known):
+        raise WorkError(f"{store.root / MARKER} is not whole: put it back from a copy. Nothing was changed.")
+    return known
 
 
 def builds(store: Store) -> dict[str, dict[str, Any]]:
     """The last build of every corpus that a work folder serves, by the corpus's path; "" for stages run alone.
 
-    Raises WorkError for a note that is there and is not whole: nobody knows what it said.
+    Raises WorkError for a note that is not whole, or is gone: nobody knows what it said.
     """
-    if not (store.root / BUILDS).exists():
+    if not store.has(BUILDS):
+        if store.has(LAST) and not served(store):
+            raise _unknown(store, "is gone", f"delete {LAST} as well")
         return {}
     notes = store.note(BUILDS)
     if not isinstance(notes, dict) or not all(map(is_whole, notes.values())):
-        raise WorkError(
-            f"{store.root / BUILDS} is not whole, so nobody knows which corpora this folder serves; nothing was changed. "
-            "Put it back from a copy; or, if this folder serves one corpus, delete it and run that build again."
-        )
+        raise _unknown(store, "is not whole", "delete it")
     return notes
 
 
-def exclusions(store: Store, added: Path | None, *, keep: bool) -> Exclusions:
-    """The work folder's takedown list, with a new file's lines added for good: later commands honour them unasked."""
-    total = Exclusions.parse("\n".join(_taken_down(store)), EXCLUDED)
-    if added is not None:
-        try:
-            text = added.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise UsageError(f"cannot read --exclude {added}: {reason}") from error
-        total = total.union(Exclusions.parse(text, str(added)))
-        if keep:
-            store.touch(EXCLUDED, {"lines": total.lines()})
-    return total
+def _unknown(store: Store, how: str, way: str) -> WorkError:
+    return WorkError(
+        f"{store.root / BUILDS} {how}, so nobody knows which corpora this folder serves; nothing was changed. "
+        f"Put it back from a copy; or, if this folder serves one corpus, {way} and run that build again."
+    )
+
+
+@contextmanager
+def unless_refused(store: Store) -> Iterator[None]:
+    """What a refused command noted is taken back: reports are of what was done."""
+    before = {name: store.note(name) for name in (BUILDS, LAST) if store.has(name)}
+    known = served(store)
+    try:
+        yield
+    except (Refused, NotUpToDate, RecipeError, ManifestError, DataError, UsageError):
+        for name in (BUILDS, LAST):
+            if name in before:
+                store.touch(name, before[name])
+            else:
+                (store.root / name).unlink(missing_ok=True)
+        store.say(builds=known)
+        raise
 
 
 def measured(store: Store, name: str, key: str, *fields: str) -> tuple[float, ...] | None:

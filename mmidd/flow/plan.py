@@ -14,6 +14,7 @@ from mmidd.flow.finish import is_current
 from mmidd.flow.forecast import Space, forecast, frames_of
 from mmidd.flow.setup import Setup
 from mmidd.flow.steps import Extracted
+from mmidd.flow.traces import Line, lines
 from mmidd.flow.walk import Walked, walk
 from mmidd.flow.walkers import Look, Reached
 from mmidd.raw.path import RemotePath
@@ -43,6 +44,7 @@ class StagePlan:
 class Plan(Result):
     """What a build would do. `refused`: what it would end with instead of writing the corpus.
 
+    `taken_down`: what the takedown list covers, line by line (`status` says that by itself).
     `to_fetch`: bytes of the media that would be extracted, where they lie in an object store; of archives their members'.
     """
 
@@ -57,6 +59,7 @@ class Plan(Result):
     captions: Estimate | None = None
     to_fetch: int = 0
     refused: str | None = None
+    taken_down: tuple[Line, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -92,6 +95,7 @@ def plan(setup: Setup, walked: Walked) -> Plan:
         estimate(setup, _undescribed(setup, walked, crops)),
         sum(item.payload.file.bytes for item in crops.to_do) if isinstance(setup.data, RemotePath) else 0,
         walked.shards.refused if walked.shards is not None else None,
+        lines(setup, walked) if setup.note is None else (),
     )
 
 

@@ -13,11 +13,14 @@ from mmidd.engine import tables
 from mmidd.engine.units import Outcome
 from mmidd.flow.captioning import Usage, usage
 from mmidd.flow.finish import Built, finish
-from mmidd.flow.indexing import Indexed, idle_takedowns
+from mmidd.flow.indexing import Indexed
 from mmidd.flow.setup import Setup
+from mmidd.flow.takedowns import last_sha256, named
+from mmidd.flow.traces import Takedown, takedown
 from mmidd.flow.walk import Walked
 from mmidd.results import Result
 from mmidd.show import build as show
+from mmidd.takedown import idle_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,6 +39,7 @@ class Report(Result):
     work: str
     pairs: str
     idle_takedowns: tuple[str, ...]
+    takedown: Takedown | None = None
 
     @property
     def failed(self) -> bool:
@@ -73,6 +77,7 @@ class Report(Result):
             "losses": built.losses.summary(),
             "absent": list(self.indexed.absent),
             "idle_takedowns": list(self.idle_takedowns),
+            "takedown": asdict(self.takedown) if self.takedown is not None else None,
         }
 
 
@@ -81,8 +86,9 @@ def report(setup: Setup, walked: Walked) -> Report:
     built = finish(setup, walked)
     records = walked.captions.records.values() if walked.captions is not None else ()
     took = usage(setup.store, records)
-    idle = tuple(idle_takedowns(setup, walked.index))
-    return Report(walked.index, built, took, str(setup.store.root), setup.recipe.crop.pairs, idle)
+    idle = tuple(idle_lines(named(setup, walked.index.media), last_sha256(setup), setup.excluded))
+    policy = setup.recipe.crop.pairs
+    return Report(walked.index, built, took, str(setup.store.root), policy, idle, takedown(setup, walked))
 
 
 @dataclass(frozen=True, repr=False)

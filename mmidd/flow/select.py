@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,12 +16,13 @@ import pyarrow.compute as pc
 from mmidd.engine.tables import light_rows
 from mmidd.errors import RecipeError
 from mmidd.extraction.masks import pointers
+from mmidd.flow import takedowns
 from mmidd.flow.placing import Dataset, Placed
 from mmidd.flow.setup import Setup
 from mmidd.media import Name
 from mmidd.recipe import DatasetEntry
 from mmidd.stages.extract import Selected
-from mmidd.takedown import taken_down
+from mmidd.takedown import Cover, Exclusions
 
 _SELECTED_BY = (
     "dataset", "media", "kind", "rule", "label", "method", "compression", "target_id", "source_id", "pair_dataset",
@@ -29,16 +30,26 @@ _SELECTED_BY = (
 )  # fmt: skip
 
 
-def select(
-    setup: Setup, datasets: Sequence[Dataset], parts: Sequence[pa.Table], taken: Mapping[str, str | None]
-) -> tuple[dict[Name, Selected], dict[Name, str]]:
-    """The media that are taken, with where their bytes lie; and why the others are not.
+class Chosen(NamedTuple):
+    """The media that are taken, with where their bytes lie; why the others are not; and why some were taken down."""
 
-    `parts` are the indexes of the datasets, their pairs settled; `taken` is the compression that is taken of each.
+    selected: dict[Name, Selected]
+    dropped: dict[Name, str]
+    covered: dict[Name, Cover]
+
+
+def select(
+    setup: Setup, datasets: Sequence[Dataset], parts: Sequence[pa.Table], taken: Mapping[str, str | None], *, keep: bool
+) -> Chosen:
+    """Which media are taken.
+
+    `parts` are the indexes of the datasets, their pairs settled; `taken` is the compression that is taken of each. `keep`
+    lets the work folder keep for good who was taken down; their files are read for that.
     """
     selected: dict[Name, Selected] = {}
     dropped: dict[Name, str] = {}
-    found = [light_rows(part.filter(pc.equal(part["status"], "media")), _SELECTED_BY) for part in parts]
+    columns = {*_SELECTED_BY, *(takedowns.NAMED_BY if setup.excluded != Exclusions() else ())}
+    found = [light_rows(part.filter(pc.equal(part["status"], "media")), sorted(columns)) for part in parts]
     places = {
         dataset.manifest.name: Placed.of(dataset, {row["media"] for row in rows if row["kind"] == "frames"}, part["media"])
         for dataset, rows, part in zip(datasets, found, parts, strict=True)
@@ -48,7 +59,12 @@ def select(
         stat = places[name[0]].stats[name[1]]
         return setup.digests.fresh(*name, stat.bytes, stat.mtime_ns)
 
-    excluded = taken_down([row for rows in found for row in rows], sha256, setup.excluded)
+    everything = [row for rows in found for row in rows] if setup.excluded != Exclusions() else []
+    excluded = takedowns.covered(setup, everything, sha256)
+    if keep and excluded:
+        down = [row for row in everything if (row["dataset"], row["media"]) in excluded]
+        takedowns.keep(setup, excluded, [places[row["dataset"]].selected(row) for row in down], {})
+        excluded = takedowns.covered(setup, everything, sha256)  # what their bytes are is known now
     usable = (row for rows in found for row in rows if (row["dataset"], row["media"]) not in excluded)
     pointing = pointers(usable) if setup.recipe.crop.choice != "all" else {}
     for dataset, rows in zip(datasets, found, strict=True):
@@ -63,7 +79,7 @@ def select(
                 where = (name[0], row["mask"]) if row["mask"] else pointing.get(name)
                 mask = places[where[0]].mask(where[1], own=bool(row["mask"])) if where else None
                 selected[name] = placed.selected(row, mask)
-    return selected, dropped
+    return Chosen(selected, dropped, excluded)
 
 
 def compression_taken(entry: DatasetEntry, offered: Sequence[str], present: Iterable[str]) -> str | None:

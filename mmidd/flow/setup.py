@@ -21,7 +21,8 @@ from mmidd.engine.units import Engine, Resources
 from mmidd.errors import CorpusError, DataError, UsageError
 from mmidd.faces.choose import detector_identity
 from mmidd.faces.registry import DETECTORS
-from mmidd.flow.notes import Note, exclusions
+from mmidd.flow.kept import check_corpus, exclusions, witness
+from mmidd.flow.notes import Note
 from mmidd.manifest import find_manifest
 from mmidd.options import Options
 from mmidd.raw.cache import Cache
@@ -82,6 +83,11 @@ class Setup:
             raise UsageError(f"--only {', '.join(sorted(unknown))}: the recipe has {', '.join(named)}")
         return [entry for name, entry in named.items() if name in wanted]
 
+    @property
+    def names(self) -> list[str]:
+        """The datasets' names."""
+        return [find_manifest(entry.name).name for entry in self.entries]
+
     @cached_property
     def bases(self) -> dict[str, dict[str, Any]]:
         """The ingredients of every stage after the index: those that an earlier build noted, or those of here and now."""
@@ -109,6 +115,9 @@ class Setup:
             "worker_memory": self.options.memory_bytes,
             "index": dict(index_keys),
             "ingredients": self.bases,
+            "excluded": witness(self.excluded),
+            "work": str(self.store.root.resolve()),
+            "asked": self.options.asked(),
         }
 
 
@@ -137,8 +146,11 @@ def open_setup(
             raise DataError(f"the data root {root} is not a folder; give the folder that holds the datasets' folders")
         if _resolved(work).is_relative_to(_resolved(root)):
             raise UsageError(f"the work folder {work} lies inside the data root {root}; choose another --work")
+        if _resolved(root).is_relative_to(_resolved(work)):
+            raise UsageError(f"the data root {root} lies inside the work folder {work}; choose another --work")
     store = Store(work) if read_only else Store.open(work)
     excluded = exclusions(store, options.exclude, keep=False)
+    check_corpus(options.out, excluded)
     here = isinstance(engine, LocalOptions)
     chosen = pick_device(options.device, recipe) if here else _far_device(options.device, recipe, engine)
     if options.worker_memory is not None and options.workers == 0:

@@ -18,6 +18,7 @@ from mmidd.flow.losses import losses
 from mmidd.flow.plan import Plan, plan
 from mmidd.flow.setup import Setup
 from mmidd.flow.steps import pair_levels
+from mmidd.flow.traces import Takedown, takedown
 from mmidd.flow.walk import Walked
 from mmidd.media import Name
 from mmidd.results import Result
@@ -39,6 +40,7 @@ class Status(Result):
     pairs: str
     corpus: str
     samples: int | None
+    takedown: Takedown | None = None
 
     def tell(self, console: Console) -> None:
         show.status(console, self)
@@ -59,6 +61,7 @@ def status(setup: Setup, walked: Walked) -> Status:
         setup.recipe.crop.pairs,
         str(out),
         _samples(out),
+        takedown(setup, walked),
     )
 
 

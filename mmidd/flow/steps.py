@@ -24,15 +24,15 @@ from mmidd.engine.units import Item, Outcome, Unit
 from mmidd.errors import CorpusError
 from mmidd.flow.captioning import by_model, config_of, engine_of
 from mmidd.flow.digesting import Landed, rehash
-from mmidd.flow.indexing import Indexed, index_media, last_sha256, named
+from mmidd.flow.indexing import Indexed, index_media
 from mmidd.flow.removals import refuse
 from mmidd.flow.setup import Setup
+from mmidd.flow.takedowns import covered, keep, last_sha256, named
 from mmidd.flow.walkers import Reached, Walker, Work
 from mmidd.media import Name
 from mmidd.recipe import Recipe
 from mmidd.stages import caption, curate, extract, shard
 from mmidd.stages.extract import Selected
-from mmidd.takedown import taken_down
 
 __all__ = ["Extracted", "Sharded", "caption_samples", "curate_samples", "extract_samples", "index_media", "write_shards"]
 
@@ -150,7 +150,10 @@ def curate_samples(setup: Setup, indexed: Indexed, extracted: Extracted, walker:
     if not extracted.complete:
         return None
     media = indexed.media
-    excluded = dict.fromkeys(sorted(taken_down(named(setup, media), last_sha256(setup), setup.excluded)), "excluded")
+    found = covered(setup, named(setup, media), last_sha256(setup), extracted.outcomes)
+    if walker.runs(curate.STAGE.name) and found:
+        keep(setup, found, (), extracted.outcomes)
+    excluded = dict.fromkeys(sorted(found), "excluded")
     records = [extracted.records[unit.name] for unit in extracted.units]
     rows = tuple(setup.store.path(record, tables.ROWS) for record in records)
     inputs = (
@@ -209,7 +212,7 @@ def write_shards(
     judged, target = tables.read_rows(setup.store, record), Target(setup.out.resolve())
     refused = None
     try:
-        refuse(setup, kept_of(judged), extracted.outcomes.values(), target.out)
+        refuse(setup, judged, extracted.outcomes.values(), target.out)
     except CorpusError as error:
         if walker.runs(shard.STAGE.name):
             raise

@@ -11,7 +11,7 @@ from mmidd.engine.opened import Previous
 from mmidd.engine.run import Silent, Stage, Survey, UnitEngine, Usable, run_units, survey
 from mmidd.engine.store import Record
 from mmidd.engine.units import Engine, Item, Outcome, Result, Unit
-from mmidd.errors import WorkError
+from mmidd.flow.refusals import NotUpToDate
 from mmidd.flow.setup import Setup
 from mmidd.media import Name
 
@@ -114,7 +114,7 @@ def _insist(setup: Setup, work: Work) -> Survey:
     if found.missing:
         left = sum(1 for unit in found.missing for _ in unit.items)
         name = work.stage.name
-        raise WorkError(f"{name} is not up to date ({left} media to do): run `mmidd {name}`, or `mmidd build`")
+        raise NotUpToDate(f"{name} is not up to date ({left} media to do): run `mmidd {name}`, or `mmidd build`")
     return found
 
 

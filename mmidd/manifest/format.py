@@ -88,6 +88,24 @@ class Manifest(Spec):
                 del rule["mask"]
         return content
 
+    @cached_property
+    def _compressed(self) -> tuple[tuple[re.Pattern[str], str, str], ...]:
+        """The rules' paths that a field gives the compression of: the expression, the field, what a medium's name lacks."""
+        return tuple(
+            (pattern.regex, rule.compression.names[0], "/0" if rule.kind == "frames" else "")
+            for rule in self.layout.rules
+            if rule.compression is not None and rule.compression.parts[::2] == ("", "")
+            for pattern in rule.paths
+            if rule.compression.names[0] in pattern.fields
+        )
+
+    def clip_of(self, media: str) -> str:
+        """One name for a clip in all its compressions: a medium's path, without the word that says which one it is."""
+        for regex, field, rest in self._compressed:
+            if found := regex.fullmatch(media + rest):
+                return f"{media[: found.start(field)]}{{compression}}{media[found.end(field) :]}"
+        return media
+
     @property
     def types(self) -> tuple[str, ...]:
         """The forgery types its rules can give, REAL first."""

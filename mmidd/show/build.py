@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mmidd.flow.captioning import Usage
     from mmidd.flow.indexing import Indexed
     from mmidd.flow.report import Curated, Outcomes, Report
+    from mmidd.flow.traces import Line, Takedown
 
 
 def built(console: Console, report: Report) -> None:
@@ -40,6 +41,7 @@ def built(console: Console, report: Report) -> None:
     console.print(f"[bold]{done.samples} samples[/bold] in {plain(str(done.out))}{state}: {told}")
     biases(console, done.losses, report.pairs, report.work)
     _idle_takedowns(console, report.idle_takedowns)
+    takedown(console, report.takedown)
     if report.failed:
         console.print(f"what failed: mmidd failures {plain(report.work)}")
     look = f'"from datasets import load_dataset; print(load_dataset({str(done.out)!r}))"'
@@ -52,6 +54,34 @@ def _idle_takedowns(console: Console, idle: Sequence[str]) -> None:
         console.print(f"{len(idle)} lines of the takedown list match no medium that is here:", style="yellow")
     for line in idle[:SHOWN]:
         console.print(f"  {plain(line)}")
+
+
+def covers(console: Console, lines: Sequence[Line]) -> None:
+    """What each line of a takedown list covers, and whom it leaves."""
+    for line in lines[:SHOWN]:
+        told = ", ".join(f"{count} {how}" for how, count in line.media.items())
+        console.print(f"  {plain(line.line)}: {told}")
+        for identity, count in list(line.others.items())[:SHOWN]:
+            console.print(f"    {count} media of the same person stay; {plain(identity)} would take them down as well")
+    if len(lines) > SHOWN:
+        console.print(f"  ... and by {len(lines) - SHOWN} more lines")
+
+
+def takedown(console: Console, found: Takedown | None) -> None:
+    """Whom the takedown list covers, whom it does not, and what is still there with the commands that remove it."""
+    if found is None:
+        return
+    console.print(f"taken down: {found.media} media")
+    covers(console, found.lines)
+    for each in found.corpora:
+        has = "cannot be read" if each.rows is None else f"still has {each.rows} rows of {each.media} of them"
+        console.print(f"  {plain(each.corpus)} {has}", style="yellow")
+    if found.pixels:
+        console.print(f"  the work folder still has pixels of {found.pixels} of them", style="yellow")
+    if found.commands:
+        console.print("  nothing is left of them after:", style="yellow")
+    for command in found.commands:
+        console.print(f"    {plain(command)}")
 
 
 def _captions(console: Console, took: Usage) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmidd.show import duration, plain, plain_lines, size
-from mmidd.show.build import biases
+from mmidd.show.build import biases, covers, takedown
 
 if TYPE_CHECKING:
     from mmidd.curation.losses import Losses
@@ -25,6 +25,7 @@ def plan(console: Console, planned: Plan) -> None:
         console.print(f"not under the data root, will be skipped: {plain(', '.join(planned.absent))}")
     for reason, count in sorted(planned.not_taken.items()):
         console.print(f"not taken: {count} media ({plain(reason)})")
+    covers(console, planned.taken_down)
     for space in (planned.work, planned.corpus):
         console.print(_space(space), style=None if space.fits else "red")
     if planned.to_fetch:
@@ -70,6 +71,7 @@ def status(console: Console, found: Status) -> None:
         console.print(f"  {count} {plain(reason)}")
     _rates(console, found.losses)
     biases(console, found.losses, found.pairs, found.plan.work.place)
+    takedown(console, found.takedown)
     corpus = f"{found.samples} samples" if found.samples is not None else "not written yet"
     console.print(f"corpus {plain(found.corpus)}: {corpus}")
 

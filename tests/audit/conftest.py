@@ -16,7 +16,8 @@ from PIL import Image
 
 from mmidd.audit.leak import Sampled
 from mmidd.audit.rows import NULL, Coded
-from mmidd.corpus.target import MANIFEST, manifest_bytes
+from mmidd.corpus.about import MANIFEST
+from mmidd.corpus.target import manifest_bytes
 from mmidd.schema import FORGERY_TYPES, LABELS, SCHEMA_VERSION, arrow_schema, sample_id
 
 _PARTS = (

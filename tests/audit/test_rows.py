@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mmidd.audit.rows import CAPTIONS, FIELDS, NULL, Coded, Rows, code, spread
+from mmidd.corpus.about import MANIFEST
 from mmidd.corpus.read import Corpus
-from mmidd.corpus.target import MANIFEST
 from mmidd.errors import CorpusError
 
 from .conftest import WriteCorpus, rows_of

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from mmidd.corpus.about import MANIFEST, SEAL
 from mmidd.corpus.shards import ShardLimits, write_shard
-from mmidd.corpus.target import MANIFEST, SEAL, manifest_bytes
+from mmidd.corpus.target import manifest_bytes
 from mmidd.engine.files import sha256_file
 from mmidd.schema import IMAGE, SCHEMA_VERSION, arrow_schema, media_schema, sample_id
 

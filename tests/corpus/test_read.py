@@ -18,8 +18,8 @@ import pytest
 import mmidd
 from corpus import made
 from corpus.hub import SHA, serve
+from mmidd.corpus.about import MANIFEST
 from mmidd.corpus.read import Corpus
-from mmidd.corpus.target import MANIFEST
 from mmidd.errors import CorpusError
 from mmidd.schema import COLUMNS, arrow_schema
 

@@ -11,20 +11,30 @@ from pathlib import Path
 
 import pytest
 
-from mmidd.corpus.target import MANIFEST, Target, link_or_copy, read_manifest
+from mmidd.corpus.about import MANIFEST
+from mmidd.corpus.target import Target, link_or_copy, read_manifest
 from mmidd.engine.faults import VARIABLE
 from mmidd.errors import CorpusError
 
 
 def _corpus(out: Path, version: int, files: int = 3) -> set[str]:
-    """Fill the building folder of `out` with a version; returns the names to keep."""
-    building = Target(out).building
-    (building / "data").mkdir(parents=True, exist_ok=True)
+    """Fill the building folder of `out` with a version, ready to be swapped in; returns its files."""
+    target = Target(out)
+    (target.building / "data").mkdir(parents=True, exist_ok=True)
     names = {f"data/{version}-{number}.parquet" for number in range(files)}
     for name in names:
-        (building / name).write_text(str(version))
-    (building / MANIFEST).write_text(json.dumps({"schema_version": 1, "version": version}))
+        (target.building / name).write_text(str(version))
+    listed = {name: {"bytes": len(str(version)), "sha256": "0" * 64, "rows": 1} for name in names}
+    about = {"schema_version": 1, "version": version, "files": listed}
+    target.write({MANIFEST: json.dumps(about).encode()}, names)
     return names | {MANIFEST}
+
+
+def _put(out: Path, version: int) -> set[str]:
+    """Make a version the corpus."""
+    names = _corpus(out, version)
+    Target(out).swap()
+    return names
 
 
 def _listed(out: Path) -> set[str]:
@@ -39,9 +49,10 @@ def _version(out: Path) -> int | None:
 def test_a_version_takes_the_place_of_another_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
     out = tmp_path / "corpus"
     for version in (1, 2):
-        kept = _corpus(out, version)
+        (Target(out).building / "data").mkdir(parents=True)
         (Target(out).building / "left over.tmp").write_text("from a killed build")
-        Target(out).swap(kept)
+        (Target(out).building / "data/9-0.parquet").write_text("from a killed build")
+        kept = _put(out, version)
         assert _listed(out) == kept and _version(out) == version
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
 
@@ -66,14 +77,14 @@ print(json.dumps({"seen": sorted(seen), "mixed": mixed, "absent": absent}))
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot exchange two folders in one step")
 def test_a_reader_in_another_process_never_sees_a_mixture_nor_nothing(tmp_path: Path) -> None:
     out, ready = tmp_path / "corpus", tmp_path / "ready"
-    Target(out).swap(_corpus(out, 0))
+    _put(out, 0)
     command = [sys.executable, "-c", READER, str(out), str(ready)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
         while not ready.exists():
             assert reader.poll() is None
             time.sleep(0.005)
         for version in range(1, 150):
-            Target(out).swap(_corpus(out, version))
+            _put(out, version)
         ready.unlink()
         found = json.loads(reader.communicate()[0])
     assert len(found["seen"]) > 3
@@ -84,16 +95,15 @@ def test_without_an_exchange_two_renames_do_it(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv(VARIABLE, "exchange:*:ENOSYS")
     out = tmp_path / "corpus"
     for version in (1, 2, 3):
-        kept = _corpus(out, version)
-        Target(out).swap(kept)
+        kept = _put(out, version)
         assert _listed(out) == kept and _version(out) == version
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
 
 
-def test_a_kill_between_the_two_renames_is_mended_by_the_next_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_between_the_two_renames_is_mended_by_the_next_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "exchange:*:ENOSYS")
     out = tmp_path / "corpus"
-    Target(out).swap(_corpus(out, 1))
+    _put(out, 1)
     kept = _corpus(out, 2)
     rename = Path.rename
 
@@ -104,11 +114,11 @@ def test_a_kill_between_the_two_renames_is_mended_by_the_next_claim(tmp_path: Pa
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Path, "rename", dies_at_the_second)
-        Target(out).swap(kept)
+        Target(out).swap()
     assert not out.exists()
-    Target(out).claim()
-    assert _version(out) == 1
-    Target(out).swap(kept)
+    with Target(out).held():
+        assert _version(out) == 1
+        _put(out, 2)
     assert _version(out) == 2 and _listed(out) == kept
 
 
@@ -147,7 +157,7 @@ def test_a_place_that_holds_something_else_is_refused_and_left_as_it_is(tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
 
 
-@pytest.mark.parametrize("make", [lambda out: None, lambda out: out.mkdir(), lambda out: Target(out).swap(_corpus(out, 1))])
+@pytest.mark.parametrize("make", [lambda out: None, lambda out: out.mkdir(), lambda out: _put(out, 1)])
 def test_a_free_place_an_empty_folder_and_a_corpus_may_be_claimed_and_are_not_changed(tmp_path: Path, make: object) -> None:
     out = tmp_path / "corpus"
     assert callable(make)
@@ -170,7 +180,7 @@ def test_only_one_build_at_a_time_writes_a_corpus(tmp_path: Path) -> None:
 
 def test_a_right_file_is_taken_over_from_the_old_version_and_a_wrong_one_is_not(tmp_path: Path) -> None:
     out = tmp_path / "corpus"
-    Target(out).swap(_corpus(out, 1))
+    _put(out, 1)
     corpus, name = Target(out), "data/1-0.parquet"
     sha256 = "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
     assert not corpus.has(name, 2, sha256) and not corpus.has(name, 1, "0" * 64) and not corpus.has("data/none", 1, sha256)

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Build
 
-from mmidd.corpus.target import MANIFEST, SEAL, manifest_bytes
+from mmidd.corpus.about import MANIFEST, SEAL
+from mmidd.corpus.target import manifest_bytes
 from mmidd.corpus.verify import verify
 from mmidd.engine.files import sha256_file
 from mmidd.errors import CorpusError

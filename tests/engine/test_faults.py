@@ -117,3 +117,16 @@ def test_temporaries_of_the_living_stay(tmp_path: Path) -> None:
     left.remove()
     assert list(tmp_path.iterdir()) == [mine]
     assert left_over(tmp_path / "absent").paths == ()
+
+
+def test_a_scratch_folder_that_is_a_link_holds_others_files_as_well(tmp_path: Path) -> None:
+    elsewhere, scratch = tmp_path / "elsewhere", tmp_path / "tmp"
+    elsewhere.mkdir()
+    scratch.symlink_to(elsewhere)
+    own, theirs = f"{'0' * 12}-1-{'0' * 32}.tmp", "of another program.tmp"
+    for name in (own, theirs):
+        (elsewhere / name).touch()
+        os.utime(elsewhere / name, (0, 0))
+    (elsewhere / "folder.tmp").mkdir()
+    assert [path.name for path in left_over(scratch).paths] == [own]
+    assert {path.name for path in left_over(elsewhere).paths} == {own, theirs}

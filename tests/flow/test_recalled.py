@@ -14,6 +14,7 @@ from mmidd.engine.store import Record, Store
 
 Run = Callable[..., Said]
 
+ELSEWHERE = ["--data", "data/that/is/not/here", "--out", "no/corpus"]
 BROKEN = "CelebA/img_align_celeba/000001.jpg"
 
 
@@ -40,7 +41,7 @@ def test_a_copied_work_folder_tells_of_its_build_without_data_and_models(
     _yunet(place, shared_models, monkeypatch, mmidd)
     here = [mmidd(verb, str(place.work), "--json").document for verb in ("status", "failures")]
     work = _copied(place, tmp_path, monkeypatch)
-    status, failures = (mmidd(verb, str(work), "--json") for verb in ("status", "failures"))
+    status, failures = (mmidd(verb, str(work), *ELSEWHERE, "--json") for verb in ("status", "failures"))
     assert (status.code, failures.code) == (0, 3)
     assert failures.document == here[1] and [each["media"] for each in failures.document] == [BROKEN.partition("/")[2]]
     assert status.document["media"] == here[0]["media"] == {"ok": 10, "failed": 1}
@@ -53,8 +54,8 @@ def test_gc_on_a_copied_work_folder_keeps_what_the_builds_read_and_removes_the_r
 ) -> None:
     _yunet(place, shared_models, monkeypatch, mmidd)
     work = _copied(place, tmp_path, monkeypatch)
-    before = mmidd("status", str(work), "--json").document
-    removed = mmidd("gc", str(work), "--json").document
+    before = mmidd("status", str(work), *ELSEWHERE, "--json").document
+    removed = mmidd("gc", str(work), *ELSEWHERE, "--json").document  # from now on the folder knows where it is
     assert removed["counts"]["records"] > 0 and removed["behind"] == {}
     after = mmidd("status", str(work), "--json").document
     assert (after["plan"]["stages"], after["media"]) == (before["plan"]["stages"], before["media"])
