@@ -22,12 +22,13 @@ from mmidd.engine.run import Silent, run_units, survey
 from mmidd.engine.units import Resources
 from mmidd.errors import DataError, WorkError
 from mmidd.flow import pairs
+from mmidd.flow.listed import listed
 from mmidd.flow.notes import Note, remember
 from mmidd.flow.placing import Dataset
 from mmidd.flow.select import compression_taken, select
 from mmidd.flow.setup import Setup
 from mmidd.flow.walkers import Walker
-from mmidd.manifest import Manifest, archive_paths, find_manifest
+from mmidd.manifest import Manifest, find_manifest
 from mmidd.media import IndexFacts, Name
 from mmidd.raw import listing
 from mmidd.raw.archives import is_archive
@@ -167,10 +168,7 @@ def located(setup: Setup, *, keep: bool = True) -> tuple[list[Dataset], list[str
         if root is None:
             absent.append(manifest.name)
         else:
-            files = listing.walk(root)
-            members = archive_paths(manifest, files.files)
-            files = listing.open_archives(manifest.name, members, root, files, setup.store.root / ARCHIVES, keep=keep)
-            found.append(Dataset(entry, manifest, root, files))
+            found.append(Dataset(entry, manifest, root, listed(manifest, root, setup.store.root / ARCHIVES, keep=keep)))
     if absent and (setup.options.require_all or not found):
         what = "none of the recipe's datasets is" if not found else "not all of the recipe's datasets are"
         names = ", ".join(f"{name} ({find_manifest(name).folders[0]}/)" for name in absent)
@@ -215,13 +213,20 @@ def _recalled_listing(setup: Setup, dataset: str, rows: pa.Table) -> Listing:
     """Every medium and mask of an index with the size and time that its digest was taken at (0 where it has none)."""
     files: dict[str, Stat] = {}
     archives: dict[str, Stat] = {}
+    lies = lying(rows)
     for path in _paths(rows):
         known = setup.digests.last(dataset, path)
-        archive = _archive_in(path)
+        archive = _archive_in(f"{lies[path]}/" if path in lies else path)
         files[path] = Stat(known.bytes if known else 0, known.mtime_ns if known else 0, archive)
         if archive is not None:
             archives[archive] = Stat(0, 0)
-    return Listing(files, archives=archives)
+    return Listing(files, archives=archives, lies=lies)
+
+
+def lying(rows: pa.Table) -> dict[str, str]:
+    """The media of an index that lie beside their place, with where they lie."""
+    moved = rows.filter(pc.and_(pc.equal(rows["status"], "media"), pc.is_valid(rows["reason"]))).select(["media", "reason"])
+    return {row["media"]: row["reason"].removeprefix(index.LIES) for row in moved.to_pylist()}
 
 
 def _paths(rows: pa.Table) -> Iterator[str]:

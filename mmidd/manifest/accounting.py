@@ -153,7 +153,7 @@ class _Rejected(Exception):
 
 def label_paths(layout: Layout, paths: Iterable[str]) -> list[str]:
     """The label files among `paths`, sorted."""
-    files = _Heads([(pattern, pattern) for spec in layout.tables for pattern in spec.files])
+    files = Heads([(pattern, pattern) for spec in layout.tables for pattern in spec.files])
     return sorted({path for path in paths if files.first(path) is not None})
 
 
@@ -165,14 +165,14 @@ def archive_paths(layout: Layout, paths: Iterable[str]) -> list[str]:
     if not layout.archives:
         return []
     listed = list(paths)
-    patterns = _Heads([(pattern, pattern) for pattern in layout.archives])
-    found = {path: _unpacked(path) for path in listed if patterns.first(path) is not None}
+    patterns = Heads([(pattern, pattern) for pattern in layout.archives])
+    found = {path: unpacked(path) for path in listed if patterns.first(path) is not None}
     wanted = set(found.values())
     there = {folder for path in listed for folder in _ancestors(path) if folder in wanted}
     return sorted(path for path, folder in found.items() if folder not in there)
 
 
-def _unpacked(path: str) -> str:
+def unpacked(path: str) -> str:
     """The folder that an archive is commonly unpacked to."""
     ending = next(suffix for suffix in sorted(ARCHIVES, key=len, reverse=True) if path.lower().endswith(suffix))
     return path[: -len(ending)]
@@ -257,7 +257,7 @@ def _table(layout: Layout, spec: TableSpec, labels: list[str], read: Callable[[s
     return table if table.files else read_table(spec, bundled, bundled.__getitem__)
 
 
-class _Heads(Generic[T]):
+class Heads(Generic[T]):
     """Patterns found by the first segment of a path, in their order, so that few are tried on each of a million."""
 
     def __init__(self, patterns: Sequence[tuple[Pattern, T]]) -> None:
@@ -288,9 +288,9 @@ class _Matcher:
         self.tables = tables
         clips = any(rule.kind == "frames" for rule in layout.rules)
         self.present = present | {path.rpartition("/")[0] for path in present} if clips else present
-        self.rules = _Heads([(pattern, rule) for rule in layout.rules for pattern in rule.paths])
+        self.rules = Heads([(pattern, rule) for rule in layout.rules for pattern in rule.paths])
         self.clips = clips and any(rule.kind != "frames" for rule in layout.rules)
-        self.ignore = _Heads([(pattern, pattern.text) for pattern in layout.ignore])
+        self.ignore = Heads([(pattern, pattern.text) for pattern in layout.ignore])
         self.renamed = [each for each in layout.fields.values() if each.rename or each.any_case]
         self.shared: dict[str, str] = {}
         self.asked: set[str] = set()
