@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,6 +30,7 @@ from mmidd.flow.select import compression_taken, select
 from mmidd.flow.setup import Setup
 from mmidd.flow.walkers import Walker
 from mmidd.manifest import Manifest, find_manifest
+from mmidd.manifest.places import LIES, summary
 from mmidd.media import IndexFacts, Name
 from mmidd.raw import listing
 from mmidd.raw.archives import is_archive
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 ARCHIVES = "archives"
 _ODD = ("unmatched", "refused")
+_TOLD = 3
 _EXCLUDED_BY = ("dataset", "media", "target_id", "source_id", "pair_dataset", "pair_media", "pair_candidates")
 
 
@@ -76,8 +79,28 @@ class Indexed(Result):
             "selected": len(self.selected),
             "not_taken": dict(Counter(self.dropped.values())),
             "absent": list(self.absent),
+            "without_media": sorted(self._empty),
+            "read_from": {name: [list(each) for each in told] for name, told in self.moved.items()},
             "odd": odd,
         }
+
+    @property
+    def barren(self) -> tuple[str, ...]:
+        """The datasets whose folder is there and holds no medium, with what lies there instead."""
+        return tuple(_barren(dataset, self) for dataset in self.datasets if dataset.manifest.name in self._empty)
+
+    @cached_property
+    def _empty(self) -> frozenset[str]:
+        there = set(pc.unique(self.media["dataset"]).to_pylist())
+        return frozenset(dataset.manifest.name for dataset in self.datasets) - there
+
+    @property
+    def moved(self) -> dict[str, list[tuple[str, str, int]]]:
+        """By dataset, what is read from elsewhere than where its rules look (see `places.summary`)."""
+        tables = (
+            (d.manifest.name, self.media.filter(pc.equal(self.media["dataset"], d.manifest.name))) for d in self.datasets
+        )
+        return {name: told for name, table in tables if (told := summary(lying(table)))}
 
     @property
     def media(self) -> pa.Table:
@@ -115,6 +138,28 @@ def index_media(setup: Setup, walker: Walker) -> Indexed:
     selected, dropped = select(setup, read.datasets, parts, taken)
     table = pa.concat_tables(parts) if parts else index.SCHEMA.empty_table()
     return Indexed(tuple(read.datasets), tuple(read.absent), table, selected, dropped, facts, read.keys, read.fresh)
+
+
+def refuse_barren(setup: Setup, indexed: Indexed) -> None:
+    """Raise DataError where a dataset's folder is there and nothing in it is a medium. What an earlier build left be stays."""
+    if setup.note is None and indexed.barren:
+        raise DataError(" ".join(indexed.barren))
+
+
+def _barren(dataset: Dataset, indexed: Indexed) -> str:
+    """What lies in a folder in which there is no medium, and what to do."""
+    name, facts = dataset.manifest.name, indexed.facts[dataset.manifest.name]
+    rows = [row for row in indexed.of_status("unmatched", "refused") if row["dataset"] == name]
+    told = [f"{count} files under {pattern} (sidecars)" for pattern, count in sorted(facts["ignored"].items())]
+    odd = Counter(row["reason"] or "" for row in rows)
+    first = {row["reason"] or "": row["media"] for row in reversed(rows)}
+    told += [f"{count} such as {first[reason]} ({reason})" for reason, count in odd.most_common(_TOLD)]
+    told += [f"empty folders such as {facts['empty_folders'][0]}"] if facts["empty_folders"] else []
+    return (
+        f"{dataset.root} holds no medium of {name}; there are: {'; '.join(told) or 'label files alone'}. "
+        f"`mmidd datasets {dataset.manifest.slug}` shows how it lies, `mmidd index --check` lists every file; mend it, or leave it "
+        "out with --only."
+    )
 
 
 def _losing(facts: IndexFacts, pairs: int) -> IndexFacts:
@@ -226,7 +271,7 @@ def _recalled_listing(setup: Setup, dataset: str, rows: pa.Table) -> Listing:
 def lying(rows: pa.Table) -> dict[str, str]:
     """The media of an index that lie beside their place, with where they lie."""
     moved = rows.filter(pc.and_(pc.equal(rows["status"], "media"), pc.is_valid(rows["reason"]))).select(["media", "reason"])
-    return {row["media"]: row["reason"].removeprefix(index.LIES) for row in moved.to_pylist()}
+    return {row["media"]: row["reason"].removeprefix(LIES) for row in moved.to_pylist()}
 
 
 def _paths(rows: pa.Table) -> Iterator[str]:

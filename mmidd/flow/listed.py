@@ -119,20 +119,23 @@ def _unpack(path: str) -> str:
 
 
 def _rebuilt(before: Listing, opened: Listing, settled: Settled, told: Mapping[str, str], done: set[str]) -> Listing:
-    """The listing as the rules see it: files by their places, and what is not used with the reason. What is wrong with an
-    archive that was unpacked beside itself (`done`), and that nothing is read from, is nobody's concern."""
+    """The listing as the rules see it: files by their places, and what is not used with the reason.
+
+    Of an archive that was unpacked beside itself (`done`), and that nothing is read from, no fault is told.
+    """
     back = {path: place for place, path in settled.lies.items() if path in opened.files}
     gone = {**told, **settled.told}
-    idle = {*settled.unused, *(path for path in done if path in opened.refused)}
+    quiet = {path for path in done if path in settled.unused or path in opened.refused}
     files = {
         back.get(path, path): about
         for path, about in opened.files.items()
         if about.archive not in settled.unused and path not in settled.twice and path not in gone
     }
-    files.update({path: before.files[path] for path in idle if path not in gone and (path not in opened.refused or path in done)})
-    refused = {path: why for path, why in opened.refused.items() if path in before.refused or _archive(path, opened) not in done & idle}
+    files.update({path: before.files[path] for path in {*settled.unused, *quiet} - gone.keys()})
+    theirs = ((path, why, _archive(path, opened)) for path, why in opened.refused.items())
+    faults = {path: why for path, why, archive in theirs if path in before.refused or archive not in quiet}
     kept = {path: about for path, about in opened.archives.items() if path not in settled.unused}
-    return Listing(files, {**refused, **gone}, kept, opened.empty, settled.lies)
+    return Listing(files, {**faults, **gone}, kept, opened.empty, settled.lies)
 
 
 def _archive(path: str, opened: Listing) -> str:

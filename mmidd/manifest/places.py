@@ -18,10 +18,13 @@ from mmidd.manifest.accounting import SUFFIXES, Heads, Layout, Rule, frame_numbe
 from mmidd.manifest.layout import Field, LayoutError, Pattern, Template, compile_pattern
 
 SET_ASIDE = frozenset(
-    "trash bin deleted removed rejected excluded exclude unused old older backup backups bak bad broken corrupt corrupted"
-    " damaged duplicate duplicates takedown takedowns quarantine tmp temp".split()
+    {"trash", "bin", "deleted", "removed", "rejected", "excluded", "exclude", "unused", "old", "older", "backup", "backups"}
+    | {"bak", "bad", "broken", "corrupt", "corrupted", "damaged", "duplicate", "duplicates", "takedown", "takedowns"}
+    | {"quarantine", "tmp", "temp"}
 )
 """Folders that people move files to so that nobody uses them: what lies in one stays unused."""
+LIES = "lies at "
+"""What the reason of an indexed medium begins with that is read from elsewhere than where its rule looks."""
 _MOST_FOLDERS = 24
 
 
@@ -88,7 +91,7 @@ class Guide:
         self.foreign = foreign - names
         rules = [(pattern, rule) for rule in layout.rules for pattern in rule.paths]
         labels = [(pattern, spec.name) for spec in layout.tables for pattern in spec.files]
-        patterns = [*labels, *rules]
+        patterns: list[tuple[Pattern, Rule | str]] = [*labels, *rules]
         self.takes = Heads[tuple[int, Rule | str]]([(p, (order, item)) for order, (p, item) in enumerate(patterns)])
         self.other = Heads([(pattern, True) for pattern in (*layout.ignore, *layout.archives)])
         self.ignored = Heads([(pattern, pattern.text) for pattern in layout.ignore])
@@ -125,10 +128,10 @@ class Guide:
         def text(template: Template | None) -> str | None:
             return None if template is None else template.render(values)
 
-        name = text(rule.method)
-        method = self.layout.find_method(name) if name and "{" not in name else None
+        named = text(rule.method)
+        method = self.layout.find_method(named) if named and "{" not in named else None
         return (
-            rule.label, method.id if method else name, rule.kind, rule.faces, text(rule.compression), text(rule.target_id),
+            rule.label, method.id if method else named, rule.kind, rule.faces, text(rule.compression), text(rule.target_id),
             text(rule.source_id), tuple(map(text, rule.groups)), text(rule.split),
         )  # fmt: skip
 
@@ -156,7 +159,7 @@ class Guide:
 
     def _above(self, folders: tuple[str, ...]) -> Iterable[str]:
         """The folders that may be missing above these: such as do not decide whether a medium is real."""
-        heads = self.heads.get(folders[0].casefold(), frozenset()) if folders else frozenset()
+        heads: Collection[tuple[str, str]] = self.heads.get(folders[0].casefold(), ()) if folders else ()
         return sorted({head for head, _ in heads}) if len({label for _, label in heads}) == 1 else ()
 
     def _idle(self, way: _Way) -> bool:
@@ -301,7 +304,7 @@ class _Settling:
             folder, _, name = member.rpartition("/")
             folders = (*root, *(folder.split("/") if folder else ()))
             take, way, reason = self._place(folders, len(root) - 1, name)
-            if take is None:
+            if take is None or way is None:
                 found.left.append(member)
                 found.ambiguous.update({member: reason} if reason else {})
             elif self._taken(take, f"{archive}/{folder}"):
@@ -345,10 +348,11 @@ class _Settling:
             )
         elif found.there and found.lies:
             self.told[archive] = f"{found.there} of its files lie elsewhere too and are used from there; the others are read"
-        elif not found.lies and not found.there and (media := [each for each in found.left if _is_medium(each)]):
-            if not self._ignored(archive, media):
+        elif not found.lies and not found.there:
+            media = [each for each in found.left if _is_medium(each)]
+            if media and not self._ignored(archive, media):
                 self.told[archive] = (
-                    f"none of its {len(media)} media is in a rule, such as {media[0]}: unpack it to where they belong"
+                    f"none of its {len(media)} media is in a rule, such as {media[0]}: put them where one looks"
                 )
 
     def _ignored(self, archive: str, members: list[str]) -> bool:
@@ -410,6 +414,17 @@ def _shaped(base: str, stem: str, shape: str, member: str) -> str | None:
     if int(count) >= len(folders):
         return None
     return "/".join(filter(None, (start, *folders[int(count) :])))
+
+
+def summary(lies: Mapping[str, str]) -> list[tuple[str, str, int]]:
+    """What lies beside its place, in short: (the folder or archive it lies in, the folder it is read as, how many)."""
+    found: Counter[tuple[str, str]] = Counter()
+    for place, path in lies.items():
+        wanted, there = place.split("/"), path.split("/")
+        while wanted and there and wanted[-1] == there[-1]:
+            wanted.pop(), there.pop()
+        found["/".join(there), "/".join(wanted)] += 1
+    return [(there, wanted, count) for (there, wanted), count in sorted(found.items())]
 
 
 def _is_frame(name: str) -> bool:

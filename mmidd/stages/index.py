@@ -18,6 +18,7 @@ from mmidd.engine.run import ingredients as _ingredients
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
 from mmidd.errors import DataError, ManifestError, MediaError
 from mmidd.manifest import Manifest
+from mmidd.manifest.places import LIES
 from mmidd.manifest.tables import MAX_LABEL_BYTES
 from mmidd.raw import archives
 from mmidd.raw.listing import Listing, Stat, clip_stat
@@ -61,8 +62,6 @@ class IndexPayload:
 
 
 STAGE_VERSION = 3
-LIES = "lies at "
-"""What the reason of a medium begins with that is read from elsewhere than where its rule looks."""
 
 
 def ingredients(manifest: Manifest) -> dict[str, Any]:
