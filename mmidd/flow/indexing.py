@@ -97,9 +97,8 @@ class Indexed(Result):
     @property
     def moved(self) -> dict[str, list[tuple[str, str, int]]]:
         """By dataset, what is read from elsewhere than where its rules look (see `places.summary`)."""
-        tables = (
-            (d.manifest.name, self.media.filter(pc.equal(self.media["dataset"], d.manifest.name))) for d in self.datasets
-        )
+        names = [dataset.manifest.name for dataset in self.datasets]
+        tables = ((name, self.media.filter(pc.equal(self.media["dataset"], name))) for name in names)
         return {name: told for name, table in tables if (told := summary(lying(table)))}
 
     @property
@@ -141,7 +140,7 @@ def index_media(setup: Setup, walker: Walker) -> Indexed:
 
 
 def refuse_barren(setup: Setup, indexed: Indexed) -> None:
-    """Raise DataError where a dataset's folder is there and nothing in it is a medium. What an earlier build left be stays."""
+    """Raise DataError where a dataset's folder is there and holds no medium; not of an earlier build, which is told of."""
     if setup.note is None and indexed.barren:
         raise DataError(" ".join(indexed.barren))
 
@@ -156,9 +155,9 @@ def _barren(dataset: Dataset, indexed: Indexed) -> str:
     told += [f"{count} such as {first[reason]} ({reason})" for reason, count in odd.most_common(_TOLD)]
     told += [f"empty folders such as {facts['empty_folders'][0]}"] if facts["empty_folders"] else []
     return (
-        f"{dataset.root} holds no medium of {name}; there are: {'; '.join(told) or 'label files alone'}. "
-        f"`mmidd datasets {dataset.manifest.slug}` shows how it lies, `mmidd index --check` lists every file; mend it, or leave it "
-        "out with --only."
+        f"{dataset.root} holds no medium of {name}; there are: {'; '.join(told) or 'label files alone'}. `mmidd datasets "
+        f"{dataset.manifest.slug}` shows how it lies, `mmidd index --check` lists every file; mend it, or leave it out with "
+        "--only."
     )
 
 

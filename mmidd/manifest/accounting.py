@@ -116,6 +116,7 @@ class Rule:
     source_id: Template | None
     pairs: tuple[PairRule, ...]
     masks: tuple[Template, ...]
+    unless: tuple[Template, ...]
     aligned: bool
     groups: tuple[Template, ...]
     join_identities: bool
@@ -300,7 +301,7 @@ class _Matcher:
     def file(self, path: str, result: Accounting) -> None:
         """Put one path where it belongs."""
         reason: str | None = None
-        missed = "no rule"
+        missed, second = "no rule", None
         lacking: set[str] = set()
         for match, rule in self.rules.matches(path):
             name, number = path, None
@@ -315,6 +316,9 @@ class _Matcher:
                         return
                     reason = f"a second frame {number} in its folder"
                     continue
+            if rule.unless and self._there(rule, match.groupdict()):
+                second = rule.unless[0].text
+                continue
             try:
                 medium = self._medium(rule, name, match.groupdict())
             except _Rejected as rejected:
@@ -332,11 +336,15 @@ class _Matcher:
                 result.missing_pairs.append(name)
             return
         self.asked |= lacking
-        ignored = self.ignore.first(path) if reason is None else None
+        ignored = (self.ignore.first(path) or second) if reason is None else None
         if ignored is None:
             result.unmatched.append((path, reason or missed))
         else:
             result.ignored[ignored] = result.ignored.get(ignored, 0) + 1
+
+    def _there(self, rule: Rule, raw: Mapping[str, str]) -> bool:
+        """Is the medium there in the form that goes before this rule's?"""
+        return any(each.render(raw) in self.present for each in rule.unless)
 
     def _clip_rule(self, path: str) -> str | None:
         """The rule that would take this file as a frame of the clip that its folder is; None where there is none."""

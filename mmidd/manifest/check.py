@@ -225,6 +225,9 @@ class _Seen:
     def __post_init__(self) -> None:
         self.rules = {rule.id: rule for rule in self.manifest.layout.rules}
         self.strays = Strays(self.manifest)
+        paths = {path: rule.id for rule in self.manifest.rules for path in rule.path}
+        self.as_rule = {rule.id: paths[path] for rule in self.manifest.rules for path in rule.unless if path in paths}
+        """A rule for another form of the same media, counted as theirs."""
 
     def add(self, entry: Entry) -> None:
         self.tops.add(entry.media.partition("/")[0])
@@ -252,7 +255,7 @@ class _Seen:
             self.asked[table].add(str(key.render(raw)))
 
     def _medium(self, entry: Entry, rule: Rule) -> None:
-        self.counts[CountedPlace(entry.rule, entry.label, entry.method, entry.split, entry.compression)] += 1
+        self.counts[CountedPlace(self.as_rule.get(rule.id, rule.id), entry.label, entry.method, entry.split, entry.compression)] += 1
         self.maskable += bool(rule.masks)
         self.masked += entry.mask is not None
         if rule.look_up:

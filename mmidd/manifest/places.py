@@ -1,8 +1,8 @@
 """Files that lie beside their place: in an archive, or with a folder too many or too few above them.
 
-Pure: names in, names out. An archive `d/x.zip` is read as if it were unpacked beside itself (`d/...`) or into a folder of its
-name (`d/x/...`). What no rule takes as it lies is tried without folders that say nothing, or below one that is missing. A
-file is used where all places that a rule would take it at say the same of it; else none of them is used, and that is told.
+Pure: names in, names out. An archive `d/x.zip` is read as if it were unpacked beside itself (`d/...`) or into a folder of
+its name (`d/x/...`). What no rule takes as it lies is tried without folders that say nothing, or below one that is missing.
+A file is used where all places that a rule would take it at say the same of it; else it is not used, and that is told.
 """
 
 from __future__ import annotations
@@ -351,9 +351,7 @@ class _Settling:
         elif not found.lies and not found.there:
             media = [each for each in found.left if _is_medium(each)]
             if media and not self._ignored(archive, media):
-                self.told[archive] = (
-                    f"none of its {len(media)} media is in a rule, such as {media[0]}: put them where one looks"
-                )
+                self.told[archive] = f"none of its {len(media)} media is in a rule, such as {media[0]}: unpack it"
 
     def _ignored(self, archive: str, members: list[str]) -> bool:
         """Would all of these be sidecars, were the archive unpacked?"""
