@@ -255,7 +255,9 @@ class _Seen:
             self.asked[table].add(str(key.render(raw)))
 
     def _medium(self, entry: Entry, rule: Rule) -> None:
-        self.counts[CountedPlace(self.as_rule.get(rule.id, rule.id), entry.label, entry.method, entry.split, entry.compression)] += 1
+        self.counts[
+            CountedPlace(self.as_rule.get(rule.id, rule.id), entry.label, entry.method, entry.split, entry.compression)
+        ] += 1
         self.maskable += bool(rule.masks)
         self.masked += entry.mask is not None
         if rule.look_up:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from mmidd.manifest.accounting import SUFFIXES, Heads, Layout, Rule, frame_number, unpacked
+from mmidd.manifest.accounting import SPLITS, SUFFIXES, Heads, Layout, Rule, frame_number, unpacked
 from mmidd.manifest.layout import Field, LayoutError, Pattern, Template, compile_pattern
 
 SET_ASIDE = frozenset(
@@ -25,6 +25,8 @@ SET_ASIDE = frozenset(
 """Folders that people move files to so that nobody uses them: what lies in one stays unused."""
 LIES = "lies at "
 """What the reason of an indexed medium begins with that is read from elsewhere than where its rule looks."""
+_SAYING = frozenset({*SPLITS, "real", "fake"})
+"""Folders that say something whatever the dataset."""
 _MOST_FOLDERS = 24
 
 
@@ -95,7 +97,7 @@ class Guide:
         self.takes = Heads[tuple[int, Rule | str]]([(p, (order, item)) for order, (p, item) in enumerate(patterns)])
         self.other = Heads([(pattern, True) for pattern in (*layout.ignore, *layout.archives)])
         self.ignored = Heads([(pattern, pattern.text) for pattern in layout.ignore])
-        self.words = frozenset(word for pattern, _ in patterns for word in _words(pattern.text, layout.fields))
+        self.words = frozenset(word for pattern, _ in patterns for word in _words(pattern.text, layout.fields)) | _SAYING
         self.heads = _heads([(pattern.text, rule.label) for pattern, rule in rules], layout.fields)
         self.loose = [_loosened(pattern, layout.fields) for pattern, _ in rules]
         self.telling = tuple(isinstance(item, str) or bool(_choices(p.text, layout.fields)) for p, item in patterns)
