@@ -16,7 +16,7 @@ from mmidd.raw.listing import Listing, Stat
 from mmidd.raw.path import Place
 
 _PART = re.compile(
-    r"(?P<whole>.+)\.(?:z\d{2,3}|(?P<kind>zip|tar|tar\.gz|tgz|7z)\.(?:\d{2,4}|[a-z]{2}))|(?P<rar>.+)\.(?:part\d+\.rar|r\d{2})",
+    r"(?P<whole>.+)\.(?:z\d{2,3}|(?P<kind>zip|tar|tar\.gz|tgz|7z)\.(?:\d{2,4}|[a-f][a-z]))|(?P<rar>.+)\.(?:part\d+\.rar|r\d{2})",
     re.IGNORECASE | re.DOTALL,
 )
 _OTHERS = (".7z", ".rar", ".tar.bz2", ".tar.xz", ".tar.zst", ".tbz2", ".txz")
@@ -70,7 +70,7 @@ def _archives(manifest: Manifest, files: Listing, folders: frozenset[str]) -> li
     found = [path for path, about in files.files.items() if archives.is_archive(path) and about.archive is None]
     visible = (path for path in sorted(found) if not path.rpartition("/")[2].startswith("."))
     whole = (path for path in visible if not (archives.is_sequential(path) and unpacked(path) in folders))
-    return [path for path in whole if not any(pattern.match(path) for pattern in named)]
+    return [path for path in whole if all(pattern.match(path) is None for pattern in named)]
 
 
 def unread(files: Mapping[str, Stat], folders: frozenset[str]) -> dict[str, str]:

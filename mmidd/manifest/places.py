@@ -7,6 +7,7 @@ A file is used where all places that a rule would take it at say the same of it;
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,8 @@ LIES = "lies at "
 """What the reason of an indexed medium begins with that is read from elsewhere than where its rule looks."""
 _SAYING = frozenset({*SPLITS, "real", "fake"})
 """Folders that say something whatever the dataset."""
+_ANYTHING = ("x", "Some folder", "a_b-c.d")
+"""A field that takes one of these takes anything."""
 _MOST_FOLDERS = 24
 
 
@@ -90,14 +93,17 @@ class Guide:
     def __init__(self, layout: Layout, names: frozenset[str] = frozenset(), foreign: frozenset[str] = frozenset()) -> None:
         self.layout = layout
         self.names = names
-        self.foreign = foreign - names
         rules = [(pattern, rule) for rule in layout.rules for pattern in rule.paths]
         labels = [(pattern, spec.name) for spec in layout.tables for pattern in spec.files]
         patterns: list[tuple[Pattern, Rule | str]] = [*labels, *rules]
         self.takes = Heads[tuple[int, Rule | str]]([(p, (order, item)) for order, (p, item) in enumerate(patterns)])
-        self.other = Heads([(pattern, True) for pattern in (*layout.ignore, *layout.archives)])
+        sidecars = [pattern for pattern in layout.ignore if not pattern.text.startswith("**")]
+        self.other = Heads([(pattern, True) for pattern in (*sidecars, *layout.archives)])
         self.ignored = Heads([(pattern, pattern.text) for pattern in layout.ignore])
-        self.words = frozenset(word for pattern, _ in patterns for word in _words(pattern.text, layout.fields)) | _SAYING
+        words = {word for pattern, _ in patterns for word in _words(pattern.text, layout.fields)}
+        self.saying = (words | foreign | _SAYING | SET_ASIDE) - names
+        closed = [re.compile(each.regex, re.ASCII) for each in layout.fields.values() if each.choices is None]
+        self.forms = [regex for regex in closed if not any(map(regex.fullmatch, _ANYTHING))]
         self.heads = _heads([(pattern.text, rule.label) for pattern, rule in rules], layout.fields)
         self.loose = [_loosened(pattern, layout.fields) for pattern, _ in rules]
         self.telling = tuple(isinstance(item, str) or bool(_choices(p.text, layout.fields)) for p, item in patterns)
@@ -117,11 +123,11 @@ class Guide:
         return None
 
     def knows(self, path: str) -> bool:
-        """Is it a medium, a frame, a label file or a sidecar as it lies?"""
+        """Is it a medium, a frame, a label file or a sidecar as it lies? (Not one that is a sidecar wherever it lies.)"""
         return self.take(path) is not None or self.other.first(path) is not None
 
     def _says(self, rule: Rule, raw: Mapping[str, str]) -> tuple[Any, ...]:
-        """All that a rule says of a medium but its pair, whose place moves with it; a table's columns by their names."""
+        """What a rule says of a medium, but for pair and groups, whose places move with it; a table's columns by their names."""
         values = _Open(raw)
         for name, each in self.layout.fields.items():
             if name in raw:
@@ -134,7 +140,7 @@ class Guide:
         method = self.layout.find_method(named) if named and "{" not in named else None
         return (
             rule.label, method.id if method else named, rule.kind, rule.faces, text(rule.compression), text(rule.target_id),
-            text(rule.source_id), tuple(map(text, rule.groups)), text(rule.split),
+            text(rule.source_id), text(rule.split),
         )  # fmt: skip
 
     def ways(self, folders: tuple[str, ...], stem: int | None) -> list[_Way]:
@@ -166,13 +172,21 @@ class Guide:
 
     def _idle(self, way: _Way) -> bool:
         """Do the removed folders say nothing? A name that rules know says something, unless it is still above the file."""
-        kept = {name.casefold() for name in way.folder.split("/")}
-        for name in (each.casefold() for each in way.removed):
-            if name in kept or name in self.names:
-                continue
-            if name in self.words or name in self.foreign or name in SET_ASIDE or not name[0].isalnum():
-                return False
-        return True
+        names = [name.casefold() for name in self.strange(way)]
+        return not any(name in self.saying or not name[0].isalnum() for name in names)
+
+    def strange(self, way: _Way) -> list[str]:
+        """The removed folders that are not above the file any more and bear no name of the dataset."""
+        kept = {name.casefold() for name in way.folder.split("/")} | self.names
+        return [name for name in way.removed if name.casefold() not in kept]
+
+    def cost(self, way: _Way) -> int:
+        """How many folders the way removes, those of the dataset's own name aside."""
+        return sum(name.casefold() not in self.names for name in way.removed)
+
+    def formed(self, way: _Way) -> bool:
+        """Does the way remove a folder that could be the value of a field?"""
+        return any(form.fullmatch(name) for name in self.strange(way) for form in self.forms)
 
     def unknown(self, path: str) -> bool:
         """Does the path lie as a medium would, but for a name in place of a choice? That name is then not to be left out."""
@@ -260,8 +274,12 @@ class _Settling:
 
     def all(self, inside: Mapping[str, Mapping[str, int]]) -> Settled:
         """Settle plain files first, then the archives in the order of their names."""
+        hopeless: set[tuple[str, str]] = set()
         for path in self._strange():
-            self._plain(path)
+            folder, _, name = path.rpartition("/")
+            kind = (folder, name.rpartition(".")[2])
+            if kind not in hopeless and not self._plain(path):
+                hopeless.add(kind)
         unused = frozenset(archive for archive in sorted(inside) if not self._archive(archive, inside[archive]))
         return Settled(self.lies, frozenset(self.twice), unused, self.told)
 
@@ -278,7 +296,8 @@ class _Settling:
             if not spoken[kind] and not self.guide.knows(path):
                 yield path
 
-    def _plain(self, path: str) -> None:
+    def _plain(self, path: str) -> bool:
+        """Is there something to be said of this file? One of a folder and an ending speaks for all of these."""
         folder, _, name = path.rpartition("/")
         take, _, reason = self._place(tuple(folder.split("/")), None, name)
         if take is None:
@@ -287,6 +306,7 @@ class _Settling:
             self.told[path] = f"the same as {take.path}, which is used: remove one of them"
         else:
             self._put(take, path, folder, self.plain[path])
+        return take is not None or reason is not None
 
     def _taken(self, take: _Take, source: str) -> bool:
         """Is there a file, or a clip of another source, at this place already?"""
@@ -376,9 +396,11 @@ class _Settling:
             if any(not take.telling and self._named(folders, stem, way, name) for take, way in ways):
                 return None, None, None
             if len({take.says for take, _ in ways}) > 1:
+                ways = [(take, way) for take, way in ways if not self.guide.formed(way)] or ways
+            if len({take.says for take, _ in ways}) > 1:
                 places = " or ".join(sorted({take.path for take, _ in ways})[:3])
                 return None, None, f"ambiguous: it could be {places}; put it where it belongs"
-            take, way = ways[0] if first else min(ways, key=lambda each: each[0].order)
+            take, way = ways[0] if first else min(ways, key=lambda each: (self.guide.cost(each[1]), each[0].order))
             return take, way, None
         return None, None, None
 
@@ -387,8 +409,13 @@ class _Settling:
         folder and an ending speaks for all of these."""
         key = (folders, way.folder, name.rpartition(".")[2])
         if key not in self.named:
-            starts = [start for start in _starts(folders, stem) if way.removed]
-            longer = ("/".join((*start[gone:], name)) for start in starts for gone in range(len(start)))
+            gone = set(self.guide.strange(way))
+            longer = (
+                "/".join((*start[at:], name))
+                for start in (_starts(folders, stem) if gone else ())
+                for at, folder in enumerate(start)
+                if folder in gone
+            )
             self.named[key] = any(
                 len(path) > len(way.of(name)) and self.guide.unknown(path) and self.guide.take(path) is None
                 for path in longer
