@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -95,7 +96,7 @@ class Guide:
         self.names = names
         rules = [(pattern, rule) for rule in layout.rules for pattern in rule.paths]
         labels = [(pattern, spec.name) for spec in layout.tables for pattern in spec.files]
-        patterns: list[tuple[Pattern, Rule | str]] = [*labels, *rules]
+        patterns: list[tuple[Pattern, Rule | str]] = [*labels, *rules, *_masks(layout)]
         self.takes = Heads[tuple[int, Rule | str]]([(p, (order, item)) for order, (p, item) in enumerate(patterns)])
         sidecars = [pattern for pattern in layout.ignore if not pattern.text.startswith("**")]
         self.other = Heads([(pattern, True) for pattern in (*sidecars, *layout.archives)])
@@ -113,7 +114,7 @@ class Guide:
         numbered: bool | None = None
         for match, (order, item) in self.takes.matches(path):
             if isinstance(item, str):
-                return _Take(path, order, ("label file", item), True)
+                return _Take(path, order, (item,), True)
             folder, _, name = path.rpartition("/")
             if item.kind == "frames" and numbered is None:
                 numbered = frame_number(name) is not None
@@ -127,7 +128,7 @@ class Guide:
         return self.take(path) is not None or self.other.first(path) is not None
 
     def _says(self, rule: Rule, raw: Mapping[str, str]) -> tuple[Any, ...]:
-        """What a rule says of a medium, but for pair and groups, whose places move with it; a table's columns by their names."""
+        """What a rule says of a medium, but for pair and groups, which move with it; a table's columns by their names."""
         values = _Open(raw)
         for name, each in self.layout.fields.items():
             if name in raw:
@@ -198,6 +199,13 @@ class _Open(dict[str, str]):
 
     def __missing__(self, name: str) -> str:
         return f"{{{name}}}"
+
+
+def _masks(layout: Layout) -> Iterator[tuple[Pattern, str]]:
+    """Where masks lie, as patterns; not those whose place only a label file tells."""
+    for text in dict.fromkeys(mask.text for rule in layout.rules for mask in rule.masks):
+        with suppress(LayoutError):
+            yield compile_pattern(text, layout.fields), "mask"
 
 
 def _choices(text: str, fields: Mapping[str, Field]) -> set[str]:
@@ -342,21 +350,18 @@ class _Settling:
         return bool(found.lies)
 
     def _sidecars(self, archive: str, root: list[str], found: _Found) -> None:
-        """What no rule takes, where its neighbours say it lies, if `ignore` knows it there (masks are among this)."""
-        masks = any(rule.masks for rule in self.guide.layout.rules)
-        shapes = [found.ways.most_common(1)[0][0]] if found.ways else ["", root[-1]] if masks else []
-        base = "/".join(root[:-1])
-        for shape in shapes:
-            known = {}
-            for member in found.left:
-                place = _shaped(base, root[-1], shape, member)
-                if place and place not in self.sizes and self.guide.ignored.first(place) is not None:
-                    known[place] = f"{archive}/{member}"
-            if found.ways or len(known) == len(found.left):
-                found.lies.update(known)
-                self.lies.update(known)
-                found.left = [member for member in found.left if f"{archive}/{member}" not in set(known.values())]
-                return
+        """What no rule takes, where its neighbours say it lies, if `ignore` knows it there."""
+        if not found.ways:
+            return
+        count, _, start = found.ways.most_common(1)[0][0].partition(":")
+        left, found.left = found.left, []
+        for member in left:
+            folders = [*root, *member.split("/")]
+            place = "/".join(filter(None, (start, *folders[int(count) :])))
+            if place and place not in self.sizes and self.guide.ignored.first(place) is not None:
+                found.lies[place] = self.lies[place] = f"{archive}/{member}"
+            else:
+                found.left.append(member)
 
     def _tell(self, archive: str, found: _Found) -> None:
         """What is to be known of an archive that is not simply read, or simply unpacked."""
@@ -430,17 +435,6 @@ def _shape(folders: tuple[str, ...], way: _Way) -> str:
     while same < min(len(own), len(kept)) and own[-1 - same] == kept[-1 - same]:
         same += 1
     return f"{len(own) - same}:{'/'.join(kept[: len(kept) - same])}"
-
-
-def _shaped(base: str, stem: str, shape: str, member: str) -> str | None:
-    """Where a member lies by a shape: that of its neighbours (see `_shape`), or beside the archive or in its folder."""
-    folders = [*(base.split("/") if base else ()), stem, *member.split("/")]
-    count, colon, start = shape.partition(":")
-    if not colon:
-        return "/".join(filter(None, (base, shape, member)))
-    if int(count) >= len(folders):
-        return None
-    return "/".join(filter(None, (start, *folders[int(count) :])))
 
 
 def summary(lies: Mapping[str, str]) -> list[tuple[str, str, int]]:
