@@ -7,7 +7,7 @@ is asked for, wherever they are.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from mmidd.flow.select import compression_taken, select
 from mmidd.flow.setup import Setup
 from mmidd.flow.walkers import Walker
 from mmidd.manifest import Manifest, find_manifest
+from mmidd.manifest.accounting import unpacked
 from mmidd.manifest.places import LIES, summary
 from mmidd.media import IndexFacts, Name
 from mmidd.raw import listing
@@ -66,6 +67,8 @@ class Indexed(Result):
     facts: Mapping[str, IndexFacts]
     keys: Mapping[str, str]
     fresh: tuple[str, ...]
+    loose: tuple[str, ...] = ()
+    """Archives in the data root itself that bear the name of a dataset that is absent."""
 
     def tell(self, console: Console) -> None:
         show.indexed(console, self)
@@ -79,6 +82,7 @@ class Indexed(Result):
             "selected": len(self.selected),
             "not_taken": dict(Counter(self.dropped.values())),
             "absent": list(self.absent),
+            "loose_archives": list(self.loose),
             "without_media": sorted(self._empty),
             "read_from": {name: [list(each) for each in told] for name, told in self.moved.items()},
             "odd": odd,
@@ -136,7 +140,16 @@ def index_media(setup: Setup, walker: Walker) -> Indexed:
     facts = {name: _losing(read.facts[name], lost[name]) for name in names}
     selected, dropped = select(setup, read.datasets, parts, taken)
     table = pa.concat_tables(parts) if parts else index.SCHEMA.empty_table()
-    return Indexed(tuple(read.datasets), tuple(read.absent), table, selected, dropped, facts, read.keys, read.fresh)
+    loose = () if setup.note is not None else tuple(_loose(read.absent, setup.data))
+    return Indexed(tuple(read.datasets), tuple(read.absent), table, selected, dropped, facts, read.keys, read.fresh, loose)
+
+
+def _loose(absent: Collection[str], data: Place) -> Iterator[str]:
+    """The archives beside the datasets' folders that bear a name of an absent dataset."""
+    names = {name.casefold() for dataset in absent for name in find_manifest(dataset).folders}
+    for entry in listing.entries(data) if names else ():
+        if is_archive(entry.name) and unpacked(entry.name).casefold() in names and entry.is_file():
+            yield entry.name
 
 
 def refuse_barren(setup: Setup, indexed: Indexed) -> None:
@@ -217,7 +230,9 @@ def located(setup: Setup, *, keep: bool = True) -> tuple[list[Dataset], list[str
         what = "none of the recipe's datasets is" if not found else "not all of the recipe's datasets are"
         names = ", ".join(f"{name} ({find_manifest(name).folders[0]}/)" for name in absent)
         here = [name for name in absent if _is_folder_of(find_manifest(name), setup.data)]
-        hint = f" {setup.data} looks like {here[0]} itself: give the folder above it." if here else ""
+        loose = list(_loose(absent, setup.data))
+        hint = f" Put {', '.join(loose)} into a folder of the dataset's name." if loose else ""
+        hint += f" {setup.data} looks like {here[0]} itself: give the folder above it." if here else ""
         raise DataError(f"{what} under {setup.data}; missing: {names}. `mmidd datasets NAME` says how to get one.{hint}")
     for dataset in found:
         if not dataset.listing.files and not dataset.listing.refused:

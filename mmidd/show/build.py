@@ -102,6 +102,8 @@ def notices(console: Console, indexed: Indexed) -> None:
 def _lacking(console: Console, indexed: Indexed) -> None:
     if indexed.absent:
         console.print(f"not under the data root, skipped: {plain(', '.join(indexed.absent))}", style="yellow")
+    for name in indexed.loose:
+        console.print(f"{plain(name)} lies beside the datasets' folders: put it into one of its dataset's name", style="red")
     for dataset, facts in indexed.facts.items():
         for missing in facts["missing_label_files"]:
             console.print(f"{plain(dataset)}: label file missing ({plain(missing)})", style="yellow")

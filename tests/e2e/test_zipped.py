@@ -136,3 +136,14 @@ def test_a_dataset_whose_folder_holds_no_medium_stops_what_would_build(
     assert listed.code == 4 and "holds no medium" in " ".join(listed.out.split())
     found = mmidd("index", *common, "--work", str(tmp_path / "work"), "--check", "--json")
     assert found.code == 4 and "no media" in {each["kind"] for each in found.document["datasets"][0]["findings"]}
+
+
+def test_a_datasets_archive_beside_the_folders_is_told(tmp_path: Path, mmidd: Run) -> None:
+    (tmp_path / "data/UADFV/real").mkdir(parents=True)
+    (tmp_path / "data/UADFV/real/0000.mp4").write_bytes(b"x")
+    (tmp_path / "data/DFDC.zip").write_bytes(b"x")
+    (tmp_path / "two.yaml").write_text("name: two\ndatasets: [UADFV, DFDC]\ndetector: mtcnn\ncaptioner: none\n")
+    line = ["index", str(tmp_path / "two.yaml"), "--data", str(tmp_path / "data"), "--work", str(tmp_path / "work")]
+    assert "DFDC.zip lies beside the datasets' folders" in " ".join(mmidd(*line).out.split())
+    said = mmidd(*line, "--require-all")
+    assert said.code == 1 and "Put DFDC.zip into a folder of the dataset's name." in said.err

@@ -179,11 +179,11 @@ def test_an_archive_and_what_was_unpacked_from_it_count_once_and_a_key_does_not_
 
 SPLIT: list[tuple[Files, dict[str, str]]] = [
     ({"a/x.zip.001": b"1", "a/x.zip.002": b"2"},
-     dict.fromkeys(("a/x.zip.001", "a/x.zip.002"),
-                   "a part of an archive in 2 parts: join them in its folder (cat x.zip.* > x.zip), then move the parts away")),
+     dict.fromkeys(("a/x.zip.001", "a/x.zip.002"), "a part of an archive in 2 parts: join them in its folder "
+                   "(cat x.zip.* > x.zip), then move the parts away")),
     ({"x.z01": b"1", "x.zip": b"2"},
-     dict.fromkeys(("x.z01", "x.zip"), "a part of an archive in 2 parts: join them (zip -s 0 x.zip --out x-joined.zip), then "
-                   "move the parts away")),
+     dict.fromkeys(("x.z01", "x.zip"), "a part of an archive in 2 parts: join them (zip -s 0 x.zip --out x-joined.zip), "
+                   "then move the parts away")),
     ({"it's.tar.gz.aa": b"1"}, {"it's.tar.gz.aa": "a part of an archive in 1 parts: join them (cat 'it'\"'\"'s.tar.gz'.* > "
                                 "'it'\"'\"'s.tar.gz'), then move the parts away"}),
     ({"x.7z": b"1"}, {"x.7z": "an archive of a kind that is not read in place: unpack it (7z x x.7z)"}),

@@ -125,7 +125,8 @@ ARCHIVES: list[tuple[str, dict[str, list[str]], dict[str, str]]] = [
      {"dfdc_train_part_0/metadata.json": "dfdc_train_part_00.zip/dfdc_train_part_0/metadata.json",
       "dfdc_train_part_0/aaaaaaaaaa.mp4": "dfdc_train_part_00.zip/dfdc_train_part_0/aaaaaaaaaa.mp4"}),
     # or into a folder of its name
-    (FF, {"original_sequences__youtube__c23__videos": ["000.mp4"]}, {CLIP: "original_sequences/youtube/c23/videos.zip/000.mp4"}),
+    (FF, {"original_sequences__youtube__c23__videos": ["000.mp4"]},
+     {CLIP: "original_sequences/youtube/c23/videos.zip/000.mp4"}),
     (GEN, {"glide__imagenet_glide": ["train/ai/x.png"]},
      {"glide/imagenet_glide/train/ai/x.png": "glide/imagenet_glide.zip/train/ai/x.png"}),
     (GEN, {"stable_diffusion_v_1_4__imagenet_ai_0419_sdv4": ["imagenet_ai_0419_sdv4/train/ai/x.png"]},
