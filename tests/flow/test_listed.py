@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import subprocess
 import tarfile
@@ -12,13 +13,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from manifests import test_benchmarks, test_datasets, test_frames, test_modes, test_sources
+from mmidd.engine.units import Resources
+from mmidd.flow.indexing import lying
 from mmidd.flow.listed import listed
+from mmidd.flow.placing import Dataset, Placed
 from mmidd.manifest import describe, find_manifest, shipped
+from mmidd.raw.bytes import clip_digest, open_all
 from mmidd.raw.listing import Listing
+from mmidd.recipe import DatasetEntry
 from mmidd.stages.index import label_bytes, plan
+from mmidd.stages.index import run as index_run
 
 Files = Mapping[str, bytes]
 Form = Callable[[Files, str], Files]
@@ -68,9 +76,9 @@ def zipped(files: Files) -> bytes:
     return made.getvalue()
 
 
-def tarred(files: Files, mode: str = "w:gz") -> bytes:
+def tarred(files: Files) -> bytes:
     made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode=mode) as archive:
+    with tarfile.open(fileobj=made, mode="w:gz") as archive:
         for name, data in files.items():
             about = tarfile.TarInfo(f"./{name}")
             about.size = len(data)
@@ -247,3 +255,32 @@ def test_masks_are_found_in_archives(tmp_path: Path) -> None:
     found, told = look("FaceForensics++", write(tmp_path / "FaceForensics++", files))
     (medium,) = told.media
     assert medium.mask == f"{top}/masks/videos/{clip}" and found.where(medium.mask) == f"{top}/masks/videos.zip/{clip}"
+
+
+CLIPS = {f"simswap/ff/frames/000_003/{number:03d}.png": b"frame %d" % number for number in range(3)}
+
+
+@pytest.mark.parametrize("form", [as_it_is, beside, within, deeper, whole])
+def test_frames_are_read_from_wherever_they_lie(form: Form, tmp_path: Path) -> None:
+    """Their bytes, numbers and digest are the same; only the place differs."""
+    manifest, media = find_manifest("DF40"), "simswap/ff/frames/000_003"
+    root = write(tmp_path / "DF40", form(CLIPS, "wrapper"))
+    found, told = look("DF40", root)
+    rows = [{"media": each.media} for each in told.media]
+    assert rows == [{"media": media}]
+    dataset = Dataset(DatasetEntry(name="DF40"), manifest, root, found)
+    (medium,) = told.media
+    row = {"dataset": "DF40", "kind": "frames", "label": "fake", "pair_dataset": None, "aligned": False, **asdict(medium)}
+    placed = Placed.of(dataset, {media}, pa.chunked_array([[media]])).selected(row)
+    digests = ((path, hashlib.sha256(data).hexdigest()) for path, data in CLIPS.items())
+    for _, source in open_all([(media, placed.file)], lambda key: None):
+        assert [source.frame(number) for number in range(3)] == list(CLIPS.values())
+        assert source.sha256() == clip_digest(digests)
+
+
+def test_an_index_says_of_every_medium_where_it_lies(tmp_path: Path) -> None:
+    manifest = find_manifest("DF40")
+    root = write(tmp_path / "DF40", beside(CLIPS, ""))
+    found, _ = look("DF40", root)
+    rows = index_run(plan(manifest, root, found).tasks[0], None, Resources()).rows
+    assert lying(rows) == {"simswap/ff/frames/000_003": "simswap.zip/simswap/ff/frames/000_003"}
