@@ -57,8 +57,9 @@ def index(
     """Account for every file of the recipe's datasets: medium, label file, sidecar, or unmatched."""
     project = _project(options, as_json=as_json)
     if not check and not as_json:
-        say(project.index(), as_json=False)
-        return COMPLETE
+        indexed = project.index()
+        say(indexed, as_json=False)
+        return FINDINGS if indexed.barren else COMPLETE
     checks = project.check()
     say(checks, as_json=as_json)
     return FINDINGS if check and not checks.clean else COMPLETE

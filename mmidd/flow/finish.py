@@ -98,7 +98,8 @@ def _version(setup: Setup, walked: Walked, shards: Sharded) -> _Version:
     facts = list(_shard_facts(setup.store, shards))
     counts = _count(indexed, kept)
     lost = losses(indexed.selected, indexed.media, _read(outcomes, media))
-    datasets = [_dataset_facts(dataset.manifest) for dataset in indexed.datasets]
+    giving = {dataset for dataset, _, _ in counts}
+    datasets = [_dataset_facts(d.manifest) for d in indexed.datasets if d.manifest.name in giving]
     identity = detector_identity(extract.config(setup.recipe).detector)
     notes = {
         "media.parquet": _parquet(media),

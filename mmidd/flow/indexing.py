@@ -7,8 +7,9 @@ is asked for, wherever they are.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,12 +23,15 @@ from mmidd.engine.run import Silent, run_units, survey
 from mmidd.engine.units import Resources
 from mmidd.errors import DataError, WorkError
 from mmidd.flow import pairs
+from mmidd.flow.listed import listed
 from mmidd.flow.notes import Note, remember
 from mmidd.flow.placing import Dataset
 from mmidd.flow.select import compression_taken, select
 from mmidd.flow.setup import Setup
 from mmidd.flow.walkers import Walker
-from mmidd.manifest import Manifest, archive_paths, find_manifest
+from mmidd.manifest import Manifest, find_manifest
+from mmidd.manifest.accounting import unpacked
+from mmidd.manifest.places import LIES, summary
 from mmidd.media import IndexFacts, Name
 from mmidd.raw import listing
 from mmidd.raw.archives import is_archive
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
 
 ARCHIVES = "archives"
 _ODD = ("unmatched", "refused")
+_TOLD = 3
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,6 +68,8 @@ class Indexed(Result):
     keys: Mapping[str, str]
     fresh: tuple[str, ...]
     covered: Mapping[Name, Cover]
+    loose: tuple[str, ...] = ()
+    """Archives in the data root itself that bear the name of a dataset that is absent."""
 
     def tell(self, console: Console) -> None:
         show.indexed(console, self)
@@ -76,8 +83,28 @@ class Indexed(Result):
             "selected": len(self.selected),
             "not_taken": dict(Counter(self.dropped.values())),
             "absent": list(self.absent),
+            "loose_archives": list(self.loose),
+            "without_media": sorted(self._empty),
+            "read_from": {name: [list(each) for each in told] for name, told in self.moved.items()},
             "odd": odd,
         }
+
+    @property
+    def barren(self) -> tuple[str, ...]:
+        """The datasets whose folder is there and holds no medium, with what lies there instead."""
+        return tuple(_barren(dataset, self) for dataset in self.datasets if dataset.manifest.name in self._empty)
+
+    @cached_property
+    def _empty(self) -> frozenset[str]:
+        there = set(pc.unique(self.media["dataset"]).to_pylist())
+        return frozenset(dataset.manifest.name for dataset in self.datasets) - there
+
+    @property
+    def moved(self) -> dict[str, list[tuple[str, str, int]]]:
+        """By dataset, what is read from elsewhere than where its rules look (see `places.summary`)."""
+        names = [dataset.manifest.name for dataset in self.datasets]
+        tables = ((name, self.media.filter(pc.equal(self.media["dataset"], name))) for name in names)
+        return {name: told for name, table in tables if (told := summary(lying(table)))}
 
     @property
     def media(self) -> pa.Table:
@@ -114,10 +141,41 @@ def index_media(setup: Setup, walker: Walker) -> Indexed:
     facts = {name: _losing(read.facts[name], lost[name]) for name in names}
     chosen = select(setup, read.datasets, parts, taken, keep=walker.runs(index.STAGE.name))
     table = pa.concat_tables(parts) if parts else index.SCHEMA.empty_table()
+    loose = () if setup.note is not None else tuple(_loose(read.absent, setup.data))
     return Indexed(
         tuple(read.datasets), tuple(read.absent), table, chosen.selected, chosen.dropped, facts, read.keys, read.fresh,
-        chosen.covered,
+        chosen.covered, loose,
     )  # fmt: skip
+
+
+def _loose(absent: Collection[str], data: Place) -> Iterator[str]:
+    """The archives beside the datasets' folders that bear a name of an absent dataset."""
+    names = {name.casefold() for dataset in absent for name in find_manifest(dataset).folders}
+    for entry in listing.entries(data) if names else ():
+        if is_archive(entry.name) and unpacked(entry.name).casefold() in names and entry.is_file():
+            yield entry.name
+
+
+def refuse_barren(setup: Setup, indexed: Indexed) -> None:
+    """Raise DataError where a dataset's folder is there and holds no medium; not of an earlier build, which is told of."""
+    if setup.note is None and indexed.barren:
+        raise DataError(" ".join(indexed.barren))
+
+
+def _barren(dataset: Dataset, indexed: Indexed) -> str:
+    """What lies in a folder in which there is no medium, and what to do."""
+    name, facts = dataset.manifest.name, indexed.facts[dataset.manifest.name]
+    rows = [row for row in indexed.of_status("unmatched", "refused") if row["dataset"] == name]
+    told = [f"{count} files under {pattern} (sidecars)" for pattern, count in sorted(facts["ignored"].items())]
+    odd = Counter(row["reason"] or "" for row in rows)
+    first = {row["reason"] or "": row["media"] for row in reversed(rows)}
+    told += [f"{count} such as {first[reason]} ({reason})" for reason, count in odd.most_common(_TOLD)]
+    told += [f"empty folders such as {facts['empty_folders'][0]}"] if facts["empty_folders"] else []
+    return (
+        f"{dataset.root} holds no medium of {name}; there are: {'; '.join(told) or 'label files alone'}. `mmidd datasets "
+        f"{dataset.manifest.slug}` shows how it lies, `mmidd index --check` lists every file; mend it, or leave it out with "
+        "--only."
+    )
 
 
 def _losing(facts: IndexFacts, pairs: int) -> IndexFacts:
@@ -171,15 +229,14 @@ def located(setup: Setup, *, keep: bool = True) -> tuple[list[Dataset], list[str
         if root is None:
             absent.append(manifest.name)
         else:
-            files = listing.walk(root)
-            members = archive_paths(manifest, files.files)
-            files = listing.open_archives(manifest.name, members, root, files, setup.store.root / ARCHIVES, keep=keep)
-            found.append(Dataset(entry, manifest, root, files))
+            found.append(Dataset(entry, manifest, root, listed(manifest, root, setup.store.root / ARCHIVES, keep=keep)))
     if absent and (setup.options.require_all or not found):
         what = "none of the recipe's datasets is" if not found else "not all of the recipe's datasets are"
         names = ", ".join(f"{name} ({find_manifest(name).folders[0]}/)" for name in absent)
         here = [name for name in absent if _is_folder_of(find_manifest(name), setup.data)]
-        hint = f" {setup.data} looks like {here[0]} itself: give the folder above it." if here else ""
+        loose = list(_loose(absent, setup.data))
+        hint = f" Put {', '.join(loose)} into a folder of the dataset's name." if loose else ""
+        hint += f" {setup.data} looks like {here[0]} itself: give the folder above it." if here else ""
         raise DataError(f"{what} under {setup.data}; missing: {names}. `mmidd datasets NAME` says how to get one.{hint}")
     for dataset in found:
         if not dataset.listing.files and not dataset.listing.refused:
@@ -219,13 +276,20 @@ def _recalled_listing(setup: Setup, dataset: str, rows: pa.Table) -> Listing:
     """Every medium and mask of an index with the size and time that its digest was taken at (0 where it has none)."""
     files: dict[str, Stat] = {}
     archives: dict[str, Stat] = {}
+    lies = lying(rows)
     for path in _paths(rows):
         known = setup.digests.last(dataset, path)
-        archive = _archive_in(path)
+        archive = _archive_in(f"{lies[path]}/" if path in lies else path)
         files[path] = Stat(known.bytes if known else 0, known.mtime_ns if known else 0, archive)
         if archive is not None:
             archives[archive] = Stat(0, 0)
-    return Listing(files, archives=archives)
+    return Listing(files, archives=archives, lies=lies)
+
+
+def lying(rows: pa.Table) -> dict[str, str]:
+    """The media of an index that lie beside their place, with where they lie."""
+    moved = rows.filter(pc.and_(pc.equal(rows["status"], "media"), pc.is_valid(rows["reason"]))).select(["media", "reason"])
+    return {row["media"]: row["reason"].removeprefix(LIES) for row in moved.to_pylist()}
 
 
 def _paths(rows: pa.Table) -> Iterator[str]:

@@ -84,7 +84,7 @@ class Placed:
 
     def _file(self, path: str, kind: Kind, stat: Stat) -> MediaFile:
         return MediaFile(
-            self.dataset.root, stat.archive or path, kind, stat.bytes, stat.mtime_ns,
+            self.dataset.root, stat.archive or self.dataset.listing.where(path), kind, stat.bytes, stat.mtime_ns,
             self._archive(stat), self._parts(path, stat),
         )  # fmt: skip
 
@@ -96,8 +96,9 @@ class Placed:
 
     def _parts(self, media: str, stat: Stat) -> tuple[FilePart, ...]:
         frames = self.clips.get(media) or ({0: (media, stat)} if stat.archive else {})
-        cut = len(stat.archive if stat.archive else media) + 1
+        where = self.dataset.listing.where
+        cut = len(stat.archive or where(media)) + 1
         return tuple(
-            FilePart(number, path[cut:], about.bytes, about.mtime_ns, about.offset)
+            FilePart(number, where(path)[cut:], about.bytes, about.mtime_ns, about.offset)
             for number, (path, about) in frames.items()
         )

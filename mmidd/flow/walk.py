@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmidd.flow import steps
-from mmidd.flow.indexing import Indexed
+from mmidd.flow.indexing import Indexed, refuse_barren
 from mmidd.flow.setup import Setup
 from mmidd.flow.steps import Extracted, Sharded
 from mmidd.flow.walkers import Reached, Walker
@@ -40,6 +40,7 @@ def walk(
     tell(index)
     if until == "index":
         return Walked(index)
+    refuse_barren(setup, index)
     crops = steps.extract_samples(setup, index, walker)
     if until == "extract":
         return Walked(index, crops)

@@ -116,6 +116,7 @@ class Rule:
     source_id: Template | None
     pairs: tuple[PairRule, ...]
     masks: tuple[Template, ...]
+    unless: tuple[Template, ...]
     aligned: bool
     groups: tuple[Template, ...]
     join_identities: bool
@@ -153,7 +154,7 @@ class _Rejected(Exception):
 
 def label_paths(layout: Layout, paths: Iterable[str]) -> list[str]:
     """The label files among `paths`, sorted."""
-    files = _Heads([(pattern, pattern) for spec in layout.tables for pattern in spec.files])
+    files = Heads([(pattern, pattern) for spec in layout.tables for pattern in spec.files])
     return sorted({path for path in paths if files.first(path) is not None})
 
 
@@ -165,14 +166,14 @@ def archive_paths(layout: Layout, paths: Iterable[str]) -> list[str]:
     if not layout.archives:
         return []
     listed = list(paths)
-    patterns = _Heads([(pattern, pattern) for pattern in layout.archives])
-    found = {path: _unpacked(path) for path in listed if patterns.first(path) is not None}
+    patterns = Heads([(pattern, pattern) for pattern in layout.archives])
+    found = {path: unpacked(path) for path in listed if patterns.first(path) is not None}
     wanted = set(found.values())
     there = {folder for path in listed for folder in _ancestors(path) if folder in wanted}
     return sorted(path for path, folder in found.items() if folder not in there)
 
 
-def _unpacked(path: str) -> str:
+def unpacked(path: str) -> str:
     """The folder that an archive is commonly unpacked to."""
     ending = next(suffix for suffix in sorted(ARCHIVES, key=len, reverse=True) if path.lower().endswith(suffix))
     return path[: -len(ending)]
@@ -257,7 +258,7 @@ def _table(layout: Layout, spec: TableSpec, labels: list[str], read: Callable[[s
     return table if table.files else read_table(spec, bundled, bundled.__getitem__)
 
 
-class _Heads(Generic[T]):
+class Heads(Generic[T]):
     """Patterns found by the first segment of a path, in their order, so that few are tried on each of a million."""
 
     def __init__(self, patterns: Sequence[tuple[Pattern, T]]) -> None:
@@ -288,9 +289,9 @@ class _Matcher:
         self.tables = tables
         clips = any(rule.kind == "frames" for rule in layout.rules)
         self.present = present | {path.rpartition("/")[0] for path in present} if clips else present
-        self.rules = _Heads([(pattern, rule) for rule in layout.rules for pattern in rule.paths])
+        self.rules = Heads([(pattern, rule) for rule in layout.rules for pattern in rule.paths])
         self.clips = clips and any(rule.kind != "frames" for rule in layout.rules)
-        self.ignore = _Heads([(pattern, pattern.text) for pattern in layout.ignore])
+        self.ignore = Heads([(pattern, pattern.text) for pattern in layout.ignore])
         self.renamed = [each for each in layout.fields.values() if each.rename or each.any_case]
         self.shared: dict[str, str] = {}
         self.asked: set[str] = set()
@@ -300,7 +301,7 @@ class _Matcher:
     def file(self, path: str, result: Accounting) -> None:
         """Put one path where it belongs."""
         reason: str | None = None
-        missed = "no rule"
+        missed, second = "no rule", None
         lacking: set[str] = set()
         for match, rule in self.rules.matches(path):
             name, number = path, None
@@ -315,6 +316,9 @@ class _Matcher:
                         return
                     reason = f"a second frame {number} in its folder"
                     continue
+            if rule.unless and self._there(rule, match.groupdict()):
+                second = rule.unless[0].text
+                continue
             try:
                 medium = self._medium(rule, name, match.groupdict())
             except _Rejected as rejected:
@@ -332,11 +336,15 @@ class _Matcher:
                 result.missing_pairs.append(name)
             return
         self.asked |= lacking
-        ignored = self.ignore.first(path) if reason is None else None
+        ignored = (self.ignore.first(path) or second) if reason is None else None
         if ignored is None:
             result.unmatched.append((path, reason or missed))
         else:
             result.ignored[ignored] = result.ignored.get(ignored, 0) + 1
+
+    def _there(self, rule: Rule, raw: Mapping[str, str]) -> bool:
+        """Is the medium there in the form that goes before this rule's?"""
+        return any(each.render(raw) in self.present for each in rule.unless)
 
     def _clip_rule(self, path: str) -> str | None:
         """The rule that would take this file as a frame of the clip that its folder is; None where there is none."""

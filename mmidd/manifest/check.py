@@ -15,13 +15,14 @@ from mmidd.findings import Finding
 from mmidd.manifest.accounting import Rule
 from mmidd.manifest.format import Manifest
 from mmidd.manifest.methods import registry
+from mmidd.manifest.places import LIES, summary
 from mmidd.manifest.spec import Expected
 from mmidd.manifest.strays import PLAIN, Strays
 from mmidd.manifest.tables import TableSpec, listed_keys
 
 FindingKind = Literal[
     "missing label file", "listed but not on disk", "in no rule", "no label", "label file contradicts the tree", "refused",
-    "real not on disk", "same file twice", "empty file", "empty folder",
+    "real not on disk", "same file twice", "empty file", "empty folder", "no media",
 ]  # fmt: skip
 
 ADVICE: Mapping[FindingKind, str] = {
@@ -35,6 +36,7 @@ ADVICE: Mapping[FindingKind, str] = {
     "same file twice": "keep the one that lies in its right place",
     "empty file": "download it again; it will fail",
     "empty folder": "download what belongs there, or remove it",
+    "no media": "a build stops at it: mend what lies there, or leave the dataset out with --only",
 }
 """What to do about a finding."""
 TWIN_BYTES = 2**20
@@ -91,7 +93,8 @@ class Checked:
     """One dataset: `counts` is all that is there, `compared` what the manifest expects, `findings` what does not fit: each
     is of a kind (its `check`), of files (or names that a label file gives) with one and the same thing about them, sorted.
 
-    `masks`: of how many fakes whose rule knows where masks lie, how many have one.
+    `masks`: of how many fakes whose rule knows where masks lie, how many have one. `moved`: what is read from an archive, or
+    from a folder too deep or not deep enough (see `places.summary`): told, no finding.
     """
 
     dataset: str
@@ -102,6 +105,7 @@ class Checked:
     ignored: Mapping[str, int]
     known_defects: tuple[str, ...]
     masks: tuple[int, int] = (0, 0)
+    moved: tuple[tuple[str, str, int], ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Everything as JSON: all names, none left out."""
@@ -117,6 +121,7 @@ class Checked:
             "ignored": dict(self.ignored),
             "known_defects": list(self.known_defects),
             "masks": dict(zip(("fakes", "found"), self.masks, strict=True)),
+            "read_from": [list(each) for each in self.moved],
             "clean": self.clean,
         }
 
@@ -163,6 +168,8 @@ def check(
     found += [_finding(kind, reason, names) for (kind, reason), names in sorted(seen.odd.items())]
     found += _unpaired(seen, disk)
     found += _twice(seen, disk)
+    if not seen.counts:
+        found.append(_finding("no media", "nothing in its folder is a medium", sorted(seen.tops) or ["."]))
     known = [folder for folder in empty if any(each.match(folder) is not None for each in manifest.layout.empty_folders)]
     strange = sorted(set(empty) - set(known))
     found += [_finding("empty folder", "nothing in it: was the download cut?", strange)] if strange else []
@@ -175,6 +182,7 @@ def check(
         dict(sorted(ignored.items())),
         (*manifest.known_defects, *_known_empty(known)),
         (seen.maskable, seen.masked),
+        tuple(summary(seen.lies)),
     )
 
 
@@ -209,15 +217,23 @@ class _Seen:
     abroad: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
     alike: dict[tuple[str | None, int], list[str]] = field(default_factory=lambda: defaultdict(list))
     label_files: list[str] = field(default_factory=list)
+    lies: dict[str, str] = field(default_factory=dict)
+    tops: set[str] = field(default_factory=set)
     maskable: int = 0
     masked: int = 0
 
     def __post_init__(self) -> None:
         self.rules = {rule.id: rule for rule in self.manifest.layout.rules}
         self.strays = Strays(self.manifest)
+        paths = {path: rule.id for rule in self.manifest.rules for path in rule.path}
+        self.as_rule = {rule.id: paths[path] for rule in self.manifest.rules for path in rule.unless if path in paths}
+        """A rule for another form of the same media, counted as theirs."""
 
     def add(self, entry: Entry) -> None:
+        self.tops.add(entry.media.partition("/")[0])
         if entry.status == "media" and entry.rule is not None:
+            if entry.reason is not None:
+                self.lies[entry.media] = entry.reason.removeprefix(LIES)
             self._medium(entry, self.rules[entry.rule])
         elif entry.status == "label file":
             self.label_files.append(entry.media)
@@ -239,7 +255,9 @@ class _Seen:
             self.asked[table].add(str(key.render(raw)))
 
     def _medium(self, entry: Entry, rule: Rule) -> None:
-        self.counts[CountedPlace(entry.rule, entry.label, entry.method, entry.split, entry.compression)] += 1
+        self.counts[
+            CountedPlace(self.as_rule.get(rule.id, rule.id), entry.label, entry.method, entry.split, entry.compression)
+        ] += 1
         self.maskable += bool(rule.masks)
         self.masked += entry.mask is not None
         if rule.look_up:

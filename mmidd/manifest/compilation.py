@@ -222,6 +222,7 @@ class _Rules:
             source_id=text("source_id", spec.source_id),
             pairs=tuple(PairRule(each.dataset, self._template((*path, "pair"), each.media, names)) for each in spec.pair),
             masks=tuple(self._mask((*path, "mask", place), each, names) for place, each in enumerate(spec.mask)),
+            unless=tuple(self._template((*path, "unless", place), each, in_path) for place, each in enumerate(spec.unless)),
             aligned=spec.aligned,
             groups=tuple(self._template((*path, "group"), each, names) for each in spec.group),
             join_identities=self.manifest.join_identities if spec.join_identities is None else spec.join_identities,

@@ -84,8 +84,9 @@ class Manifest(Spec):
         for rule in content["rules"]:
             if rule["faces"] == "detect":
                 del rule["faces"]
-            if not rule["mask"]:
-                del rule["mask"]
+            for name in ("mask", "unless"):
+                if not rule[name]:
+                    del rule[name]
         return content
 
     @cached_property

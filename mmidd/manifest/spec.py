@@ -126,6 +126,7 @@ class RuleSpec(_Model):
         BeforeValidator(lambda value: (value,) if isinstance(value, str | dict) else value),
     ] = ()
     mask: Names = ()
+    unless: Names = ()
     aligned: StrictBool = True
     group: Names = ()
     join_identities: StrictBool | None = None

@@ -32,6 +32,8 @@ ZIP, TAR, PACKED_TAR = (".zip",), (".tar",), (".tar.gz", ".tgz")
 SUFFIXES = (*ZIP, *TAR, *PACKED_TAR)
 NESTED = (*SUFFIXES, ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 
+NESTED_ARCHIVE = "an archive in an archive: unpack the outer one, and the inner one is read"
+
 MAX_MEMBERS = 2_000_000
 MAX_TOTAL_BYTES = 4 * 2**40
 MAX_MEMBER_BYTES = 2 * 2**30
@@ -315,6 +317,8 @@ def _tar_fault(info: tarfile.TarInfo) -> str | None:
 
 
 def _zip_members(path: Place) -> Iterator[tuple[str, Member | str]]:
+    with path.open("rb") as raw:
+        _check_disk(raw)
     with path.open("rb") as raw, zipfile.ZipFile(_Guarded(raw, _MAX_DIRECTORY)) as archive:
         infos = archive.infolist()
         if len(infos) > MAX_MEMBERS:
@@ -332,12 +336,24 @@ def _zip_members(path: Place) -> Iterator[tuple[str, Member | str]]:
             yield _shown(name), _name_fault(name) or _zip_fault(info) or Member(name, info.file_size)
 
 
-def _complete(raw: BinaryIO, count: int) -> bool:
-    """Does the end record state as many members as were found? Above 65,535 some programs state the rest only."""
+def _end_record(raw: BinaryIO) -> bytes:
+    """A zip's end record; empty where there is none."""
     raw.seek(max(0, raw.seek(0, os.SEEK_END) - _ZIP_END - 2**16))
     tail = raw.read()
     place = tail.rfind(b"PK\5\6")
-    stated = int.from_bytes(tail[place + 10 : place + 12], "little")
+    return tail[place:] if place >= 0 else b""
+
+
+def _check_disk(raw: BinaryIO) -> None:
+    """Raise UnreadableMedia for the last part of a zip that was split: its end record has that part's number."""
+    number = int.from_bytes(_end_record(raw)[4:6], "little")
+    if 0 < number < 0xFFFF:  # the latter: stated elsewhere, in 64 bits
+        raise UnreadableMedia(f"the last part of a split zip of {number + 1} parts (.z01 ...): get all, join with zip -s 0")
+
+
+def _complete(raw: BinaryIO, count: int) -> bool:
+    """Does the end record state as many members as were found? Above 65,535 some programs state the rest only."""
+    stated = int.from_bytes(_end_record(raw)[10:12], "little")
     return stated in (count % 2**16, 0xFFFF)  # the latter: stated elsewhere, in 64 bits
 
 
@@ -398,7 +414,7 @@ def _name_fault(name: str) -> str | None:
     parts = name.split("/")
     if "\\" in name or "\0" in name or any(part in ("", ".", "..") for part in parts):
         return "not a plain relative path"
-    return "an archive in an archive" if name.lower().endswith(NESTED) else None
+    return NESTED_ARCHIVE if name.lower().endswith(NESTED) else None
 
 
 def _shown(name: str) -> str:

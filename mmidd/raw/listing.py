@@ -36,25 +36,30 @@ class Listing:
     """Every file under a dataset's root, and the entries that are refused, with the reason.
 
     An archive that was opened is under `archives`; its members are among the files as `archive.zip/inner/name.jpg`.
-    `empty` are the folders with nothing in them.
+    `empty` are the folders with nothing in them. `lies`: where a file or folder lies that is listed as if it lay elsewhere.
     """
 
     files: Mapping[str, Stat]
     refused: Mapping[str, str] = field(default_factory=dict)
     archives: Mapping[str, Stat] = field(default_factory=dict)
     empty: tuple[str, ...] = ()
+    lies: Mapping[str, str] = field(default_factory=dict)
+
+    def where(self, path: str) -> str:
+        """Where it lies, below the dataset's root; an archive's name is a part of that."""
+        return self.lies.get(path, path)
 
     def place(self, root: Place, path: str) -> Place:
         """Where a file, an archive, or a folder lies; of an object also what the listing said of it."""
         about = self.archives.get(path) or self.files.get(path)
         if about is None or isinstance(root, Path):
-            return root / path
-        return root.at(path, about.bytes, about.mtime_ns)
+            return root / self.where(path)
+        return root.at(self.where(path), about.bytes, about.mtime_ns)
 
     def member(self, path: str) -> Member:
         """An archive's member as the archive knows it."""
         about = self.files[path]
-        return Member(path[len(about.archive or "") + 1 :], about.bytes, about.offset)
+        return Member(self.where(path)[len(about.archive or "") + 1 :], about.bytes, about.offset)
 
 
 def entries(data: Place) -> list[Place]:
@@ -171,7 +176,7 @@ def open_archives(
         refused.update((f"{path}/{name}", reason) for name, reason in inside.refused)
         for member in inside.members:
             files[f"{path}/{member.name}"] = Stat(member.bytes, about.mtime_ns, path, member.offset)
-    return Listing(files, refused, opened, listing.empty)
+    return Listing(files, refused, {**listing.archives, **opened}, listing.empty)
 
 
 _CONTENTS_FORMAT = 2

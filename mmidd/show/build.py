@@ -132,11 +132,28 @@ def notices(console: Console, indexed: Indexed) -> None:
 def _lacking(console: Console, indexed: Indexed) -> None:
     if indexed.absent:
         console.print(f"not under the data root, skipped: {plain(', '.join(indexed.absent))}", style="yellow")
+    for name in indexed.loose:
+        console.print(f"{plain(name)} lies beside the datasets' folders: put it into one of its dataset's name", style="red")
     for dataset, facts in indexed.facts.items():
         for missing in facts["missing_label_files"]:
             console.print(f"{plain(dataset)}: label file missing ({plain(missing)})", style="yellow")
         if facts["missing_pairs"]:
             console.print(f"{plain(dataset)}: {facts['missing_pairs']} fakes whose real is not there", style="yellow")
+    for dataset, moved in indexed.moved.items():
+        for line in places(moved):
+            console.print(f"{plain(dataset)}: {line}", style="yellow")
+    for told in indexed.barren:
+        console.print(plain(told), style="red")
+
+
+def places(moved: Sequence[tuple[str, str, int]]) -> list[str]:
+    """What is read from elsewhere than where its rules look, line by line."""
+    lines = [
+        f"{count} media in {plain(there or '.')}/ are read as if in {plain(wanted or '.')}/"
+        for there, wanted, count in moved
+    ]
+    more = len(lines) - SHOWN
+    return [*lines[:SHOWN], *([f"... and so from {more} more folders or archives"] if more > 0 else [])]
 
 
 def indexed(console: Console, found: Indexed) -> None:

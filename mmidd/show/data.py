@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmidd.show import EXAMPLES, plain
+from mmidd.show.build import places
 
 if TYPE_CHECKING:
     from mmidd.flow.check import Checks
@@ -30,6 +31,8 @@ def checked(console: Console, checks: Checks) -> None:
         _more_counts(console, each)
         for pattern, count in each.ignored.items():
             console.print(f"  sidecars: {count} {plain(pattern)}")
+        for line in places(each.moved):
+            console.print(f"  {line}")
         if each.masks[0]:
             console.print(f"  masks: {each.masks[1]:,} of {each.masks[0]:,} fakes have one")
         for finding in each.findings:

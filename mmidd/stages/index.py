@@ -18,6 +18,7 @@ from mmidd.engine.run import ingredients as _ingredients
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
 from mmidd.errors import DataError, ManifestError, MediaError
 from mmidd.manifest import Manifest
+from mmidd.manifest.places import LIES
 from mmidd.manifest.tables import MAX_LABEL_BYTES
 from mmidd.raw import archives
 from mmidd.raw.listing import Listing, Stat, clip_stat
@@ -77,7 +78,8 @@ def plan(
     """
     names = hashlib.sha256()
     for path in sorted(listing.files):
-        names.update(f"{path}\0{listing.files[path].bytes}\n".encode())
+        where = f"\0{listing.lies[path]}" if path in listing.lies else ""
+        names.update(f"{path}\0{listing.files[path].bytes}{where}\n".encode())
     paths = manifests.label_paths(manifest, sorted(listing.files))
     for path in paths:
         if listing.files[path].bytes > MAX_LABEL_BYTES:
@@ -152,15 +154,17 @@ def _describe(item: Item) -> tuple[pa.Table, Outcome]:
     }
     outcome = Outcome(item.dataset, ".", "ok", item.inputs or (), facts=facts)
     known = {**listing.files, **clips}
-    rows = pa.concat_tables([_media_rows(accounting.media, known), _other_rows(item.dataset, others)])
+    rows = pa.concat_tables([_media_rows(accounting.media, known, listing.lies), _other_rows(item.dataset, others)])
     return rows.sort_by("media").combine_chunks(), outcome
 
 
-def _media_rows(media: Sequence[manifests.Medium], files: Mapping[str, Stat]) -> pa.Table:
-    """The rows of media, column by column: a million rows as dicts would take a gigabyte."""
+def _media_rows(media: Sequence[manifests.Medium], files: Mapping[str, Stat], lies: Mapping[str, str]) -> pa.Table:
+    """The rows of media, column by column: a million rows as dicts would take a gigabyte. Of a medium that `lies` beside
+    its place the reason says where."""
+    reasons = (LIES + lies[medium.media] if medium.media in lies else None for medium in media)
     given = {
         "status": pa.repeat("media", len(media)),
-        "reason": pa.nulls(len(media), _TEXT),
+        "reason": pa.array(reasons, _TEXT, size=len(media)) if lies else pa.nulls(len(media), _TEXT),
         "bytes": pa.array((files[medium.media].bytes for medium in media), pa.int64(), size=len(media)),
         "license": _column(media, "licence", _TEXT),
     }

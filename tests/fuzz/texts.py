@@ -164,7 +164,7 @@ def _account(manifest: Manifest, paths: list[str], labels: Mapping[str, bytes]) 
         require(medium.label in ("real", "fake") and (medium.label == "fake") >= (medium.pair_media is not None), "label")
         require(medium.split in (None, "train", "validation", "test"), f"split {medium.split!r}")
     stats = {name: Stat(1, 1) for name in (*everything, *result.frames)}
-    _media_rows(result.media, stats)
+    _media_rows(result.media, stats, {})
     _other_rows(manifest.name, [(path, "unmatched", reason) for path, reason in result.unmatched if _utf8(path)])
     return True
 

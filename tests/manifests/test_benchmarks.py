@@ -370,7 +370,7 @@ def test_every_field_is_what_the_authors_say(dataset: str, path: str, wanted: di
 @pytest.mark.parametrize("dataset", LICENCES)
 def test_the_cases_reach_every_rule(dataset: str) -> None:
     used = {wanted["rule"] for name, _, wanted in CASES if name == dataset}
-    assert used == {rule.id for rule in find_manifest(dataset).rules}
+    assert used == {rule.id for rule in find_manifest(dataset).rules if not rule.unless}  # test_frames has those
 
 
 @pytest.mark.parametrize("dataset", LICENCES)
@@ -384,7 +384,7 @@ def test_a_whole_twin_is_accounted_for(dataset: str) -> None:
 
 
 IGNORED = [
-    ("UADFV", "fake/frames/0000_fake/000.png", "*/frames/**"),
+    ("UADFV", "fake/frames/0000_fake/000.npy", "*/frames/**"),
     ("Celeb-DF-v1", "Celeb-real/landmarks/id0_0000/000.npy", "*/landmarks/**"),
     (PP, "Celeb-synthesis/FaceReenact/LIA/frames/id3_id28_0001/000.png", "**/frames/**"),
     (PP, "Celeb-real/landmarks/id0_0000/000.npy", "**/landmarks/**"),

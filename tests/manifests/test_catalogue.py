@@ -56,10 +56,16 @@ def test_counts_are_those_of_the_release_and_count_nothing_twice(name: str, medi
 def test_the_tree_shows_folders_once_and_what_stands_in_them() -> None:
     assert tree(find_manifest("Celeb-DF-v2")) == [
         "Celeb-DF-v2/",
-        "|-- Celeb-real/{target}_{clip}.mp4                real (or 1 other form)",
-        "|-- YouTube-real/{youtube}.mp4                    real (or 1 other form)",
-        "|-- Celeb-synthesis/{target}_{source}_{clip}.mp4  fake, Celeb-DF (or 1 other form)",
-        "`-- List_of_testing_videos.txt                    label file",
+        "|-- Celeb-real/",
+        "|   |-- {target}_{clip}.mp4              real (or 1 other form)",
+        "|   `-- frames/{target}_{clip}           real",
+        "|-- YouTube-real/",
+        "|   |-- {youtube}.mp4                    real (or 1 other form)",
+        "|   `-- frames/{youtube}                 real",
+        "|-- Celeb-synthesis/",
+        "|   |-- {target}_{source}_{clip}.mp4     fake, Celeb-DF (or 1 other form)",
+        "|   `-- frames/{target}_{source}_{clip}  fake, Celeb-DF",
+        "`-- List_of_testing_videos.txt           label file",
     ]
     assert "|-- {part}/" in tree(find_manifest("DFDC"))
     assert "|   |-- {clip}.mp4     real / fake" in tree(find_manifest("DFDC"))

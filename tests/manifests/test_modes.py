@@ -28,6 +28,7 @@ def _fake(rule: str, method: str, forgery_type: str | None, split: str, **more: 
 
 def _ff(target: str) -> dict[str, Any]:
     places = tuple(f"FaceForensics++:{FF.replace('c23', name)}/{target}.mp4" for name in ("c23", "raw", "c0", "c40"))
+    places += (f"FaceForensics++:{FF.replace('videos', 'frames')}/{target}",)
     pair = {"pair_dataset": "FaceForensics++", "pair_media": f"{FF}/{target}.mp4", "pair_candidates": places}
     return {**pair, "target_id": target}
 
@@ -76,6 +77,11 @@ CASES: list[tuple[str, str, str, dict[str, Any]]] = [
     ("df40", "heygen/real/7", "1.png", REAL | CLIP | {"rule": "unknown-real", "group_keys": ("DF40/heygen/7",)}),
     ("df40", "heygen/heygen_new/fake/frames/7", "1.png",
      _fake("unknown-fake", "HeyGen", "FR", "test", group_keys=("DF40/heygen/7",), **CLIP)),
+    ("df40", "sd2.1_new/ff/000", "seed01.png", _fake("synthesis-test", "SD-2.1", "EFS", "test", **CLIP)),
+    ("df40", "heygen/heygen_new/fake/7.mp4", "",
+     _fake("heygen-fake-video", "HeyGen", "FR", "test", kind="video", group_keys=("DF40/heygen/7",)) | {"faces": "detect"}),
+    ("df40", "DF40/heygen/fake/7.mp4", "",
+     _fake("unknown-fake-video", "HeyGen", "FR", "test", kind="video", group_keys=("DF40/heygen/7",)) | {"faces": "detect"}),
     ("df40", "whichfaceisreal/whichfaceisreal/fake/x.png", "",
      _fake("flat-fake", "WhichIsReal", "EFS", "test", kind="image")),
     *(
