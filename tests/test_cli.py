@@ -235,7 +235,7 @@ def test_json_is_one_document_on_stdout_and_nothing_else(mmidd: Run, small: Plac
             "taken_down",
             "refused",
         },
-        "status": {"plan", "media", "reasons", "corpus", "samples", "complete", "losses", "pairs"},
+        "status": {"plan", "media", "reasons", "corpus", "samples", "complete", "losses", "pairs", "takedown"},
         "verify": {"files", "rows", "media", "findings"},
     }
     assert (said.code, said.err) == (0, "")

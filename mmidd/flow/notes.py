@@ -156,10 +156,10 @@ def unless_refused(store: Store) -> Iterator[None]:
         yield
     except (Refused, NotUpToDate, RecipeError, ManifestError, DataError, UsageError):
         for name in (BUILDS, LAST):
-            if name in before:
-                store.touch(name, before[name])
-            else:
+            if name not in before:
                 (store.root / name).unlink(missing_ok=True)
+            elif store.note(name) != before[name]:
+                store.touch(name, before[name])
         store.say(builds=known)
         raise
 
