@@ -1,4 +1,4 @@
-"""Shared geometry is a claim: what a fake's own pixels say of it, on clips that were zoomed, cut, moved or paired wrongly."""
+"""Shared geometry is a claim: what a fake's pixels say of it, in clips that were zoomed, cut, moved or paired wrongly."""
 
 from __future__ import annotations
 
