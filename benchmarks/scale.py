@@ -125,12 +125,12 @@ def _made(item: Item) -> tuple[list[dict[str, Any]], Outcome]:
 def _sample(frame: int, lot: bytes, track: TrackRecord | None) -> Sample:
     x, y = float(lot[0]), float(lot[1])
     face = ((x + 60, y + 60), (x + 100, y + 60), (x + 80, y + 80), (x + 60, y + 100), (x + 100, y + 100))
-    own = Fix(640, 480, (x + 30, y + 30, x + 130, y + 130), face, (1.9, 0.0, -x, 0.0, 1.9, -y), 0)
+    own = Fix(640, 480, (x + 30, y + 30, x + 130, y + 130), face, (1.9, 0.0, -x, 0.0, 1.9, -y), 0, score=0.9, found=1)
     quality = Quality(lot[2] * 7.5 + lot[3] / 256, lot[4] + lot[5] / 256, lot[6:14].hex())
     image = b"\xff\xd8" + lot * 10
     if track is not None:
-        return Sample(frame, None, 640, 480, track.fixes[frame][0], "shared", None, None, None, image, quality)
-    return Sample(frame, None, 640, 480, own, "own", 0.9, 1, None, image, quality)
+        return Sample(frame, None, 640, 480, track.fixes[frame][0], "shared", image, quality)
+    return Sample(frame, None, 640, 480, own, "own", image, quality)
 
 
 SPANS: tuple[tuple[ModuleType, str], ...] = (

@@ -15,6 +15,19 @@ FaceMode = Literal["detect", "padded", "keep", "whole"]
 """How a medium's faces are had (docs/manifests.md)."""
 
 
+PairCheck = Literal[
+    "proved", "unseen", "unchecked", "face_elsewhere", "person_elsewhere", "other_picture", "other_time", "other_size",
+    "mask_elsewhere",
+]  # fmt: skip
+"""What a fake's own pixels say of the pair that is claimed for it (docs/recipes.md): the first three let it stand."""
+
+STANDS: frozenset[PairCheck] = frozenset({"proved", "unseen", "unchecked"})
+"""The fake is cut where its real was."""
+
+DENIED: frozenset[PairCheck] = frozenset({"other_picture", "other_time"})
+"""It is no pair: its frames do not show what the real's frames of these numbers show."""
+
+
 class IndexFacts(TypedDict):
     """What indexing learned of a dataset: sidecars by the pattern that ignores them, and counts of the rest."""
 
@@ -27,12 +40,16 @@ class IndexFacts(TypedDict):
 
 class SampleFacts(TypedDict, total=False):
     """What extraction learned of a medium, as far as others ask: digests of its bytes and of its mask's, the frames that
-    were planned, where its samples' geometry comes from (several joined by +)."""
+    were planned, where its samples' geometry comes from (several joined by +); of a fake with a pair what its pixels say of
+    that; where several people could be meant, how many, and how one was chosen."""
 
     sha256: str
     mask_sha256: str
     frames: Sequence[int]
     geometry: str | None
+    pair_check: PairCheck
+    people: int
+    choice: str
 
 
 class CaptionFacts(TypedDict, total=False):

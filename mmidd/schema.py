@@ -35,10 +35,29 @@ _FLOATS = {pa.float32(): "float32", pa.float64(): "float64"}
 
 Origin = Literal["pixels", "labels", "captions", "curation"]
 
+Tells = Literal["nothing", "value", "label"]
+"""What a column tells of the label within a pair. `nothing`: neither its being null nor its values tell fake from real.
+`value`: it is measured on the sample's own pixels or file, so its values may differ; its being null does not. `label`: it
+says the label, or what only fakes (or only reals) have."""
+
+TELLS: dict[str, Tells] = {
+    **dict.fromkeys(
+        ("label", "forgery_type", "method", "media", "source_id", "pair_media", "pair", "mask", "geometry"), "label"
+    ),
+    **dict.fromkeys(
+        (
+            "image", "sharpness", "brightness", "phash", "face_caption", "environment_caption", "timestamp", "width",
+            "height", "fps", "codec", "jpeg_quality",
+        ),
+        "value",
+    ),
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a corpus. `origin` says which stage alone may fill it: pixels never see labels."""
+    """One column of a corpus. `origin` says which stage alone may fill it: pixels never see labels. `tells`: may a fake be
+    told from its real by it?"""
 
     name: str
     type: pa.DataType
@@ -46,6 +65,10 @@ class Column:
     unit: str
     meaning: str
     classes: tuple[str, ...] = ()
+
+    @property
+    def tells(self) -> Tells:
+        return TELLS.get(self.name, "nothing")
 
 
 def _columns() -> tuple[Column, ...]:
@@ -77,7 +100,9 @@ def _columns() -> tuple[Column, ...]:
             "eyes, nose, mouth corners (image left first), upright frame",
         ),
         Column("transform", TRANSFORM, "pixels", "2x3 row-major", "affine map, frame pixels to crop pixels"),
-        Column("detection_score", f32, "pixels", "0..1", "the detector's confidence; null where it found no face itself"),
+        Column(
+            "detection_score", f32, "pixels", "0..1", "confidence of the detection that box comes from; null where box is"
+        ),
         Column("width", i32, "pixels", "pixels", "width of the upright frame"),
         Column("height", i32, "pixels", "pixels", "height of the upright frame"),
         Column("fps", f64, "pixels", "frames a second", "average frame rate; null for images"),
@@ -116,9 +141,15 @@ def _columns() -> tuple[Column, ...]:
             "a fake's manipulation mask under the same transform, grey; null where there is none",
         ),
         Column("track", i32, "pixels", "index from 0", "which tracked person of the clip was taken"),
-        Column("faces_found", i32, "pixels", "count", "faces the detector found in the frame; null if it was not asked"),
+        Column("faces_found", i32, "pixels", "count", "faces that detection found in the frame; null where box is"),
         Column("runner_up", f32, "pixels", "0..1", "area of the largest other face over the chosen one's; null if none"),
-        Column("geometry", text, "pixels", "own|shared|whole", "own detection, taken from the paired real, or whole image"),
+        Column(
+            "geometry",
+            text,
+            "pixels",
+            "own|shared|whole",
+            "box from an own detection, from that of the paired real, or none",
+        ),
         Column("split_basis", text, "curation", "official|group|hash", "where the split comes from"),
         Column(
             "caption_status",
@@ -194,6 +225,7 @@ def _media_columns() -> tuple[tuple[str, pa.DataType, str], ...]:
         ("frames_failed", i32, "frames that failed in extraction"),
         ("samples", i32, "rows of the corpus that come from it"),
         ("frame_reasons", pa.list_(pa.struct([("reason", text), ("count", i32)])), "why frames became no sample, counted"),
+        ("pair_check", text, "what a fake's own pixels say of its pair (docs/recipes.md); null where none was checked"),
     )
 
 
@@ -215,15 +247,19 @@ _PAGE = """\
 # The corpus schema, version {version}
 
 Written by `python -m mmidd.schema > docs/schema.md` from `mmidd/schema.py`. Columns are only ever added, at the end, and
-all may be null; the names of classes never change. The last column says which stage alone may fill it: pixels never see
-labels.
+all may be null; the names of classes never change. `filled from` says which stage alone may fill it: pixels see no labels.
 
 ## Rows: `data/{{split}}-{{dataset}}-*.parquet`
 
 {columns}
 `box` and `landmarks` are in pixels of the upright frame, whose size is `width` and `height`; `box`, `landmarks` and
-`transform` are null for whole images. `id` is the first 24 hex digits of the sha256 of dataset, media, frame and face, with
+`transform` are null for whole images. With `geometry` shared, `box`, `landmarks`, `transform`, `detection_score`,
+`faces_found`, `runner_up` and `track` are those of the paired real, so that no filter on them keeps one side of a pair
+alone. `id` is the first 24 hex digits of the sha256 of dataset, media, frame and face, with
 a zero byte between them.
+
+What a column tells of the label within a pair: nothing; its value, which is measured on the sample's own pixels or file
+(its being null tells nothing); or the label, which it says or which only one side has.
 
 ## Forgery types
 
@@ -236,11 +272,12 @@ a zero byte between them.
 def markdown() -> str:
     """The page `docs/schema.md`."""
     columns = (
-        (c.name, _plain(c.type), " or ".join(c.classes) if c.classes else c.unit, c.meaning, c.origin) for c in COLUMNS
+        (c.name, _plain(c.type), " or ".join(c.classes) if c.classes else c.unit, c.meaning, c.origin, c.tells)
+        for c in COLUMNS
     )
     return _PAGE.format(
         version=SCHEMA_VERSION,
-        columns=_table(("column", "type", "unit", "meaning", "filled from"), columns),
+        columns=_table(("column", "type", "unit", "meaning", "filled from", "tells of the label"), columns),
         types=_table(("name", "meaning"), FORGERY_NAMES.items()),
         media=_table(("column", "type", "meaning"), ((name, _plain(kind), text) for name, kind, text in MEDIA_COLUMNS)),
     )

@@ -18,7 +18,7 @@ from mmidd.stages import caption, curate, extract, shard
 CUT = {
     "extract": "064bc9cc0e75aff25ca170bd950bf669",
     "caption": "0d9e14e3c119e2a1c86416a07eac4bc0",
-    "curate": "938a2d9670c6eb9d7920684244b225e5",
+    "curate": "b16aaad59eb55d7e7bdf3b8d368639f5",
 }
 OF_STAGES = {
     "ff++": {**CUT, "shard": "b22bc6d4a29646a9f6a8a36253ce8607"},

@@ -209,7 +209,18 @@ def _bias(losses: Losses) -> str:
     uneven = [f"{escape(name)}: {sides}" for name, sides in losses.sides.items() if sides.uneven]
     if uneven:
         lines.append(f"\nFrames of one side of a pair alone. {'; '.join(uneven)}.")
+    lines += _claims(losses)
     return "\n".join(lines) + "\n"
+
+
+def _claims(losses: Losses) -> list[str]:
+    """What the fakes' own pixels say of their pairs and of whom they are about."""
+    told = [f"- {escape(name)}: {escape(line)}." for name, each in losses.claims.items() for line in each.lines]
+    told += [f"- **Common:** {escape(str(odd))}." for each in losses.claims.values() for odd in each.findings]
+    checked = sum(each.checked for each in losses.claims.values())
+    proved = sum(each.checks.get("proved", 0) for each in losses.claims.values())
+    head = f"\nOf {checked:,} fakes with a real, {proved:,} prove on their own pixels to be cut where that was.\n"
+    return [head, *told] if checked or told else []
 
 
 def _rate_table(losses: Losses) -> str:
@@ -231,8 +242,8 @@ def _rate_cells(rate: Rate) -> list[object]:
 
 
 def _column_table() -> str:
-    rows = ([c.name, "/".join(c.classes) if c.classes else c.unit, c.meaning] for c in COLUMNS)
-    return _table(["column", "unit", "meaning"], rows)
+    rows = ([c.name, "/".join(c.classes) if c.classes else c.unit, c.meaning, c.tells] for c in COLUMNS)
+    return _table(["column", "unit", "meaning", "tells of the label"], rows)
 
 
 def _licence_table(datasets: Sequence[DatasetFacts], detector: Mapping[str, str]) -> str:

@@ -27,6 +27,7 @@ class _Ending(NamedTuple):
     message: str | None = None
     media_sha256: str | None = None
     geometry: str | None = None
+    pair_check: str | None = None
     frames_planned: int | None = None
     frames_ok: int | None = None
     frames_dropped: int | None = None
@@ -118,6 +119,7 @@ def _ending(outcome: Outcome, verdict: str | None, lost: Counter[str]) -> _Endin
         outcome.message,
         facts.get("sha256"),
         facts.get("geometry"),
+        facts.get("pair_check"),
         outcome.planned,
         outcome.ok,
         outcome.dropped,

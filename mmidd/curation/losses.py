@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
+from mmidd.curation.claims import Claims
 from mmidd.curation.one_sided import Sides
 from mmidd.media import Name
 from mmidd.statistics import fisher, holm, matched, wilson
@@ -146,7 +147,7 @@ class Comparison:
     def advice(self, policy: str, work: str) -> str:
         """What to do about it; `policy` is the recipe's `crop.pairs`, `work` the work folder."""
         if self.reason in _DETECTION and policy == "independent":
-            return "set crop.pairs: shared, so that a fake is cut where its real was and no detector is asked"
+            return "set crop.pairs: shared, so that a fake is cut where its real was, whatever a detector misses"
         if self.reason in _DETECTION:
             return "try another detector, or a smaller detector.min_face or crop.least_face"
         return _ADVICE.get(self.reason, f"`mmidd failures {work}` lists what failed; get these media again")
@@ -161,6 +162,8 @@ class Losses:
     one_sided: tuple[str, ...]
     sides: Mapping[str, Sides] = field(default_factory=dict)
     """By the fakes' dataset: the frames that are samples of one side of a pair alone."""
+    claims: Mapping[str, Claims] = field(default_factory=dict)
+    """By the fakes' dataset: what their own pixels say of their pairs, and of whom they are about."""
 
     @property
     def flagged(self) -> tuple[Comparison, ...]:
@@ -185,6 +188,7 @@ class Losses:
             "flagged": [_rounded(each) for each in self.flagged],
             "one_sided": list(self.one_sided),
             "sides": {dataset: sides.counts for dataset, sides in self.sides.items()},
+            "pair_checks": {dataset: claims.counts for dataset, claims in self.claims.items()},
         }
 
     def document(self) -> dict[str, Any]:

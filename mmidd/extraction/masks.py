@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -106,6 +106,7 @@ class Masks:
     present: bool = False
     counts: Counter[str] = field(default_factory=Counter)
     _next: Frame | None = None
+    how: ClassVar[str] = "mask"
 
     def at(self, index: int, picture: Picture) -> Mask | None:
         """The mask of the frame `index` that `picture` shows."""
@@ -145,6 +146,12 @@ class MaskSource:
     def _frames(self, stack: ExitStack, wanted: Sequence[int], decoder: str) -> Iterator[Frame]:
         if self.source is None:
             raise MediaError("its bytes cannot be read")
+        if self.mask.file.kind == "frames":
+            there = {part.number for part in self.mask.file.parts}
+            for index in wanted:
+                if index in there:
+                    yield _numbered(self.source, index)
+            return
         if self.mask.file.kind != "video":
             yield Frame(0, None, Pixels(read_still(self.source.still()).image))
             return
@@ -162,6 +169,14 @@ class MaskSource:
             except CountMismatch:
                 if recount:
                     raise
+
+
+def _numbered(source: MediaBytes, index: int) -> Frame:
+    """One image of a mask that is a folder of them; an unreadable one is lost, and no other."""
+    try:
+        return Frame(index, None, Pixels(read_still(source.frame(index)).image))
+    except MediaError:
+        return Frame(index, None, None, "undecodable_frame")
 
 
 def _told(frames: Iterator[Frame], planned: Sequence[int]) -> Iterator[Frame]:

@@ -1,6 +1,6 @@
 """One medium to its samples: decode, plan the frames, and account for each. No engine, no labels.
 
-`people` finds and chooses the faces, `cut` makes samples of them, `masks` brings the manipulation masks.
+`people` finds and chooses the faces, `follow` cuts a fake as its real, `sample` makes samples, `masks` brings the masks.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mmidd.errors import EmptyMedia, MediaError, TooLargeMedia
-from mmidd.extraction import people
+from mmidd.extraction import follow, people
 from mmidd.extraction.masks import Masks, MaskSource
-from mmidd.extraction.people import ClipSamples, GeometryDiffers
-from mmidd.extraction.sample import ExtractConfig, Sample, TrackRecord
-from mmidd.faces.detector import Detector
-from mmidd.video import Clip, CountMismatch, Frame, Pixels, Still, VideoReader, frame_plan, open_video, read_still
+from mmidd.extraction.proof import GeometryDiffers, Search
+from mmidd.extraction.sample import ClipSamples, ExtractConfig, Sample, TrackRecord
+from mmidd.faces.detector import Detector, Faces
+from mmidd.video import Clip, CountMismatch, Frame, Picture, Pixels, Still, VideoReader, frame_plan, open_video, read_still
 
 if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
     from mmidd.media import FaceMode as Mode
@@ -39,18 +39,16 @@ class MediumSamples:
 @dataclass(frozen=True)
 class Way:
     """How one medium's faces are had: where they are looked for, by whom, whose track record is followed, what mask
-    there is."""
+    there is. `led`: fakes follow it, so it leaves views, and everybody they may be about. `search`: it is a fake that does
+    not fit its real's track record; what becomes of the pair is looked for while it is cut on its own."""
 
     config: ExtractConfig
     detector: Detector
     mode: Mode = "detect"
     track: TrackRecord | None = None
     mask: MaskSource | None = None
-
-    @property
-    def alone(self) -> Way:
-        """The same without a track record."""
-        return replace(self, track=None)
+    led: bool = False
+    search: Search | None = None
 
     def masks(self, planned: Sequence[int]) -> AbstractContextManager[Masks]:
         """The masks of the planned frames, while the file is open."""
@@ -64,10 +62,16 @@ class Way:
 
     def _samples(self, frames: Iterable[Frame], masks: Masks) -> ClipSamples:
         if self.mode in ("keep", "whole"):
-            return people.taken_whole(frames, self.track, self.config, masks)
+            return follow.taken_whole(frames, self.track, self.config, masks)
         if self.track:
-            return people.shared(frames, self.track, self.config, masks)
-        return people.own(frames, self.config, self.detector, masks, padded=self.mode == "padded")
+            return follow.shared(frames, self.track, self.config, self.look, masks)
+        if self.search is not None and not masks.present:
+            masks = self.search.masks
+        return people.own(frames, self.config, self.look, masks, led=self.led, search=self.search)
+
+    def look(self, pictures: list[Picture]) -> list[Faces]:
+        """The faces of pictures."""
+        return people.detected(self.detector, pictures, padded=self.mode == "padded")
 
 
 def video_crops(path: Path | BinaryIO, count: int, way: Way) -> MediumSamples:
@@ -92,10 +96,13 @@ def still_crops(data: bytes, way: Way) -> MediumSamples:
 def _alone_if_it_differs(make: Callable[[Way], MediumSamples], way: Way) -> MediumSamples:
     """Follow the real's track record; where that does not fit, take the medium's own geometry and say why."""
     try:
-        return make(way)
+        crops = make(way)
+        found = {"pair_check": way.search.found()} if way.search else {}
+        return replace(crops, facts={**crops.facts, **found})
     except GeometryDiffers as error:
-        crops = make(way.alone)
-        return replace(crops, facts={**crops.facts, "geometry_note": str(error)})
+        search = Search(way.track or TrackRecord((), {}), error.check)
+        crops = make(replace(way, track=None, search=search))
+        return replace(crops, facts={**crops.facts, "pair_check": search.found(), "geometry_note": str(error)})
 
 
 def _recounting(path: Path | BinaryIO, count: int, way: Way) -> MediumSamples:

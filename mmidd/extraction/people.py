@@ -1,7 +1,7 @@
 """Whose faces a clip's samples show: faces are found in every frame, followed through the clip, and some are kept.
 
-A fake that follows its real is cut where that was cut. Elsewhere the policy chooses among the tracks, unless a mask
-points at somebody.
+The policy chooses among the tracks, unless a mask, or the difference from its real, points at somebody. (A fake that
+follows its real is cut where that was cut: `follow`.)
 """
 
 from __future__ import annotations
@@ -9,22 +9,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from mmidd.engine.faults import fault
 from mmidd.extraction.masks import Mask, Masks
-from mmidd.extraction.sample import ExtractConfig, Fix, Sample, TrackRecord, context_of, cut, fix_of, whole
+from mmidd.extraction.proof import CHUNK_PIXELS, VIEWS, Look, Search
+from mmidd.extraction.sample import ClipSamples, ExtractConfig, Sample, cut, fix_of, view_of
 from mmidd.faces import tracks
 from mmidd.faces.detector import Detector, Faces
-from mmidd.video import Frame, Picture, Pixels
+from mmidd.video import Frame, Picture, Pixels, frame_plan
 
 CHUNK = 32
 """Frames detected together: a batch for a GPU."""
-
-CHUNK_PIXELS = 33_000_000
-"""What they may hold together (four frames of 4K), so that large frames come in smaller chunks."""
 
 MOST_HELD = 100_000_000
 """Pixels of a clip (48 frames of 1080p) that are held until its people are known; beyond, every face is cut at once."""
@@ -35,78 +33,18 @@ MOST_FACES = 16
 PADDING = 0.5
 """Of a side: how wide the border is that a face is given which fills its picture, so that a detector can see it."""
 
-AROUND = 1.5
-"""A box is grown by this factor before a mask is said to lie outside: masks may hold hair and chin, boxes do not."""
-
-
-class GeometryDiffers(Exception):
-    """The real's geometry cannot be taken over: its fake's frames have another size, or the mask lies elsewhere."""
-
-
-class ClipSamples(NamedTuple):
-    """The samples of a clip's frames, why the other frames gave none, and what was learned of its people."""
-
-    samples: list[Sample]
-    reasons: list[tuple[int, str, str]]
-    facts: dict[str, Any]
-
-
-def taken_whole(frames: Iterable[Frame], track: TrackRecord | None, config: ExtractConfig, masks: Masks) -> ClipSamples:
-    """Take every picture as it is: nothing is detected."""
-    samples: list[Sample] = []
-    reasons = []
-    for frame in frames:
-        picture = frame.picture
-        if picture is None:
-            reasons.append((frame.index, "failed", str(frame.lost)))
-        elif track is not None and frame.index not in track.fixes:
-            reasons.append((frame.index, "dropped", "pair_no_sample"))
-        else:
-            samples.append(whole(frame, picture, config, masks.at(frame.index, picture)))
-    return ClipSamples(samples, reasons, {})
-
-
-def shared(frames: Iterable[Frame], track: TrackRecord, config: ExtractConfig, masks: Masks) -> ClipSamples:
-    """Cut a fake where its real was cut. No detector is asked: what it would have missed cannot show.
-
-    Raises GeometryDiffers for frames of another size, and where most of the fake's mask lies outside the faces.
-    """
-    samples: list[Sample] = []
-    reasons = []
-    inside = total = 0.0
-    for frame in frames:
-        fixes = track.fixes.get(frame.index)
-        picture = frame.picture
-        if picture is None:
-            reasons.append((frame.index, "failed", str(frame.lost)))
-        elif not fixes:
-            reasons.append((frame.index, "dropped", "pair_no_sample"))
-        elif (picture.width, picture.height) != (fixes[0].width, fixes[0].height):
-            size = f"{fixes[0].width}x{fixes[0].height}"
-            raise GeometryDiffers(f"frames of {picture.width}x{picture.height}, its real has {size}")
-        else:
-            mask = masks.at(frame.index, picture)
-            if mask is not None:
-                inside += mask.inside(_grown(fixes))[1]
-                total += mask.mass()
-            for fix in fixes:
-                context = None if samples else context_of(picture)
-                samples.append(cut(frame, picture, fix, config, mask, context=context))
-    if inside < total / 2:
-        raise GeometryDiffers(f"{1 - inside / total:.0%} of its mask lie outside its real's faces")
-    return ClipSamples(samples, reasons, {"mask_empty": True} if masks.counts["mask_frames"] and not total else {})
-
-
-def _grown(fixes: Sequence[Fix]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    boxes = np.array([fix.box for fix in fixes], np.float64)
-    more = (boxes[:, 2:] - boxes[:, :2]) * (AROUND - 1) / 2
-    return np.concatenate([boxes[:, :2] - more, boxes[:, 2:] + more], axis=1)
+RIVALS = 3
+"""So many further people of a real that fakes follow are kept, as long as"""
+RIVAL_SIZE = 0.25
+"""their boxes' longer sides are this share of the chosen one's, and"""
+RIVAL_SEEN = 0.25
+"""they are in this share of the frames: a fake may be about any of them, and its pixels say whom."""
 
 
 @dataclass(eq=False)
 class _Look:
     """One frame after detection: its faces, how much of the mask each holds, and all of the mask. The pixels are held until
-    it is known who is kept, or (`made`) every face is cut already."""
+    it is known who is kept, or (`made`, `view`) every face is cut already."""
 
     frame: Frame
     size: tuple[int, int]
@@ -116,6 +54,7 @@ class _Look:
     inside: list[float]
     mass: float
     made: dict[int, Sample | str] | None = None
+    view: bytes | None = None
 
     @classmethod
     def at(cls, frame: Frame, picture: Picture, faces: Faces, mask: Mask | None) -> _Look:
@@ -127,28 +66,23 @@ class _Look:
         """The sample of one of the faces, or why there is none."""
         if self.picture is None:
             return (self.made or {}).get(face, "crowd")
-        areas = _areas(self.faces)
-        others = np.delete(areas, face)
-        runner_up = float(others.max() / areas[face]) if len(others) else None
         try:
-            return cut(
-                self.frame, self.picture, fix_of(self.picture, self.faces, face, config), config, self.mask,
-                geometry="own", score=float(self.faces.scores[face]), found=len(self.faces), runner_up=runner_up,
-            )  # fmt: skip
+            fix = fix_of(self.picture, self.faces, face, config)
+            return cut(self.frame, self.picture, fix, config, self.mask, "own")
         except ValueError:
             return "degenerate_face"
 
-    def let_go(self, config: ExtractConfig, *, context: bool) -> None:
-        """Cut the largest faces now and hold the pixels no longer."""
+    def seen(self) -> bytes | None:
+        """The view of the frame, if it can still be had."""
+        return self.view if self.picture is None else view_of(self.picture)
+
+    def let_go(self, config: ExtractConfig, *, view: bool) -> None:
+        """Cut the largest faces now and hold the pixels no longer, but for a view if that will be asked for."""
         if self.picture is None:
             return
         largest = np.argsort(-_areas(self.faces), kind="stable")[:MOST_FACES].tolist()
         self.made = {face: self.sample(face, config) for face in largest}
-        if context:
-            small = context_of(self.picture)
-            self.made = {
-                face: made if isinstance(made, str) else replace(made, context=small) for face, made in self.made.items()
-            }
+        self.view = view_of(self.picture) if view else None
         self.picture = self.mask = None
         self.frame = replace(self.frame, picture=None)
 
@@ -161,73 +95,123 @@ def _areas(faces: Faces) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 @dataclass(frozen=True)
 class _Kept:
-    """Which tracks are kept, the first as face 0, by what choice, and how many were too small."""
+    """Which tracks are kept, the first as face 0, by what choice, how many were too small, and how many people could have
+    been meant."""
 
     tracks: tuple[int, ...]
     choice: str
     too_small: int
+    people: int
 
 
-def own(frames: Iterable[Frame], config: ExtractConfig, detector: Detector, masks: Masks, *, padded: bool) -> ClipSamples:
-    """Detect in every frame, follow the people through the clip, keep those that the mask or the policy chooses."""
+def own(
+    frames: Iterable[Frame],
+    config: ExtractConfig,
+    look: Look,
+    masks: Masks,
+    *,
+    led: bool = False,
+    search: Search | None = None,
+) -> ClipSamples:
+    """Detect in every frame, follow the people through the clip, keep those that the mask or the policy chooses.
+
+    A medium that fakes follow (`led`) also keeps the others whom they may be about, and leaves views of a few frames.
+    """
     reasons: list[tuple[int, str, str]] = []
-    looks = list(_looks(frames, config, detector, masks, reasons, padded=padded))
+    looks = list(_looks(frames, config, look, masks, reasons, led=led, search=search))
     linked = tracks.link([look.faces for look in looks], [look.size for look in looks])
-    kept = _choose(linked, looks, config, masks)
+    kept = _choose(linked, looks, config, masks, led=led)
     people = {position: dict(linked[position].faces) for position in kept.tracks}
+    shown = [place for place in range(len(looks)) if any(place in faces for faces in people.values())]
+    viewed = {shown[place] for place in frame_plan(len(shown), VIEWS, "even")} if led and shown else set()
     samples: list[Sample] = []
+    described: set[int] = set()
     lost: Counter[str] = Counter()
-    for place, look in enumerate(looks):
-        taken = _samples_at(look, place, people, config)
+    for place, seen in enumerate(looks):
+        taken = _samples_at(seen, place, people, config)
         told = [each for each in taken if isinstance(each, str)]
         made = [each for each in taken if isinstance(each, Sample)]
-        if made and not samples and look.picture is not None:
-            made[0] = replace(made[0], context=context_of(look.picture))
-        samples += made
-        look.picture = look.mask = None
         if made:
+            samples += _with_views(made, seen, described, viewed=place in viewed)
             lost.update(told)
         else:
-            reasons.append((look.frame.index, "dropped", told[0] if told else _absent(look.faces, kept)))
-    return ClipSamples(_one_context(samples), reasons, _facts(kept, lost, looks, masks))
+            reasons.append((seen.frame.index, "dropped", told[0] if told else _absent(seen.faces, kept)))
+        seen.picture = seen.mask = seen.view = None
+    return ClipSamples(samples, reasons, _facts(kept, lost, looks, masks))
+
+
+def _with_views(made: list[Sample], look: _Look, described: set[int], *, viewed: bool) -> list[Sample]:
+    """The samples of a frame, the first of each face with its context, which is a view as well."""
+    new = {sample.face for sample in made} - described
+    view = look.seen() if new or viewed else None
+    described |= new if view is not None else set()
+    made = [replace(sample, context=view) if sample.face in new else sample for sample in made]
+    if viewed and not new:
+        made[0] = replace(made[0], view=view)
+    return made
 
 
 def _looks(
     frames: Iterable[Frame],
     config: ExtractConfig,
-    detector: Detector,
+    look: Look,
     masks: Masks,
     reasons: list[tuple[int, str, str]],
     *,
-    padded: bool,
+    led: bool,
+    search: Search | None,
 ) -> Iterator[_Look]:
     """Every frame that can be seen, with its faces; the others' reasons. Pixels beyond `MOST_HELD` are not held."""
     held: list[_Look] = []
     for chunk in _chunks(frames):
         usable = [(frame, frame.picture) for frame in chunk if frame.picture is not None]
         reasons += [(frame.index, "failed", str(frame.lost)) for frame in chunk if frame.picture is None]
-        found = _detected(detector, [picture for _, picture in usable], padded) if usable else []
+        found = look([picture for _, picture in usable]) if usable else []
         for (frame, picture), faces in zip(usable, found, strict=True):
+            if search is not None:
+                search.see(frame.index, picture)
             held.append(_Look.at(frame, picture, faces, masks.at(frame.index, picture)))
             yield held[-1]
-        if sum(width * height for width, height in (look.size for look in held)) > MOST_HELD:
-            with_faces = next((look for look in held if len(look.faces)), None)
-            for look in held:
-                look.let_go(config, context=look is with_faces)
+        if sum(width * height for width, height in (each.size for each in held)) > MOST_HELD:
+            with_faces = next((each for each in held if len(each.faces)), None)
+            for each in held:
+                each.let_go(config, view=each is with_faces or (led and len(each.faces) > 0))
             held.clear()
 
 
-def _choose(linked: Sequence[tracks.Track], looks: Sequence[_Look], config: ExtractConfig, masks: Masks) -> _Kept:
+def _choose(
+    linked: Sequence[tracks.Track], looks: Sequence[_Look], config: ExtractConfig, masks: Masks, *, led: bool
+) -> _Kept:
     """Whom the clip is about. A person that the mask points at is not replaced by another, even if too small."""
     faces = [look.faces for look in looks]
     sizes = [look.size for look in looks]
     large = [at for at, track in enumerate(linked) if tracks.long_side(track, faces) >= config.least_face]
+    small = len(linked) - len(large)
     pointing = config.choice != "all" and masks.present
     pointed = tracks.pointed_at(linked, [look.inside for look in looks]) if pointing else None
     if pointed is not None:
-        return _Kept((pointed,) if pointed in large else (), "mask", len(linked) - len(large))
-    chosen = tracks.choose([linked[at] for at in large], faces, config.choice, sizes)
-    return _Kept(tuple(large[place] for place in chosen), config.choice, len(linked) - len(large))
+        return _Kept((pointed,) if pointed in large else (), masks.how, small, 1)
+    chosen = tuple(large[at] for at in tracks.choose([linked[at] for at in large], faces, config.choice, sizes))
+    rivals = () if config.choice == "all" else _rivals(chosen, linked, large, faces)
+    return _Kept(chosen + (rivals if led else ()), config.choice, small, len(chosen + rivals))
+
+
+def _rivals(
+    chosen: tuple[int, ...], linked: Sequence[tracks.Track], large: Sequence[int], faces: Sequence[Faces]
+) -> tuple[int, ...]:
+    """The largest further people who are there often, and about as large as the chosen one."""
+    if not chosen:
+        return ()
+    least = RIVAL_SIZE * tracks.long_side(linked[chosen[0]], faces)
+    by_area = [large[at] for at in tracks.choose([linked[at] for at in large], faces, "all")]
+    found = [
+        at
+        for at in by_area
+        if at not in chosen
+        and len(linked[at].faces) >= RIVAL_SEEN * len(faces)
+        and tracks.long_side(linked[at], faces) >= least
+    ]
+    return tuple(found[:RIVALS])
 
 
 def _samples_at(look: _Look, place: int, people: dict[int, dict[int, int]], config: ExtractConfig) -> list[Sample | str]:
@@ -253,6 +237,7 @@ def _absent(faces: Faces, kept: _Kept) -> str:
 
 def _facts(kept: _Kept, lost: Counter[str], looks: Sequence[_Look], masks: Masks) -> dict[str, Any]:
     facts: dict[str, Any] = {"choice": kept.choice} if any(len(look.faces) for look in looks) else {}
+    facts |= {"people": kept.people} if kept.people > 1 and kept.choice != "all" else {}
     facts |= {"small_tracks": kept.too_small} if kept.too_small else {}
     facts |= {"faces_lost": dict(sorted(lost.items()))} if lost else {}
     masked = any(look.mass > 0 for look in looks)
@@ -276,13 +261,7 @@ def _chunks(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
         yield chunk
 
 
-def _one_context(samples: list[Sample]) -> list[Sample]:
-    """Keep the first context of the clip alone."""
-    first = next((place for place, sample in enumerate(samples) if sample.context is not None), None)
-    return [sample if place == first else replace(sample, context=None) for place, sample in enumerate(samples)]
-
-
-def _detected(detector: Detector, pictures: list[Picture], padded: bool) -> list[Faces]:
+def detected(detector: Detector, pictures: list[Picture], *, padded: bool) -> list[Faces]:
     """The faces of each picture; with `padded` they are looked for on a copy within a black border."""
     if not padded:
         fault("detect")

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from mmidd import schema
 from mmidd.engine.files import digest
-from mmidd.engine.tables import read_sound
+from mmidd.engine.tables import BlobReader, read_sound, sound
 from mmidd.engine.units import Item, Outcome
 from mmidd.errors import MediaError, sanitised
 from mmidd.extraction.medium import MediumSamples
@@ -29,6 +29,7 @@ SCHEMA = pa.schema(
         ("image", pa.binary()),
         ("image_sha256", pa.string()),
         ("context", pa.binary()),
+        ("view", pa.binary()),
         ("mask", pa.binary()),
         ("mask_sha256", pa.string()),
     ]
@@ -40,6 +41,7 @@ class Real:
     """Where a fake finds the track record of its real."""
 
     rows: Path
+    blobs: Path
     dataset: str
     media: str
     planned: tuple[int, ...]
@@ -47,22 +49,38 @@ class Real:
 
 def track_of(real: Real) -> TrackRecord:
     """The track record of a real, from the rows it was committed with."""
-    fixes = _tracks(real.rows).get((real.dataset, real.media), {})
-    return TrackRecord(real.planned, fixes)
+    fixes, places = _tracks(real.rows).get((real.dataset, real.media), ({}, {}))
+    reader = BlobReader(sound(real.blobs)) if places else None
+    views = {frame: reader.read(*place) or b"" for frame, place in places.items()} if reader else {}
+    return TrackRecord(real.planned, fixes, views)
+
+
+_TRACKED = (
+    "dataset", "media", "frame", "width", "height", "box", "landmarks", "transform", "track", "face", "detection_score",
+    "faces_found", "runner_up", "context_at", "context_bytes", "view_at", "view_bytes",
+)  # fmt: skip
+_Tracked = tuple[dict[int, tuple[Fix, ...]], dict[int, tuple[int, int]]]
 
 
 @lru_cache(maxsize=8)
-def _tracks(rows: Path) -> dict[tuple[str, str], dict[int, tuple[Fix, ...]]]:
-    """The track records of a committed unit of reals."""
-    names = ["dataset", "media", "frame", "width", "height", "box", "landmarks", "transform", "track", "face"]
-    found: dict[tuple[str, str], dict[int, tuple[Fix, ...]]] = {}
-    for row in read_sound(rows, names).to_pylist():
-        fixes = found.setdefault((row["dataset"], row["media"]), {})
+def _tracks(rows: Path) -> dict[tuple[str, str], _Tracked]:
+    """The track records of a committed unit of reals, with the places of their views: a context is one too."""
+    found: dict[tuple[str, str], _Tracked] = {}
+    for row in read_sound(rows, list(_TRACKED)).to_pylist():
+        fixes, views = found.setdefault((row["dataset"], row["media"]), ({}, {}))
         fixes.setdefault(row["frame"], ())
-        if row["landmarks"] is not None:
-            landmarks = tuple(tuple(point) for point in row["landmarks"])
-            place = (tuple(row["box"]), landmarks, tuple(row["transform"]), row["track"], row["face"])
-            fixes[row["frame"]] += (Fix(row["width"], row["height"], *place),)
+        if row["landmarks"] is None:
+            continue
+        landmarks = tuple(tuple(point) for point in row["landmarks"])
+        fixes[row["frame"]] += (
+            Fix(
+                row["width"], row["height"], tuple(row["box"]), landmarks, tuple(row["transform"]), row["track"],
+                row["face"], row["detection_score"], row["faces_found"], row["runner_up"],
+            ),
+        )  # fmt: skip
+        for view in _VIEWS:
+            if row[f"{view}_at"] is not None:
+                views.setdefault(row["frame"], (row[f"{view}_at"], row[f"{view}_bytes"]))
     return found
 
 
@@ -79,7 +97,7 @@ def row_of(item: Item, sha256: str, sample: Sample, crops: MediumSamples) -> dic
         "box": fix.box if fix else None,
         "landmarks": fix.landmarks if fix else None,
         "transform": fix.transform if fix else None,
-        "detection_score": sample.score,
+        "detection_score": fix.score if fix else None,
         "width": sample.width,
         "height": sample.height,
         "fps": crops.fps,
@@ -90,19 +108,23 @@ def row_of(item: Item, sha256: str, sample: Sample, crops: MediumSamples) -> dic
         "jpeg_quality": crops.jpeg_quality,
         "phash": sample.quality.phash,
         "track": fix.track if fix else None,
-        "faces_found": sample.faces_found,
-        "runner_up": sample.runner_up,
+        "faces_found": fix.found if fix else None,
+        "runner_up": fix.runner_up if fix else None,
         "geometry": sample.geometry,
         "image": sample.image,
         "image_sha256": hashlib.sha256(sample.image).hexdigest(),
         "context": sample.context,
+        "view": sample.view,
         "mask": sample.mask,
-        "mask_sha256": hashlib.sha256(sample.mask).hexdigest() if sample.mask is not None else None,
+        "mask_sha256": _sha256(sample.mask),
     }
 
 
-_TOLD = ("frame", "face", "image_sha256", "landmarks", "transform")
-"""What captions, and the fakes that follow a real, see of its rows."""
+_TOLD = (
+    "frame", "face", "image_sha256", "landmarks", "transform", "box", "track", "detection_score", "faces_found", "runner_up",
+)  # fmt: skip
+"""What captions, and the fakes that follow a real, see of its rows, beside its views."""
+_VIEWS = ("view", "context")
 
 
 def outcome_of(
@@ -127,7 +149,7 @@ def outcome_of(
         dropped=statuses["dropped"],
         failed=statuses["failed"],
         reasons=crops.reasons,
-        rows_digest=digest([[row[name] for name in _TOLD] for row in rows]),
+        rows_digest=digest([[*(row[name] for name in _TOLD), *(_sha256(row[name]) for name in _VIEWS)] for row in rows]),
         facts={
             **crops.facts,
             **digests,
@@ -135,6 +157,10 @@ def outcome_of(
             "geometry": "+".join(geometry) or None,
         },
     )
+
+
+def _sha256(data: bytes | None) -> str | None:
+    return hashlib.sha256(data).hexdigest() if data is not None else None
 
 
 def failure_of(item: Item, inputs: tuple[str, ...], digests: Mapping[str, Any], error: Exception) -> Outcome:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -39,7 +39,8 @@ class ExtractConfig:
 @dataclass(frozen=True)
 class Fix:
     """A face in one frame, as a fake re-uses its real's: size of the frame, box, landmarks, transform, which track of the
-    clip it is on, and which of the kept faces that is."""
+    clip it is on, which of the kept faces that is; and of the detection that found it the score, how many faces it found in
+    the frame, and the area of the largest other one over this one's."""
 
     width: int
     height: int
@@ -48,20 +49,30 @@ class Fix:
     transform: tuple[float, ...]
     track: int
     face: int = 0
+    score: float | None = None
+    found: int | None = None
+    runner_up: float | None = None
 
 
 @dataclass(frozen=True)
 class TrackRecord:
-    """The track record of a real: which frames were planned, and where its kept faces are in those that gave a sample
-    (none: the whole image was taken)."""
+    """The track record of a real: which frames were planned, where its kept faces are in those that gave a sample (none:
+    the whole image was taken), and views (`view_of`) of some of these frames, by which its fakes are checked."""
 
     planned: tuple[int, ...]
     fixes: Mapping[int, tuple[Fix, ...]]
+    views: Mapping[int, bytes] = field(default_factory=dict)
+
+    @property
+    def people(self) -> frozenset[int]:
+        """The numbers of its kept faces."""
+        return frozenset(fix.face for fixes in self.fixes.values() for fix in fixes)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One crop with all that pixels give."""
+    """One crop with all that pixels give. `context` and `view` are of its whole frame: one for who describes the
+    surroundings, one for who checks the fakes of it."""
 
     frame: int
     timestamp: float | None
@@ -69,13 +80,11 @@ class Sample:
     height: int
     fix: Fix | None
     geometry: Literal["own", "shared", "whole"]
-    score: float | None
-    faces_found: int | None
-    runner_up: float | None
     image: bytes
     quality: Quality
     context: bytes | None = None
     mask: bytes | None = None
+    view: bytes | None = None
 
     @property
     def face(self) -> int:
@@ -91,9 +100,19 @@ class Sample:
         return float(np.sqrt(max(x1 - x0, 0.0) * max(y1 - y0, 0.0)))
 
 
+class ClipSamples(NamedTuple):
+    """The samples of a clip's frames, why the other frames gave none, and what was learned of its people."""
+
+    samples: list[Sample]
+    reasons: list[tuple[int, str, str]]
+    facts: dict[str, Any]
+
+
 def fix_of(picture: Picture, faces: Faces, face: int, config: ExtractConfig) -> Fix:
     """Where a detected face lies, as the first track and face. Raises ValueError where its landmarks fit no crop."""
     landmarks = faces.landmarks[face]
+    areas = np.prod(faces.boxes[:, 2:].astype(np.float64) - faces.boxes[:, :2], axis=1)
+    others = np.delete(areas, face)
     transform = similarity(landmarks, size=config.size, margin=config.margin, template=config.template)
     return Fix(
         picture.width,
@@ -102,6 +121,9 @@ def fix_of(picture: Picture, faces: Faces, face: int, config: ExtractConfig) -> 
         tuple(tuple(point) for point in landmarks.tolist()),
         tuple(transform.ravel().tolist()),
         0,
+        score=float(faces.scores[face]),
+        found=len(faces),
+        runner_up=float(others.max() / areas[face]) if len(others) else None,
     )
 
 
@@ -111,12 +133,7 @@ def cut(
     fix: Fix,
     config: ExtractConfig,
     mask: Mask | None,
-    *,
-    geometry: Literal["own", "shared"] = "shared",
-    score: float | None = None,
-    found: int | None = None,
-    runner_up: float | None = None,
-    context: bytes | None = None,
+    geometry: Literal["own", "shared"],
 ) -> Sample:
     """The sample of one face. Each pixel of the mask's crop is mixed of the same pixels, by the same weights, as that of
     the face's. Raises ValueError for a transform that cuts nothing."""
@@ -128,8 +145,8 @@ def cut(
     if mask is not None and mask.own:
         marked = encode_mask(plan.take(mask.part(plan.box)) if plan.box else black)
     return Sample(
-        frame.index, frame.timestamp, picture.width, picture.height, fix, geometry, score, found, runner_up,
-        encode(crop, config.image), measure(crop), context, marked,
+        frame.index, frame.timestamp, picture.width, picture.height, fix, geometry, encode(crop, config.image),
+        measure(crop), mask=marked,
     )  # fmt: skip
 
 
@@ -137,11 +154,11 @@ def whole(frame: Frame, picture: Picture, config: ExtractConfig, mask: Mask | No
     """The sample of a picture as it is, in its own size: nothing is resampled."""
     image = picture.whole()
     return Sample(
-        frame.index, frame.timestamp, picture.width, picture.height, None, "whole", None, None, None,
-        encode(image, config.image), measure(image), None, mask.whole() if mask is not None and mask.own else None,
+        frame.index, frame.timestamp, picture.width, picture.height, None, "whole", encode(image, config.image),
+        measure(image), mask=mask.whole() if mask is not None and mask.own else None,
     )  # fmt: skip
 
 
-def context_of(picture: Picture) -> bytes:
-    """The whole frame, small, for who describes the surroundings; never part of a corpus."""
+def view_of(picture: Picture) -> bytes:
+    """The whole frame, small: for who describes the surroundings or checks a fake of it; never part of a corpus."""
     return encode(picture.small(CONTEXT_SIDE), CONTEXT)

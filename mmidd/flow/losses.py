@@ -14,6 +14,7 @@ from mmidd.curation.losses import Loss, Losses, measure
 from mmidd.curation.one_sided import PairFrames, compare
 from mmidd.engine import tables
 from mmidd.engine.units import Outcome
+from mmidd.flow.pair_checks import claims
 from mmidd.media import Name, SampleFacts
 from mmidd.stages.extract import Selected
 
@@ -23,7 +24,8 @@ _COLUMNS = ("dataset", "media", "label", "forgery_type", "method", "pair_dataset
 
 def losses(selected: Mapping[Name, Selected], media: pa.Table, outcomes: Mapping[Name, Outcome]) -> Losses:
     """The losses of the media that have an outcome; others were never extracted. `media` are their rows of the index."""
-    return replace(measure(_losses(media, outcomes)), sides=compare(_pairs(selected, outcomes)))
+    sides, found = compare(_pairs(selected, outcomes)), claims(selected, outcomes)
+    return replace(measure(_losses(media, outcomes)), sides=sides, claims=found)
 
 
 def _pairs(selected: Mapping[Name, Selected], outcomes: Mapping[Name, Outcome]) -> Iterator[PairFrames]:

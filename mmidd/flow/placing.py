@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from mmidd.extraction.masks import MaskFile
-from mmidd.manifest import Manifest, clip_frames, kind_of
+from mmidd.manifest import Manifest, clip_frames, kind_of, names_a_folder
 from mmidd.media import FaceMode, Kind
 from mmidd.raw.bytes import Archive, FilePart, MediaFile
 from mmidd.raw.listing import Listing, Stat, clip_stat
@@ -72,7 +72,12 @@ class Placed:
     def mask(self, path: str, *, own: bool) -> MaskFile:
         """The mask at this path."""
         stat = self.stats[path]
-        return MaskFile(self.dataset.manifest.name, path, self._file(path, kind_of(path), stat), own)
+        return MaskFile(
+            self.dataset.manifest.name,
+            path,
+            self._file(path, "frames" if names_a_folder(path) else kind_of(path), stat),
+            own,
+        )
 
     def selected(self, row: Mapping[str, Any], mask: MaskFile | None = None) -> Selected:
         """A row of the index with the place of its bytes."""

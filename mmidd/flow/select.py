@@ -19,6 +19,7 @@ from mmidd.extraction.masks import pointers
 from mmidd.flow import takedowns
 from mmidd.flow.placing import Dataset, Placed
 from mmidd.flow.setup import Setup
+from mmidd.manifest import names_a_folder
 from mmidd.media import Name
 from mmidd.recipe import DatasetEntry
 from mmidd.stages.extract import Selected
@@ -51,7 +52,7 @@ def select(
     columns = {*_SELECTED_BY, *(takedowns.NAMED_BY if setup.excluded != Exclusions() else ())}
     found = [light_rows(part.filter(pc.equal(part["status"], "media")), sorted(columns)) for part in parts]
     places = {
-        dataset.manifest.name: Placed.of(dataset, {row["media"] for row in rows if row["kind"] == "frames"}, part["media"])
+        dataset.manifest.name: Placed.of(dataset, _folders(rows), part["media"])
         for dataset, rows, part in zip(datasets, found, parts, strict=True)
     }
 
@@ -80,6 +81,12 @@ def select(
                 mask = places[where[0]].mask(where[1], own=bool(row["mask"])) if where else None
                 selected[name] = placed.selected(row, mask)
     return Chosen(selected, dropped, excluded)
+
+
+def _folders(rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The folders of numbered images that media and masks are."""
+    masks = {row["mask"] for row in rows if row["mask"]}
+    return {row["media"] for row in rows if row["kind"] == "frames"} | {mask for mask in masks if names_a_folder(mask)}
 
 
 def compression_taken(entry: DatasetEntry, offered: Sequence[str], present: Iterable[str]) -> str | None:

@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,11 +24,12 @@ from mmidd.errors import CorpusError
 from mmidd.flow.captioning import by_model, config_of, engine_of
 from mmidd.flow.digesting import Landed, rehash
 from mmidd.flow.indexing import Indexed, index_media
+from mmidd.flow.pair_checks import pair_checks
 from mmidd.flow.removals import refuse
 from mmidd.flow.setup import Setup
 from mmidd.flow.takedowns import covered, keep, last_sha256, named
 from mmidd.flow.walkers import Reached, Walker, Work
-from mmidd.media import Name
+from mmidd.media import DENIED, Name
 from mmidd.recipe import Recipe
 from mmidd.stages import caption, curate, extract, shard
 from mmidd.stages.extract import Selected
@@ -64,7 +64,8 @@ def extract_samples(setup: Setup, indexed: Indexed, walker: Walker) -> Extracted
     pairs = pair_levels(setup.recipe, selected)
     plan = partial(extract.plan, recipe=setup.recipe, digests=setup.digests)
     first = [medium for name, medium in selected.items() if name not in pairs]
-    done = walker.bring(setup, _level(setup, selected, FIRST, plan(first, reals={}, pairs={}), walker))
+    units = plan(first, reals={}, pairs={}, led=frozenset(pairs.values()))
+    done = walker.bring(setup, _level(setup, selected, FIRST, units, walker))
     outcomes = _outcomes(setup.store, done)
     reals = _track_records(setup.store, done, outcomes, set(pairs.values()))
     paired = [medium for name, medium in selected.items() if name in pairs]
@@ -109,12 +110,12 @@ def _outcomes(store: Store, reached: Reached) -> dict[Name, Outcome]:
 
 def _track_records(
     store: Store, reached: Reached, outcomes: Outcomes, wanted: Collection[Name]
-) -> dict[Name, tuple[Path, Outcome]]:
+) -> dict[Name, extract.Followed]:
     """Where the rows of the reals lie that fakes follow."""
     over = ((name, record) for name, (record, _) in reached.taken_over.items())
     here = ((item.name, reached.records[unit.name]) for unit in reached.units for item in unit.items)
     return {
-        name: (store.path(record, tables.ROWS), outcomes[name])
+        name: extract.Followed(store.path(record, tables.ROWS), store.path(record, tables.BLOBS), outcomes[name])
         for place in (over, here)
         for name, record in place
         if name in wanted
@@ -145,7 +146,7 @@ def caption_samples(setup: Setup, extracted: Extracted, walker: Walker) -> Reach
 def curate_samples(setup: Setup, indexed: Indexed, extracted: Extracted, walker: Walker) -> Reached | None:
     """Judge everything at once, over columns. None while extraction is not complete.
 
-    The one unit's inputs: every committed row, every label, every medium that was taken down.
+    The one unit's inputs: every committed row, every label, every medium that was taken down, every pair that was denied.
     """
     if not extracted.complete:
         return None
@@ -156,12 +157,14 @@ def curate_samples(setup: Setup, indexed: Indexed, extracted: Extracted, walker:
     excluded = dict.fromkeys(sorted(found), "excluded")
     records = [extracted.records[unit.name] for unit in extracted.units]
     rows = tuple(setup.store.path(record, tables.ROWS) for record in records)
+    denied = frozenset(name for name, check in pair_checks(indexed.selected, extracted.outcomes).items() if check in DENIED)
     inputs = (
         digest(sorted(record.files[tables.ROWS]["sha256"] for record in records)),
         tables.content_digest(media),
         digest(sorted(excluded)),
+        digest(sorted(denied)),
     )
-    unit = curate.plan(inputs, curate.CuratePayload(rows, media, excluded))
+    unit = curate.plan(inputs, curate.CuratePayload(rows, media, excluded, denied))
     base, config = setup.bases[curate.STAGE.name], curate.config(setup.recipe)
     limit = setup.recipe.time_limit
     return walker.bring(setup, Work(curate.STAGE, base, [unit], config, engine=_inline, time_limit=limit, quiet=True))

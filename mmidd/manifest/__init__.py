@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmidd.manifest.accounting import Accounting, Medium, clip_frames, kind_of
+from mmidd.manifest.accounting import Accounting, Medium, clip_frames, kind_of, names_a_folder
 from mmidd.manifest.format import (
     Manifest,
     archive_paths,
@@ -26,5 +26,6 @@ __all__ = [
     "kind_of",
     "label_paths",
     "load_manifest",
+    "names_a_folder",
     "shipped",
 ]

@@ -47,7 +47,7 @@ class Medium:
     `pair_dataset`; `aligned` says that frames and geometry agree with it.
     A pair in another dataset is the first of `pair_candidates` ("DATASET:path"), which only that dataset's index can
     tell apart. Media that share one of `group_keys` stay on one side of a split. `split` is the official one.
-    `mask` is the path of the file that shows where a fake was manipulated.
+    `mask` is the path of the file, or of the folder of numbered images, that shows where a fake was manipulated.
     """
 
     dataset: str
@@ -201,6 +201,11 @@ def kind_of(path: str) -> Kind:
     return SUFFIXES[splitext(path)[1]]
 
 
+def names_a_folder(path: str) -> bool:
+    """Has a name no suffix of a medium? Then it is that of a folder of numbered images."""
+    return splitext(path)[1] not in SUFFIXES
+
+
 def clip_frames(names: Iterable[str]) -> dict[int, str]:
     """The frames of a clip among the names in its folder, by number; of two with one number the first name's."""
     found: dict[int, str] = {}
@@ -245,10 +250,14 @@ def account(layout: Layout, paths: Iterable[str], read: Callable[[str], bytes]) 
 
 def _own_masks(result: Accounting, masks: Mapping[str, str]) -> None:
     """A medium's mask that no pattern under `ignore` knows is a sidecar by its rule's `mask`."""
-    for path, _ in result.unmatched:
-        if path in masks:
-            result.ignored[masks[path]] = result.ignored.get(masks[path], 0) + 1
-    result.unmatched[:] = [each for each in result.unmatched if each[0] not in masks]
+    kept = []
+    for path, reason in result.unmatched:
+        rule = masks.get(path) or masks.get(path.rpartition("/")[0])
+        if rule is None:
+            kept.append((path, reason))
+        else:
+            result.ignored[rule] = result.ignored.get(rule, 0) + 1
+    result.unmatched[:] = kept
 
 
 def _table(layout: Layout, spec: TableSpec, labels: list[str], read: Callable[[str], bytes]) -> Table:
@@ -289,6 +298,9 @@ class _Matcher:
         self.tables = tables
         clips = any(rule.kind == "frames" for rule in layout.rules)
         self.present = present | {path.rpartition("/")[0] for path in present} if clips else present
+        folders = any(names_a_folder(template.text) for rule in layout.rules for template in rule.masks)
+        numbered = (path for path in present if folders and frame_number(path.rpartition("/")[2]) is not None)
+        self.maskable = present | {path.rpartition("/")[0] for path in numbered} if folders else present
         self.rules = Heads([(pattern, rule) for rule in layout.rules for pattern in rule.paths])
         self.clips = clips and any(rule.kind != "frames" for rule in layout.rules)
         self.ignore = Heads([(pattern, pattern.text) for pattern in layout.ignore])
@@ -398,7 +410,7 @@ class _Matcher:
         """The first of a rule's masks that is there."""
         for template in rule.masks:
             path = template.render(values)
-            if path is not None and path in self.present:
+            if path is not None and path in self.maskable:
                 self.masks[path] = template.text
                 return path
         return None

@@ -249,8 +249,10 @@ class _Rules:
         return template
 
     def _mask(self, path: Path, text: str, names: Iterable[str]) -> Template:
-        """Where a fake's mask lies; its name's ending says whether it is a video or an image."""
-        self._check_ending(path, text)
+        """Where a fake's mask lies; its name's ending says whether it is a video or an image, and none that it is a folder
+        of numbered images."""
+        if "." in text.rpartition("/")[2]:
+            self._check_ending(path, text)
         return self._template(path, text, names)
 
     def _known(self, path: Path, name: str, names: Iterable[str]) -> str:

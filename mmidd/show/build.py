@@ -101,6 +101,12 @@ def biases(console: Console, losses: Losses, policy: str, work: str) -> None:
     for dataset, sides in losses.sides.items():
         if sides.uneven:
             console.print(f"{plain(dataset)}: {plain(str(sides))}")
+    for dataset, claims in losses.claims.items():
+        for line in claims.lines:
+            console.print(f"{plain(dataset)}: {plain(line)}")
+        for odd in claims.findings[:SHOWN]:
+            console.print(f"  common: {plain(str(odd))}", style="yellow")
+            console.print(f"    -> {plain(odd.advice)}", style="dim")
     found = losses.findings
     if found:
         console.print(f"real and fake were lost at different rates, {len(found)} flagged:", style="yellow")

@@ -24,8 +24,12 @@ from mmidd.media import Name
 from mmidd.recipe import Recipe
 from mmidd.schema import LABELS, sample_id
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 EVERYTHING = "*"
+EQUALS_REAL = "equals_real"
+"""Why a fake's sample is dropped that is, bit for bit, one of the real it was made from: nobody changed it."""
+OTHER_PERSON = "other_person"
+"""Why a real's sample is dropped that shows somebody whom none of its fakes is about."""
 SCHEMA = pa.schema(
     [
         ("dataset", pa.string()),
@@ -53,25 +57,30 @@ class CurateConfig:
     exact_duplicates: bool
     splits: Mapping[str, float]
     seed: int
+    one_person: bool
 
 
 @dataclass(frozen=True)
 class CuratePayload:
-    """All rows that were extracted, all media that were indexed, and the media that no sample may come from."""
+    """All rows that were extracted, all media that were indexed, the media that no sample may come from, and the fakes
+    whose own pixels deny the pair that is claimed for them."""
 
     rows: tuple[Path, ...]
     media: pa.Table
     excluded: Mapping[Name, str]
+    unpaired: frozenset[Name] = frozenset()
 
 
 def config(recipe: Recipe) -> CurateConfig:
     """Take from the recipe what this stage reads."""
-    return CurateConfig(recipe.curation.exact_duplicates, recipe.curation.splits.model_dump(), recipe.seed)
+    curation = recipe.curation
+    return CurateConfig(curation.exact_duplicates, curation.splits.model_dump(), recipe.seed, recipe.crop.choice != "all")
 
 
 def ingredients(recipe: Recipe) -> dict[str, Any]:
     """What shapes the verdicts, the rows and the index aside."""
-    return _ingredients(STAGE, recipe.model_dump(mode="json", include={"curation", "seed"}))
+    part = recipe.model_dump(mode="json", include={"curation", "seed"})
+    return _ingredients(STAGE, {**part, "one_person": config(recipe).one_person})
 
 
 def plan(inputs: tuple[str, ...], payload: CuratePayload) -> Unit:
@@ -85,7 +94,8 @@ def run(task: Task, config: CurateConfig, resources: Resources) -> Result:
     payload: CuratePayload = item.payload
     media = _media(payload)
     samples = _samples(payload, media)
-    duplicates, same = _duplicates(samples, media, config)
+    others = _others(samples) if config.one_person else pa.nulls(samples.num_rows, pa.string())
+    duplicates, same = _duplicates(samples, others, media, config)
     anchors = join(media["medium"].combine_chunks(), *_ends(media, same))
     splits = assign_splits(shared(anchors), shared(media["split"]), config.splits, config.seed)
     drops = pc.coalesce(media["excluded"], pa.array([verdict.drop for verdict in splits], pa.string()))
@@ -98,7 +108,7 @@ def run(task: Task, config: CurateConfig, resources: Resources) -> Result:
     of_media = {"dataset": media["dataset"], "media": media["media"]} | verdicts
     of_samples = {name: column.take(samples["owner"]) for name, column in verdicts.items()}
     of_samples |= {name: samples[name] for name in ("dataset", "media", "frame", "face", "id")}
-    of_samples["drop"] = pc.coalesce(of_samples["drop"], duplicates)
+    of_samples["drop"] = pc.coalesce(of_samples["drop"], others, duplicates)
     of_samples["pair"] = _pairs(samples, of_samples["drop"])
     judged = pa.concat_tables([_rows(of_media, media.num_rows), _rows(of_samples, samples.num_rows)]).combine_chunks()
     return Result(judged, (Outcome(item.dataset, item.media, "ok", item.inputs or ()),))
@@ -142,17 +152,53 @@ def _samples(payload: CuratePayload, media: pa.Table) -> pa.Table:
     places = (samples[name].to_pylist() for name in ("dataset", "media", "frame", "face"))
     ids = pa.array((sample_id(*place) for place in zip(*places, strict=True)), pa.string(), size=samples.num_rows)
     samples = samples.append_column("id", ids).append_column("owner", owner)
-    for name in ("real", "aligned", "excluded"):
+    for name in ("real", "aligned", "excluded", "label"):
         samples = samples.append_column(name, media[name].take(owner))
-    return samples
+    unpaired = pa.array([f"{dataset}/{name}" for dataset, name in payload.unpaired], pa.large_string())
+    real = pc.if_else(pc.is_in(samples["medium"], value_set=unpaired), None, samples["real"])
+    samples = samples.set_column(samples.schema.get_field_index("real"), "real", real)
+    return samples.append_column("real_face", real_faces(samples))
 
 
-def _duplicates(samples: pa.Table, media: pa.Table, config: CurateConfig) -> tuple[pa.Array, list[tuple[str, str]]]:
-    """Per sample why it is dropped as a duplicate, if it is; and the media that hold equal samples."""
-    here = pc.is_null(samples["excluded"]).combine_chunks()
-    judged, none = samples.filter(here), pa.nulls(samples.num_rows, pa.string())
-    if not config.exact_duplicates or not judged.num_rows:
+def _others(samples: pa.Table) -> pa.Array:
+    """Per sample why it is dropped, if it shows somebody whom its clip is not about.
+
+    Of a real that fakes follow extraction keeps several people, the policy's choice as face 0. Those stay whom fakes are
+    about; where none is about anybody, the first. Every other medium has one person.
+    """
+    here = pc.is_null(samples["excluded"])
+    mine = key_of(samples["medium"], samples["face"])
+    of_fakes = pc.and_(here, pc.fill_null(samples["aligned"], False))
+    about = key_of(samples["real"], samples["real_face"]).filter(of_fakes).drop_null()
+    followed = pc.is_in(mine, value_set=pc.unique(about))
+    led = pc.is_in(samples["medium"], value_set=pc.unique(samples["medium"].filter(followed)))
+    firsts = samples.group_by("medium").aggregate([("face", "min")])
+    first = pc.is_in(mine, value_set=key_of(firsts["medium"], firsts["face_min"]).combine_chunks())
+    stays = pc.if_else(led, followed, first)
+    return pc.if_else(pc.and_(here, pc.invert(stays)), OTHER_PERSON, pa.scalar(None, pa.string())).combine_chunks()
+
+
+def _unchanged(samples: pa.Table) -> pa.Array:
+    """Which samples of fakes are, bit for bit, samples of the real they were made from: a label cannot tell them apart."""
+    pictures = key_of(samples["medium"], samples["image_sha256"])
+    wanted = key_of(samples["real"], samples["image_sha256"])
+    same = pc.is_in(wanted, value_set=pc.unique(pictures), skip_nulls=True)
+    return pc.and_(same, pc.equal(samples["label"], "fake")).combine_chunks()
+
+
+def _duplicates(
+    samples: pa.Table, others: pa.Array, media: pa.Table, config: CurateConfig
+) -> tuple[pa.Array, list[tuple[str, str]]]:
+    """Per sample why it is dropped as a duplicate, if it is; and the media that hold equal samples. `others` are samples
+    that are dropped already."""
+    here = pc.and_(pc.is_null(samples["excluded"]), pc.is_null(others)).combine_chunks()
+    none = pa.nulls(samples.num_rows, pa.string())
+    if not config.exact_duplicates or not pc.any(here).as_py():
         return none, []
+    unchanged = pc.and_(here, pc.fill_null(_unchanged(samples), False))
+    none = pc.if_else(unchanged, EQUALS_REAL, none)
+    here = pc.and_(here, pc.invert(unchanged))
+    judged = samples.filter(here)
     strictness = pc.fill_null(pc.index_in(media["split"], value_set=pa.array(_STRICTEST), skip_nulls=True), len(_STRICTEST))
     places = [strictness.take(judged["owner"]), judged["dataset"], judged["media"]]
     places += [pc.utf8_lpad(judged[name].cast(pa.string()), 10, "0") for name in ("frame", "face")]
@@ -181,7 +227,7 @@ def _pairs(samples: pa.Table, drops: pa.ChunkedArray) -> pa.ChunkedArray:
     """Of each fake sample the id of its real's same face at the same frame, where that one is in the corpus."""
     kept = samples.filter(pc.is_null(drops))
     places = key_of(kept["medium"], kept["frame"], kept["face"]).combine_chunks()
-    wanted = key_of(samples["real"], samples["frame"], real_faces(samples))
+    wanted = key_of(samples["real"], samples["frame"], samples["real_face"])
     return kept["id"].take(pc.index_in(wanted, value_set=places, skip_nulls=True))
 
 

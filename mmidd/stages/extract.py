@@ -1,18 +1,18 @@
 """Extract: decode, choose frames, detect, choose the faces, align, encode. Frames never touch the disk.
 
 Reals come first and leave a track record: their rows. A fake whose paired real has one takes its frames and its
-geometry, so neither the detector nor its failures can tell real from fake. This stage never sees a label; a
-manipulation mask is pixels: it says whom a fake and its real are about, and is cut with the fake.
+geometry, if its own pixels do not deny it, so neither the detector nor its failures can tell real from fake. This stage
+never sees a label; a manipulation mask is pixels: it says whom a fake and its real are about, and is cut with the fake.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -26,6 +26,7 @@ from mmidd.engine.units import TASK_ITEMS, Item, Outcome, Resources, Result, Tas
 from mmidd.errors import EmptyMedia, MediaError, MmiddError
 from mmidd.extraction.masks import MaskFile, MaskSource
 from mmidd.extraction.medium import MediumSamples, Way, frames_crops, planned_numbers, still_crops, video_crops
+from mmidd.extraction.proof import Search
 from mmidd.extraction.records import SCHEMA, Real, failure_of, outcome_of, row_of, track_of
 from mmidd.extraction.sample import ExtractConfig, TrackRecord
 from mmidd.faces.choose import detector_identity, make_detector
@@ -125,9 +126,19 @@ class Selected:
         return (self.pair_dataset or self.dataset, self.pair_media) if self.pair_media else self.name
 
 
+class Followed(NamedTuple):
+    """A real that fakes follow: where its rows and their blobs lie, and how it ended."""
+
+    rows: Path
+    blobs: Path
+    outcome: Outcome
+
+
 @dataclass(frozen=True, slots=True)
 class ExtractPayload:
-    """What extracting one medium needs. `basis` names whose geometry it takes: its own, or a track record's digest."""
+    """What extracting one medium needs. `basis` names whose geometry it takes: its own, or a track record's digest. `led`:
+    others are checked against it. `shared`: where there is a real, the medium takes its geometry.
+    """
 
     file: MediaFile
     frames: int
@@ -135,18 +146,22 @@ class ExtractPayload:
     basis: str
     faces: FaceMode = "detect"
     mask: MaskFile | None = None
+    led: bool = False
+    shared: bool = True
 
     def inputs(self, sha256: str, mask_sha256: str = UNREAD) -> tuple[str, ...]:
         mode = () if self.faces == "detect" else (f"faces: {self.faces}",)
         role = "mask" if self.mask and self.mask.own else "mask of a fake"
         mask = () if self.mask is None else (f"{role}: {mask_sha256}",)
-        return sha256, f"{self.frames} frames", self.basis, *mode, *mask
+        led = (("followed",) if self.led else ()) + (() if self.shared else ("own geometry",))
+        return sha256, f"{self.frames} frames", self.basis, *mode, *mask, *led
 
 
 def follows(medium: Selected, selected: Mapping[Name, Selected], recipe: Recipe) -> Name | None:
-    """The real whose geometry a medium takes: its pair, if they are aligned and the pair is extracted too."""
+    """The real that a medium is checked against, and whose geometry it takes unless the recipe has every clip take its own:
+    its pair, if they are aligned and the pair is extracted too."""
     pair = medium.pair_name
-    if recipe.crop.pairs == "independent" or medium.label == "real" or not medium.aligned or pair not in selected:
+    if medium.label == "real" or not medium.aligned or pair not in selected:
         return None
     real = selected[pair]
     alike = real.kind == medium.kind and (real.faces in WHOLE) == (medium.faces in WHOLE)
@@ -157,10 +172,12 @@ def plan(
     media: Iterable[Selected],
     recipe: Recipe,
     digests: DigestCache,
-    reals: Mapping[Name, tuple[Path, Outcome]],
+    reals: Mapping[Name, Followed],
     pairs: Mapping[Name, Name],
+    led: Collection[Name] = (),
 ) -> list[Unit]:
-    """The units of one level. `pairs` names the real that a medium follows; `reals` says where its rows lie.
+    """The units of one level. `pairs` names the real that a medium follows; `reals` says where its rows lie; `led` are the
+    media that others follow.
 
     Fakes lie in the order of their reals: a worker then reads the rows of few units of reals, and not of one a fake.
     """
@@ -169,7 +186,8 @@ def plan(
     for medium in media:
         frames = (own.get(medium.dataset) or recipe.frames.count) if medium.kind != "image" else 1
         level = "paired" if medium.name in pairs else "first"
-        item = _item(medium, frames, digests, reals.get(pairs.get(medium.name, medium.name)))
+        real = reals.get(pairs.get(medium.name, medium.name))
+        item = _item(medium, frames, digests, real, medium.name in led, recipe.crop.pairs == "shared")
         archive = medium.file.archive
         tar = archive.name if archive and is_sequential(archive.name) else ""
         groups.setdefault((medium.dataset, level, medium.kind, tar), []).append(item)
@@ -181,14 +199,16 @@ def plan(
     return units
 
 
-def _item(medium: Selected, frames: int, digests: DigestCache, real: tuple[Path, Outcome] | None) -> Item:
+def _item(medium: Selected, frames: int, digests: DigestCache, real: Followed | None, led: bool, shared: bool) -> Item:
     followed, basis = None, "own"
-    if real is not None and real[1].ok:
-        rows, outcome = real
-        followed = Real(rows, outcome.dataset, outcome.media, tuple(cast(SampleFacts, outcome.facts)["frames"]))
+    if real is not None and real.outcome.ok:
+        outcome = real.outcome
+        followed = Real(
+            real.rows, real.blobs, outcome.dataset, outcome.media, tuple(cast(SampleFacts, outcome.facts)["frames"])
+        )
         basis = outcome.rows_digest
     file = medium.file
-    payload = ExtractPayload(file, frames, followed, basis, medium.faces, medium.mask)
+    payload = ExtractPayload(file, frames, followed, basis, medium.faces, medium.mask, led, shared or followed is None)
     sha256 = digests.fresh(medium.dataset, medium.media, file.bytes, file.mtime_ns)
     mask, marked = medium.mask, UNREAD
     if mask is not None:
@@ -248,10 +268,12 @@ def run(task: Task, config: ExtractConfig, resources: Resources) -> Result:
 
 
 def _needed(payload: ExtractPayload, config: ExtractConfig) -> frozenset[int] | None:
-    """The frames of a clip that will be asked for."""
+    """The frames of a clip that may be asked for: its real's, and its own if it does not fit its real."""
     if payload.file.kind != "frames":
         return None
-    return frozenset(planned_numbers(_numbers(payload), payload.frames, config, _followed(payload)))
+    numbers = _numbers(payload)
+    real = payload.real.planned if payload.real else ()
+    return frozenset((*real, *planned_numbers(numbers, payload.frames, config, None)))
 
 
 def _numbers(payload: ExtractPayload) -> list[int]:
@@ -283,7 +305,9 @@ def _extract(
             raise EmptyMedia("the file has no bytes")
         mask, marked = _mask(payload)
         fault("decode", item.media)
-        crops = _crops(payload, source, Way(config, detector, payload.faces, _followed(payload), mask))
+        real = _followed(payload)
+        track, search = (real, None) if payload.shared or real is None else (None, Search(real, "unchecked"))
+        crops = _crops(payload, source, Way(config, detector, payload.faces, track, mask, payload.led, search))
     except (MmiddError, MemoryError):
         raise
     except Exception as error:  # recorded: one medium's fault must not take its neighbours along
@@ -316,4 +340,4 @@ def _crops(payload: ExtractPayload, source: MediaBytes, way: Way) -> MediumSampl
         return video_crops(video, payload.frames, way)
 
 
-STAGE = Stage("extract", STAGE_VERSION, run, SCHEMA, blobs=("image", "context", "mask"), identify=identify)
+STAGE = Stage("extract", STAGE_VERSION, run, SCHEMA, blobs=("image", "context", "mask", "view"), identify=identify)

@@ -72,6 +72,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("films")
     films: dict[str, Iterator[Pixels]] = {
         "real": _beside(_film(LARGE, 0), _film(SMALL, 3)),
+        "left_swapped": _beside(_swapped(LARGE, 0, 6), _film(SMALL, 3)),
         "fake": _beside(_film(LARGE, 0), _swapped(SMALL, 3, 6)),
         "right": _beside(_nothing(), _marked(SMALL, 3)),
         "left": _beside(_marked(LARGE, 0), _nothing()),
@@ -145,13 +146,44 @@ def pixels(image: dict[str, Any]) -> Pixels:
     return np.asarray(Image.open(io.BytesIO(image["bytes"])))
 
 
-def test_without_a_mask_the_policy_chooses_and_a_pair_shows_one_person(bench: Bench) -> None:
-    rows = bench.rows()
-    assert sides(rows["real"]) == sides(rows["fake"]) == ["left"] * 3
+@pytest.mark.parametrize("policy", ["shared", "independent"])
+def test_without_a_mask_a_pair_shows_whom_the_fake_changed(bench: Bench, policy: str) -> None:
+    rows = bench.rows(f"crop.pairs={policy}")
+    assert sides(rows["real"]) == sides(rows["fake"]) == ["right"] * 3
+    assert [row["pair"] for row in rows["fake"]] == [row["id"] for row in rows["real"]]
     assert [row["mask"] for row in rows["fake"]] == [None] * 3
-    assert bench.facts()["real"]["choice"] == "largest" and "choice" not in bench.facts()["fake"]
+    facts = bench.facts()
+    assert (facts["real"]["choice"], facts["fake"]["choice"]) == ("largest", "difference")
+    assert facts["real"]["people"] == 2 and facts["fake"]["pair_check"] == "proved"
+    media = {row["media"]: row for row in pq.read_table(bench.out / "media.parquet").to_pylist()}
+    assert media[REAL]["frame_reasons"] == [{"reason": "other_person", "count": 3}]
+    assert (media[REAL]["samples"], media[FAKE]["pair_check"]) == (3, "proved")
 
-    assert sides(bench.rows("crop.least_face=110")["real"]) == ["left"] * 3
+
+def test_two_fakes_that_changed_different_people_each_show_theirs_and_their_real_both(bench: Bench) -> None:
+    other = FAKE.replace("000_003", "000_004")
+    bench.put(other, "left_swapped")
+    rows = bench.rows()
+    found = [row for shard in bench.out.glob("data/*.parquet") for row in pq.read_table(shard).to_pylist()]
+    assert sides([row for row in found if row["media"] == other]) == ["left"] * 3
+    assert sides(rows["fake"]) == ["right"] * 3 and sides(rows["real"]) == ["left", "right"] * 3
+    ids = {row["id"] for row in rows["real"]}
+    assert {row["pair"] for row in found if row["pair"]} == ids
+
+
+def test_of_a_fake_that_follows_nobody_it_is_told_that_it_may_show_the_wrong_person(bench: Bench) -> None:
+    (bench.root / "data" / FF / REAL).unlink()
+    bench.put(REAL.replace("000", "001"), "real")
+    told = bench.build()
+    words = "1 of 1 fakes (100.0%) show several people, and nothing tells which of them was manipulated"
+    assert told.code == 0 and f"{FF}, Deepfakes: {words}" in " ".join(told.err.split())
+    assert words in (bench.out / "README.md").read_text()
+
+
+def test_a_changed_person_who_is_too_small_is_not_replaced_by_another(bench: Bench) -> None:
+    rows = bench.rows("crop.least_face=110")
+    assert sides(rows["real"]) == ["left"] * 3 and rows["fake"] == []
+    assert bench.facts()["fake"]["pair_check"] == "person_elsewhere"
 
 
 def test_a_mask_points_fake_and_real_at_the_manipulated_person_and_is_cut_with_the_fake(bench: Bench) -> None:
@@ -177,6 +209,31 @@ def test_a_mask_points_fake_and_real_at_the_manipulated_person_and_is_cut_with_t
     assert sides(independent["real"]) == sides(independent["fake"]) == ["right"] * 3
     assert [row["geometry"] for row in independent["fake"]] == ["own"] * 3
     assert all(row["mask"] for row in independent["fake"])
+
+
+@pytest.mark.parametrize("missing", [(), (3,)], ids=["whole", "one is not there"])
+def test_a_folder_of_numbered_images_is_a_mask(bench: Bench, missing: tuple[int, ...]) -> None:
+    """The large face is marked, so that it is the folder and not the difference that is followed."""
+    folder = bench.root / "data" / FF / MASK.replace("videos", "images").removesuffix(".mp4")
+    folder.mkdir(parents=True)
+    for number, frame in enumerate(_beside(_marked(LARGE, 0), _nothing())):
+        if number not in missing:
+            Image.fromarray(frame).save(folder / f"{number:04d}.png")
+    bench.put(FAKE, "left_swapped")
+    rows = bench.rows()
+    planned = [row["frame"] for row in rows["fake"]]
+    assert sides(rows["real"]) == sides(rows["fake"]) == ["left"] * 3
+    assert [row["mask"] is not None for row in rows["fake"]] == [frame not in missing for frame in planned]
+    facts = bench.facts()
+    short = sum(frame in missing for frame in planned)
+    assert facts["real"]["choice"] == "mask" and facts["fake"]["mask_frames"] == 3 - short
+    assert facts["fake"].get("mask_short", 0) == short
+    places = ["--data", str(bench.root / "data"), "--work", str(bench.root / "work")]
+    checked = bench.run("index", str(bench.root / "masks.yaml"), *places, "--check", "--json")
+    assert checked.document["datasets"][0]["masks"] == {"fakes": 1, "found": 1}
+    first = folder / f"{planned[0]:04d}.png"
+    Image.fromarray(np.zeros((SIDE, 2 * SIDE, 3), np.uint8)).save(first)
+    assert pixels(bench.rows()["fake"][0]["mask"]).max() == 0  # a changed image of it is noticed
 
 
 def test_all_faces_are_samples_with_ids_of_their_own_and_frames_are_counted_once(bench: Bench) -> None:
@@ -220,10 +277,10 @@ def test_the_central_policy_takes_whom_the_picture_is_about(bench: Bench) -> Non
 @pytest.mark.parametrize(
     ("film", "side_of_both", "fact", "masks"),
     [
-        ("empty", "left", {"mask_empty": True, "mask_frames": 3}, 3),
-        ("narrow", "left", {"mask_other_size": 3}, 0),
+        ("empty", "right", {"mask_empty": True, "mask_frames": 3}, 3),
+        ("narrow", "right", {"mask_other_size": 3}, 0),
         ("short", "right", {"mask_frames": 2, "mask_short": 1}, 2),
-        ("torn", "left", {"mask_unreadable": 3}, 0),
+        ("torn", "right", {"mask_unreadable": 3}, 0),
     ],
 )
 def test_what_a_mask_lacks_is_counted_and_costs_no_sample(

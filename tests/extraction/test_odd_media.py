@@ -46,7 +46,7 @@ def test_a_crowd_gives_one_sample_or_a_reason(rows: int, columns: int, way: Way,
     crops = still_crops(png(np.tile(face, (rows, columns, 1))), way)
     assert len(crops.samples) + len(crops.reasons) == 1
     if rows == 2:
-        assert [sample.faces_found for sample in crops.samples] == [6]
+        assert [sample.fix and sample.fix.found for sample in crops.samples] == [6]
 
 
 def test_a_picture_of_nobody_is_dropped_with_its_reason(way: Way) -> None:

@@ -43,12 +43,25 @@ def _judge(
         {"dataset": dataset[name], "media": name, "frame": frame, "face": 0, "image_sha256": image}
         for name, frame, image in samples
     ]
+    return _judged(folder, media, rows, *settings, excluded=excluded)
+
+
+def _judged(
+    folder: Path,
+    media: Sequence[Medium],
+    rows: Sequence[Mapping[str, Any]],
+    *settings: str,
+    excluded: Sequence[str] = (),
+    unpaired: Sequence[str] = (),
+) -> list[dict[str, Any]]:
+    """The same of samples with all that extraction says of them."""
+    dataset = {row["media"]: row["dataset"] for row in media}
     written = folder / "rows"
-    pq.write_table(pa.Table.from_pylist(rows, SAMPLES_SCHEMA), written)
+    pq.write_table(pa.Table.from_pylist(list(rows), SAMPLES_SCHEMA), written)
     path = written.rename(folder / f"unit.{sha256_file(written)[:12]}.rows.parquet")  # named as the store does
-    payload = curate.CuratePayload(
-        (path,), pa.Table.from_pylist(list(media), index.SCHEMA), {(dataset[name], name): "excluded" for name in excluded}
-    )
+    gone = {(dataset[name], name): "excluded" for name in excluded if name in dataset}
+    denied = frozenset((dataset[name], name) for name in unpaired if name in dataset)
+    payload = curate.CuratePayload((path,), pa.Table.from_pylist(list(media), index.SCHEMA), gone, denied)
     recipe = parse("name: t\ndatasets: [CelebA]\n", "r.yaml", settings)
     (task,) = curate.plan(("x",), payload).tasks
     result = curate.run(task, curate.config(recipe), Resources())
@@ -90,6 +103,51 @@ def test_equal_samples_under_both_labels_are_all_dropped(tmp_path: Path) -> None
     assert _drops(rows) == {
         ("a", 0): "label_conflict", ("b", 0): "label_conflict", ("c", 0): "label_conflict", ("c", 1): None,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("copies", [("f",), ("f", "g")], ids=["a fake", "two fakes"])
+def test_a_fake_that_is_its_own_real_goes_and_the_real_stays(tmp_path: Path, copies: tuple[str, ...]) -> None:
+    media = [_medium("a"), *(_fake(name, "a") for name in copies), _medium("b"), _fake("h", None)]
+    samples = [(name, frame, f"x{frame}") for name in ("a", *copies) for frame in (0, 1)]
+    rows = _judge(tmp_path, media, [*samples, ("f", 2, "own"), ("b", 0, "torn"), ("h", 0, "torn")])
+    wanted = {("a", 0): None, ("a", 1): None, ("f", 2): None, ("b", 0): "label_conflict", ("h", 0): "label_conflict"}
+    assert _drops(rows) == wanted | {(name, frame): "equals_real" for name in copies for frame in (0, 1)}
+
+
+PEOPLE = {"dataset": "D", "geometry": "own", "width": 100, "height": 100}
+LEFT, RIGHT = [0.0, 0.0, 30.0, 30.0], [60.0, 60.0, 90.0, 90.0]
+
+
+@pytest.mark.parametrize(
+    ("fakes", "stay", "settings"),
+    [
+        ({}, {0}, ()),
+        ({"f": (1, "shared")}, {1}, ()),
+        ({"f": (1, "shared"), "g": (0, "shared")}, {0, 1}, ()),
+        ({"f": (0, "own")}, {1}, ()),
+        ({"gone": (1, "shared")}, {0}, ()),
+        ({"denied": (1, "shared")}, {0}, ()),
+        ({"f": (1, "shared")}, {0, 1}, ("crop.choice=all",)),
+    ],
+    ids=["no fake", "one", "two people", "own geometry, by place", "taken down", "pair denied", "everybody"],
+)
+def test_of_the_people_of_a_real_those_stay_whom_its_fakes_are_about(
+    tmp_path: Path, fakes: dict[str, tuple[int, str]], stay: set[int], settings: tuple[str, ...]
+) -> None:
+    media = [_medium("a"), *(_fake(name, "a", aligned=True) for name in fakes)]
+    rows: list[dict[str, Any]] = []
+    for frame in (0, 5):
+        people = [("a", face, "own", (LEFT, RIGHT)[face]) for face in (0, 1)]
+        people += [(name, face, how, RIGHT) for name, (face, how) in fakes.items()]
+        for name, face, how, box in people:
+            about = {"media": name, "frame": frame, "face": face, "geometry": how, "box": box}
+            rows.append({**PEOPLE, **about, "image_sha256": f"{name}{frame}{face}"})
+    found = _judged(tmp_path, media, rows, *settings, excluded=["gone"], unpaired=["denied"])
+    drops = {(row["media"], row["face"]): row["drop"] for row in found if row["frame"] is not None}
+    assert {face for face in (0, 1) if drops["a", face] is None} == stay
+    assert {drops["a", face] for face in {0, 1} - stay} <= {"other_person"}
+    paired = {row["media"] for row in found if row["pair"]}
+    assert paired == set(fakes) - {"gone", "denied"}
 
 
 def test_duplicates_stay_where_the_recipe_says_so(tmp_path: Path) -> None:
