@@ -138,17 +138,16 @@ class _Look:
         except ValueError:
             return "degenerate_face"
 
-    def let_go(self, config: ExtractConfig, *, context: bool) -> None:
-        """Cut the largest faces now and hold the pixels no longer."""
+    def let_go(self, config: ExtractConfig) -> None:
+        """Cut the largest faces now, each with the frame it is in, and hold the pixels no longer."""
         if self.picture is None:
             return
         largest = np.argsort(-_areas(self.faces), kind="stable")[:MOST_FACES].tolist()
         self.made = {face: self.sample(face, config) for face in largest}
-        if context:
-            small = context_of(self.picture)
-            self.made = {
-                face: made if isinstance(made, str) else replace(made, context=small) for face, made in self.made.items()
-            }
+        small = context_of(self.picture) if self.made else None
+        self.made = {
+            face: made if isinstance(made, str) else replace(made, context=small) for face, made in self.made.items()
+        }
         self.picture = self.mask = None
         self.frame = replace(self.frame, picture=None)
 
@@ -211,9 +210,8 @@ def _looks(
             held.append(_Look.at(frame, picture, faces, masks.at(frame.index, picture)))
             yield held[-1]
         if sum(width * height for width, height in (look.size for look in held)) > MOST_HELD:
-            with_faces = next((look for look in held if len(look.faces)), None)
             for look in held:
-                look.let_go(config, context=look is with_faces)
+                look.let_go(config)
             held.clear()
 
 

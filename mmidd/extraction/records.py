@@ -93,6 +93,7 @@ def row_of(item: Item, sha256: str, sample: Sample, crops: MediumSamples) -> dic
         "faces_found": sample.faces_found,
         "runner_up": sample.runner_up,
         "geometry": sample.geometry,
+        "padding": sample.padding,
         "image": sample.image,
         "image_sha256": hashlib.sha256(sample.image).hexdigest(),
         "context": sample.context,

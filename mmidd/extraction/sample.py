@@ -11,7 +11,7 @@ import numpy as np
 from mmidd.captions.protocol import CONTEXT_SIDE
 from mmidd.curation.quality import Quality, measure
 from mmidd.extraction.masks import Mask
-from mmidd.faces.align import plan_cut, similarity
+from mmidd.faces.align import Border, padded, plan_cut, similarity
 from mmidd.faces.detector import DetectorConfig, Faces
 from mmidd.faces.encode import ImageConfig, encode, encode_mask
 from mmidd.faces.tracks import Policy
@@ -28,7 +28,7 @@ class ExtractConfig:
     size: int
     margin: float
     template: str
-    border: Literal["black", "reflect"]
+    border: Border
     choice: Policy
     least_face: int
     image: ImageConfig
@@ -74,6 +74,7 @@ class Sample:
     runner_up: float | None
     image: bytes
     quality: Quality
+    padding: float = 0.0
     context: bytes | None = None
     mask: bytes | None = None
 
@@ -119,17 +120,17 @@ def cut(
     context: bytes | None = None,
 ) -> Sample:
     """The sample of one face. Each pixel of the mask's crop is mixed of the same pixels, by the same weights, as that of
-    the face's. Raises ValueError for a transform that cuts nothing."""
+    the face's. Raises ValueError for a transform that cuts nothing of the picture."""
     transform = np.array(fix.transform, np.float32).reshape(2, 3)
     plan = plan_cut(transform, picture.width, picture.height, size=config.size, border=config.border)
-    black = np.zeros((config.size, config.size), np.uint8)
-    crop = plan.take(picture.part(*plan.box)) if plan.box else np.repeat(black[..., None], 3, axis=2)
-    marked = None
-    if mask is not None and mask.own:
-        marked = encode_mask(plan.take(mask.part(plan.box)) if plan.box else black)
+    if plan.box is None or plan.padding == 1:
+        raise ValueError("the crop lies wholly outside the frame")
+    crop = plan.take(picture.part(*plan.box))
+    beyond = padded(transform, picture.width, picture.height, size=config.size) if plan.padding else None
+    marked = encode_mask(plan.take(mask.part(plan.box))) if mask is not None and mask.own else None
     return Sample(
         frame.index, frame.timestamp, picture.width, picture.height, fix, geometry, score, found, runner_up,
-        encode(crop, config.image), measure(crop), context, marked,
+        encode(crop, config.image), measure(crop, beyond), plan.padding, context, marked,
     )  # fmt: skip
 
 
@@ -138,7 +139,7 @@ def whole(frame: Frame, picture: Picture, config: ExtractConfig, mask: Mask | No
     image = picture.whole()
     return Sample(
         frame.index, frame.timestamp, picture.width, picture.height, None, "whole", None, None, None,
-        encode(image, config.image), measure(image), None, mask.whole() if mask is not None and mask.own else None,
+        encode(image, config.image), measure(image), 0.0, None, mask.whole() if mask is not None and mask.own else None,
     )  # fmt: skip
 
 

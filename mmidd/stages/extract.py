@@ -42,7 +42,7 @@ if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
     from mmidd.media import FaceMode, Kind
     from mmidd.recipe import Recipe
 
-STAGE_VERSION = 3
+STAGE_VERSION = 4
 WHOLE = ("keep", "whole")
 SEQUENTIAL_CLIPS = 16
 """Clips of one compressed tar that a task takes: they share one pass over it."""
