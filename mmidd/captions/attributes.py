@@ -134,10 +134,11 @@ def _place(request: CaptionRequest, scene: _Scene) -> str:
     """Where the face is in its own frame, as far as no bar covers that."""
     if request.face_box is None:
         return ""
-    left, top, right, bottom = scene.part if request.context is not None else (0, 0, *request.frame_size)
-    width, height = scene.image.shape[1::-1] if request.context is not None else request.frame_size
-    across, down = request.frame_size[0] / width, request.frame_size[1] / height
-    part = (left * across, top * down, right * across, bottom * down)
+    width, height = request.frame_size
+    part: tuple[float, float, float, float] = (0, 0, width, height)
+    if request.context is not None:
+        (left, top, right, bottom), (down, across) = scene.part, scene.image.shape[:2]
+        part = (left * width / across, top * height / down, right * width / across, bottom * height / down)
     place = _placed(request.face_box.astype(np.float64), part)
     if place is None:
         return ""
@@ -181,8 +182,7 @@ def _environment(request: CaptionRequest, scene: _Scene) -> str:
         left = region & ~measures.filled(image)  # others may have cut it; but black all around is what is there
         region = left if np.count_nonzero(left) >= _LEAST_LEFT * np.count_nonzero(region) else region
     visible = np.count_nonzero(region) / max(np.count_nonzero(picture), 1)
-    note = words.phrase(words.VISIBLE, visible)
-    return note if visible < words.VISIBLE[0][0] else _within(MAX_WORDS, *_surroundings(image, region, reference, note))
+    return words.phrase(words.VISIBLE, visible) or _within(MAX_WORDS, *_surroundings(image, region, reference))
 
 
 def _around(crop: measures.Image, request: CaptionRequest) -> measures.Mask:
@@ -192,11 +192,8 @@ def _around(crop: measures.Image, request: CaptionRequest) -> measures.Mask:
     return measures.background(crop.shape, measures.head_box(points))
 
 
-def _surroundings(
-    image: measures.Image, region: measures.Mask, reference: measures.Mask | None, note: str
-) -> Iterable[list[str]]:
-    """Sentences on a region. `reference`: what its sharpness is compared with; without one, focus is not judged. `note`: how
-    much of it is visible, if that is little."""
+def _surroundings(image: measures.Image, region: measures.Mask, reference: measures.Mask | None) -> Iterable[list[str]]:
+    """Sentences on a region. `reference`: what its sharpness is compared with; without one, focus is not judged."""
     axes = measures.middle_ellipse(image.shape)[1]
     tone, detail = measures.tone(image, region, axes), measures.detail(image, region)
     small = Pixels(image).small(_COLOUR_LOOK)
@@ -204,7 +201,6 @@ def _surroundings(
     colours = measures.palette(small, np.asarray(there))
     look = f"{words.phrase(words.BRIGHTNESS, tone.middle)} and {words.phrase(words.DETAIL, detail)}"
     yield [f"The surroundings are {look}, {_colours(colours)}."]
-    yield [note]
     if uneven := words.phrase(words.SIDES, abs(tone.right)):
         yield [f"They are {uneven} towards the {_side(tone.right)}."]
     yield [words.phrase(words.COLOUR, colours.colourful) or words.phrase(words.WARMTH, colours.warmth)]
