@@ -181,7 +181,7 @@ def _environment(request: CaptionRequest, scene: _Scene) -> str:
         region = picture & ~measures.middle_ellipse(image.shape)[0]
         left = region & ~measures.filled(image)  # others may have cut it; but black all around is what is there
         region = left if np.count_nonzero(left) >= _LEAST_LEFT * np.count_nonzero(region) else region
-    visible = np.count_nonzero(region) / max(np.count_nonzero(picture), 1)
+    visible = float(region.sum()) / max(float(picture.sum()), 1.0)
     return words.phrase(words.VISIBLE, visible) or _within(MAX_WORDS, *_surroundings(image, region, reference))
 
 
