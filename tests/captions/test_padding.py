@@ -38,6 +38,12 @@ def said(given: CaptionRequest) -> tuple[str, str]:
     return caption.face, caption.environment
 
 
+@pytest.fixture
+def light(frame: Picture) -> Picture:
+    """The picture with nothing black in it."""
+    return (frame * 0.7 + 70).astype(np.uint8)
+
+
 def cut_from(frame: Picture, edge: str | None = None, border: Border = "black", *, context: bool = True) -> CaptionRequest:
     """The request for the face of a picture, or of what is left of it; with a crop as extraction makes it."""
     part = EDGES[edge] if edge else (slice(None), slice(None))
@@ -84,10 +90,10 @@ def test_the_same_scene_is_described_alike_with_and_without_padding(
     assert beside.split(". ")[0] == face.split(". ")[0], "the pose"
 
 
-def test_without_a_mask_black_at_the_edge_of_a_crop_is_no_colour_of_the_scene(frame: Picture) -> None:
+def test_without_a_mask_black_at_the_edge_of_a_crop_is_no_colour_of_the_scene(light: Picture) -> None:
     for edge in EDGES:
-        bare = replace(cut_from(frame, edge, context=False), padding=None)
-        assert bare.crop[cut_from(frame, edge).padding].max() > 0 or (bare.crop == 0).all(axis=2).any()
+        bare = replace(cut_from(light, edge, context=False), padding=None)
+        assert (bare.crop == 0).all(axis=2).mean() > 0.04
         assert "black" not in said(bare)[1] and said(bare)[1].startswith(OPENING)
 
 
@@ -110,8 +116,8 @@ def bars(frame: Picture, across: int, down: int) -> Picture:
 
 
 @pytest.mark.parametrize(("across", "down"), [(0, 80), (150, 0)], ids=["letterbox", "pillarbox"])
-def test_bars_of_a_video_are_no_part_of_its_scene(frame: Picture, across: int, down: int) -> None:
-    plain, framed = cut_from(frame), bars(frame, across, down)
+def test_bars_of_a_video_are_no_part_of_its_scene(light: Picture, across: int, down: int) -> None:
+    plain, framed = cut_from(light), bars(light, across, down)
     moved = replace(
         plain,
         context=Pixels(framed).small(CONTEXT_SIDE),
@@ -119,7 +125,9 @@ def test_bars_of_a_video_are_no_part_of_its_scene(frame: Picture, across: int, d
         frame_size=(framed.shape[1], framed.shape[0]),
     )
     (face, around), (same_face, same) = said(plain), said(moved)
-    assert ("black" in same) == ("black" in around) and same.split(",")[0] == around.split(",")[0]
+    assert "black" not in same
+    unscaled = [re.sub("busy|lightly detailed|detailed", "", each) for each in (same, around)]  # detail is told by size
+    assert unscaled[0] == unscaled[1]
     size = re.compile(r"It fills [^.]*\.|It is small [^.]*\.")
     assert size.findall(same_face) == size.findall(face)
 
@@ -139,9 +147,8 @@ def test_bars_lie_on_two_sides_and_leave_a_picture(image: Picture, part: tuple[i
     assert measures.uncovered(image) == part
 
 
-def test_a_dataset_s_own_crops_are_described_without_the_black_that_was_cut_into_them(frame: Picture) -> None:
-    cut = cut_from(frame, "left")
-    for whole in (cut.crop, cut_from(frame).crop):
+def test_a_dataset_s_own_crops_are_described_without_the_black_that_was_cut_into_them(light: Picture) -> None:
+    for whole in (cut_from(light, "left").crop, cut_from(light).crop):
         assert "black" not in said(CaptionRequest(whole, None, None, None, (256, 256)))[1]
 
 
@@ -177,13 +184,13 @@ RECIPE = "name: both\ndatasets: [Both]\nframes: {count: 4}\ndetector: {kind: mtc
 
 
 def test_equal_pixels_have_equal_captions_as_images_and_as_frames_of_a_clip(
-    frame: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mmidd: Callable[..., Said]
+    light: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mmidd: Callable[..., Said]
 ) -> None:
     monkeypatch.setenv("MMIDD_MANIFESTS", str(tmp_path / "manifests"))
     (tmp_path / "manifests").mkdir()
     (tmp_path / "manifests/both.yaml").write_text(MANIFEST)
     (tmp_path / "both.yaml").write_text(RECIPE)
-    pictures = {"plain": frame, "near": frame[:, 200:], "high": frame[150:], "bars": bars(frame, 0, 90)}
+    pictures = {"plain": light, "near": light[:, 200:], "high": light[150:], "bars": bars(light, 0, 90)}
     for name, picture in pictures.items():
         clip = tmp_path / "data/Both/clips" / name
         clip.mkdir(parents=True)
