@@ -17,8 +17,8 @@ from mmidd.recipe import bundled, read
 from mmidd.stages import caption, curate, extract, shard
 
 CUT = {
-    "extract": "94d5a9ad8b88083c12e172870ff0fde7",
-    "caption": "0d9e14e3c119e2a1c86416a07eac4bc0",
+    "extract": "87fb40f40535cbe23d7dfb059c5ee525",
+    "caption": "52450c9fc4fbad62b535be55cd38662f",
     "curate": "938a2d9670c6eb9d7920684244b225e5",
 }
 OF_STAGES = {

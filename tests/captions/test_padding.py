@@ -28,7 +28,11 @@ from mmidd.video.picture import Pixels
 from .conftest import BOX, POINTS, Picture
 
 OPENING = "The surroundings are "
-EDGES = {"left": (slice(None), slice(200, None)), "top": (slice(150, None), slice(None)), "right": (slice(None), slice(0, 330))}
+EDGES = {
+    "left": (slice(None), slice(200, None)),
+    "top": (slice(150, None), slice(None)),
+    "right": (slice(None), slice(0, 330)),
+}
 """What is left of the picture: its edge runs beside the face, or through it."""
 
 

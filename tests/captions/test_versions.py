@@ -44,7 +44,9 @@ def test_version_2_of_attributes_says_these_words(frame: Picture) -> None:
     beyond = np.zeros(shown[0].crop.shape[:2], np.bool_)
     beyond[:, :90] = True
     shown += [request(noise), replace(shown[0], padding=beyond), replace(shown[0], context=None, padding=beyond)]
-    shown += [CaptionRequest(each, None, None, None, (512, 600)) for each in (frame, np.pad(frame, ((9, 9), (60, 0), (0, 0))))]
+    shown += [
+        CaptionRequest(each, None, None, None, (512, 600)) for each in (frame, np.pad(frame, ((9, 9), (60, 0), (0, 0))))
+    ]
     said = [(each.face, each.environment) for each in Attributes().caption(shown)]
     assert (VERSION, _digest(said)) == ("2", "7771b52de73e1c02")
 
