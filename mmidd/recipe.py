@@ -127,7 +127,7 @@ class Crop(Part):
     size: int = Field(256, ge=32, le=2048, description="pixels")
     margin: float = Field(1.3, ge=1.0, le=4.0)
     template: Literal["arcface"] = "arcface"
-    border: Literal["black", "reflect"] = "black"
+    border: Literal["black", "replicate", "reflect"] = Field("black", description="what a crop shows beyond its frame")
     pairs: Literal["shared", "independent"] = Field("shared", description="does a fake take its real's geometry?")
     choice: Literal["largest", "central", "all"] = Field("largest", description="whose face, where no mask says it")
     least_face: int = Field(0, ge=0, le=4096, description="smaller faces are no samples: pixels of the frame, long side")

@@ -124,8 +124,10 @@ def _columns() -> tuple[Column, ...]:
             "DATASET/path",
             "what stays on one side of a split, named by its smallest medium",
         ),
-        Column("sharpness", f32, "pixels", "grey levels^2", "variance of the Laplacian of the crop's luma"),
-        Column("brightness", f32, "pixels", "0..255", "mean luma of the crop"),
+        Column(
+            "sharpness", f32, "pixels", "grey levels^2", "variance of the Laplacian of the crop's luma, padding left out"
+        ),
+        Column("brightness", f32, "pixels", "0..255", "mean luma of the crop, padding left out"),
         Column("face_size", f32, "pixels", "pixels", "geometric mean of the face box's sides in the frame"),
         Column("jpeg_quality", i32, "pixels", "1..100", "estimated quality of the source image; null for video"),
         Column("phash", text, "pixels", "16 hex digits", "64-bit DCT perceptual hash of the crop"),
@@ -159,11 +161,14 @@ def _columns() -> tuple[Column, ...]:
             "ok, shared (described from another frame), or why there are none; null if none ran",
         ),
         Column("attack", text, "labels", "", "presentation attack; null until a dataset has any"),
+        Column("padding", f32, "pixels", "0..1", "share of the crop that lies outside the frame; 0 for whole images"),
     )
 
 
 COLUMNS = _columns()
 BY_NAME = {column.name: column for column in COLUMNS}
+ADDED = ("padding",)
+"""Columns, the last ones, that the first corpora of this version lack; readers take them for null."""
 
 
 def of_origin(*origins: Origin) -> tuple[Column, ...]:
@@ -181,16 +186,17 @@ def _feature(kind: pa.DataType, classes: tuple[str, ...]) -> dict[str, Any]:
     return {"dtype": _FLOATS.get(kind, str(kind)), "_type": "Value"}
 
 
-def features() -> dict[str, Any]:
+def features(without: Sequence[str] = ()) -> dict[str, Any]:
     """The columns as Hugging Face `Features`, in their JSON form."""
-    return {column.name: _feature(column.type, column.classes) for column in COLUMNS}
+    return {column.name: _feature(column.type, column.classes) for column in COLUMNS if column.name not in without}
 
 
-def arrow_schema() -> pa.Schema:
-    """The schema of every shard, with the metadata that makes `datasets` see images and class labels."""
-    hugging_face = json.dumps({"info": {"features": features()}})
+def arrow_schema(without: Sequence[str] = ()) -> pa.Schema:
+    """The schema of every shard, with the metadata that makes `datasets` see images and class labels. `without`: as shards
+    were written before these columns were added."""
+    hugging_face = json.dumps({"info": {"features": features(without)}})
     return pa.schema(
-        [pa.field(column.name, column.type) for column in COLUMNS],
+        [pa.field(column.name, column.type) for column in COLUMNS if column.name not in without],
         metadata={"huggingface": hugging_face, "mmidd.schema_version": str(SCHEMA_VERSION)},
     )
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from mmidd.schema import (
+    ADDED,
     COLUMNS,
     FORGERY_NAMES,
     FORGERY_TYPES,
@@ -32,7 +33,7 @@ frame:int32 timestamp:double face:int32 box:float[4] landmarks:float[5,2] transf
 width:int32 height:int32 fps:double codec:string target_id:string source_id:string pair_media:string pair:string
 group:string sharpness:float brightness:float face_size:float jpeg_quality:int32 phash:string face_caption:string
 environment_caption:string captioner:string license:string mask:image track:int32 faces_found:int32 runner_up:float
-geometry:string split_basis:string caption_status:string attack:string
+geometry:string split_basis:string caption_status:string attack:string padding:float
 """
 
 TYPES = {
@@ -51,6 +52,13 @@ TYPES = {
 def test_columns_are_only_appended_and_keep_their_types() -> None:
     wanted = [(name, TYPES[kind]) for name, _, kind in (entry.partition(":") for entry in GOLDEN.split())]
     assert [(column.name, column.type) for column in COLUMNS] == wanted
+
+
+def test_columns_that_were_added_are_the_last_ones_and_can_be_left_out() -> None:
+    names = [column.name for column in COLUMNS]
+    assert names[-len(ADDED) :] == list(ADDED)
+    assert arrow_schema(without=ADDED).names == names[: -len(ADDED)]
+    assert arrow_schema(without=ADDED).metadata != arrow_schema().metadata
 
 
 def test_class_names_and_splits_are_frozen() -> None:

@@ -22,6 +22,7 @@ Axes = tuple[Points, Points]
 
 _MIN_REGION = 16
 _FILL = 6
+_BAR, _LEAST_PICTURE = 24, 0.25
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,48 @@ def face_ellipse(shape: tuple[int, ...], landmarks: Points) -> tuple[Mask, Axes]
     return _ellipse(along, down, max(half_width, 1e-6), max(1.1 * height, 1e-6)), (along, down)
 
 
+def without(image: Image, padding: Mask) -> Image:
+    """The image with each pixel of its padding, (h, w), replaced by the nearest that is none, so that no edge is left."""
+    if not padding.any() or padding.all():
+        return image
+    _, nearest = cv2.distanceTransformWithLabels(
+        padding.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    colours = np.zeros((int(nearest.max()) + 1, 3), np.uint8)
+    colours[nearest[~padding]] = image[~padding]
+    return np.asarray(colours[nearest])
+
+
+def uncovered(image: Image) -> tuple[int, int, int, int]:
+    """The half-open box (left, top, right, bottom) of an image without black bars: both beside it, or both above and below.
+
+    All of it where black lies elsewhere too, or would leave less than a quarter of a side: a dark scene is no bar.
+    """
+    light = image.max(axis=2) > _BAR
+    (left, right), (top, bottom) = _lit(light.any(axis=0)), _lit(light.any(axis=1))
+    height, width = light.shape
+    if left > 0 and right < width and (top, bottom) == (0, height) and right - left >= _LEAST_PICTURE * width:
+        return left, 0, right, height
+    if top > 0 and bottom < height and (left, right) == (0, width) and bottom - top >= _LEAST_PICTURE * height:
+        return 0, top, width, bottom
+    return 0, 0, width, height
+
+
+def _lit(lines: Mask) -> tuple[int, int]:
+    found = np.flatnonzero(lines)
+    return (int(found[0]), int(found[-1]) + 1) if len(found) else (0, 0)
+
+
+def head_box(landmarks: Points) -> Points:
+    """About the face box (xyxy) that a detector gives to an upright face with these (5, 2) points."""
+    (x, y), mouth = landmarks[:2].mean(axis=0), landmarks[3:].mean(axis=0)
+    height = float(np.hypot(*(mouth - (x, y))))
+    half = 1.1 * max(height, float(np.hypot(*(landmarks[1] - landmarks[0]))))
+    return np.array([x - half, y - 0.95 * height, x + half, y + 1.8 * height])
+
+
 def filled(image: Image) -> Mask:
-    """Where a crop may reach beyond its frame: black that hangs together with the crop's border, as a (h, w) mask."""
+    """What may be no part of a scene: black that hangs together with the image's border, as a (h, w) mask."""
     black = np.asarray(image.max(axis=2) <= _FILL, np.uint8)
     count, parts = cv2.connectedComponents(black, connectivity=4)
     border = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
@@ -159,7 +200,7 @@ def detail(image: Image, region: Mask) -> float:
     return float(edges[region].mean()) if region.any() else 0.0
 
 
-def place(box: Points, frame_size: tuple[int, int]) -> FacePlace | None:
+def place(box: Points, frame_size: tuple[float, float]) -> FacePlace | None:
     """Where a face box (xyxy) lies in its frame, cut to the frame; null where nothing of it is inside."""
     width, height = frame_size
     left, right = np.clip(box[[0, 2]], 0, width) / width

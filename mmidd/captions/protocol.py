@@ -34,7 +34,10 @@ class CaptionRequest:
     `crop`: (h, w, 3) uint8 RGB, the face crop or the whole image. `context`: (h, w, 3) uint8 RGB, the upright frame
     reduced to at most 336 pixels on its long side, or null. `landmarks`: (5, 2) float32 in pixels of the crop (eyes,
     nose, mouth corners, image left first); null for whole images. `face_box`: (4,) float32 xyxy in pixels of the
-    upright frame, or null. `frame_size`: width and height of the upright frame. Raises ValueError for anything else.
+    upright frame, or null. `frame_size`: width and height of the upright frame. Of a clip there is one context, from one of
+    its frames: `context_box`, (4,) float32 xyxy in pixels of the context, is the face there; null where that is `face_box`,
+    scaled. `padding`: (h, w) bool, where the crop shows no frame; null: nowhere. It is no part of the scene, whatever
+    colour it has. Raises ValueError for anything else.
     """
 
     crop: npt.NDArray[np.uint8]
@@ -42,6 +45,8 @@ class CaptionRequest:
     landmarks: npt.NDArray[np.float32] | None
     face_box: npt.NDArray[np.float32] | None
     frame_size: tuple[int, int]
+    context_box: npt.NDArray[np.float32] | None = None
+    padding: npt.NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         _check_image("crop", self.crop)
@@ -51,6 +56,11 @@ class CaptionRequest:
                 raise ValueError(f"the context is {self.context.shape}, more than {CONTEXT_SIDE} pixels on a side")
         _check_points("landmarks", self.landmarks, (5, 2))
         _check_points("face_box", self.face_box, (4,))
+        _check_points("context_box", self.context_box, (4,))
+        if self.padding is not None and (self.padding.dtype != np.bool_ or self.padding.shape != self.crop.shape[:2]):
+            raise ValueError(
+                f"the padding must be {self.crop.shape[:2]} bool, not {self.padding.shape} {self.padding.dtype}"
+            )
         if min(self.frame_size) < 1:
             raise ValueError(f"the frame size {self.frame_size} is not positive")
 

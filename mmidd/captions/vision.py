@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mmidd.captions import measures
 from mmidd.captions import reply as replies
 from mmidd.captions.journal import Journal
 from mmidd.captions.lint import lint
@@ -177,9 +178,19 @@ def _caption(tries: Sequence[_Tried]) -> Caption:
 
 
 def _shown(request: CaptionRequest) -> tuple[Image, ...]:
-    """The crop, and the frame around it where there is one that shows more than the crop."""
-    crop = Pixels(request.crop).small(CONTEXT_SIDE)
+    """The crop without its padding, and the frame around it where there is one that shows more than the crop."""
+    crop = Pixels(_unpadded(request)).small(CONTEXT_SIDE)
     return (crop,) if request.context is None or request.face_box is None else (crop, request.context)
+
+
+def _unpadded(request: CaptionRequest) -> Image:
+    """The smallest part of the crop that holds all it shows of the frame; in its corners the nearest pixels go on."""
+    padding = request.padding
+    if padding is None or padding.all():
+        return request.crop
+    rows, columns = (np.flatnonzero(~padding.all(axis=axis)) for axis in (1, 0))
+    part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return np.ascontiguousarray(measures.without(request.crop[part], padding[part]))
 
 
 def _digest(image: Image) -> str:

@@ -69,11 +69,7 @@ DETAIL: Scale = ((0.015, "plain"), (0.08, "lightly detailed"), (0.2, "detailed")
 SIDES: Scale = ((0.15, ""), (0.35, "slightly brighter"), (REST, "brighter"))
 WARMTH: Scale = ((-6, "The colours are cool."), (12, ""), (REST, "The colours are warm."))
 COLOUR: Scale = ((6, "There is hardly any colour."), (REST, ""))
-VISIBLE: Scale = (
-    (0.03, "Hardly any surroundings are visible."),
-    (0.12, "Little of the surroundings is visible."),
-    (REST, ""),
-)
+VISIBLE: Scale = ((0.03, "The surroundings are hardly visible."), (REST, ""))
 FOCUS: Scale = ((0.22, "The background is out of focus."), (REST, ""))
 
 

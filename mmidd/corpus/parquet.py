@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmidd.corpus.place import Place
 from mmidd.errors import CorpusError
+from mmidd.schema import ADDED
+
+_Columns = TypeVar("_Columns", pa.Table, pa.RecordBatch)
 
 VERIFY = "`mmidd verify` says what is wrong with it"
 MOST_GROUP_BYTES = 1 << 30
@@ -47,8 +51,24 @@ def bounded(file: pq.ParquetFile, place: Place, name: str) -> None:
 
 
 def columns_of(file: pq.ParquetFile, schema: pa.Schema) -> pa.Table:
-    """These columns of a file, in these types."""
-    return file.read(schema.names).select(schema.names).cast(schema)
+    """These columns of a file, in these types; null where the file is older than the column."""
+    return _grown(file.read(_there(file, schema)), schema).cast(schema)
+
+
+def _there(file: pq.ParquetFile, schema: pa.Schema) -> list[str]:
+    """What to read of a file for these columns. Raises KeyError where it lacks one that it should have."""
+    held = set(file.schema_arrow.names)
+    if lacking := [name for name in schema.names if name not in held and name not in ADDED]:
+        raise KeyError(lacking[0])
+    return [name for name in schema.names if name in held] or file.schema_arrow.names[:1]  # or rows could not be counted
+
+
+def _grown(found: _Columns, schema: pa.Schema) -> _Columns:
+    held = set(found.schema.names)
+    columns = [
+        found.column(name) if name in held else pa.nulls(len(found), schema.field(name).type) for name in schema.names
+    ]
+    return type(found).from_arrays(columns, schema.names)
 
 
 def batches_of(
@@ -58,6 +78,6 @@ def batches_of(
     start = 0
     for number in range(file.num_row_groups) if group is None else (group,):
         # One row group after the other: asked for several, pyarrow holds many of them (742 MB for 64 images at a time).
-        for batch in file.iter_batches(rows, row_groups=[number], columns=schema.names):
-            yield start, batch.select(schema.names).cast(schema)
+        for batch in file.iter_batches(rows, row_groups=[number], columns=_there(file, schema)):
+            yield start, _grown(batch, schema).cast(schema)
             start += len(batch)

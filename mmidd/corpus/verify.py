@@ -20,7 +20,7 @@ from mmidd.errors import CorpusError
 from mmidd.findings import Finding
 from mmidd.media import Name
 from mmidd.results import Result
-from mmidd.schema import SCHEMA_VERSION, arrow_schema, media_schema, sample_id
+from mmidd.schema import ADDED, SCHEMA_VERSION, arrow_schema, media_schema, sample_id
 from mmidd.show import corpus as show
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _check_shard(place: Place, shard: Shard) -> Iterator[Finding]:
     except CorpusError as error:
         yield _found(shard.name, f"cannot be read as Parquet ({type(error.__cause__).__name__})")
         return
-    wanted = arrow_schema()
+    wanted = arrow_schema(without=[name for name in ADDED if name not in schema.names])
     if not schema.equals(wanted):
         yield _found(shard.name, "has other columns or types than the schema")
     if (schema.metadata or {}).get(HUGGING_FACE) != wanted.metadata[HUGGING_FACE]:

@@ -17,6 +17,7 @@ GRID = 32
 LOW = 8
 _BASIS_SCALE = 1 << 12
 _MEAN_SCALE = 1 << 8
+_NEIGHBOURS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,22 @@ class Quality:
     phash: str
 
 
-def measure(crop: npt.NDArray[np.uint8]) -> Quality:
+def measure(crop: npt.NDArray[np.uint8], padding: npt.NDArray[np.bool_] | None = None) -> Quality:
     """Measure one crop.
 
     `crop`: (h, w, 3) uint8 RGB of any size from 1x1. Sharpness is the population variance of the 4-neighbour
     Laplacian of the 8-bit Rec.601 luma (borders mirrored without repeating the edge), brightness the mean luma,
-    phash the 64-bit DCT hash (see `phash`). Raises ValueError for another shape or type.
+    phash the 64-bit DCT hash (see `phash`). `padding`: (h, w), where the crop shows no frame; sharpness and brightness
+    leave it out, with the neighbours of it, as long as anything else is left. Raises ValueError for another shape or type.
     """
     luma = rec601(crop)
-    return Quality(_edge_variance(luma), cv2.sumElems(luma)[0] / luma.size, phash(luma))
+    edges = np.asarray(cv2.Laplacian(luma, cv2.CV_16S, ksize=1))
+    seen, inner = luma, edges
+    if padding is not None and padding.any():
+        beside = cv2.dilate(padding.astype(np.uint8), _NEIGHBOURS) > 0
+        seen = luma[~padding] if not padding.all() else luma
+        inner = edges[~beside] if not beside.all() else edges
+    return Quality(_variance(inner), int(seen.sum(dtype=np.int64)) / seen.size, phash(luma))
 
 
 def measure_batch(crops: Iterable[npt.NDArray[np.uint8]]) -> list[Quality]:
@@ -63,8 +71,8 @@ def phash(luma: npt.NDArray[np.uint8]) -> str:
     return np.packbits(2 * coefficients > middle).tobytes().hex()
 
 
-def _edge_variance(luma: npt.NDArray[np.uint8]) -> float:
-    edges = np.asarray(cv2.Laplacian(luma, cv2.CV_16S, ksize=1), np.float64).ravel()
+def _variance(values: npt.NDArray[np.int16]) -> float:
+    edges = np.asarray(values, np.float64).ravel()
     # `cv2.norm(..., NORM_L2SQR)` would be faster, but squares a rounded root: not exact.
     total, squares = int(edges.sum()), int(edges @ edges)
     return (edges.size * squares - total**2) / edges.size**2

@@ -76,13 +76,13 @@ class _Look:
         """The view of the frame, if it can still be had."""
         return self.view if self.picture is None else view_of(self.picture)
 
-    def let_go(self, config: ExtractConfig, *, view: bool) -> None:
-        """Cut the largest faces now and hold the pixels no longer, but for a view if that will be asked for."""
+    def let_go(self, config: ExtractConfig) -> None:
+        """Cut the largest faces now, hold the pixels no longer, and a view of the frame in which somebody may be kept."""
         if self.picture is None:
             return
         largest = np.argsort(-_areas(self.faces), kind="stable")[:MOST_FACES].tolist()
         self.made = {face: self.sample(face, config) for face in largest}
-        self.view = view_of(self.picture) if view else None
+        self.view = view_of(self.picture) if self.made else None
         self.picture = self.mask = None
         self.frame = replace(self.frame, picture=None)
 
@@ -173,9 +173,8 @@ def _looks(
             held.append(_Look.at(frame, picture, faces, masks.at(frame.index, picture)))
             yield held[-1]
         if sum(width * height for width, height in (each.size for each in held)) > MOST_HELD:
-            with_faces = next((each for each in held if len(each.faces)), None)
             for each in held:
-                each.let_go(config, view=each is with_faces or (led and len(each.faces) > 0))
+                each.let_go(config)
             held.clear()
 
 

@@ -111,6 +111,7 @@ def row_of(item: Item, sha256: str, sample: Sample, crops: MediumSamples) -> dic
         "faces_found": fix.found if fix else None,
         "runner_up": fix.runner_up if fix else None,
         "geometry": sample.geometry,
+        "padding": sample.padding,
         "image": sample.image,
         "image_sha256": hashlib.sha256(sample.image).hexdigest(),
         "context": sample.context,

@@ -11,7 +11,7 @@ import numpy as np
 from mmidd.captions.protocol import CONTEXT_SIDE
 from mmidd.curation.quality import Quality, measure
 from mmidd.extraction.masks import Mask
-from mmidd.faces.align import plan_cut, similarity
+from mmidd.faces.align import Border, padded, plan_cut, similarity
 from mmidd.faces.detector import DetectorConfig, Faces
 from mmidd.faces.encode import ImageConfig, encode, encode_mask
 from mmidd.faces.tracks import Policy
@@ -28,7 +28,7 @@ class ExtractConfig:
     size: int
     margin: float
     template: str
-    border: Literal["black", "reflect"]
+    border: Border
     choice: Policy
     least_face: int
     image: ImageConfig
@@ -82,6 +82,7 @@ class Sample:
     geometry: Literal["own", "shared", "whole"]
     image: bytes
     quality: Quality
+    padding: float = 0.0
     context: bytes | None = None
     mask: bytes | None = None
     view: bytes | None = None
@@ -136,17 +137,17 @@ def cut(
     geometry: Literal["own", "shared"],
 ) -> Sample:
     """The sample of one face. Each pixel of the mask's crop is mixed of the same pixels, by the same weights, as that of
-    the face's. Raises ValueError for a transform that cuts nothing."""
+    the face's. Raises ValueError for a transform that cuts nothing of the picture."""
     transform = np.array(fix.transform, np.float32).reshape(2, 3)
     plan = plan_cut(transform, picture.width, picture.height, size=config.size, border=config.border)
-    black = np.zeros((config.size, config.size), np.uint8)
-    crop = plan.take(picture.part(*plan.box)) if plan.box else np.repeat(black[..., None], 3, axis=2)
-    marked = None
-    if mask is not None and mask.own:
-        marked = encode_mask(plan.take(mask.part(plan.box)) if plan.box else black)
+    if plan.box is None or plan.padding == 1:
+        raise ValueError("the crop lies wholly outside the frame")
+    crop = plan.take(picture.part(*plan.box))
+    beyond = padded(transform, picture.width, picture.height, size=config.size) if plan.padding else None
+    marked = encode_mask(plan.take(mask.part(plan.box))) if mask is not None and mask.own else None
     return Sample(
         frame.index, frame.timestamp, picture.width, picture.height, fix, geometry, encode(crop, config.image),
-        measure(crop), mask=marked,
+        measure(crop, beyond), plan.padding, mask=marked,
     )  # fmt: skip
 
 

@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 from mmidd.video.picture import Image, Picture
 
-Border = Literal["black", "reflect"]
+Border = Literal["black", "replicate", "reflect"]
+"""What a crop shows beyond its picture. In OpenCV's words: BORDER_CONSTANT (0), BORDER_REPLICATE, BORDER_REFLECT_101."""
+Mask = npt.NDArray[np.bool_]
 
 # The five points of ArcFace's 112x112 crop: the published list for a 96-wide crop, moved by 8.
 _ARCFACE_112 = (
@@ -77,11 +79,12 @@ def apply(transform: npt.ArrayLike, points: npt.ArrayLike) -> npt.NDArray[np.flo
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """One crop to be taken: the half-open box of the picture that it shows (None where it shows nothing but border), and
-    where in that box each of its pixels comes from, in fixed point."""
+    """One crop to be taken: the half-open box of the picture that it shows (None where it shows nothing but border), where
+    in that box each of its pixels comes from, in fixed point, and the share 0..1 of it that lies outside the picture."""
 
     size: int
     box: tuple[int, int, int, int] | None
+    padding: float
     whole: npt.NDArray[np.int16]
     fraction: npt.NDArray[np.uint16]
 
@@ -97,13 +100,13 @@ class Cut:
 def plan_cut(transform: npt.ArrayLike, width: int, height: int, *, size: int, border: Border = "black") -> Cut:
     """How the float32 transform (2,3) cuts a crop from a picture of `width` x `height` pixels.
 
-    Beyond the picture lies black, or its reflection (the edge pixel not repeated). Raises ValueError for a transform
-    without inverse, or a crop over more than 32,766 pixels of the picture's side.
+    Beyond the picture lies black, its last pixel (replicate), or its reflection (the edge pixel not repeated). Raises
+    ValueError for a transform without inverse, or a crop over more than 32,766 pixels of the picture's side.
     """
-    inverse = invert(np.asarray(transform, np.float32))
-    across, along = (_Axis.of(row, size) for row in inverse)
-    if border == "reflect":
-        across, along = across.reflected(width), along.reflected(height)
+    across, along = _axes(transform, size)
+    padding = 1 - float((across.within(-0.5, width - 0.5) & along.within(-0.5, height - 0.5)).mean())
+    if border != "black":
+        across, along = across.bent(width, border), along.bent(height, border)
     (left, right), (top, bottom) = across.extent(width), along.extent(height)
     nothing = left >= right or top >= bottom
     if not nothing and max(right - left, bottom - top) > _REMAP_LIMIT:
@@ -114,7 +117,14 @@ def plan_cut(transform: npt.ArrayLike, width: int, height: int, *, size: int, bo
     np.right_shift(fixed_y, _FRACTION_BITS, out=whole[..., 1], casting="unsafe")
     mask = (1 << _FRACTION_BITS) - 1
     fraction = (((fixed_y & mask) << _FRACTION_BITS) | (fixed_x & mask)).astype(np.uint16)
-    return Cut(size, None if nothing else (left, top, right, bottom), whole, fraction)
+    return Cut(size, None if nothing else (left, top, right, bottom), padding, whole, fraction)
+
+
+def padded(transform: npt.ArrayLike, width: int, height: int, *, size: int) -> Mask:
+    """Where, as a (size,size) mask, border shows in the crop that a float32 transform (2,3) cuts from a picture of `width` x
+    `height` pixels, be it mixed in only. Raises ValueError for a transform without inverse."""
+    across, along = _axes(transform, size)
+    return ~(across.within(0, width - 1) & along.within(0, height - 1))
 
 
 def warp(picture: Picture, transform: npt.ArrayLike, *, size: int, border: Border = "black") -> Image:
@@ -124,6 +134,11 @@ def warp(picture: Picture, transform: npt.ArrayLike, *, size: int, border: Borde
     """
     cut = plan_cut(transform, picture.width, picture.height, size=size, border=border)
     return np.zeros((size, size, 3), np.uint8) if cut.box is None else cut.take(picture.part(*cut.box))
+
+
+def _axes(transform: npt.ArrayLike, size: int) -> tuple[_Axis, _Axis]:
+    across, along = (_Axis.of(row, size) for row in invert(np.asarray(transform, np.float32)))
+    return across, along
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,12 +156,20 @@ class _Axis:
         steps = np.arange(size, dtype=np.float64)
         return cls((row[0] * steps)[None, :], (row[1] * steps + row[2])[:, None])
 
-    def reflected(self, length: int) -> _Axis:
-        """Folded into [0, length - 1]: interpolation in the folded place equals that in the reflected image."""
+    def within(self, low: float, high: float) -> Mask:
+        """Which of the places, (size,size), lie in a closed interval."""
+        places = self.columns + self.rows
+        return np.asarray((places >= low) & (places <= high))
+
+    def bent(self, length: int, border: Border) -> _Axis:
+        """Brought into [0, length - 1]: interpolation there equals that in the image continued beyond its edges."""
         last = float(length - 1)
         places = self.columns + self.rows
-        folded = last - np.abs(np.mod(places, 2 * last) - last) if last else np.zeros_like(places)
-        return _Axis(folded, np.zeros((len(folded), 1)))
+        if border == "replicate":
+            places = np.clip(places, 0, last)
+        else:
+            places = last - np.abs(np.mod(places, 2 * last) - last) if last else np.zeros_like(places)
+        return _Axis(places, np.zeros((len(places), 1)))
 
     def extent(self, length: int) -> tuple[int, int]:
         """The half-open range of pixels that are touched with both neighbours, within the picture."""

@@ -74,7 +74,9 @@ def _places(
     across = matrix[:, None, None, :, 0] * steps[None, None, :, None]
     down = matrix[:, None, None, :, 1] * steps[None, :, None, None] + matrix[:, None, None, :, 2]
     at = across + down
-    if border == "reflect":
-        last = (torch.from_numpy(sides).to(device) - 1).clamp(min=1e-9)[:, None, None, :]
+    last = (torch.from_numpy(sides).to(device) - 1).clamp(min=1e-9)[:, None, None, :]
+    if border == "replicate":
+        at = torch.minimum(at.clamp(min=0), last)
+    elif border == "reflect":
         at = last - (torch.remainder(at, 2 * last) - last).abs()
     return (at - torch.from_numpy(starts).to(device)[:, None, None, :]).float()

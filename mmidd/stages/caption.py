@@ -21,12 +21,12 @@ from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
 from mmidd.engine.tables import BlobReader, read_sound, sound
 from mmidd.engine.units import Item, Outcome, Resources, Result, Task, Unit
-from mmidd.faces.align import apply
+from mmidd.faces.align import apply, padded
 from mmidd.faces.encode import decode
 from mmidd.media import Name
 from mmidd.recipe import Recipe
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 SCHEMA = pa.schema(
     [
         ("dataset", pa.string()),
@@ -40,7 +40,7 @@ SCHEMA = pa.schema(
     ]
 )
 _READ = (
-    "dataset", "media", "frame", "face", "box", "landmarks", "transform", "width", "height",
+    "dataset", "media", "frame", "face", "box", "landmarks", "transform", "width", "height", "padding",
     "image_at", "image_bytes", "context_at", "context_bytes",
 )  # fmt: skip
 
@@ -78,8 +78,7 @@ _NOT_IN_WORDS = ("concurrency", "timeout", "device")
 
 
 def facts_of(kind: str) -> CaptionerFacts:
-    """What is to be known of a captioner. One that a model answers for is shown the clip's one context with every frame;
-    `attributes`, and another package's, a frame's own or none."""
+    """What is to be known of a captioner."""
     row = CAPTIONERS.own(kind)
     return row.facts if row is not None else CaptionerFacts()
 
@@ -153,11 +152,13 @@ SampleName = tuple[str, str, int, int]
 
 @dataclass(frozen=True)
 class _Sample:
-    """A row to describe. `face_of` and `environment_of` say, in order, whose captions may serve."""
+    """A row to describe. `context`: the row of its clip that has one, and the box of its face there. `face_of` and
+    `environment_of` say, in order, whose captions may serve."""
 
     row: Mapping[str, Any]
     blobs: Path
-    context: tuple[int, int] | None
+    context: Mapping[str, Any] | None
+    context_box: Sequence[float] | None
     face_of: SampleName
     environment_of: tuple[SampleName, ...]
 
@@ -170,7 +171,7 @@ class _Sample:
         return self.face_of == self.place
 
     def request(self) -> CaptionRequest:
-        return _request(self.row, self.context, _blobs(self.blobs))
+        return _request(self, _blobs(self.blobs))
 
 
 def _place(row: Mapping[str, Any]) -> SampleName:
@@ -179,22 +180,19 @@ def _place(row: Mapping[str, Any]) -> SampleName:
 
 def _samples(payload: CaptionPayload, rows: Sequence[Mapping[str, Any]], config: CaptionerConfig) -> Iterator[_Sample]:
     """A medium's samples. Of each face every n-th frame is described; the frames up to the next take its face caption,
-    and the whole clip the first environment caption that came out. A model sees the clip's context with every frame."""
-    own = {_place(row): _context(row) for row in rows}
-    clips = next((context for context in own.values() if context), None) if facts_of(config.kind).model else None
+    and the whole clip the first environment caption that came out. The clip's one context is shown with every frame: else
+    the frame that has it would be described unlike the others, and clips unlike images."""
+    shown = next((row for row in rows if row["context_at"] is not None), None)
+    boxes = {row["face"]: row["box"] for row in rows if shown is not None and row["frame"] == shown["frame"]}
     faces: dict[int, list[SampleName]] = {}
-    for place in sorted(own):
+    for place in sorted(map(_place, rows)):
         faces.setdefault(place[3], []).append(place)
     numbers = {place: number for clip in faces.values() for number, place in enumerate(clip)}
     for row in rows:
         clip, number = faces[row["face"]], numbers[_place(row)]
         of = clip[number - number % config.every]
         environments = tuple(clip[:: config.every]) if config.every > 1 else (of,)
-        yield _Sample(row, payload.blobs, own[_place(row)] or clips, of, environments)
-
-
-def _context(row: Mapping[str, Any]) -> tuple[int, int] | None:
-    return (row["context_at"], row["context_bytes"]) if row["context_at"] is not None else None
+        yield _Sample(row, payload.blobs, shown, boxes.get(row["face"]), of, environments)
 
 
 def _rows(path: Path) -> Mapping[Name, list[dict[str, Any]]]:
@@ -220,19 +218,21 @@ def _open_blobs(path: Path) -> BlobReader:
     return BlobReader(sound(path))
 
 
-def _request(row: Mapping[str, Any], place: tuple[int, int] | None, blobs: BlobReader) -> CaptionRequest:
-    context = blobs.read(*place) if place else None
-    landmarks = None
+def _request(sample: _Sample, blobs: BlobReader) -> CaptionRequest:
+    row, shown = sample.row, sample.context
+    crop = decode(blobs.read(row["image_at"], row["image_bytes"]) or b"")
+    landmarks = padding = context = context_box = None
     if row["landmarks"] is not None:
         transform = np.array(row["transform"], np.float32).reshape(2, 3)
         landmarks = apply(transform, row["landmarks"]).astype(np.float32)
-    return CaptionRequest(
-        decode(blobs.read(row["image_at"], row["image_bytes"]) or b""),
-        decode(context) if context is not None else None,
-        landmarks,
-        np.array(row["box"], np.float32) if row["box"] is not None else None,
-        (row["width"], row["height"]),
-    )
+        padding = padded(transform, row["width"], row["height"], size=len(crop)) if row["padding"] else None
+    if shown is not None:
+        context = decode(blobs.read(shown["context_at"], shown["context_bytes"]) or b"")
+        if sample.context_box is not None:
+            scale = np.array(context.shape[1::-1]) / (shown["width"], shown["height"])
+            context_box = (np.array(sample.context_box) * np.tile(scale, 2)).astype(np.float32)
+    box = np.array(row["box"], np.float32) if row["box"] is not None else None
+    return CaptionRequest(crop, context, landmarks, box, (row["width"], row["height"]), context_box, padding)
 
 
 def _caption_row(sample: _Sample, captions: Mapping[SampleName, Caption], name: str) -> dict[str, Any]:

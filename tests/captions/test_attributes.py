@@ -211,7 +211,7 @@ def test_the_size_of_the_crop_does_not_move_its_points(frame: Picture) -> None:
 
 def test_a_face_that_fills_the_picture_leaves_no_surroundings_to_describe(frame: Picture) -> None:
     whole = replace(request(frame), face_box=np.array([10, 10, 500, 590], np.float32))
-    assert said(whole)[1] == "Hardly any surroundings are visible."
+    assert said(whole)[1] == "The surroundings are hardly visible."
 
 
 def test_black_beyond_the_edge_of_the_frame_is_no_shadow(frame: Picture) -> None:
@@ -224,7 +224,7 @@ def test_black_beyond_the_edge_of_the_frame_is_no_shadow(frame: Picture) -> None
 def test_whole_images_are_described_without_claiming_a_face(frame: Picture) -> None:
     face, environment = said(CaptionRequest(frame, None, None, None, (512, 600)))
     assert face.startswith("This is the middle of the picture. It is sharp,")
-    assert environment.startswith("The outer part of the picture is ")
+    assert environment.startswith("The surroundings are ")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 400), (400, 1), (2, 3), (7, 7), (900, 1200)])

@@ -17,7 +17,7 @@ from mmidd.corpus.about import MANIFEST, SEAL
 from mmidd.corpus.shards import ShardLimits, write_shard
 from mmidd.corpus.target import manifest_bytes
 from mmidd.engine.files import sha256_file
-from mmidd.schema import IMAGE, SCHEMA_VERSION, arrow_schema, media_schema, sample_id
+from mmidd.schema import ADDED, IMAGE, SCHEMA_VERSION, arrow_schema, media_schema, sample_id
 
 SHARDS = ("train-alpha", "train-beta", "validation-beta", "test-gamma")
 ROWS = 7
@@ -91,3 +91,17 @@ def about(folder: Path) -> dict[str, Any]:
     """What `mmidd.json` says."""
     found: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
     return found
+
+
+def older(folder: Path) -> Path:
+    """The corpus as it was written before columns were added to the schema."""
+    corpus(folder)
+    content = about(folder)
+    for name in sorted(content["files"]):
+        if name.startswith("data/"):
+            columns = arrow_schema(without=ADDED)
+            table = pq.read_table(folder / name).select(columns.names).cast(columns)
+            pq.write_table(table, folder / name, row_group_size=3)
+            content["files"][name] |= listed(folder / name)
+    sign(folder, content)
+    return folder

@@ -114,6 +114,17 @@ def test_a_part_is_the_rows_of_a_split_or_a_dataset(corpus: Corpus) -> None:
     assert len(corpus) == 28
 
 
+def test_a_corpus_from_before_a_column_was_added_reads_it_as_null(tmp_path: Path) -> None:
+    corpus = Corpus(made.older(tmp_path / "older"))
+    assert corpus.rows(["padding"])["padding"].to_pylist() == [None] * len(WRITTEN)
+    rows = corpus.rows(["id", "padding", "frame"])
+    assert rows["id"].to_pylist() == IDS and rows["padding"].null_count == len(IDS)
+    assert [len(batch) for _, batch in corpus.batches(["padding"], 2)][:4] == [2, 1, 2, 1]
+    assert corpus.rows(["id"], {"padding": None}).num_rows == len(IDS)
+    columns = [each.what for each in corpus.verify().findings if "schema" in each.what]
+    assert columns == []
+
+
 def test_what_it_is_can_be_asked_and_seen(corpus: Corpus) -> None:
     assert corpus.about.schema_version == 1 and corpus.about.recipe["name"] == "made"
     assert [(s.split, s.dataset, s.rows) for s in corpus.shards][:2] == [("test", "gamma", 7), ("train", "alpha", 7)]

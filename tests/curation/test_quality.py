@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -169,3 +170,22 @@ def test_values_do_not_depend_on_opencv_optimisations() -> None:
 def test_phash_of_a_known_picture_never_changes() -> None:
     x, y = np.meshgrid(np.arange(67), np.arange(53))
     assert phash(((x * x + 3 * x * y + 7 * y) // 11 % 256).astype(np.uint8)) == "801f38393372f6f4"
+
+
+@pytest.mark.parametrize("colour", [0, 128, 255])
+@pytest.mark.parametrize("place", [np.s_[:, :20], np.s_[30:, :], np.s_[:1, :], np.s_[10:12, 10:12]])
+def test_padding_is_neither_dark_nor_an_edge(place: tuple[slice, slice], colour: int) -> None:
+    crop = noise(48, 48)
+    padding = np.zeros((48, 48), np.bool_)
+    padding[place] = True
+    crop[padding] = colour
+    luma = reference_luma(crop)
+    found = measure(crop, padding)
+    assert found.brightness == pytest.approx(luma[~padding].mean(), rel=1e-12)
+    assert found == replace(measure(np.where(padding[..., None], 77, crop).astype(np.uint8), padding), phash=found.phash)
+    assert found.phash == measure(crop).phash
+
+
+def test_a_crop_of_nothing_but_padding_is_measured_as_it_is() -> None:
+    crop = noise(16, 16)
+    assert measure(crop, np.ones((16, 16), np.bool_)) == measure(crop) == measure(crop, np.zeros((16, 16), np.bool_))

@@ -102,14 +102,22 @@ TRANSFORMS = {
 }
 
 
-@pytest.mark.parametrize("border", ["black", "reflect"])
+OPENCVS: dict[align.Border, int] = {
+    "black": cv2.BORDER_CONSTANT,
+    "replicate": cv2.BORDER_REPLICATE,
+    "reflect": cv2.BORDER_REFLECT_101,
+}
+
+
+@pytest.mark.parametrize("border", OPENCVS)
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_the_warp_is_opencvs_within_a_grey_level(astronaut: Image, name: str, border: align.Border) -> None:
     transform = TRANSFORMS[name]
     size = 256 if name == "enlarged" else 128
     crop = align.warp(Pixels(astronaut), transform, size=size, border=border)
-    flag = cv2.BORDER_CONSTANT if border == "black" else cv2.BORDER_REFLECT_101
-    expected = cv2.warpAffine(astronaut, transform.astype(np.float64), (size, size), flags=cv2.INTER_LINEAR, borderMode=flag)
+    expected = cv2.warpAffine(
+        astronaut, transform.astype(np.float64), (size, size), flags=cv2.INTER_LINEAR, borderMode=OPENCVS[border]
+    )
     assert crop.shape == (size, size, 3)
     assert np.abs(crop.astype(int) - expected).mean() < 1
 
@@ -128,13 +136,44 @@ def test_beyond_the_frame_lies_black(far: float) -> None:
     assert (crop == 0).all(-1).sum() == (64 - inside) * 64
 
 
-def test_beyond_the_frame_may_lie_its_reflection() -> None:
+@pytest.mark.parametrize("border", ["replicate", "reflect"])
+def test_beyond_the_frame_may_lie_more_of_the_picture(border: align.Border) -> None:
     image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
-    crop = align.warp(Pixels(image), [[1, 0, 40], [0, 1, 25]], size=96, border="reflect")
-    expected = cv2.copyMakeBorder(image, 25, 96, 40, 96, cv2.BORDER_REFLECT_101)[:96, :96]
+    crop = align.warp(Pixels(image), [[1, 0, 40], [0, 1, 25]], size=96, border=border)
+    expected = cv2.copyMakeBorder(image, 25, 96, 40, 96, OPENCVS[border])[:96, :96]
     assert np.array_equal(crop, expected)
     dot = np.full((1, 1, 3), 7, np.uint8)
-    assert (align.warp(Pixels(dot), [[1, 0, 9], [0, 1, -9]], size=8, border="reflect") == 7).all()
+    assert (align.warp(Pixels(dot), [[1, 0, 9], [0, 1, -9]], size=8, border=border) == 7).all()
+
+
+def shoelace(corners: Points) -> float:
+    x, y = np.asarray(corners, np.float64).reshape(-1, 2).T
+    return float(abs((x * np.roll(y, 1) - y * np.roll(x, 1)).sum()) / 2) if len(x) > 2 else 0.0
+
+
+@pytest.mark.parametrize("border", OPENCVS)
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_the_padding_is_the_share_of_the_crop_outside_the_frame(name: str, border: align.Border) -> None:
+    cut = align.plan_cut(TRANSFORMS[name], 512, 512, size=128, border=border)
+    frame = np.array([[-0.5, -0.5], [511.5, -0.5], [511.5, 511.5], [-0.5, 511.5]])
+    square = np.array([[-0.5, -0.5], [127.5, -0.5], [127.5, 127.5], [-0.5, 127.5]], np.float32)
+    _, seen = cv2.intersectConvexConvex(square, align.apply(TRANSFORMS[name], frame).astype(np.float32))
+    assert cut.padding == pytest.approx(1 - shoelace(seen) / 128**2, abs=0.004)
+    assert (cut.padding == 0) == (name in ("inside", "enlarged"))
+
+
+def test_padding_counts_whole_pixels_and_ends_at_one() -> None:
+    for shift, share in ((0, 0), (16, 0.25), (-16, 0.25), (63, 63 / 64), (64, 1), (1e6, 1)):
+        assert align.plan_cut(np.array([[1, 0, shift], [0, 1, 0]], np.float32), 64, 64, size=64).padding == share
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_the_padded_pixels_are_all_that_the_border_shapes(astronaut: Image, name: str) -> None:
+    mask = align.padded(TRANSFORMS[name], 512, 512, size=128)
+    crops = [align.warp(Pixels(astronaut | np.uint8(1)), TRANSFORMS[name], size=128, border=border) for border in OPENCVS]
+    for crop in crops[1:]:
+        assert np.array_equal(crop[~mask], crops[0][~mask])
+    assert mask.mean() == pytest.approx(align.plan_cut(TRANSFORMS[name], 512, 512, size=128).padding, abs=0.02)
 
 
 def test_only_the_part_that_the_crop_shows_counts(astronaut: Image) -> None:

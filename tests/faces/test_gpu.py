@@ -22,7 +22,7 @@ def device(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.mark.parametrize("border", ["black", "reflect"])
+@pytest.mark.parametrize("border", ["black", "replicate", "reflect"])
 def test_a_batch_is_the_single_warps_within_a_grey_level(
     astronaut: Image, hopper: Image, border: align.Border, device: str
 ) -> None:
