@@ -1,0 +1,143 @@
+"""What came of each label file: how many of its rows name media that are here, and whether its word is the whole word.
+
+A list that says nothing of a dataset (a pointer, a page of HTML, an empty file) must not be taken for one that leaves
+everything out: where the manifest gives unlisted media a value, such a file is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mmidd.errors import ManifestError
+from mmidd.manifest.tables import Keys, LabelFile, Table, TableSpec
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One label file: `rows` that were read from the bytes of `sha256`, those of them that name media that are `here`, and
+    those that are `strange`: they can name no medium of the dataset. `expected` are the official file's rows.
+
+    Of its table: `unnamed` media asked it for a row and got none; `rest`: the manifest says what those are. `partial`: it
+    is not known to be the whole official list, so no split is official by it.
+    """
+
+    table: str
+    path: str
+    sha256: str
+    rows: int
+    here: int
+    strange: int
+    expected: int | None
+    unnamed: int
+    rest: bool
+    partial: bool
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Listed:
+        """From what an index's commit holds of it."""
+        return cls(**{**facts, "notes": tuple(facts["notes"])})
+
+    @property
+    def sound(self) -> bool:
+        """Is there nothing to tell a person of it?"""
+        return not (self.partial or self.notes or (self.unnamed and not self.rest))
+
+    def __str__(self) -> str:
+        """In words, with the way out where it is not sound."""
+        official = f" (the official file has {self.expected:,})" if self.expected not in (None, self.rows) else ""
+        told = [f"{self.path}: {self.here:,} of {self.rows:,} rows{official} name media that are here"]
+        if self.strange:
+            told.append(f"{self.strange:,} rows can name none")
+        if self.unnamed and (self.partial or not self.rest):
+            told.append(f"{self.unnamed:,} media are in no row of table '{self.table}'")
+        told += self.notes
+        if self.partial:
+            told.append("no split is official by it, and what it does not name is split by hash; download it again")
+        return "; ".join(told)
+
+
+def with_shortness(table: Table) -> Table:
+    """The table, marked where it has fewer rows that can name media than the official files."""
+    spec = table.spec
+    found: dict[str, int] = dict.fromkeys(spec.expects, 0)
+    for file in table.files:
+        official = _official(spec, file.path)
+        if official is not None:
+            found[official] = max(found[official], len(file.keys) - len(strange_rows(spec, file, ())))
+    return replace(table, short=any(found[path] < count for path, count in spec.expects.items()))
+
+
+def judge(table: Table, hits: Collection[str], unnamed: int, *, consulted: bool) -> tuple[Listed, ...]:
+    """What came of each file of a table. `hits` are the keys with a row that files on disk asked for, `unnamed` counts the
+    media that asked in vain; `consulted`: media asked at all.
+
+    Raises ManifestError for a file that unlisted media would be believed by, and that names nothing of the dataset, or was
+    cut within a line.
+    """
+    spec = table.spec
+    rest = any(value is not None for value in (spec.unlisted or {}).values())
+    partial = bool(table.files) and spec.unlisted is not None and (table.short or (unnamed > 0 and not rest))
+    found = []
+    for file in table.files:
+        strange = strange_rows(spec, file, hits)
+        if consulted and spec.unlisted is not None:
+            _refuse(spec, file, strange)
+        here = sum(any(key in hits for key in keys) for keys in file.keys)
+        official = _official(spec, file.path)
+        expected = None if official is None else spec.expects[official]
+        found.append(
+            Listed(
+                spec.name, file.path, file.sha256, len(file.keys), here, len(strange), expected, unnamed, rest, partial,
+                file.notes,
+            )
+        )  # fmt: skip
+    if consulted and found and not hits and (table.short or (rest and not spec.expects)):
+        rows = sum(each.rows for each in found)
+        raise ManifestError(
+            f"{', '.join(each.path for each in found)}: none of the {rows:,} rows names a medium that is here "
+            f"(table '{spec.name}'); download it again, or remove it: then it says nothing of any medium"
+        )
+    return tuple(found)
+
+
+def strange_rows(spec: TableSpec, file: LabelFile, hits: Collection[str]) -> list[int]:
+    """The rows that can name no medium of the dataset, by their place. `hits` are keys that are known to name one.
+
+    Of several keys of a row, those that no row of the file fits are spellings that this copy does not use; the others
+    stand for one medium each.
+    """
+    if not spec.forms:
+        return []
+
+    def fits(keys: Keys) -> list[bool]:
+        return [key is not None and (key in hits or spec.can_name(key)) for key in keys]
+
+    fitting = [fits(keys) for keys in file.keys]
+    live = [place for place in range(len(spec.keys)) if any(each[place] for each in fitting)]
+    return [number for number, each in enumerate(fitting) if not live or not all(each[place] for place in live)]
+
+
+def _refuse(spec: TableSpec, file: LabelFile, strange: list[int]) -> None:
+    if len(strange) == len(file.keys):
+        first = next((key for keys in file.keys for key in keys if key is not None), None)
+        what = f"names nothing of this dataset in its {len(file.keys):,} rows" if file.keys else "has no rows"
+        like = f" (the first is {first[:60]!r})" if first is not None else ""
+        raise ManifestError(
+            f"{file.path}: {what}{like}; is it the official file (table '{spec.name}')? Download it again, or remove it: "
+            "then it says nothing of any medium"
+        )
+    last = len(file.keys) - 1
+    if file.open_end and not spec.lists_more and [number for number in strange if number] == [last]:
+        cut = next(key for key in file.keys[last] if key is not None) if any(file.keys[last]) else ""
+        raise ManifestError(
+            f"{file.path}: ends within a line ({cut[:60]!r}), so more may be missing; download it again"
+        )
+
+
+def _official(spec: TableSpec, path: str) -> str | None:
+    """The official path of a label file that `expects` knows: of another variant, the one with the same fields."""
+    fields = spec.fields_of(path)
+    return next((each for each in spec.expects if each == path or spec.fields_of(each) == fields), None)
