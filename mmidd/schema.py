@@ -119,7 +119,7 @@ def _columns() -> tuple[Column, ...]:
         Column("faces_found", i32, "pixels", "count", "faces the detector found in the frame; null if it was not asked"),
         Column("runner_up", f32, "pixels", "0..1", "area of the largest other face over the chosen one's; null if none"),
         Column("geometry", text, "pixels", "own|shared|whole", "own detection, taken from the paired real, or whole image"),
-        Column("split_basis", text, "curation", "official|group|hash", "where the split comes from"),
+        Column("split_basis", text, "curation", "official|partial|group|hash", "where the split comes from"),
         Column(
             "caption_status",
             text,
@@ -181,7 +181,7 @@ def _media_columns() -> tuple[tuple[str, pa.DataType, str], ...]:
         ("pair_media", text, "medium a fake was made from (DATASET:path if of another dataset)"),
         ("group", text, "what stays on one side of a split, named by its smallest medium (DATASET/path)"),
         ("split", text, "train, validation or test; null where it is left out of all"),
-        ("split_basis", text, "official, group or hash"),
+        ("split_basis", text, "official, partial (by a list that may not be the whole official one), group or hash"),
         ("license", text, "licence of the medium's dataset"),
         ("outcome", text, "ok, dropped or failed"),
         ("reason", text, "why it was dropped"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,6 +28,7 @@ from mmidd.flow.select import compression_taken, select
 from mmidd.flow.setup import Setup
 from mmidd.flow.walkers import Walker
 from mmidd.manifest import Manifest, archive_paths, find_manifest
+from mmidd.manifest.lists import Listed
 from mmidd.media import IndexFacts, Name
 from mmidd.raw import listing
 from mmidd.raw.archives import is_archive
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 ARCHIVES = "archives"
-_ODD = ("unmatched", "refused")
+ODD = ("unmatched", "unlabelled", "refused")
+"""The statuses of files that are neither media nor known to be none."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,14 +72,25 @@ class Indexed(Result):
     def document(self) -> dict[str, Any]:
         """How many files were found as what, by dataset, and what is in no rule or was refused."""
         counted = self.table.group_by(["dataset", "status", "label"]).aggregate([([], "count_all")]).to_pylist()
-        odd = [{key: row[key] for key in ("dataset", "media", "status", "reason")} for row in self.of_status(*_ODD)]
+        odd = [{key: row[key] for key in ("dataset", "media", "status", "reason")} for row in self.of_status(*ODD)]
         return {
             "counts": [{**row, "files": row.pop("count_all")} for row in counted],
             "selected": len(self.selected),
             "not_taken": dict(Counter(self.dropped.values())),
             "absent": list(self.absent),
+            "lists": {name: [asdict(each) for each in lists] for name, lists in self.lists.items()},
             "odd": odd,
         }
+
+    @property
+    def lists(self) -> dict[str, tuple[Listed, ...]]:
+        """What came of the label files of each dataset; nothing where an older mmidd indexed it."""
+        return {name: tuple(map(Listed.of, facts.get("lists", ()))) for name, facts in self.facts.items()}
+
+    @property
+    def partial(self) -> tuple[tuple[str, str], ...]:
+        """The rules, by dataset, whose split is the word of a list that is not known to be the whole official one."""
+        return tuple(sorted((name, rule) for name, facts in self.facts.items() for rule in facts.get("partial_rules", ())))
 
     @property
     def media(self) -> pa.Table:

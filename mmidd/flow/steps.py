@@ -145,7 +145,8 @@ def caption_samples(setup: Setup, extracted: Extracted, walker: Walker) -> Reach
 def curate_samples(setup: Setup, indexed: Indexed, extracted: Extracted, walker: Walker) -> Reached | None:
     """Judge everything at once, over columns. None while extraction is not complete.
 
-    The one unit's inputs: every committed row, every label, every medium that was taken down.
+    The one unit's inputs: every committed row, every label, every medium that was taken down, and by which rules no split
+    is official, if there are any.
     """
     if not extracted.complete:
         return None
@@ -156,12 +157,14 @@ def curate_samples(setup: Setup, indexed: Indexed, extracted: Extracted, walker:
     excluded = dict.fromkeys(sorted(found), "excluded")
     records = [extracted.records[unit.name] for unit in extracted.units]
     rows = tuple(setup.store.path(record, tables.ROWS) for record in records)
-    inputs = (
+    inputs: tuple[str, ...] = (
         digest(sorted(record.files[tables.ROWS]["sha256"] for record in records)),
         tables.content_digest(media),
         digest(sorted(excluded)),
     )
-    unit = curate.plan(inputs, curate.CuratePayload(rows, media, excluded))
+    partial = indexed.partial
+    inputs += (digest(partial),) * bool(partial)
+    unit = curate.plan(inputs, curate.CuratePayload(rows, media, excluded, partial))
     base, config = setup.bases[curate.STAGE.name], curate.config(setup.recipe)
     limit = setup.recipe.time_limit
     return walker.bring(setup, Work(curate.STAGE, base, [unit], config, engine=_inline, time_limit=limit, quiet=True))

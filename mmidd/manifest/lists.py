@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mmidd.errors import ManifestError
-from mmidd.manifest.tables import Keys, LabelFile, Table, TableSpec
+from mmidd.manifest.tables import LabelFile, Table, TableSpec
 
 
 @dataclass(frozen=True)
@@ -106,18 +106,22 @@ def judge(table: Table, hits: Collection[str], unnamed: int, *, consulted: bool)
 def strange_rows(spec: TableSpec, file: LabelFile, hits: Collection[str]) -> list[int]:
     """The rows that can name no medium of the dataset, by their place. `hits` are keys that are known to name one.
 
-    Of several keys of a row, those that no row of the file fits are spellings that this copy does not use; the others
-    stand for one medium each.
+    Keys that are made of the same names are spellings of one medium, of which one must do; others stand for one each.
     """
     if not spec.forms:
         return []
+    spellings: dict[tuple[str, ...], list[int]] = {}
+    for place, template in enumerate(spec.keys):
+        spellings.setdefault(template.names, []).append(place)
 
-    def fits(keys: Keys) -> list[bool]:
-        return [key is not None and (key in hits or spec.can_name(key)) for key in keys]
+    def fits(key: str | None) -> bool:
+        return key is not None and (key in hits or spec.can_name(key))
 
-    fitting = [fits(keys) for keys in file.keys]
-    live = [place for place in range(len(spec.keys)) if any(each[place] for each in fitting)]
-    return [number for number, each in enumerate(fitting) if not live or not all(each[place] for place in live)]
+    return [
+        number
+        for number, keys in enumerate(file.keys)
+        if not all(any(fits(keys[place]) for place in places) for places in spellings.values())
+    ]
 
 
 def _refuse(spec: TableSpec, file: LabelFile, strange: list[int]) -> None:
@@ -132,9 +136,7 @@ def _refuse(spec: TableSpec, file: LabelFile, strange: list[int]) -> None:
     last = len(file.keys) - 1
     if file.open_end and not spec.lists_more and [number for number in strange if number] == [last]:
         cut = next(key for key in file.keys[last] if key is not None) if any(file.keys[last]) else ""
-        raise ManifestError(
-            f"{file.path}: ends within a line ({cut[:60]!r}), so more may be missing; download it again"
-        )
+        raise ManifestError(f"{file.path}: ends within a line ({cut[:60]!r}), so more may be missing; download it again")
 
 
 def _official(spec: TableSpec, path: str) -> str | None:

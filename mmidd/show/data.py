@@ -30,6 +30,8 @@ def checked(console: Console, checks: Checks) -> None:
         _more_counts(console, each)
         for pattern, count in each.ignored.items():
             console.print(f"  sidecars: {count} {plain(pattern)}")
+        for listed in each.lists:
+            console.print(f"  {plain(str(listed))}", style=None if listed.sound else "yellow")
         if each.masks[0]:
             console.print(f"  masks: {each.masks[1]:,} of {each.masks[0]:,} fakes have one")
         for finding in each.findings:
