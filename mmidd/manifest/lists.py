@@ -60,13 +60,15 @@ class Listed:
 
 
 def with_shortness(table: Table) -> Table:
-    """The table, marked where it has fewer rows that can name media than the official files."""
+    """The table, marked where it has fewer different rows that can name media than the official files."""
     spec = table.spec
     found: dict[str, int] = dict.fromkeys(spec.expects, 0)
     for file in table.files:
         official = _official(spec, file.path)
         if official is not None:
-            found[official] = max(found[official], len(file.keys) - len(strange_rows(spec, file, ())))
+            strange = set(strange_rows(spec, file, ()))
+            rows = {keys for number, keys in enumerate(file.keys) if number not in strange}
+            found[official] = max(found[official], len(rows))
     return replace(table, short=any(found[path] < count for path, count in spec.expects.items()))
 
 
