@@ -96,7 +96,8 @@ def judge(table: Table, hits: Collection[str], unnamed: int, *, consulted: bool)
                 file.notes,
             )
         )  # fmt: skip
-    if consulted and found and not hits and (table.short or (rest and not spec.expects)):
+    short = any(each.expected is not None and each.rows - each.strange < each.expected for each in found)
+    if consulted and found and not hits and (short or (rest and not spec.expects)):
         rows = sum(each.rows for each in found)
         raise ManifestError(
             f"{', '.join(each.path for each in found)}: none of the {rows:,} rows names a medium that is here "
