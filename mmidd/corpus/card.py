@@ -64,7 +64,7 @@ def card(
     media: pa.Table,
     losses: Losses,
     detector: Mapping[str, str],
-    lists: Mapping[str, Sequence[Listed]],
+    lists: Mapping[str, Sequence[Listed]] | None = None,
 ) -> str:
     """README.md of a corpus. `counts` are samples by (dataset, forgery type or "unknown", split), `media` its table, `lists`
     what came of each dataset's label files."""
@@ -83,7 +83,7 @@ def card(
         "## Where media were lost\n",
         "Every medium that was found has a row in `media.parquet` with its outcome.\n",
         _loss_table(media),
-        _lists_section(lists),
+        _lists_section(lists or {}),
         "## Losses of real and fake\n",
         _bias(losses),
         _rate_table(losses),

@@ -15,12 +15,9 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, Protocol
 
 from mmidd.errors import ManifestError
-
-if TYPE_CHECKING:
-    from mmidd.manifest.tables import TableSpec
 
 MAX_COLUMNS = 4096
 
@@ -38,6 +35,26 @@ _SEP = re.compile(r"\s*sep=([;,\t])\s*")
 """Excel's first line that says what cuts the columns."""
 
 
+class Shape(Protocol):
+    """What is to be known of a table to read its files: `tables.TableSpec` is one."""
+
+    @property
+    def rows(self) -> Literal["list", "object"]: ...
+    @property
+    def at(self) -> tuple[str, ...]: ...
+    @property
+    def header(self) -> bool: ...
+    @property
+    def columns_in_line(self) -> int | None: ...
+    @property
+    def reads(self) -> frozenset[str]:
+        """The names in a row that the table asks for."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Those of them that every row must have."""
+
+
 @dataclass(frozen=True)
 class Opened:
     """A label file's rows as they come, each with its place; `notes` says what was read otherwise than as written.
@@ -50,7 +67,7 @@ class Opened:
     open_end: bool
 
 
-def open_labels(spec: TableSpec, path: str, data: bytes, fields: Collection[str]) -> Opened:
+def open_labels(spec: Shape, path: str, data: bytes, fields: Collection[str]) -> Opened:
     """Read a label file's bytes; `fields` are the names that its path gives. Raises ManifestError, also while rows come."""
     form = path.rpartition(".")[2].lower()
     needed = spec.needs - set(fields)
@@ -104,7 +121,7 @@ def _korean(data: bytes) -> str | None:
         return None
 
 
-def _json_sources(spec: TableSpec, path: str, text: str) -> Iterator[tuple[str, TableSource]]:
+def _json_sources(spec: Shape, path: str, text: str) -> Iterator[tuple[str, TableSource]]:
     data = _parse_json(path, text)
     for name in spec.at:
         if not isinstance(data, dict) or name not in data:
@@ -183,7 +200,7 @@ def _delimiter(text: str, needed: AbstractSet[str], *, header: bool) -> tuple[st
     return ",", 0
 
 
-def _csv_sources(spec: TableSpec, path: str, text: str, delimiter: str) -> Iterator[tuple[str, TableSource]]:
+def _csv_sources(spec: Shape, path: str, text: str, delimiter: str) -> Iterator[tuple[str, TableSource]]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     names: list[str] | None = None
     try:
@@ -206,7 +223,7 @@ def _csv_sources(spec: TableSpec, path: str, text: str, delimiter: str) -> Itera
         raise ManifestError(f"{path}:{reader.line_num}: broken CSV ({error}); download it again") from None
 
 
-def _text_sources(spec: TableSpec, path: str, text: str) -> Iterator[tuple[str, TableSource]]:
+def _text_sources(spec: Shape, path: str, text: str) -> Iterator[tuple[str, TableSource]]:
     count = spec.columns_in_line
     for number, line in enumerate(text.split("\n"), start=1):
         cells = line.split(None, count - 1) if count else line.split()
