@@ -417,7 +417,9 @@ class _Matcher:
                 for name in ("label", "method", "split"):
                     here, there = getattr(medium, name), getattr(second, name)
                     if None not in (here, there) and here != there:
-                        return f"{name} is '{here}' by rule '{rule.id}', '{there}' by rule '{rival.id}'"
+                        said = ((here, rule), (there, rival))
+                        told = (f"'{text}' by rule '{r.id}' (table {', '.join(sorted(r.tables))})" for text, r in said)
+                        return f"{name} is {', '.join(told)}"
         return None
 
     def _clip_rule(self, path: str) -> str | None:

@@ -86,7 +86,7 @@ def judge(table: Table, hits: Collection[str], unnamed: int, *, consulted: bool)
     for file in table.files:
         strange = strange_rows(spec, file, hits)
         if consulted and spec.unlisted is not None:
-            _refuse(spec, file, strange)
+            _refuse(spec, file, strange, 0 if rest else unnamed)
         here = sum(any(key in hits for key in keys) for keys in file.keys)
         official = _official(spec, file.path)
         expected = None if official is None else spec.expects[official]
@@ -127,7 +127,8 @@ def strange_rows(spec: TableSpec, file: LabelFile, hits: Collection[str]) -> lis
     ]
 
 
-def _refuse(spec: TableSpec, file: LabelFile, strange: list[int]) -> None:
+def _refuse(spec: TableSpec, file: LabelFile, strange: list[int], unnamed: int) -> None:
+    """`unnamed` media should be named and are not."""
     if len(strange) == len(file.keys):
         first = next((key for keys in file.keys for key in keys if key is not None), None)
         what = f"names nothing of this dataset in its {len(file.keys):,} rows" if file.keys else "has no rows"
@@ -137,9 +138,12 @@ def _refuse(spec: TableSpec, file: LabelFile, strange: list[int]) -> None:
             "then it says nothing of any medium"
         )
     last = len(file.keys) - 1
-    if file.open_end and not spec.lists_more and [number for number in strange if number] == [last]:
-        cut = next(key for key in file.keys[last] if key is not None) if any(file.keys[last]) else ""
-        raise ManifestError(f"{file.path}: ends within a line ({cut[:60]!r}), so more may be missing; download it again")
+    cut_name = [number for number in strange if number] == [last]
+    if file.open_end and not spec.lists_more and (cut_name or unnamed):
+        raise ManifestError(
+            f"{file.path}: ends within a line (row {last + 1:,}), and more may be missing: was it cut? Download it again; "
+            "if it is whole, end its last line"
+        )
 
 
 def _official(spec: TableSpec, path: str) -> str | None:

@@ -54,10 +54,12 @@ NOTHING: list[tuple[str, list[str], dict[str, str | bytes], str]] = [
         "Celeb-DF-v2",
         CLIPS,
         {CELEB_LIST: ROWS + "1 Celeb-real/id1_00"},
-        f"{CELEB_LIST}: ends within a line ('Celeb-real/id1_00')",
+        f"{CELEB_LIST}: ends within a line (row 3)",
     ),
     ("FaceForensics++", FF, _ff(test="[]"), "dataset/splits/test.json: has no rows"),
     ("FaceForensics++", FF, _ff(test="[[19, 15]]"), "dataset/splits/test.json: names nothing of this dataset in its 1 rows"),
+    # the last person is cut, too
+    ("CelebA", PHOTOS, {"identity_CelebA.txt": "000001.jpg 2880\n000002.jpg 28"}, "identity_CelebA.txt: ends within a line"),
     ("CelebA", PHOTOS, {"identity_CelebA.txt": QUOTA}, "identity_CelebA.txt: names nothing of this dataset"),
     ("CelebA", PHOTOS, {"list_eval_partition.txt": "1.jpg 0\n2.jpg 1\n"}, "list_eval_partition.txt: names nothing of this"),
     ("CelebA", PHOTOS, {"list_eval_partition.csv": "image_id,partition\n"}, "list_eval_partition.csv: has no rows"),
@@ -202,7 +204,11 @@ def test_two_tables_that_contradict_each_other_label_nothing() -> None:
     result = account("DFDC", [clip, other], labels)
     assert [(medium.media, medium.label) for medium in result.media] == [(other, "fake")]
     assert result.unmatched == [
-        (clip, "two label files contradict each other: label is 'real' by rule 'test-real', 'fake' by rule 'held-out-fake'")
+        (
+            clip,
+            "two label files contradict each other: label is 'real' by rule 'test-real' (table test_meta), 'fake' by rule "
+            "'held-out-fake' (table labels)",
+        )
     ]
     assert result.unlabelled == {clip}
 

@@ -99,7 +99,9 @@ def test_the_faceforensics_splits_name_the_pairs_of_the_tree(tiny: Path) -> None
     splits = {name: json.loads((root / f"dataset/splits/{name}.json").read_text()) for name in names}
     listed = [clip for pairs in splits.values() for pair in pairs for clip in pair]
     reals = {path.stem for path in root.glob("original_sequences/youtube/c23/videos/*.mp4")}
-    assert {name: len(pairs) for name, pairs in splits.items()} == {"train": 360, "val": 70, "test": 70}, "as long as official"
+    assert {name: len(pairs) for name, pairs in splits.items()} == {"train": 360, "val": 70, "test": 70}, (
+        "as long as official"
+    )
     assert reals < set(listed) and max(Counter(listed).values()) == 1
     pairs = {frozenset(pair) for pairs in splits.values() for pair in pairs}
     for path in root.glob("manipulated_sequences/*/c*/videos/???_???.mp4"):
