@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 Name = tuple[str, str]
 """A medium among all: its dataset, and its path relative to the dataset's root."""
@@ -29,13 +29,16 @@ DENIED: frozenset[PairCheck] = frozenset({"other_picture", "other_time"})
 
 
 class IndexFacts(TypedDict):
-    """What indexing learned of a dataset: sidecars by the pattern that ignores them, and counts of the rest."""
+    """What indexing learned of a dataset: sidecars by the pattern that ignores them, and counts of the rest; what came of
+    each label file (`manifest.lists.Listed`), and the rules by which no split is official."""
 
     ignored: Mapping[str, int]
     files: int
     missing_label_files: Sequence[str]
     missing_pairs: int
     empty_folders: Sequence[str]
+    lists: Sequence[Mapping[str, Any]]
+    partial_rules: Sequence[str]
 
 
 class SampleFacts(TypedDict, total=False):

@@ -152,7 +152,7 @@ def _columns() -> tuple[Column, ...]:
             "own|shared|whole",
             "box from an own detection, from that of the paired real, or none",
         ),
-        Column("split_basis", text, "curation", "official|group|hash", "where the split comes from"),
+        Column("split_basis", text, "curation", "official|partial|group|hash", "where the split comes from"),
         Column(
             "caption_status",
             text,
@@ -218,7 +218,7 @@ def _media_columns() -> tuple[tuple[str, pa.DataType, str], ...]:
         ("pair_media", text, "medium a fake was made from (DATASET:path if of another dataset)"),
         ("group", text, "what stays on one side of a split, named by its smallest medium (DATASET/path)"),
         ("split", text, "train, validation or test; null where it is left out of all"),
-        ("split_basis", text, "official, group or hash"),
+        ("split_basis", text, "official, partial (by a list that may not be the whole official one), group or hash"),
         ("license", text, "licence of the medium's dataset"),
         ("outcome", text, "ok, dropped or failed"),
         ("reason", text, "why it was dropped"),

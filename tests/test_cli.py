@@ -234,6 +234,8 @@ def test_json_is_one_document_on_stdout_and_nothing_else(mmidd: Run, small: Plac
             "to_fetch",
             "taken_down",
             "refused",
+            "lists",
+            "unlabelled",
         },
         "status": {"plan", "media", "reasons", "corpus", "samples", "complete", "losses", "pairs", "takedown"},
         "verify": {"files", "rows", "media", "findings"},

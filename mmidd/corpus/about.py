@@ -27,7 +27,8 @@ class Listed:
 
 @dataclass(frozen=True)
 class Indexed:
-    """What indexing found of a dataset: its slug in the shards' names, media, and files that were refused."""
+    """What indexing found of a dataset: its slug in the shards' names, media, and files that were refused or that are lost
+    for want of a label."""
 
     slug: str | None
     media: int
@@ -123,7 +124,9 @@ def _counted(entry: Any) -> bool:
 
 def _indexed(entry: Mapping[str, Any]) -> Indexed:
     slug = entry.get("slug")
-    return Indexed(slug if isinstance(slug, str) else None, entry["media"], entry["refused"])
+    return Indexed(
+        slug if isinstance(slug, str) else None, entry["media"], entry["refused"] + (_count(entry.get("unlabelled")) or 0)
+    )
 
 
 def _shard(name: str, listed: Listed) -> Shard:

@@ -16,6 +16,7 @@ from mmidd.schema import COLUMNS, FORGERY_NAMES, FORGERY_TYPES, SPLITS, features
 
 if TYPE_CHECKING:
     from mmidd.curation.losses import Losses, Rate
+    from mmidd.manifest.lists import Listed
 
 _SIZES = (
     (1_000, "n<1K"),
@@ -63,8 +64,10 @@ def card(
     media: pa.Table,
     losses: Losses,
     detector: Mapping[str, str],
+    lists: Mapping[str, Sequence[Listed]] | None = None,
 ) -> str:
-    """README.md of a corpus. `counts` are samples by (dataset, forgery type or "unknown", split), `media` its table."""
+    """README.md of a corpus. `counts` are samples by (dataset, forgery type or "unknown", split), `media` its table, `lists`
+    what came of each dataset's label files."""
     front = yaml.safe_dump(_front_matter(recipe, datasets, shards), sort_keys=False, allow_unicode=True)
     total = sum(shard.rows for shard in shards)
     sections = [
@@ -80,6 +83,7 @@ def card(
         "## Where media were lost\n",
         "Every medium that was found has a row in `media.parquet` with its outcome.\n",
         _loss_table(media),
+        _lists_section(lists or {}),
         "## Losses of real and fake\n",
         _bias(losses),
         _rate_table(losses),
@@ -193,6 +197,20 @@ def _loss_table(media: pa.Table) -> str:
     head = ["dataset", "method", "media", "ok", "dropped", "failed", "frames planned", "samples"]
     names = ("media", "ok", "dropped", "failed", "planned", "samples")
     return _table(head, ([*key, *(f"{groups[key][name]:,}" for name in names)] for key in sorted(groups)))
+
+
+def _lists_section(lists: Mapping[str, Sequence[Listed]]) -> str:
+    """The label files that labels, identities and splits come from, by the digest of what was read."""
+    rows = [
+        [
+            dataset, each.path, each.sha256[:12], f"{each.rows:,}", f"{each.here:,}",
+            "" if each.expected is None else f"{each.expected:,}",
+            "no split is official by it" if each.partial else "", "; ".join(each.notes),
+        ]
+        for dataset, files in lists.items() for each in files
+    ]  # fmt: skip
+    head = ["dataset", "label file", "sha256", "rows", "that name media here", "official rows", "not whole", "read"]
+    return "## Label files\n\n" + _table(head, rows) if rows else ""
 
 
 def _bias(losses: Losses) -> str:

@@ -16,6 +16,8 @@ from mmidd.media import Name, SampleFacts
 from mmidd.schema import media_schema
 
 _NONE = Counter[str]()
+_LOST = ("refused", "unlabelled")
+"""The statuses of files that the index could not take."""
 
 
 class _Ending(NamedTuple):
@@ -38,12 +40,12 @@ class _Ending(NamedTuple):
 def media_table(
     index: pa.Table, unselected: Mapping[Name, str], outcomes: Mapping[Name, Outcome], judged: pa.Table
 ) -> pa.Table:
-    """One row for every medium that was found, and for every file that was refused.
+    """One row for every medium that was found, and for every file that was refused or is lost for want of a label.
 
     `index` are all files, `unselected` the media that the recipe does not take and why, `outcomes` those of extraction,
     `judged` the verdicts of curation.
     """
-    listed = index.filter(pc.is_in(index["status"], pa.array(["media", "refused"])))
+    listed = index.filter(pc.is_in(index["status"], pa.array(["media", *_LOST])))
     by = ["dataset", "media"]
     told = judged.select([*by, "drop", *_FROM_VERDICTS])
     verdicts = lookup(listed, told.filter(pc.is_null(judged["frame"])), by)
@@ -100,8 +102,8 @@ def _endings(
         excluded = "excluded" in (verdict, unselected)
         outcome = None if excluded else outcomes.get(name)
         mine = _NONE if excluded else lost.get(name, _NONE)
-        if status == "refused":
-            yield _Ending("failed", error="Refused", message=reason, frame_reasons=_frame_reasons(None, mine))
+        if status in _LOST:
+            yield _Ending("failed", error=status.capitalize(), message=reason, frame_reasons=_frame_reasons(None, mine))
         elif outcome is None:
             why = "excluded" if excluded else unselected or "not_selected"
             yield _Ending("dropped", why, frame_reasons=_frame_reasons(None, mine))

@@ -17,10 +17,12 @@ STRICTEST_FIRST = ("test", "validation", "train")
 
 @dataclass(frozen=True)
 class SplitVerdict:
-    """Where one medium goes and why. `split` is null exactly where `drop` gives the reason it is left out."""
+    """Where one medium goes and why. `split` is null exactly where `drop` gives the reason it is left out.
+
+    `basis`: `partial` is the word of a list that is not known to be the whole official one."""
 
     split: str | None
-    basis: Literal["official", "group", "hash"]
+    basis: Literal["official", "partial", "group", "hash"]
     drop: str | None
 
 
@@ -35,24 +37,34 @@ def hash_split(anchor: str, fractions: Mapping[str, float], seed: int) -> str:
 
 
 def assign_splits(
-    anchors: Sequence[str], official: Sequence[str | None], fractions: Mapping[str, float], seed: int
+    anchors: Sequence[str],
+    official: Sequence[str | None],
+    fractions: Mapping[str, float],
+    seed: int,
+    partial: Sequence[bool] | None = None,
 ) -> list[SplitVerdict]:
     """One verdict per medium, such that among the media that are kept no group spans two splits.
 
     `anchors`: each medium's group. `official`: its published split or null. Each group goes to the strictest official
     split among its members (test, then validation, then train); members published elsewhere are dropped as
     `official_test_leak` or `official_validation_leak`; members without one follow. Groups without any official member
-    go by `hash_split`. Raises ValueError for columns of unequal length or an unknown split, RecipeError for fractions.
+    go by `hash_split`. `partial` marks media whose split is the word of a partial list: it holds as an official one does,
+    and is not called one (`partial_test_leak`). Raises ValueError for columns of unequal length or an unknown split,
+    RecipeError for fractions.
     """
     if unknown := {split for split in official if split is not None} - set(SPLITS):
         raise ValueError(f"official splits are {', '.join(SPLITS)}, not {', '.join(sorted(unknown))}")
     cuts = _cuts(fractions)
+    partial = partial if partial is not None else [False] * len(official)
     strictest = _strictest(anchors, official)
+    whole = {(anchor, said) for anchor, said, part in zip(anchors, official, partial, strict=True) if said and not part}
     split = {name: SplitVerdict(name, "hash", None) for name in SPLITS}
     hashed = {anchor: split[_place(anchor, cuts, seed)] for anchor in set(anchors) - strictest.keys()}
     return [
-        hashed[anchor] if anchor in hashed else _follow(strictest[anchor], published)
-        for anchor, published in zip(anchors, official, strict=True)
+        hashed[anchor]
+        if anchor in hashed
+        else _follow(strictest[anchor], published, part, (anchor, strictest[anchor]) not in whole)
+        for anchor, published, part in zip(anchors, official, partial, strict=True)
     ]
 
 
@@ -68,12 +80,14 @@ def _strictest(anchors: Sequence[str], official: Sequence[str | None]) -> dict[s
 
 
 @cache
-def _follow(strictest: str, published: str | None) -> SplitVerdict:
+def _follow(strictest: str, published: str | None, partial: bool, of_partial: bool) -> SplitVerdict:
+    """Where a member of a group goes; `of_partial`: the group's strictest split is the word of partial lists alone."""
     if published is None:
         return SplitVerdict(strictest, "group", None)
+    basis: Literal["official", "partial"] = "partial" if partial else "official"
     if published == strictest:
-        return SplitVerdict(strictest, "official", None)
-    return SplitVerdict(None, "official", f"official_{strictest}_leak")
+        return SplitVerdict(strictest, basis, None)
+    return SplitVerdict(None, basis, f"{'partial' if of_partial else 'official'}_{strictest}_leak")
 
 
 def _cuts(fractions: Mapping[str, float]) -> list[tuple[float, str]]:

@@ -68,7 +68,8 @@ def check_all(indexed: Indexed) -> Checks:
 
 def _check(dataset: Dataset, indexed: Indexed, media_of: Any) -> Checked:
     name, facts = dataset.manifest.name, indexed.facts[dataset.manifest.name]
-    disk = Disk(partial(_bytes, dataset), partial(_piece, dataset), media_of)
+    lists = indexed.lists[name]
+    disk = Disk(partial(_bytes, dataset, {each.path: each.sha256 for each in lists}), partial(_piece, dataset), media_of)
     mine = indexed.table.filter(pc.equal(indexed.table["dataset"], name))
     return check(
         dataset.manifest,
@@ -77,6 +78,7 @@ def _check(dataset: Dataset, indexed: Indexed, media_of: Any) -> Checked:
         missing=facts["missing_label_files"],
         ignored=facts["ignored"],
         empty=facts["empty_folders"],
+        lists=lists,
     )
 
 
@@ -85,11 +87,15 @@ def _entries(rows: pa.Table) -> Iterator[Entry]:
         yield from map(Entry._make, zip(*(column.to_pylist() for column in batch.columns), strict=True))
 
 
-def _bytes(dataset: Dataset, path: str) -> bytes:
+def _bytes(dataset: Dataset, indexed: Mapping[str, str], path: str) -> bytes:
+    """A label file's bytes, which are those that were indexed."""
     try:
-        return label_bytes(dataset.root, dataset.listing, path)
+        data = label_bytes(dataset.root, dataset.listing, path)
     except OSError as error:
         raise DataError(f"cannot read {dataset.root / path}: {error.strerror}") from error
+    if indexed.get(path) not in (None, hashlib.sha256(data).hexdigest()):
+        raise DataError(f"the label file {dataset.root / path} changed since it was indexed; run the same command again")
+    return data
 
 
 def _piece(dataset: Dataset, path: str) -> bytes:

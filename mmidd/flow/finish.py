@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ def _version(setup: Setup, walked: Walked, shards: Sharded) -> _Version:
         "media.parquet": _parquet(media),
         "README.md": card(
             setup.recipe.name, setup.recipe.description, datasets, facts, counts, media, lost,
-            {"kind": identity.kind, "licence": identity.licence},
+            {"kind": identity.kind, "licence": identity.licence}, indexed.lists,
         ).encode(),
     }  # fmt: skip
     about = _about(setup, indexed, facts, notes, identity) | {"losses": lost.summary()}
@@ -180,12 +180,15 @@ def _about(
 
 
 def _found(indexed: Indexed, manifest: Manifest) -> dict[str, Any]:
-    """How a dataset's files were sorted (each medium and each refused file has a row in `media.parquet`), and its slug."""
+    """How a dataset's files were sorted (each medium, and each that is refused or unlabelled, has a row in `media.parquet`),
+    its slug, and what came of its label files."""
     mine = indexed.table.filter(pc.equal(indexed.table["dataset"], manifest.name))["status"].to_pylist()
-    names = {"media": "media", "refused": "refused", "label_files": "label file", "unmatched": "unmatched"}
+    names = {"label_files": "label file"} | {name: name for name in ("media", "refused", "unlabelled", "unmatched")}
     facts, counts = indexed.facts[manifest.name], Counter(mine)
     known = {name: counts[status] for name, status in names.items()}
-    return {"slug": manifest.slug, **known, "ignored": sum(facts["ignored"].values()), "files": facts["files"]}
+    lists = [asdict(each) for each in indexed.lists[manifest.name]]
+    ignored = sum(facts["ignored"].values())
+    return {"slug": manifest.slug, **known, "ignored": ignored, "files": facts["files"], "lists": lists}
 
 
 def _parquet(table: pa.Table) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -31,6 +31,7 @@ from mmidd.flow.setup import Setup
 from mmidd.flow.walkers import Walker
 from mmidd.manifest import Manifest, find_manifest
 from mmidd.manifest.accounting import unpacked
+from mmidd.manifest.lists import Listed
 from mmidd.manifest.places import LIES, summary
 from mmidd.media import IndexFacts, Name
 from mmidd.raw import listing
@@ -47,7 +48,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 ARCHIVES = "archives"
-_ODD = ("unmatched", "refused")
+ODD = ("unmatched", "unlabelled", "refused")
+"""The statuses of files that are neither media nor known to be none."""
 _TOLD = 3
 
 
@@ -77,7 +79,7 @@ class Indexed(Result):
     def document(self) -> dict[str, Any]:
         """How many files were found as what, by dataset, and what is in no rule or was refused."""
         counted = self.table.group_by(["dataset", "status", "label"]).aggregate([([], "count_all")]).to_pylist()
-        odd = [{key: row[key] for key in ("dataset", "media", "status", "reason")} for row in self.of_status(*_ODD)]
+        odd = [{key: row[key] for key in ("dataset", "media", "status", "reason")} for row in self.of_status(*ODD)]
         return {
             "counts": [{**row, "files": row.pop("count_all")} for row in counted],
             "selected": len(self.selected),
@@ -86,6 +88,7 @@ class Indexed(Result):
             "loose_archives": list(self.loose),
             "without_media": sorted(self._empty),
             "read_from": {name: [list(each) for each in told] for name, told in self.moved.items()},
+            "lists": {name: [asdict(each) for each in lists] for name, lists in self.lists.items()},
             "odd": odd,
         }
 
@@ -105,6 +108,16 @@ class Indexed(Result):
         names = [dataset.manifest.name for dataset in self.datasets]
         tables = ((name, self.media.filter(pc.equal(self.media["dataset"], name))) for name in names)
         return {name: told for name, table in tables if (told := summary(lying(table)))}
+
+    @property
+    def lists(self) -> dict[str, tuple[Listed, ...]]:
+        """What came of the label files of each dataset; nothing where an older mmidd indexed it."""
+        return {name: tuple(map(Listed.of, facts.get("lists", ()))) for name, facts in self.facts.items()}
+
+    @property
+    def partial(self) -> tuple[tuple[str, str], ...]:
+        """The rules, by dataset, whose split is the word of a list that is not known to be the whole official one."""
+        return tuple(sorted((name, rule) for name, facts in self.facts.items() for rule in facts.get("partial_rules", ())))
 
     @property
     def media(self) -> pa.Table:

@@ -45,6 +45,7 @@ class Plan(Result):
     """What a build would do. `refused`: what it would end with instead of writing the corpus.
 
     `taken_down`: what the takedown list covers, line by line (`status` says that by itself).
+    `lists`: what is to be known of label files, `unlabelled` counts media that are lost for want of a label.
     `to_fetch`: bytes of the media that would be extracted, where they lie in an object store; of archives their members'.
     """
 
@@ -60,6 +61,8 @@ class Plan(Result):
     to_fetch: int = 0
     refused: str | None = None
     taken_down: tuple[Line, ...] = ()
+    lists: tuple[str, ...] = ()
+    unlabelled: int = 0
 
     @property
     def complete(self) -> bool:
@@ -96,6 +99,8 @@ def plan(setup: Setup, walked: Walked) -> Plan:
         sum(item.payload.file.bytes for item in crops.to_do) if isinstance(setup.data, RemotePath) else 0,
         walked.shards.refused if walked.shards is not None else None,
         lines(setup, walked) if setup.note is None else (),
+        tuple(f"{name}: {each}" for name, lists in walked.index.lists.items() for each in lists if not each.sound),
+        len(walked.index.of_status("unlabelled")),
     )
 
 

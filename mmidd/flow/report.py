@@ -76,6 +76,8 @@ class Report(Result):
             "captions": asdict(self.captions) if self.captions is not None else None,
             "losses": built.losses.summary(),
             "absent": list(self.indexed.absent),
+            "lists": {name: [asdict(each) for each in lists] for name, lists in self.indexed.lists.items()},
+            "unlabelled": len(self.indexed.of_status("unlabelled")),
             "idle_takedowns": list(self.idle_takedowns),
             "takedown": asdict(self.takedown) if self.takedown is not None else None,
         }

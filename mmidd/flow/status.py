@@ -14,6 +14,7 @@ from mmidd.engine import tables
 from mmidd.engine.store import Store
 from mmidd.engine.units import Outcome
 from mmidd.errors import CorpusError, WorkError
+from mmidd.flow.indexing import ODD
 from mmidd.flow.losses import losses
 from mmidd.flow.plan import Plan, plan
 from mmidd.flow.setup import Setup
@@ -111,7 +112,7 @@ def failures(setup: Setup, walked: Walked) -> Failures:
     """Everything that failed in the last build, and every file that no rule covers."""
     found = [
         Failure("index", row["dataset"], row["media"], row["status"].capitalize(), row["reason"] or "", 1)
-        for row in walked.index.of_status("unmatched", "refused")
+        for row in walked.index.of_status(*ODD)
     ]
     found += [_failure(stage, outcome) for stage, outcome in _outcomes(setup.store, walked) if _failed(outcome)]
     return Failures(tuple(sorted(found, key=lambda failure: (failure.stage, failure.dataset, failure.media))))

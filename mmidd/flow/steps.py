@@ -146,7 +146,8 @@ def caption_samples(setup: Setup, extracted: Extracted, walker: Walker) -> Reach
 def curate_samples(setup: Setup, indexed: Indexed, extracted: Extracted, walker: Walker) -> Reached | None:
     """Judge everything at once, over columns. None while extraction is not complete.
 
-    The one unit's inputs: every committed row, every label, every medium that was taken down, every pair that was denied.
+    The one unit's inputs: every committed row, every label, every medium that was taken down, every pair that was denied,
+    and by which rules no split is official, if there are any.
     """
     if not extracted.complete:
         return None
@@ -158,13 +159,15 @@ def curate_samples(setup: Setup, indexed: Indexed, extracted: Extracted, walker:
     records = [extracted.records[unit.name] for unit in extracted.units]
     rows = tuple(setup.store.path(record, tables.ROWS) for record in records)
     denied = frozenset(name for name, check in pair_checks(indexed.selected, extracted.outcomes).items() if check in DENIED)
-    inputs = (
+    inputs: tuple[str, ...] = (
         digest(sorted(record.files[tables.ROWS]["sha256"] for record in records)),
         tables.content_digest(media),
         digest(sorted(excluded)),
         digest(sorted(denied)),
     )
-    unit = curate.plan(inputs, curate.CuratePayload(rows, media, excluded, denied))
+    partial = indexed.partial
+    inputs += (digest(partial),) * bool(partial)
+    unit = curate.plan(inputs, curate.CuratePayload(rows, media, excluded, denied, partial))
     base, config = setup.bases[curate.STAGE.name], curate.config(setup.recipe)
     limit = setup.recipe.time_limit
     return walker.bring(setup, Work(curate.STAGE, base, [unit], config, engine=_inline, time_limit=limit, quiet=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -11,6 +12,7 @@ from posixpath import splitext
 from typing import Generic, Literal, TypeVar
 
 from mmidd.manifest.layout import Field, Pattern, Template, path_fault
+from mmidd.manifest.lists import Listed, judge, with_shortness
 from mmidd.manifest.methods import Method
 from mmidd.manifest.tables import BadValue, Table, TableSpec, missing_files, read_table
 from mmidd.media import FaceMode, Kind
@@ -77,7 +79,9 @@ class Accounting:
 
     A path may also be a frame of a medium that is a folder: `frames` has them as medium -> number -> path.
     `missing_label_files` ("table: path") are those that the disk lacks, of tables in which a medium had no row;
-    `missing_pairs` are fakes whose real is not there.
+    `missing_pairs` are fakes whose real is not there. `unlabelled` are those of the unmatched that are media by a rule's
+    path and are lost for want of a label, or for one that is contradicted. `lists` says what came of each label file that
+    is here, `partial_rules` names the rules whose split is said by a list that is not known to be the whole official one.
     """
 
     media: list[Medium]
@@ -87,6 +91,9 @@ class Accounting:
     missing_label_files: list[str] = field(default_factory=list)
     missing_pairs: list[str] = field(default_factory=list)
     frames: dict[str, dict[int, str]] = field(default_factory=dict)
+    unlabelled: set[str] = field(default_factory=set)
+    lists: list[Listed] = field(default_factory=list)
+    partial_rules: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -122,6 +129,11 @@ class Rule:
     join_identities: bool
     split: Template | None
 
+    @property
+    def tables(self) -> frozenset[str]:
+        """The tables that it looks media up in."""
+        return frozenset(table for table, _ in self.look_up)
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -144,12 +156,14 @@ class Layout:
 
 
 class _Rejected(Exception):
-    """A rule whose path matched cannot take it. A strong reason is told rather than a condition that did not hold."""
+    """A rule whose path matched cannot take it. A strong reason is told rather than a condition that did not hold.
+    `label`: by what a label file says, or does not say."""
 
-    def __init__(self, reason: str, *, strong: bool = True) -> None:
+    def __init__(self, reason: str, *, strong: bool = True, label: bool = True) -> None:
         super().__init__(reason)
         self.reason = reason
         self.strong = strong
+        self.label = label
 
 
 def label_paths(layout: Layout, paths: Iterable[str]) -> list[str]:
@@ -239,13 +253,27 @@ def account(layout: Layout, paths: Iterable[str], read: Callable[[str], bytes]) 
         if path not in taken:
             matcher.file(path, result)
     _own_masks(result, matcher.masks)
+    result.unlabelled.intersection_update(path for path, _ in result.unmatched)
     result.unmatched.sort()
+    _judge_lists(result, matcher)
     if result.frames:
         result.media.sort(key=lambda medium: medium.media)
     for name in sorted(matcher.asked):
-        absent = missing_files(tables[name].spec, layout.fields, tables[name].files)
+        absent = missing_files(tables[name].spec, layout.fields, [each.path for each in tables[name].files])
         result.missing_label_files.extend(f"{name}: {path}" for path in absent)
     return result
+
+
+def _judge_lists(result: Accounting, matcher: _Matcher) -> None:
+    """What came of each label file, and by which rules no split is official."""
+    for name, table in matcher.tables.items():
+        hits, consulted = matcher.hits[name], name in matcher.consulted
+        result.lists.extend(judge(table, hits, matcher.unnamed[name], consulted=consulted))
+    result.lists.sort(key=lambda each: each.path)
+    partial = {each.table for each in result.lists if each.partial}
+    for rule in matcher.layout.rules:
+        if rule.split is not None and {name.partition(".")[0] for name in rule.split.names if "." in name} & partial:
+            result.partial_rules.append(rule.id)
 
 
 def _own_masks(result: Accounting, masks: Mapping[str, str]) -> None:
@@ -264,7 +292,7 @@ def _table(layout: Layout, spec: TableSpec, labels: list[str], read: Callable[[s
     """The table from the dataset's own label files; where it has none, from the list that ships with the manifest."""
     table = read_table(spec, labels, read)
     bundled = layout.bundled.get(spec.name, {})
-    return table if table.files else read_table(spec, bundled, bundled.__getitem__)
+    return with_shortness(table if table.files else read_table(spec, bundled, bundled.__getitem__))
 
 
 class Heads(Generic[T]):
@@ -290,6 +318,25 @@ class Heads(Generic[T]):
         return next((item for _, item in self.matches(path)), None)
 
 
+@dataclass
+class _Tries:
+    """What came of the rules that did not take a file: why not, which tables they asked, and which of these in vain.
+
+    `lost`: it is a medium by its path, and a label file does not say what it is, or says it otherwise."""
+
+    reason: str | None = None
+    lost: bool = False
+    lacking: frozenset[str] = frozenset()
+    asked: frozenset[str] = frozenset()
+
+    def reject(self, rule: Rule, rejected: _Rejected, lacking: AbstractSet[str]) -> None:
+        """A rule cannot take it."""
+        self.reason = rejected.reason if self.reason is None or rejected.strong else self.reason
+        self.lost |= rejected.label
+        self.lacking |= lacking
+        self.asked |= rule.tables
+
+
 class _Matcher:
     """The rules of one layout over the files that are there."""
 
@@ -309,13 +356,15 @@ class _Matcher:
         self.asked: set[str] = set()
         self.masks: dict[str, str] = {}
         self.tried: set[str] = set()
+        self.hits: dict[str, set[str]] = {name: set() for name in tables}
+        self.unnamed: Counter[str] = Counter()
+        self.consulted: set[str] = set()
 
     def file(self, path: str, result: Accounting) -> None:
         """Put one path where it belongs."""
-        reason: str | None = None
-        missed, second = "no rule", None
-        lacking: set[str] = set()
-        for match, rule in self.rules.matches(path):
+        tries, missed, second = _Tries(), "no rule", None
+        matches = self.rules.matches(path)
+        for match, rule in matches:
             name, number = path, None
             if rule.kind == "frames":
                 name, _, file = path.rpartition("/")
@@ -326,37 +375,70 @@ class _Matcher:
                 if name in result.frames:
                     if result.frames[name].setdefault(number, path) == path:
                         return
-                    reason = f"a second frame {number} in its folder"
+                    tries.reason = f"a second frame {number} in its folder"
                     continue
             if rule.unless and self._there(rule, match.groupdict()):
                 second = rule.unless[0].text
                 continue
             try:
                 medium = self._medium(rule, name, match.groupdict())
+                tried = self.tried
+                if number is None:
+                    self._alone(rule, medium, matches)
             except _Rejected as rejected:
-                lacking |= self.tried
-                reason = rejected.reason if reason is None or rejected.strong else reason
+                tries.reject(rule, rejected, self.tried)
                 continue
-            if number is None and self.clips and (other := self._clip_rule(path)) is not None:
-                reason = f"ambiguous: rule '{rule.id}' takes the file, rule '{other}' its folder as a clip"
-                break
-            self.asked |= self.tried
+            self._note(tried, rule.tables)
             result.media.append(medium)
-            if number is not None:
-                result.frames[name] = {number: path}
-            if rule.pairs and medium.pair_media is None:
-                result.missing_pairs.append(name)
+            result.frames |= {name: {number: path}} if number is not None else {}
+            result.missing_pairs += [name] if rule.pairs and medium.pair_media is None else []
             return
-        self.asked |= lacking
-        ignored = (self.ignore.first(path) or second) if reason is None else None
-        if ignored is None:
-            result.unmatched.append((path, reason or missed))
-        else:
+        self._note(tries.lacking, tries.asked)
+        ignored = (self.ignore.first(path) or second) if tries.reason is None else None
+        if ignored is not None:
             result.ignored[ignored] = result.ignored.get(ignored, 0) + 1
+            return
+        result.unmatched.append((path, tries.reason or missed))
+        if tries.lost:
+            result.unlabelled.add(path)
 
     def _there(self, rule: Rule, raw: Mapping[str, str]) -> bool:
         """Is the medium there in the form that goes before this rule's?"""
         return any(each.render(raw) in self.present for each in rule.unless)
+
+    def _note(self, lacking: AbstractSet[str], consulted: AbstractSet[str]) -> None:
+        """A file asked the tables `consulted`, and those that are `lacking` in vain."""
+        self.asked |= lacking
+        self.consulted |= consulted
+        self.unnamed.update(lacking)
+
+    def _alone(self, rule: Rule, medium: Medium, others: Iterator[tuple[re.Match[str], Rule]]) -> None:
+        """Reject a file that a rule would take, and another one otherwise: as a clip's frame, or by another label file.
+
+        Nothing is left of `others` then: no rule may take it."""
+        if self.clips and (other := self._clip_rule(medium.media)) is not None:
+            list(others)
+            reason = f"ambiguous: rule '{rule.id}' takes the file, rule '{other}' its folder as a clip"
+            raise _Rejected(reason, label=False)
+        contradiction = self._contradiction(rule, medium, others) if rule.look_up else None
+        if contradiction is not None:
+            list(others)
+            raise _Rejected(f"two label files contradict each other: {contradiction}")
+
+    def _contradiction(self, rule: Rule, medium: Medium, others: Iterator[tuple[re.Match[str], Rule]]) -> str | None:
+        """What another rule says otherwise of a medium, by another table; None where none does."""
+        for match, rival in others:
+            if not rival.look_up or rival.kind == "frames" or rival.tables == rule.tables:
+                continue
+            with suppress(_Rejected):
+                second = self._medium(rival, medium.media, match.groupdict())
+                for name in ("label", "method", "split"):
+                    here, there = getattr(medium, name), getattr(second, name)
+                    if None not in (here, there) and here != there:
+                        said = ((here, rule), (there, rival))
+                        told = (f"'{text}' by rule '{r.id}' (table {', '.join(sorted(r.tables))})" for text, r in said)
+                        return f"{name} is {', '.join(told)}"
+        return None
 
     def _clip_rule(self, path: str) -> str | None:
         """The rule that would take this file as a frame of the clip that its folder is; None where there is none."""
@@ -428,7 +510,9 @@ class _Matcher:
         for name, key in rule.look_up:
             table = self.tables[name]
             key_text = str(key.render(raw))
-            if key_text not in table.rows:
+            if key_text in table.rows:
+                self.hits[name].add(key_text)
+            else:
                 self.tried.add(name)
             if not table.files:
                 if table.spec.required:
@@ -448,9 +532,10 @@ class _Matcher:
     def _check(self, rule: Rule, values: Mapping[str, str | None]) -> None:
         for name, allowed in rule.where:
             if values[name] is None and None not in allowed:
-                raise _Rejected(f"{name} has no value", strong=False)
+                raise _Rejected(f"{name} has no value", strong=False, label="." in name)
             if values[name] not in allowed:
-                raise _Rejected(f"{name} is '{values[name]}', which rule '{rule.id}' does not take", strong=False)
+                reason = f"{name} is '{values[name]}', which rule '{rule.id}' does not take"
+                raise _Rejected(reason, strong=False, label="." in name)
 
     def _method(self, rule: Rule, values: Mapping[str, str | None]) -> tuple[str | None, str | None]:
         if rule.label == "real":

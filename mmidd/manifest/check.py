@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from mmidd.findings import Finding
 from mmidd.manifest.accounting import Rule
 from mmidd.manifest.format import Manifest
+from mmidd.manifest.lists import Listed
 from mmidd.manifest.methods import registry
 from mmidd.manifest.places import LIES, summary
 from mmidd.manifest.spec import Expected
@@ -21,16 +22,19 @@ from mmidd.manifest.strays import PLAIN, Strays
 from mmidd.manifest.tables import TableSpec, listed_keys
 
 FindingKind = Literal[
-    "missing label file", "listed but not on disk", "in no rule", "no label", "label file contradicts the tree", "refused",
-    "real not on disk", "same file twice", "empty file", "empty folder", "no media",
+    "missing label file", "label file not whole", "listed but not on disk", "in no rule", "no label",
+    "label file contradicts the tree", "label files contradict each other", "refused", "real not on disk", "same file twice",
+    "empty file", "empty folder", "no media",
 ]  # fmt: skip
 
 ADVICE: Mapping[FindingKind, str] = {
     "missing label file": "download it; what it says of the media is unknown without it",
+    "label file not whole": "no split is official by it, and what it does not name is split by hash: download it again",
     "listed but not on disk": "download them; if you have all, label file and media are of two versions",
     "in no rule": "not used: move them away, or add them to the manifest's rules or `ignore`",
     "no label": "not used: the label file that should name them is absent, or of another version; download it again",
     "label file contradicts the tree": "not used: one of the two is of another version; download both again from one place",
+    "label files contradict each other": "not used: keep the label file that is right",
     "refused": "not used: put the file there for a link, mend names and permissions, download a damaged archive again",
     "real not on disk": "these fakes are used without a pair; get the dataset that their reals are in",
     "same file twice": "keep the one that lies in its right place",
@@ -43,12 +47,13 @@ TWIN_BYTES = 2**20
 """From this size on two files of one size are compared even if their names differ; smaller ones if the names agree."""
 
 _CONTRADICTS = re.compile(r"(?P<what>[a-z]\w*\.\w+) is '.*', which rule '(?P<rule>.*)' does not take", re.DOTALL)
+_CONTRADICT = re.compile(r"two label files contradict each other: (?P<what>\w+) is .*", re.DOTALL)
 _UNLABELLED = re.compile(r"no row in |no label file |bad \w+ value |\w+\.\w+ has no value")
 _VARYING = re.compile(r"(bad \w+ value|unknown method) '")
 
 
 class Entry(NamedTuple):
-    """One row of an index, as far as it is checked; `status` is media, label file, unmatched or refused."""
+    """One row of an index, as far as it is checked; `status` is media, label file, unmatched, unlabelled or refused."""
 
     media: str
     status: str
@@ -94,7 +99,8 @@ class Checked:
     is of a kind (its `check`), of files (or names that a label file gives) with one and the same thing about them, sorted.
 
     `masks`: of how many fakes whose rule knows where masks lie, how many have one. `moved`: what is read from an archive, or
-    from a folder too deep or not deep enough (see `places.summary`): told, no finding.
+    from a folder too deep or not deep enough (see `places.summary`): told, no finding. `lists`: what came of each label
+    file.
     """
 
     dataset: str
@@ -106,6 +112,7 @@ class Checked:
     known_defects: tuple[str, ...]
     masks: tuple[int, int] = (0, 0)
     moved: tuple[tuple[str, str, int], ...] = ()
+    lists: tuple[Listed, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Everything as JSON: all names, none left out."""
@@ -120,6 +127,7 @@ class Checked:
             ],
             "ignored": dict(self.ignored),
             "known_defects": list(self.known_defects),
+            "lists": [asdict(each) for each in self.lists],
             "masks": dict(zip(("fakes", "found"), self.masks, strict=True)),
             "read_from": [list(each) for each in self.moved],
             "clean": self.clean,
@@ -154,9 +162,10 @@ def check(
     missing: Sequence[str],
     ignored: Mapping[str, int],
     empty: Sequence[str] = (),
+    lists: Sequence[Listed] = (),
 ) -> Checked:
     """Compare one dataset's index with its manifest. `missing` are label files ("table: path"), `ignored` sidecars,
-    `empty` folders with nothing in them.
+    `empty` folders with nothing in them, `lists` what came of each label file.
 
     Raises ManifestError for a label file that cannot be used, and whatever `disk` raises.
     """
@@ -164,6 +173,7 @@ def check(
     for entry in entries:
         seen.add(entry)
     found = list(_missing(missing))
+    found += [_finding("label file not whole", *_lacking(each)) for each in lists if each.partial]
     found += _listed(manifest, seen, disk)
     found += [_finding(kind, reason, names) for (kind, reason), names in sorted(seen.odd.items())]
     found += _unpaired(seen, disk)
@@ -183,7 +193,15 @@ def check(
         (*manifest.known_defects, *_known_empty(known)),
         (seen.maskable, seen.masked),
         tuple(summary(seen.lies)),
+        tuple(lists),
     )
+
+
+def _lacking(listed: Listed) -> tuple[str, tuple[str, ...]]:
+    """What a label file lacks, and its name."""
+    if listed.expected is not None and listed.rows - listed.strange < listed.expected:
+        return f"{listed.rows - listed.strange:,} rows of {listed.expected:,} that the official file has", (listed.path,)
+    return f"{listed.unnamed:,} media are in no row of table '{listed.table}'", (listed.path,)
 
 
 def _known_empty(folders: Sequence[str]) -> Iterator[str]:
@@ -276,6 +294,9 @@ class _Seen:
 def _sort(reason: str) -> tuple[FindingKind, str]:
     """A reason without the value that only one file has, so that files with the same fault stand together."""
     contradicts = _CONTRADICTS.fullmatch(reason)
+    rivals = _CONTRADICT.fullmatch(reason)
+    if rivals:
+        return "label files contradict each other", f"of two tables each gives another {rivals['what']}"
     if contradicts:
         return "label file contradicts the tree", f"{contradicts['what']} is not what rule '{contradicts['rule']}' takes"
     varying = _VARYING.match(reason)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from mmidd.manifest.accounting import SPLITS, SUFFIXES, Layout, PairRule, Rule
-from mmidd.manifest.layout import Field, LayoutError, Template, compile_pattern, compile_template, make_field
+from mmidd.manifest.layout import Field, LayoutError, Pattern, Template, compile_pattern, compile_template, make_field
 from mmidd.manifest.methods import Method, Methods, UnknownMethod
 from mmidd.manifest.spec import RuleSpec, Spec, TableEntry
 from mmidd.manifest.tables import TableColumn, TableSpec
@@ -32,7 +32,7 @@ def compile_layout(manifest: Spec, methods: Methods, resource: Callable[[str], b
         name: _at(("fields", name), _field, name, spec.pattern, spec.choices, spec.as_, spec.path, spec.any_case)
         for name, spec in manifest.fields.items()
     }
-    tables = {name: _table(name, entry, fields) for name, entry in manifest.tables.items()}
+    tables = {name: _table(name, entry, fields, _forms(manifest, name, fields)) for name, entry in manifest.tables.items()}
     _check_basis(manifest)
     for index, text in enumerate(manifest.archives):
         _require(is_archive(text), ("archives", index), f"'{text}': an archive ends in {', '.join(ARCHIVES)}")
@@ -119,15 +119,24 @@ def _check_expected(manifest: Spec, rules: Iterable[str], methods: Methods) -> N
             _at((*path, "method"), methods.resolve, entry.method)
 
 
-def _table(name: str, entry: TableEntry, fields: Mapping[str, Field]) -> TableSpec:
+def _forms(manifest: Spec, table: str, fields: Mapping[str, Field]) -> tuple[Pattern, ...]:
+    """The patterns of all that rules look up in a table; none where one of them is open."""
+    texts = dict.fromkeys(rule.look_up[table] for rule in manifest.rules if table in rule.look_up)
+    try:
+        return tuple(compile_pattern(text, fields) for text in texts)
+    except LayoutError:  # a key need not be a path; what is wrong with it is found where the rule is compiled
+        return ()
+
+
+def _table(name: str, entry: TableEntry, fields: Mapping[str, Field], forms: tuple[Pattern, ...]) -> TableSpec:
     path: Path = ("tables", name)
     files = tuple(_at((*path, "files", index), compile_pattern, text, fields) for index, text in enumerate(entry.files))
     for text in entry.files:
         suffix = text.rpartition(".")[2]
         _require(suffix in ("json", "csv", "txt"), (*path, "files"), f"'{text}': a label file is .json, .csv or .txt")
-    for official in entry.bundled:
+    for key, official in (*(("bundled", each) for each in entry.bundled), *(("expects", each) for each in entry.expects)):
         known = any(each.match(official) is not None for each in files)
-        _require(known, (*path, "bundled", official), f"'{official}' is none of the table's files")
+        _require(known, (*path, key, official), f"'{official}' is none of the table's files")
     strange = sorted(set(entry.unlisted or {}) - set(entry.values))
     _require(not strange, (*path, "unlisted"), unknown("column", "".join(strange[:1]), entry.values))
     columns = {
@@ -146,6 +155,8 @@ def _table(name: str, entry: TableEntry, fields: Mapping[str, Field]) -> TableSp
         required=entry.required,
         unlisted=entry.unlisted,
         lists_more=entry.lists_more,
+        expects=entry.expects,
+        forms=forms,
     )
 
 

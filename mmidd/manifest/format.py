@@ -81,6 +81,9 @@ class Manifest(Spec):
         for field in content["fields"].values():
             if not field["any_case"]:
                 del field["any_case"]
+        for table in content["tables"].values():
+            if not table["expects"]:
+                del table["expects"]
         for rule in content["rules"]:
             if rule["faces"] == "detect":
                 del rule["faces"]

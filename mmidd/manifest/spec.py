@@ -84,7 +84,8 @@ class ColumnSpec(_Model):
 
 
 class TableEntry(_Model):
-    """A label file or several of one form; `bundled` maps official paths to lists that ship with the manifest."""
+    """A label file or several of one form; `bundled` maps official paths to lists that ship with the manifest, `expects` to
+    the rows that the official file has."""
 
     files: Names = Field(min_length=1)
     rows: Literal["list", "object"] = "list"
@@ -97,6 +98,7 @@ class TableEntry(_Model):
     unlisted: dict[str, Name | None] | None = None
     lists_more: StrictBool = False
     bundled: dict[str, Name] = {}
+    expects: dict[str, Annotated[StrictInt, Field(ge=1)]] = {}
 
 
 class PairSpec(_Model):

@@ -1,31 +1,29 @@
-"""Label files (JSON, CSV, TXT) as tables: a key per row and the columns that a manifest takes from it.
+"""Label files as tables: a key per row and the columns that a manifest takes from it. `labelfiles` reads their forms.
 
-Label files are hostile input: sizes and nesting are bounded, nothing is evaluated, and a fault names the file, the
-line and the way out. All values are text or null, exactly as written; an empty one is none.
+All values are text or null, as written but for blanks around them; an empty one is none, and so is NaN where the column may
+say anything.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import re
-from collections import Counter
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, NamedTuple
 
 from mmidd.errors import ManifestError
+from mmidd.manifest.labelfiles import Opened, TableSource, open_labels
 from mmidd.manifest.layout import Field, Pattern, Template, expansions
 
 MAX_LABEL_BYTES = 256 * 1024 * 1024
-MAX_COLUMNS = 4096
 
-_HALF = re.compile(r"\\u[dD][89a-fA-F]")
-"""The escape of half a character: sound only in pairs."""
-
-TableSource = Mapping[str, str | None]
+Keys = tuple[str | None, ...]
 Row = tuple["str | BadValue | None", ...]
+
+
+_NOT_A_NUMBER = ("NaN", "nan")
+"""What pandas writes for none."""
 
 
 class BadValue(NamedTuple):
@@ -55,6 +53,8 @@ class TableSpec:
     members or CSV headers, by the fields of the file's own path, in a JSON object also by `{key}`, and where a JSON
     value is plain by `{value}`. `unlisted` are the columns of keys without a row (None: such media are unmatched).
     `lists_more`: there are rows of files that the rules do not ask for, so a row says of no file that it is missing.
+    `expects` are the rows that the official files have, by their paths. `forms` are the patterns of what the rules look up:
+    a key that fits none of them can name no medium (none: nothing is known of keys).
     """
 
     name: str
@@ -68,12 +68,24 @@ class TableSpec:
     required: bool
     unlisted: Mapping[str, str | None] | None
     lists_more: bool = False
+    expects: Mapping[str, int] = field(default_factory=dict)
+    forms: tuple[Pattern, ...] = ()
 
-    @property
+    @cached_property
     def reads(self) -> frozenset[str]:
         """The names in a row that its keys and columns ask for."""
         asked = (*self.keys, *(column.template for column in self.columns.values()))
         return frozenset(name for template in asked for name in template.names)
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """Those of them that every row must have."""
+        asked = (*self.keys, *(column.template for column in self.columns.values() if not column.optional))
+        return frozenset(name for template in asked for name in template.names)
+
+    def can_name(self, key: str) -> bool:
+        """Does the key look like one that a rule may ask for?"""
+        return not self.forms or any(form.regex.fullmatch(key) is not None for form in self.forms)
 
     def fields_of(self, path: str) -> dict[str, str] | None:
         """The fields of a label file's path; None where it is no file of this table."""
@@ -81,19 +93,35 @@ class TableSpec:
 
 
 @dataclass(frozen=True)
+class LabelFile:
+    """One label file as it was parsed: the sha256 of those very bytes, the keys of each row in order (one for each of
+    `spec.keys`), and what was read otherwise than as written. `open_end`: its last line has no end."""
+
+    path: str
+    sha256: str
+    keys: tuple[Keys, ...]
+    notes: tuple[str, ...]
+    open_end: bool
+
+
+@dataclass(frozen=True)
 class Table:
-    """The rows of all label files of a table that are there. `order` gives a column's place in a row."""
+    """The rows of all label files of a table that are there. `order` gives a column's place in a row.
+
+    `short`: the files have fewer rows than the official ones, so what no row names may have been in those that are gone.
+    """
 
     spec: TableSpec
     order: Mapping[str, int]
     rows: Mapping[str, Row]
-    files: tuple[str, ...]
+    files: tuple[LabelFile, ...]
+    short: bool = False
 
     def row(self, key: str) -> Row | None:
         """The row of a key, or the row for unlisted keys; None where there is none."""
         found = self.rows.get(key)
         if found is None and self.spec.unlisted is not None:
-            return tuple(self.spec.unlisted.get(name) for name in self.order)
+            return tuple(None if self.short else self.spec.unlisted.get(name) for name in self.order)
         return found
 
 
@@ -107,33 +135,46 @@ def read_table(spec: TableSpec, paths: Iterable[str], read: Callable[[str], byte
     rows: dict[str, Row] = {}
     shared: dict[Row, Row] = {}
     places: dict[str, str] = {}
-    files: list[str] = []
+    files: list[LabelFile] = []
     for path in sorted(paths):
         fields = spec.fields_of(path)
         if fields is None:
             continue
-        files.append(path)
-        for place, source in _sources(spec, path, read(path)):
-            keys, row = _row(spec, place, {**source, **fields})
+        data = read(path)
+        opened, slips = _open(spec, path, data, fields), Slips()
+        listed: list[Keys] = []
+        for place, source in opened.rows:
+            found = {**source, **fields}
+            keys, row = _keys(spec, place, found, fields, slips), _row(spec, place, found)
             row = shared.setdefault(row, row)
+            listed.append(keys)
             for key in keys:
-                if rows.setdefault(key, row) != row:
+                if key is not None and rows.setdefault(key, row) != row:
                     raise ManifestError(
                         f"{place}: '{key}' says other things than in {places.get(key, path)}; remove one of them"
                     )
         places.update(dict.fromkeys(rows.keys() - places.keys(), path))
+        notes = (*opened.notes, *slips.notes())
+        files.append(LabelFile(path, hashlib.sha256(data).hexdigest(), tuple(listed), notes, opened.open_end))
     return Table(spec, order, rows, tuple(files))
 
 
-def listed_keys(spec: TableSpec, paths: Iterable[str], read: Callable[[str], bytes]) -> Iterator[tuple[str | None, ...]]:
+def listed_keys(spec: TableSpec, paths: Iterable[str], read: Callable[[str], bytes]) -> Iterator[Keys]:
     """The keys of every row of the table's label files among `paths`, one for each of `spec.keys`.
 
     Raises ManifestError as `read_table` does.
     """
     for path in sorted(paths):
         fields = spec.fields_of(path)
-        for place, source in _sources(spec, path, read(path)) if fields is not None else ():
-            yield _keys(spec, place, {**source, **(fields or {})})
+        if fields is not None:
+            for place, source in _open(spec, path, read(path), fields).rows:
+                yield _keys(spec, place, {**source, **fields}, fields, Slips())
+
+
+def _open(spec: TableSpec, path: str, data: bytes, fields: Mapping[str, str]) -> Opened:
+    if len(data) > MAX_LABEL_BYTES:
+        raise ManifestError(f"{path}: a label file of {len(data):,} bytes; at most {MAX_LABEL_BYTES:,} are read")
+    return open_labels(spec, path, data, fields)
 
 
 def missing_files(spec: TableSpec, fields: Mapping[str, Field], present: Iterable[str]) -> list[str]:
@@ -157,20 +198,49 @@ def missing_files(spec: TableSpec, fields: Mapping[str, Field], present: Iterabl
     )
 
 
-def _keys(spec: TableSpec, place: str, source: TableSource) -> tuple[str | None, ...]:
-    try:
-        return tuple(each.render(source) for each in spec.keys)
-    except KeyError as error:
-        raise _lacks(spec, place, source, error) from None
+@dataclass
+class Slips:
+    """Names in one label file that were read as other tools write paths: how many, and the first."""
+
+    count: int = 0
+    first: str = ""
+
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of them."""
+        told = f"{self.count:,} names read as paths, without backslashes, ./ or quotes, the first {self.first!r}"
+        return (told,) if self.count else ()
 
 
-def _row(spec: TableSpec, place: str, source: TableSource) -> tuple[list[str], Row]:
-    keys = _keys(spec, place, source)
+def _keys(spec: TableSpec, place: str, source: TableSource, fields: Mapping[str, str], slips: Slips) -> Keys:
+    """The keys of a row. Names that are spelled as no path here is, and fit one in its spelling, are read as that."""
     try:
-        row = tuple(_value(column, place, source) for column in spec.columns.values())
+        keys = tuple(each.render(source) for each in spec.keys)
+        if not any(key and ("\\" in key or "./" in key or '"' in key) for key in keys):
+            return keys
+        mended = {name: text and _as_path(text) for name, text in source.items()} | dict(fields)
+        others = tuple(each.render(mended) for each in spec.keys)
     except KeyError as error:
         raise _lacks(spec, place, source, error) from None
-    return [key for key in keys if key is not None], row
+    if others == keys or any(key and spec.forms and spec.can_name(key) for key in keys):
+        return keys
+    if not any(key and spec.can_name(key) for key in others):
+        return keys
+    slips.count, slips.first = slips.count + 1, slips.first or next(key for key in keys if key)
+    return others
+
+
+def _as_path(text: str) -> str:
+    name = text.strip('" ').replace("\\", "/")
+    while name.startswith("./"):
+        name = name[2:]
+    return name
+
+
+def _row(spec: TableSpec, place: str, source: TableSource) -> Row:
+    try:
+        return tuple(_value(column, place, source) for column in spec.columns.values())
+    except KeyError as error:
+        raise _lacks(spec, place, source, error) from None
 
 
 def _lacks(spec: TableSpec, place: str, source: TableSource, error: KeyError) -> ManifestError:
@@ -185,121 +255,5 @@ def _value(column: TableColumn, place: str, source: TableSource) -> str | BadVal
     if column.rename is not None and any(source[name] == "" for name in column.template.names):
         return BadValue("", place)
     if column.rename is None or text is None:
-        return text
+        return None if text in _NOT_A_NUMBER else text
     return column.rename[text] if text in column.rename else BadValue(text, place)
-
-
-def _sources(spec: TableSpec, path: str, data: bytes) -> Iterator[tuple[str, TableSource]]:
-    if len(data) > MAX_LABEL_BYTES:
-        raise ManifestError(f"{path}: a label file of {len(data):,} bytes; at most {MAX_LABEL_BYTES:,} are read")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path}: not UTF-8 text at byte {error.start}; download it again") from None
-    form = path.rpartition(".")[2].lower()
-    if form == "json":
-        return _json_sources(spec, path, text)
-    return _csv_sources(spec, path, text) if form == "csv" else _text_sources(spec, path, text)
-
-
-def _json_sources(spec: TableSpec, path: str, text: str) -> Iterator[tuple[str, TableSource]]:
-    data = _parse_json(path, text)
-    for name in spec.at:
-        if not isinstance(data, dict) or name not in data:
-            raise ManifestError(f"{path}: no '{name}' in the JSON; is it the official file?")
-        data = data[name]
-    if spec.rows == "object":
-        if not isinstance(data, dict):
-            raise ManifestError(f"{path}: expected a JSON object of names, found {_shape(data)}")
-        for key, value in data.items():
-            yield f"{path}: '{key}'", {**_members(value), "key": key}
-    else:
-        if not isinstance(data, list):
-            raise ManifestError(f"{path}: expected a JSON list, found {_shape(data)}")
-        for index, value in enumerate(data):
-            yield f"{path}: item {index}", _members(value)
-
-
-def _parse_json(path: str, text: str) -> Any:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-            raise ManifestError(f"{path}: '{twice}' stands twice in one JSON object; remove one of them")
-        return found
-
-    try:
-        data = json.loads(text, object_pairs_hook=once, parse_int=str, parse_float=str, parse_constant=str)
-        if _HALF.search(text):
-            json.dumps(data, ensure_ascii=False).encode()
-        return data
-    except UnicodeEncodeError:
-        raise ManifestError(
-            f"{path}: holds half a character (an escape like \\ud800 alone); is it the official file?"
-        ) from None
-    except json.JSONDecodeError as error:
-        where = f"{path}:{error.lineno}:{error.colno}"
-        raise ManifestError(f"{where}: broken JSON ({error.msg}); download it again") from None
-    except RecursionError:
-        raise ManifestError(f"{path}: JSON nested too deep; is it the official file?") from None
-
-
-def _members(value: Any) -> dict[str, str | None]:
-    """A JSON value's plain members by name or position; a plain value itself as `value`."""
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items() if not isinstance(each, dict | list)}
-    if isinstance(value, list):
-        return {str(index): _plain(each) for index, each in enumerate(value) if not isinstance(each, dict | list)}
-    return {"value": _plain(value)}
-
-
-def _plain(value: Any) -> str | None:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return None if value is None else str(value).strip() and str(value)
-
-
-def _shape(data: Any) -> str:
-    return "an object" if isinstance(data, dict) else "a list" if isinstance(data, list) else "a plain value"
-
-
-def _csv_sources(spec: TableSpec, path: str, text: str) -> Iterator[tuple[str, TableSource]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    names: list[str] | None = None
-    try:
-        for cells in reader:
-            place = f"{path}:{reader.line_num}"
-            if not cells:
-                continue
-            if len(cells) > MAX_COLUMNS:
-                raise ManifestError(f"{place}: {len(cells)} columns; is it the official file?")
-            if spec.header and names is None:
-                names = [cell.strip() for cell in cells]
-                twice = {name for name, count in Counter(names).items() if count > 1} & spec.reads
-                if twice:
-                    raise ManifestError(f"{place}: column '{min(twice)}' is there twice; is it the official file?")
-                continue
-            if names is not None and len(cells) != len(names):
-                raise ManifestError(f"{place}: {len(cells)} columns where the header has {len(names)}")
-            yield place, _cells([cell.strip() for cell in cells], names)
-    except csv.Error as error:
-        raise ManifestError(f"{path}:{reader.line_num}: broken CSV ({error}); download it again") from None
-
-
-def _text_sources(spec: TableSpec, path: str, text: str) -> Iterator[tuple[str, TableSource]]:
-    count = spec.columns_in_line
-    for number, line in enumerate(text.split("\n"), start=1):
-        cells = line.split(None, count - 1) if count else line.split()
-        if not cells:
-            continue
-        cells[-1] = cells[-1].rstrip()
-        if count and len(cells) != count:
-            raise ManifestError(f"{path}:{number}: {len(cells)} columns, expected {count}; is it the official file?")
-        yield f"{path}:{number}", _cells(cells, None)
-
-
-def _cells(cells: list[str], names: list[str] | None) -> dict[str, str | None]:
-    found: dict[str, str | None] = {str(index): cell for index, cell in enumerate(cells)}
-    if names:
-        found.update(zip(names, cells, strict=True))
-    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -60,8 +60,16 @@ def _faceforensics(tiny: bool) -> Iterator[File]:
             yield File(name, f"manipulated_sequences/{method}/c23/videos/{target}_{source}.mp4", write)
     yield from _second_compression(originals)
     yield from _actors(tiny)
-    for split, pairs_of in splits.items():
-        yield File(name, f"dataset/splits/{split}.json", shots.text(json.dumps(pairs_of, indent=2) + "\n"))
+    for split, pairs_of in _whole_lists(splits):
+        yield File(name, f"dataset/splits/{split}.json", shots.text(json.dumps(pairs_of) + "\n"))
+
+
+def _whole_lists(splits: Mapping[str, Pairs]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Each split's list as long as the official one: behind the sample's pairs stand those of the clips that it has not."""
+    ours = {clip for pairs in splits.values() for pair in pairs for clip in pair}
+    others = (clip for clip in (f"{number:03d}" for number in range(1000)) if clip not in ours)
+    for split, count in {"train": 360, "val": 70, "test": 70}.items():
+        yield split, [*splits[split], *((next(others), next(others)) for _ in range(count - len(splits[split])))]
 
 
 def _directions(pairs: list[tuple[str, str]], both: bool) -> Iterator[tuple[str, str]]:
@@ -114,6 +122,8 @@ def _celeb_df(tiny: bool) -> Iterator[File]:
         yield File(name, f"Celeb-synthesis/{key}.mp4", write)
     tests = ["1 YouTube-real/00000.mp4"] if tiny else ["1 YouTube-real/00001.mp4", "1 Celeb-real/id2_0000.mp4"]
     tests += [] if tiny else ["0 Celeb-synthesis/id2_id1_0000.mp4"]
+    # as long as the official one, by clips that the sample has not
+    tests += [f"0 Celeb-synthesis/id50_id51_{number:04d}.mp4" for number in range(518 - len(tests))]
     yield File(name, "List_of_testing_videos.txt", shots.text("".join(f"{line}\n" for line in tests)))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from mmidd.show import SHOWN, plain
+from mmidd.show import EXAMPLES, SHOWN, plain
 
 if TYPE_CHECKING:
     from mmidd.curation.losses import Losses
@@ -40,6 +40,8 @@ def built(console: Console, report: Report) -> None:
     state = "" if done.changed else " (unchanged)"
     console.print(f"[bold]{done.samples} samples[/bold] in {plain(str(done.out))}{state}: {told}")
     biases(console, done.losses, report.pairs, report.work)
+    lists(console, report.indexed, all_of_them=False)
+    _unlabelled(console, report.indexed)
     _idle_takedowns(console, report.idle_takedowns)
     takedown(console, report.takedown)
     if report.failed:
@@ -128,11 +130,33 @@ def _python() -> str:
 def notices(console: Console, indexed: Indexed) -> None:
     """What a person should know about the raw data: absent datasets, missing label files, files in no rule."""
     _lacking(console, indexed)
+    lists(console, indexed, all_of_them=False)
     odd = indexed.of_status("unmatched", "refused")
     if odd:
         console.print(f"{len(odd)} files are in no rule or were refused (mmidd index --check lists them):", style="yellow")
         for row in odd[:3]:
             console.print(f"  {plain(row['dataset'])}/{plain(row['media'])}: {plain(row['reason'] or '')}")
+    _unlabelled(console, indexed)
+
+
+def lists(console: Console, indexed: Indexed, *, all_of_them: bool) -> None:
+    """What came of label files: of all, or of those that a person should know something about."""
+    for dataset, listed in indexed.lists.items():
+        for each in listed:
+            if all_of_them or not each.sound:
+                console.print(f"{plain(dataset)}: {plain(str(each))}", style=None if each.sound else "yellow")
+
+
+def _unlabelled(console: Console, indexed: Indexed) -> None:
+    """Media that no label file says anything of, or that two contradict each other about: lost, as a refused file is."""
+    lost = indexed.of_status("unlabelled")
+    counted = Counter((row["dataset"], row["reason"] or "") for row in lost)
+    if lost:
+        console.print(f"{len(lost)} media were lost for want of a label (mmidd index --check lists them):", style="yellow")
+    for (dataset, reason), count in counted.most_common(EXAMPLES):
+        console.print(f"  {count} of {plain(dataset)}: {plain(reason)}")
+    if len(counted) > EXAMPLES:
+        console.print(f"  ... and for {len(counted) - EXAMPLES} more reasons")
 
 
 def _lacking(console: Console, indexed: Indexed) -> None:
@@ -164,7 +188,8 @@ def places(moved: Sequence[tuple[str, str, int]]) -> list[str]:
 
 def indexed(console: Console, found: Indexed) -> None:
     """The accounting of every file, by dataset."""
-    table = Table("dataset", "media", "real", "fake", "label files", "sidecars", "unmatched", "refused", box=None)
+    head = ("dataset", "media", "real", "fake", "label files", "sidecars", "unmatched", "unlabelled", "refused")
+    table = Table(*head, box=None)
     counted = (
         found.table.select(["dataset", "status", "label"])
         .group_by(["dataset", "status", "label"])
@@ -178,14 +203,16 @@ def indexed(console: Console, found: Indexed) -> None:
         name = dataset.manifest.name
         counts = (
             status[name, "media"], labels[name, "real"], labels[name, "fake"], status[name, "label file"],
-            sum(found.facts[name]["ignored"].values()), status[name, "unmatched"], status[name, "refused"],
+            sum(found.facts[name]["ignored"].values()), status[name, "unmatched"], status[name, "unlabelled"],
+            status[name, "refused"],
         )  # fmt: skip
         table.add_row(plain(name), *(str(count) for count in counts))
     console.print(table)
     _lacking(console, found)
+    lists(console, found, all_of_them=True)
     dropped = Counter(found.dropped.values())
     console.print(f"{len(found.selected)} media selected" + "".join(f", {n} {r}" for r, n in sorted(dropped.items())))
-    odd = found.of_status("unmatched", "refused")
+    odd = found.of_status("unmatched", "unlabelled", "refused")
     for row in odd[:SHOWN]:
         console.print(f"  {row['status']}: {plain(row['dataset'])}/{plain(row['media'])}: {plain(row['reason'] or '')}")
     if len(odd) > SHOWN:

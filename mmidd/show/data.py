@@ -12,6 +12,7 @@ from mmidd.show import EXAMPLES, plain
 from mmidd.show.build import places
 
 if TYPE_CHECKING:
+    from mmidd.findings import Finding
     from mmidd.flow.check import Checks
     from mmidd.manifest.check import Checked
     from mmidd.plugins import Plugins
@@ -33,19 +34,25 @@ def checked(console: Console, checks: Checks) -> None:
             console.print(f"  sidecars: {count} {plain(pattern)}")
         for line in places(each.moved):
             console.print(f"  {line}")
+        for listed in each.lists:
+            console.print(f"  {plain(str(listed))}", style=None if listed.sound else "yellow")
         if each.masks[0]:
             console.print(f"  masks: {each.masks[1]:,} of {each.masks[0]:,} fakes have one")
         for finding in each.findings:
-            console.print(f"  {finding.check}: {len(finding.where)}, {plain(finding.what)}", style="red")
-            for name in finding.where[:EXAMPLES]:
-                console.print(f"    {plain(name)}")
-            if len(finding.where) > EXAMPLES:
-                console.print(f"    ... and {len(finding.where) - EXAMPLES} more; --json lists all")
-            console.print(f"    -> {plain(finding.advice)}", style="dim")
+            _finding(console, finding)
         for defect in each.known_defects:
             console.print(f"  known defect of the official release: {plain(defect)}", style="dim")
     number = sum(len(each.findings) + len(each.differences) for each in found)
     console.print(f"{number} findings (docs/manifests.md says what to do)" if number else "all as in the official releases")
+
+
+def _finding(console: Console, finding: Finding) -> None:
+    console.print(f"  {finding.check}: {len(finding.where)}, {plain(finding.what)}", style="red")
+    for name in finding.where[:EXAMPLES]:
+        console.print(f"    {plain(name)}")
+    if len(finding.where) > EXAMPLES:
+        console.print(f"    ... and {len(finding.where) - EXAMPLES} more; --json lists all")
+    console.print(f"    -> {plain(finding.advice)}", style="dim")
 
 
 def _comparison(found: Checked) -> Table:

@@ -26,6 +26,12 @@ def plan(console: Console, planned: Plan) -> None:
     for reason, count in sorted(planned.not_taken.items()):
         console.print(f"not taken: {count} media ({plain(reason)})")
     covers(console, planned.taken_down)
+    for listed in planned.lists:
+        console.print(plain(listed), style="yellow")
+    if planned.unlabelled:
+        console.print(
+            f"{planned.unlabelled} media are lost for want of a label (mmidd index --check lists them)", style="yellow"
+        )
     for space in (planned.work, planned.corpus):
         console.print(_space(space), style=None if space.fits else "red")
     if planned.to_fetch:

@@ -63,12 +63,15 @@ class CurateConfig:
 @dataclass(frozen=True)
 class CuratePayload:
     """All rows that were extracted, all media that were indexed, the media that no sample may come from, and the fakes
-    whose own pixels deny the pair that is claimed for them."""
+    whose own pixels deny the pair that is claimed for them.
+
+    `partial`: (dataset, rule) of media whose split is the word of a list that is not known to be the whole official one."""
 
     rows: tuple[Path, ...]
     media: pa.Table
     excluded: Mapping[Name, str]
     unpaired: frozenset[Name] = frozenset()
+    partial: tuple[tuple[str, str], ...] = ()
 
 
 def config(recipe: Recipe) -> CurateConfig:
@@ -97,7 +100,7 @@ def run(task: Task, config: CurateConfig, resources: Resources) -> Result:
     others = _others(samples) if config.one_person else pa.nulls(samples.num_rows, pa.string())
     duplicates, same = _duplicates(samples, others, media, config)
     anchors = join(media["medium"].combine_chunks(), *_ends(media, same))
-    splits = assign_splits(shared(anchors), shared(media["split"]), config.splits, config.seed)
+    splits = assign_splits(shared(anchors), shared(media["split"]), config.splits, config.seed, _partial(payload, media))
     drops = pc.coalesce(media["excluded"], pa.array([verdict.drop for verdict in splits], pa.string()))
     verdicts = {
         "drop": drops,
@@ -135,6 +138,14 @@ def _media(payload: CuratePayload) -> pa.Table:
     media = media.append_column("medium", medium)
     media = media.append_column("real", _member(pc.coalesce(media["pair_dataset"], media["dataset"]), pair))
     return media.append_column("excluded", reasons.take(pc.index_in(medium, value_set=pa.array(excluded, medium.type))))
+
+
+def _partial(payload: CuratePayload, media: pa.Table) -> list[bool] | None:
+    """Of each medium: is its split the word of a partial list? None where there is none."""
+    if not payload.partial:
+        return None
+    partial = frozenset(payload.partial)
+    return [place in partial for place in zip(shared(media["dataset"]), shared(media["rule"]), strict=True)]
 
 
 def _samples(payload: CuratePayload, media: pa.Table) -> pa.Table:

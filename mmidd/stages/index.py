@@ -1,10 +1,11 @@
-"""Index: every file under a dataset's root is a medium, a label file, a known sidecar, or listed as unmatched."""
+"""Index: every file under a dataset's root is a medium, a label file, a known sidecar, or listed as unmatched, unlabelled (a
+medium by its path that is lost for want of a label) or refused."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -54,14 +55,15 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class IndexPayload:
-    """What indexing one dataset needs."""
+    """What indexing one dataset needs; `labels` are the digests of its label files that the unit's key holds."""
 
     manifest: Manifest
     root: Place
     listing: Listing
+    labels: Mapping[str, str]
 
 
-STAGE_VERSION = 3
+STAGE_VERSION = 4
 
 
 def ingredients(manifest: Manifest) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def plan(
     known = digests if isinstance(root, RemotePath) else None
     labels = {path: _label_digest(manifest.name, root, listing, path, known, keep=keep) for path in paths}
     inputs = (names.hexdigest(), digest(labels, dict(listing.refused), listing.empty))
-    item = Item(manifest.name, ".", inputs, IndexPayload(manifest, root, listing))
+    item = Item(manifest.name, ".", inputs, IndexPayload(manifest, root, listing, labels))
     return Unit(f"{manifest.name}/index", (Task((item,)),))
 
 
@@ -133,12 +135,16 @@ def _describe(item: Item) -> tuple[pa.Table, Outcome]:
         raise ManifestError(f"{item.dataset}: {error}") from error
     except OSError as error:
         raise DataError(f"cannot read a label file of {item.dataset} in {root}: {error.strerror}") from error
+    for each in accounting.lists:
+        if payload.labels.get(each.path, each.sha256) != each.sha256:
+            raise DataError(f"the label file {root / each.path} changed while it was read; run the same command again")
     clips = {
         name: clip_stat({path: listing.files[path] for path in frames.values()})
         for name, frames in accounting.frames.items()
     }
     others: list[tuple[str, str, str | None]] = [(path, "label file", None) for path in accounting.label_files]
-    others += [(path, "unmatched", reason) for path, reason in accounting.unmatched]
+    lost = accounting.unlabelled
+    others += [(path, "unlabelled" if path in lost else "unmatched", reason) for path, reason in accounting.unmatched]
     others += [(path, "refused", reason) for path, reason in listing.refused.items()]
     inside = sum(len(frames) - 1 for frames in accounting.frames.values())
     count = len(accounting.media) + len(others) + inside
@@ -151,6 +157,8 @@ def _describe(item: Item) -> tuple[pa.Table, Outcome]:
         "missing_label_files": list(accounting.missing_label_files),
         "missing_pairs": len(accounting.missing_pairs),
         "empty_folders": list(listing.empty),
+        "lists": [asdict(each) for each in accounting.lists],
+        "partial_rules": list(accounting.partial_rules),
     }
     outcome = Outcome(item.dataset, ".", "ok", item.inputs or (), facts=facts)
     known = {**listing.files, **clips}

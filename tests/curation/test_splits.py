@@ -36,6 +36,28 @@ def test_a_group_goes_to_its_strictest_official_split(official: list[str | None]
     assert assign_splits(["A"] * len(official), official, FRACTIONS, 0) == verdicts
 
 
+@pytest.mark.parametrize(
+    ("official", "partial", "bases", "drops"),
+    [
+        (["test", None], [True, False], ["partial", "group"], [None, None]),
+        (["test", "train"], [True, True], ["partial", "partial"], [None, "partial_test_leak"]),
+        (["test", "train"], [True, False], ["partial", "official"], [None, "partial_test_leak"]),
+        (
+            ["test", "train", "test"],
+            [True, True, False],
+            ["partial", "partial", "official"],
+            [None, "official_test_leak", None],
+        ),
+    ],
+)
+def test_the_word_of_a_partial_list_holds_and_is_not_called_official(
+    official: list[str | None], partial: list[bool], bases: list[str], drops: list[str | None]
+) -> None:
+    verdicts = assign_splits(["A"] * len(official), official, FRACTIONS, 0, partial)
+    assert [verdict.basis for verdict in verdicts] == bases
+    assert [verdict.drop for verdict in verdicts] == drops
+
+
 @given(MEDIA)
 def test_among_kept_media_no_group_spans_two_splits(media: list[tuple[str, str | None]]) -> None:
     verdicts = assign_splits([anchor for anchor, _ in media], [split for _, split in media], FRACTIONS, 7)

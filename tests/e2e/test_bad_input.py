@@ -214,6 +214,35 @@ def test_a_broken_label_file_stops_the_build_with_its_place(
     assert contents(place.out) == before
 
 
+def test_media_without_a_label_are_told_and_end_a_build_as_refused_files_do(place: Place, mmidd: Run) -> None:
+    path = place.data / "CelebA/list_eval_partition.txt"
+    path.write_text(path.read_text().replace("000001.jpg 0", "000001.jpg 7").replace("000001.jpg 1", "000001.jpg 7"))
+    said = mmidd(*place.words("build", "--allow-removals"))
+    assert said.code == 3
+    assert "1 media were lost for want of a label" in said.err and "bad split value '7'" in said.err
+    rows = {row["media"]: row for row in pq.read_table(place.out / "media.parquet").to_pylist()}
+    lost = rows["img_align_celeba/000001.jpg"]
+    assert (lost["outcome"], lost["error"]) == ("failed", "Unlabelled") and "bad split value '7'" in lost["message"]
+    assert mmidd("verify", str(place.out)).code == 0
+    assert [entry["error"] for entry in mmidd("failures", str(place.work), "--json").document] == ["Unlabelled"]
+
+
+def test_a_short_list_is_told_and_no_split_is_called_official_by_it(place: Place, mmidd: Run) -> None:
+    before = pq.read_table(place.out / "media.parquet").to_pylist()
+    assert {row["split_basis"] for row in before if row["dataset"] == "FaceForensics++"} == {"official"}
+    path = place.root / SPLITS / "train.json"
+    path.write_text(json.dumps(json.loads(path.read_text())[:100]))
+    said = mmidd(*place.words("build"))
+    assert said.code == 0, said.err
+    told = "train.json: 1 of 100 rows (the official file has 360) name media that are here"
+    assert told in said.err and "no split is official by it" in said.err
+    rows = pq.read_table(place.out / "media.parquet").to_pylist()
+    mine = {(row["split"], row["split_basis"]) for row in rows if row["dataset"] == "FaceForensics++"}
+    assert mine == {("train", "partial")}
+    card = (place.out / "README.md").read_text()
+    assert "| FaceForensics++ | dataset/splits/train.json |" in card and "no split is official by it" in card
+
+
 def test_a_label_file_of_gigabytes_is_refused_before_it_is_read(place: Place, mmidd: Run) -> None:
     os.truncate(place.root / SPLITS / "train.json", 2**40)
     said = mmidd(*place.words("build"))

@@ -212,14 +212,15 @@ def run_labels(data: bytes) -> bool:
         found = read_table(table, [path], lambda _: content)
     if refused:
         return False
-    text = content.decode("utf-8-sig")
-    require(len(found.rows) <= (len(text) + 1) * len(table.keys), "more rows than the text can hold")
+    (file,) = found.files
+    require(len(found.rows) <= (len(content) + 1) * len(table.keys), "more rows than the text can hold")
     for key, row in found.rows.items():
         key.encode()
         require(bool(key) and len(row) == len(table.columns), "a row without key, or of another length")
         for value in row:
             require(isinstance(value, BadValue) or value is None or value.encode() != b"", "an empty value")
-    _independent(path, text, table)
+    if not any(note.startswith("read ") for note in file.notes):
+        _independent(path, content.decode("utf-8-sig"), table)
     return True
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from mmidd.manifest import find_manifest
 
-from .trees import account, only
+from .trees import CELEB_PP, account, only, whole
 
 Labels = dict[str, str | bytes]
 Case = tuple[str, str, dict[str, Any]]
@@ -48,8 +48,11 @@ FAKE_ANNOTATIONS = (
 LABELS: dict[str, Labels] = {
     "Celeb-DF-v1": {"List_of_testing_videos.txt": "1 Celeb-real/id1_0001.mp4\n0 Celeb-synthesis/id1_id0_0007.mp4\n"},
     PP: {
-        "List_of_testing_videos.txt": "1 Celeb-real/id1_0001.mp4\n1 YouTube-real/00170.mp4\n"
-        "0 Celeb-synthesis/FaceReenact/DaGAN/id3_id28_0001.mp4\n0 Celeb-synthesis/FaceSwap/GHOST/id1_id0_0007.mp4\n"
+        "List_of_testing_videos.txt": whole(
+            "1 Celeb-real/id1_0001.mp4\n1 YouTube-real/00170.mp4\n"
+            "0 Celeb-synthesis/FaceReenact/DaGAN/id3_id28_0001.mp4\n0 Celeb-synthesis/FaceSwap/GHOST/id1_id0_0007.mp4\n",
+            CELEB_PP,
+        )
     },
     DF: {
         "lists/splits/train.txt": "000_M101.mp4\n",
@@ -359,7 +362,8 @@ CASES: list[Case] = [
 @pytest.mark.parametrize(("dataset", "path", "wanted"), CASES, ids=[f"{name}:{path}" for name, path, _ in CASES])
 def test_every_field_is_what_the_authors_say(dataset: str, path: str, wanted: dict[str, Any]) -> None:
     pair = [wanted["pair_media"]] if wanted["pair_dataset"] == dataset else []
-    medium = only(dataset, path, LABELS.get(dataset), *pair)
+    listed = ["Celeb-real/id1_0001.mp4"] if dataset == "Celeb-DF-v1" else []
+    medium = only(dataset, path, LABELS.get(dataset), *pair, *listed)
     found = asdict(medium)
     candidates = found.pop("pair_candidates")
     assert found == wanted | {"dataset": dataset, "media": path, "licence": LICENCES[dataset], "mask": None}
@@ -474,7 +478,8 @@ def test_celeb_df_v1_and_pp_put_only_listed_videos_into_test() -> None:
         reals = [f"Celeb-real/id{clip % 13}_{clip:04d}.mp4" for clip in range(158)]
         swaps = [f"{fakes}/id{clip % 13}_id{(clip + 1) % 13}_{clip:04d}.mp4" for clip in range(158)]
         listed = {*reals[:20], *swaps[:20]}
-        tests = "\n".join(f"{int(path in reals)} {path}" for path in sorted(listed))
+        tests = "".join(f"{int(path in reals)} {path}\n" for path in sorted(listed))
+        tests = whole(tests, CELEB_PP) if dataset == PP else tests
         media = account(dataset, [*reals, *swaps], {"List_of_testing_videos.txt": tests}).media
         assert {medium.media for medium in media if medium.split == "test"} == listed
         assert Counter(medium.split for medium in media) == {"test": 40, "train": 276}
@@ -523,7 +528,10 @@ def test_a_deepspeak_2_fake_without_its_row_says_no_more_than_its_method() -> No
 @pytest.mark.parametrize("folder", ["", "IDForge_v1/", "main/"])
 def test_idforge_s_lists_are_found_where_they_are_put(folder: str) -> None:
     path = "pristine/id53/id53_00/id53_scene_0083-0.mp4"
-    labels: Labels = {f"{folder}{split}.csv": f"{path if split == 'val' else split}\n" for split in ("train", "val", "test")}
+    labels: Labels = {
+        f"{folder}{split}.csv": f"{path.replace('id53_scene', f'{split}_scene' * (split != 'val') or 'id53_scene')}\n"
+        for split in ("train", "val", "test")
+    }
     result = account(IDF, [path], labels)
     assert [medium.split for medium in result.media] == ["validation"]
     assert result.label_files == sorted(labels)

@@ -54,7 +54,9 @@ REAL, FAKE = "Celeb-real/id0_0001.mp4", "Celeb-synthesis/id0_id1_0001.mp4"
 CLIP = "original_sequences/youtube/c23/videos/071.mp4"
 LIST = "table 'tests' lists it"
 LISTS = {
-    f"{name}.json": b'[["071", "054"], ["100", "200"]]' if name == "train" else b"[]" for name in ("train", "val", "test")
+    "train.json": b'[["071", "054"]]',
+    "val.json": b'[["101", "100"]]',
+    "test.json": b'[["201", "200"]]',
 }
 
 PART = "dfdc_train_part_0"
@@ -67,25 +69,25 @@ FINDINGS = [
      [("listed but not on disk", LIST, (FAKE,))]),
     ("Celeb-DF-v2", _celeb(f"1 {REAL}\n"),
      [("listed but not on disk", LIST, (REAL,))]),
-    ("Celeb-DF-v2", _celeb("", FAKE),
+    ("Celeb-DF-v2", _celeb(f"0 {FAKE}\n", FAKE),
      [("real not on disk", "fakes whose real in Celeb-DF-v2 is absent", (FAKE,))]),
     ("Celeb-DF-v2", _celeb(f"0 {REAL}\n", REAL, "YouTube-real/00001.mp4"),
      [("label file contradicts the tree", "tests.label is not what rule 'Celeb-real' takes",
        (f"{REAL} (tests.label is 'fake', which rule 'Celeb-real' does not take)",))]),
     ("Celeb-DF-v2", _celeb(f"7 {REAL}\n", REAL, "YouTube-real/00001.mp4"),
      [("no label", "bad label value", (f"{REAL} (bad label value '7' at List_of_testing_videos.txt:1)",))]),
-    ("Celeb-DF-v2", _celeb("", REAL, "Celeb-real/x.mp4", "odd.bin"),
+    ("Celeb-DF-v2", _celeb(f"1 {REAL}\n", REAL, "Celeb-real/x.mp4", "odd.bin"),
      [("in no rule", "no rule", ("Celeb-real/x.mp4", "odd.bin"))]),
-    ("Celeb-DF-v2", {**_celeb(""), REAL: b""},
+    ("Celeb-DF-v2", {**_celeb(f"1 {REAL}\n"), REAL: b""},
      [("empty file", "no bytes: was the download cut?", (REAL,))]),
     # two versions mixed: the same clip in both forms of the layout
-    ("Celeb-DF-v2", {**_celeb(""), REAL: b"clip", "Celeb-real/videos/id0_0001.mp4": b"clip"},
+    ("Celeb-DF-v2", {**_celeb(f"1 {REAL}\n"), REAL: b"clip", "Celeb-real/videos/id0_0001.mp4": b"clip"},
      [("same file twice", "one size, start and end in two places", (f"{REAL} = Celeb-real/videos/id0_0001.mp4",))]),
     ("FaceForensics++", {CLIP: b"clip"},
      [("missing label file", "table 'splits' needs it",
        tuple(f"dataset/splits/{name}.json" for name in ("test", "train", "val")))]),
     ("FaceForensics++", {CLIP: b"clip", CLIP.replace("071", "200"): b"other", **LISTS},
-     [("listed but not on disk", "table 'splits' lists it", ("054", "100"))]),
+     [("listed but not on disk", "table 'splits' lists it", ("054", "100", "101", "201"))]),
     # half downloaded: a part without its metadata, a clip that the part's own metadata does not know, one that is not there
     ("DFDC", {**DFDC, f"{PART}/cccccccccc.mp4": b"c", "dfdc_train_part_1/dddddddddd.mp4": b"d"},
      [("listed but not on disk", "table 'meta' lists it", (f"{PART}/bbbbbbbbbb.mp4",)),
@@ -201,7 +203,7 @@ def test_counts_add_up_to_the_media() -> None:
     found = checked("Celeb-DF-v2", _celeb(f"1 {REAL}\n", REAL, FAKE, "YouTube-real/00001.mp4"))
     assert sum(count for _, count in found.counts) == 3
     assert {(place.rule, place.split): count for place, count in found.counts} == {
-        ("Celeb-real", "test"): 1, ("Celeb-synthesis", "train"): 1, ("YouTube-real", "train"): 1,
+        ("Celeb-real", "test"): 1, ("Celeb-synthesis", None): 1, ("YouTube-real", None): 1,
     }  # fmt: skip
 
 

@@ -6,6 +6,19 @@ from collections.abc import Iterable
 
 from mmidd.manifest import Accounting, Medium, describe, find_manifest
 
+CELEB, CELEB_PP = (
+    ("0 Celeb-synthesis/id58_id57_{:04d}.mp4\n", 518),
+    ("0 Celeb-synthesis/FaceSwap/GHOST/id58_id57_{:04d}.mp4\n", 5418),
+)
+
+
+def whole(listed: str, more: tuple[str, int] = CELEB) -> str:
+    """A test list as long as the official one: rows of other videos stand behind those of `listed`."""
+    line, count = more
+    lines = [each for each in listed.splitlines(keepends=True) if each.strip()]
+    ended = "".join(lines) + ("" if not lines or lines[-1].endswith("\n") else "\n")
+    return ended + "".join(line.format(number) for number in range(count - len(lines)))
+
 
 def account(dataset: str, paths: Iterable[str], labels: dict[str, str | bytes] | None = None) -> Accounting:
     """Describe `paths` and the label files, and check that every path ended in exactly one place."""

@@ -99,7 +99,10 @@ def test_the_faceforensics_splits_name_the_pairs_of_the_tree(tiny: Path) -> None
     splits = {name: json.loads((root / f"dataset/splits/{name}.json").read_text()) for name in names}
     listed = [clip for pairs in splits.values() for pair in pairs for clip in pair]
     reals = {path.stem for path in root.glob("original_sequences/youtube/c23/videos/*.mp4")}
-    assert all(splits.values()) and Counter(listed) == Counter(reals)
+    assert {name: len(pairs) for name, pairs in splits.items()} == {"train": 360, "val": 70, "test": 70}, (
+        "as long as official"
+    )
+    assert reals < set(listed) and max(Counter(listed).values()) == 1
     pairs = {frozenset(pair) for pairs in splits.values() for pair in pairs}
     for path in root.glob("manipulated_sequences/*/c*/videos/???_???.mp4"):
         assert frozenset(path.stem.split("_")) in pairs
@@ -115,10 +118,10 @@ def test_all_methods_of_the_small_sample_cross_the_splits_of_their_clips() -> No
 
 def test_the_celeb_df_list_names_files_and_marks_reals_with_one(tiny: Path) -> None:
     lines = (tiny / "Celeb-DF-v2/List_of_testing_videos.txt").read_text().splitlines()
-    assert lines
-    for line in lines:
-        mark, path = line.split(" ")
-        assert (tiny / "Celeb-DF-v2" / path).is_file()
+    assert len(set(lines)) == 518, "as long as the official one"
+    here = [path for _, path in map(str.split, lines) if (tiny / "Celeb-DF-v2" / path).is_file()]
+    assert here and lines[0].endswith(here[0])
+    for mark, path in map(str.split, lines):
         assert (mark == "1") == (not path.startswith("Celeb-synthesis"))
 
 
