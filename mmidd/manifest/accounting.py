@@ -390,8 +390,8 @@ class _Matcher:
                 continue
             self._note(tried, rule.tables)
             result.media.append(medium)
-            result.frames |= {name: {number: path}} if number is not None else {}
-            result.missing_pairs += [name] if rule.pairs and medium.pair_media is None else []
+            result.frames.update({name: {number: path}} if number is not None else {})
+            result.missing_pairs.extend([name] if rule.pairs and medium.pair_media is None else [])
             return
         self._note(tries.lacking, tries.asked)
         ignored = (self.ignore.first(path) or second) if tries.reason is None else None
