@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ MASK = "manipulated_sequences/Deepfakes/masks/videos/000_003.mp4"
 SIDE, FRAMES = 240, 6
 LARGE = Scene(11, SIDE, SIDE, FRAMES, eye_distance=60, motion=0.2)
 SMALL = Scene(23, SIDE, SIDE, FRAMES, eye_distance=38, motion=0.2)
+OTHERS = replace(LARGE, seed=5), replace(SMALL, seed=7)
 RECIPE = """\
 name: masks
 datasets: [FaceForensics++]
@@ -72,6 +74,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("films")
     films: dict[str, Iterator[Pixels]] = {
         "real": _beside(_film(LARGE, 0), _film(SMALL, 3)),
+        "another": _beside(_film(OTHERS[0], 1), _film(OTHERS[1], 2)),
         "left_swapped": _beside(_swapped(LARGE, 0, 6), _film(SMALL, 3)),
         "fake": _beside(_film(LARGE, 0), _swapped(SMALL, 3, 6)),
         "right": _beside(_nothing(), _marked(SMALL, 3)),
@@ -169,6 +172,21 @@ def test_two_fakes_that_changed_different_people_each_show_theirs_and_their_real
     assert sides(rows["fake"]) == ["right"] * 3 and sides(rows["real"]) == ["left", "right"] * 3
     ids = {row["id"] for row in rows["real"]}
     assert {row["pair"] for row in found if row["pair"]} == ids
+
+
+@pytest.mark.parametrize("policy", ["shared", "independent"])
+def test_a_fake_that_shows_another_clip_than_its_real_has_no_pair_and_is_told(bench: Bench, policy: str) -> None:
+    bench.put(FAKE, "another")
+    rows = bench.rows(f"crop.pairs={policy}")
+    assert {(row["geometry"], row["pair"]) for row in rows["fake"]} == {("own", None)} and sides(rows["real"]) == [
+        "left"
+    ] * 3
+    media = {row["media"]: row for row in pq.read_table(bench.out / "media.parquet").to_pylist()}
+    assert (media[REAL]["pair_check"], media[FAKE]["pair_check"]) == (None, "other_picture")
+    told = " ".join(bench.build(f"crop.pairs={policy}").err.split())
+    assert "Deepfakes: 1 of 1 fakes (100.0%) show another picture than their reals" in told
+    checks = json.loads((bench.out / "mmidd.json").read_text())["losses"]["pair_checks"][FF]
+    assert (checks["checked"], checks["other_picture"]) == (1, 1)
 
 
 def test_of_a_fake_that_follows_nobody_it_is_told_that_it_may_show_the_wrong_person(bench: Bench) -> None:
