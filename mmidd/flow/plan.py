@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mmidd.engine.store import Store
 from mmidd.engine.units import Item, dataset_of
 from mmidd.flow.captioning import Estimate, estimate
+from mmidd.flow.digesting import reread
 from mmidd.flow.finish import is_current
 from mmidd.flow.forecast import Space, forecast, frames_of
 from mmidd.flow.setup import Setup
@@ -46,6 +47,8 @@ class Plan(Result):
 
     `taken_down`: what the takedown list covers, line by line (`status` says that by itself).
     `to_fetch`: bytes of the media that would be extracted, where they lie in an object store; of archives their members'.
+    `reread`: files whose size and time are as they were, but that were copied, moved or replaced: a build reads them again,
+    and does what depends on them only where their bytes are others.
     """
 
     stages: tuple[StagePlan, ...]
@@ -60,6 +63,7 @@ class Plan(Result):
     to_fetch: int = 0
     refused: str | None = None
     taken_down: tuple[Line, ...] = ()
+    reread: int = 0
 
     @property
     def complete(self) -> bool:
@@ -96,6 +100,7 @@ def plan(setup: Setup, walked: Walked) -> Plan:
         sum(item.payload.file.bytes for item in crops.to_do) if isinstance(setup.data, RemotePath) else 0,
         walked.shards.refused if walked.shards is not None else None,
         lines(setup, walked) if setup.note is None else (),
+        reread(setup.digests, walked.index.selected.values()) if setup.note is None else 0,
     )
 
 
