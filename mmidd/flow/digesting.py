@@ -46,8 +46,11 @@ def _read(digests: DigestCache, media: Iterable[Selected | MaskFile]) -> None:
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(_digests, places.values()):
             for medium, sha256 in found:
-                if sha256 or _trusted(digests, medium) not in (None, UNREAD):
-                    digests.put(medium.dataset, [(medium.media, _known(medium.file, sha256) if sha256 else UNSTEADY)])
+                trusted = _trusted(digests, medium)
+                if sha256 or trusted == UNREAD:
+                    digests.put(medium.dataset, [(medium.media, _known(medium.file, sha256 or UNREAD))])
+                elif trusted is not None:
+                    digests.put(medium.dataset, [(medium.media, UNSTEADY)])
 
 
 def reread(digests: DigestCache, media: Collection[Selected]) -> int:
