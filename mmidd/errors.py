@@ -68,6 +68,16 @@ class UnreadableMedia(MediaError):
     """The bytes are no image or video that can be decoded."""
 
 
+CHANGED = "the file changed while the build was under way; run it again"
+
+
+class ChangedMedia(UnreadableMedia):
+    """What was decoded is not for certain what was hashed: the file changed meanwhile. Nothing is kept of what was read."""
+
+    def __init__(self, message: str = CHANGED) -> None:
+        super().__init__(message)
+
+
 class EmptyMedia(MediaError):
     """The file has no bytes, or no frame at all."""
 
@@ -83,8 +93,6 @@ class OutsideRoot(MediaError):
 class DetectorFault(MediaError):
     """The face detector itself broke on a frame of the medium."""
 
-
-CHANGED = "the file changed while the build was under way; run it again"
 
 _PATH = re.compile(r"(?<![\w.])/(?:[^\s/'\":]+/)+")
 

@@ -10,10 +10,17 @@ from mmidd.captions import leaks, prompts, tokens
 from mmidd.captions.journal import Journal
 from mmidd.captions.protocol import CaptionerConfig
 from mmidd.captions.vision import VERSION, Answerer, Vision
-from mmidd.errors import UsageError
+from mmidd.errors import UsageError, WrongWeights
 
 READS = frozenset({"every", "model", "revision", "prompt", "max_tokens"})
 """The options that every captioner by model reads."""
+
+FROM_FILES = {
+    "prompt": "captioner's prompt",
+    "content": "captioner's checkpoint",
+    "leaks": "list of methods (methods.yaml), whose names no caption may hold,",
+}
+"""What of an identity tells what files hold, and what these are called."""
 
 _READS = "2609f1652f679ed332bf024a32764ab66e832e5900c4d4cfa4768c9e2a8a8016"
 """How a reply becomes a caption (lint, leaks, reply, tokens, vision). Change it where the same reply gives another one:
@@ -37,10 +44,19 @@ def shared_identity(config: CaptionerConfig) -> dict[str, str]:
 
 
 def captioner(answerer: Answerer, config: CaptionerConfig, identity: Mapping[str, str], *, batch: int) -> Vision:
-    """The captioner whose replies `answerer` gives; `identity` is its whole one, `batch` how many it prepares together."""
+    """The captioner whose replies `answerer` gives; `identity` is its whole one, `batch` how many it prepares together.
+
+    Raises WrongWeights where what files hold is not what keys name.
+    """
+    prompt = prompts.load(config.prompt)
+    found = {**identity, "prompt": prompt.digest}
+    for name, value in {"prompt": identity.get("prompt", prompt.digest), **dict(config.pinned)}.items():
+        if found.get(name) != value:
+            answerer.close()
+            raise WrongWeights(f"the {FROM_FILES[name]} changed while the build was under way; run it again")
     journal = Journal(config.journal) if config.journal is not None else None
     asked = {key: identity[key] for key in sorted(identity) if key not in _READ_ONLY}
-    return Vision(answerer, prompts.load(config.prompt), asked, journal, batch=batch, again=config.again)
+    return Vision(answerer, prompt, asked, journal, batch=batch, again=config.again)
 
 
 @cache

@@ -11,19 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from mmidd.errors import MissingExtra, MissingWeights, UsageError, WrongWeights
+from mmidd.filestate import State, state
 
 _WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+FileState = tuple[Path, State]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that is known to be a vision-language model. `content`: the Hub commit, or the digest of its files."""
+    """A checkpoint that is known to be a vision-language model. `content`: the Hub commit, or the digest of its files, which
+    were in these `states` then."""
 
     name: str
     content: str
     folder: Path | None = None
+    states: tuple[FileState, ...] = ()
 
     def fetched(self) -> Path:
         """The folder with its files; those of the Hub are downloaded first. Raises MissingWeights."""
@@ -36,6 +40,11 @@ class Checkpoint:
         except Exception as error:  # hub, proxy, TLS, gate or disk: the ways out are the same
             raise _not_at_hand(self.name, type(error).__name__) from error
 
+    def check(self) -> None:
+        """Raises WrongWeights where a file is not what was digested: to be asked when all are loaded."""
+        if self.folder is not None and _states(self.folder) != self.states:
+            raise WrongWeights(f"the files of the model {self.name} changed while they were read; run it again")
+
 
 def find(model: str, revision: str | None) -> Checkpoint:
     """The checkpoint of a folder or of a name on the Hub. Raises MissingWeights, WrongWeights, UsageError, MissingExtra."""
@@ -43,13 +52,15 @@ def find(model: str, revision: str | None) -> Checkpoint:
     if folder.is_dir():
         if revision is not None:
             raise UsageError(f"captioner.revision belongs to a model of the Hub; {model} is a folder: leave revision out")
-        files = sorted(path for path in folder.iterdir() if any(path.match(pattern) for pattern in _WANTED))
-        if not any(path.suffix == ".safetensors" for path in files):
+        states = _states(folder)
+        if not any(path.suffix == ".safetensors" for path, _ in states):
             raise WrongWeights(
                 f"{model} holds no .safetensors file; mmidd loads no other kind of weights (pickle can run code)"
             )
         _check_config(model, folder / "config.json")
-        return Checkpoint(folder.resolve().name, _content(tuple((path, *_stat(path)) for path in files)), folder)
+        found = Checkpoint(folder.resolve().name, _content(states), folder, states)
+        found.check()
+        return found
     if not _HUB_NAME.fullmatch(model) or folder.is_absolute():
         raise MissingWeights(
             f"no model {model!r}: neither a folder nor a name on the Hub such as Qwen/Qwen2.5-VL-7B-Instruct"
@@ -100,16 +111,17 @@ def _known() -> Any:
     return MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 
-def _stat(path: Path) -> tuple[int, int]:
-    about = path.stat()
-    return about.st_size, about.st_mtime_ns
+def _states(folder: Path) -> tuple[FileState, ...]:
+    """The checkpoint's files, and what tells one state of each from another."""
+    files = sorted(path for path in folder.iterdir() if any(path.match(pattern) for pattern in _WANTED))
+    return tuple((path, state(path.stat())) for path in files)
 
 
 @lru_cache(maxsize=4)
-def _content(files: tuple[tuple[Path, int, int], ...]) -> str:
+def _content(files: tuple[FileState, ...]) -> str:
     """The digest of a folder's files, read once in a process unless one of them changes."""
     found = hashlib.sha256()
-    for path, _, _ in files:
+    for path, _ in files:
         with path.open("rb") as file:
             found.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return found.hexdigest()[:32]

@@ -11,7 +11,7 @@ from mmidd.errors import UsageError
 
 __all__ = ["CaptionerConfig", "captioner_identity", "device_of", "gpus", "make_captioner"]
 
-_ALWAYS = {"kind", "journal", "again"}
+_ALWAYS = {"kind", "journal", "again", "pinned"}
 """What is no option of a recipe, and how a build is gone about."""
 
 

@@ -38,6 +38,7 @@ class LocalModel:
         self._answered = False
         self._claim, self._device = _claim(device)
         self._processor, self._model = _load(found.fetched(), found.name, dtype, self._device)
+        found.check()
         if getattr(self._processor, "chat_template", None) is None:
             raise WrongWeights(
                 f"{found.name} has no chat template, so it cannot be told what to describe; take an instruct model"

@@ -116,6 +116,7 @@ class CaptionerConfig:
     """Which captioner describes, and how. docs/captions.md tells what each option means and which kinds read it.
 
     `journal`: the folder that keeps models' replies; None keeps none. `again`: ask anew where replies were of no use.
+    `pinned`: what files hold, as keys name it (part of the identity, digest); a captioner is made of these or not at all.
     """
 
     kind: str = "attributes"
@@ -133,6 +134,7 @@ class CaptionerConfig:
     batch: int = 8
     journal: Path | None = None
     again: bool = False
+    pinned: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

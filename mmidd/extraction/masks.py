@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from mmidd.errors import MediaError
+from mmidd.errors import ChangedMedia, MediaError
 from mmidd.faces.encode import encode_mask
 from mmidd.media import Name
 from mmidd.raw.bytes import MediaBytes, MediaFile
@@ -136,6 +136,11 @@ class MaskSource:
     mask: MaskFile
     source: MediaBytes | None
 
+    def check(self) -> None:
+        """Raises ChangedMedia where the file is not what was read of it."""
+        if self.source is not None:
+            self.source.check()
+
     @contextmanager
     def opened(self, planned: Sequence[int], decoder: str) -> Iterator[Masks]:
         """The masks of these frames, while the file is open."""
@@ -180,12 +185,14 @@ def _numbered(source: MediaBytes, index: int) -> Frame:
 
 
 def _told(frames: Iterator[Frame], planned: Sequence[int]) -> Iterator[Frame]:
-    """The frames; what cannot be read of the file is lost frames, not an error of the medium."""
+    """The frames; what cannot be read of the file is lost frames, not an error of the medium. Raises ChangedMedia."""
     last = -1
     try:
         for frame in frames:
             last = frame.index
             yield frame
+    except ChangedMedia:
+        raise
     except (MediaError, CountMismatch):
         for index in sorted(planned):
             if index > last:

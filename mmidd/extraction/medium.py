@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mmidd.errors import EmptyMedia, MediaError, TooLargeMedia
+from mmidd.errors import ChangedMedia, EmptyMedia, MediaError, TooLargeMedia
 from mmidd.extraction import follow, people
 from mmidd.extraction.masks import Masks, MaskSource
 from mmidd.extraction.proof import GeometryDiffers, Search
@@ -171,6 +171,8 @@ def _numbered(
         if number in there:
             try:
                 still = read_still(read(number))
+            except ChangedMedia:
+                raise
             except TooLargeMedia:
                 yield Frame(number, None, None, "too_large_frame")
             except MediaError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mmidd.errors import WrongWeights
 from mmidd.faces.detector import Detector, DetectorConfig, DetectorIdentity, DetectorMaker, Device
 from mmidd.faces.registry import DETECTORS
 
@@ -12,9 +13,12 @@ def make_detector(config: DetectorConfig, device: Device = "cpu") -> Detector:
     """Load the detector that `config` names.
 
     On "cpu" one thread computes (process-wide: work is spread over processes). Raises MissingExtra, MissingWeights,
-    WrongWeights, PluginError, or MmiddError where CUDA is asked for and absent.
+    WrongWeights (also for others than the pinned ones), PluginError, or MmiddError where CUDA is asked for and absent.
     """
-    return DETECTORS.ask(config.kind, DETECTORS.load(config.kind, DetectorMaker).make, config, device)
+    made = DETECTORS.ask(config.kind, DETECTORS.load(config.kind, DetectorMaker).make, config, device)
+    if config.pinned and dict(config.pinned) != detector_identity(config).weights:
+        raise WrongWeights(f"the weights of the detector {config.kind} changed while the build was under way; run it again")
+    return made
 
 
 def detector_identity(config: DetectorConfig) -> DetectorIdentity:

@@ -89,6 +89,8 @@ class DetectorConfig:
     `enough`: a working frame of 160 pixels is tried first, then one as large as the longer side of the largest face
     needs to have so many pixels: that is enough, and smaller faces than it shows are not found. 0: always look at `size`.
     `pack`: the model pack of the kind that reads one, by name or folder.
+    `pinned`: the weights that were named in keys (name, sha256), sorted; the detector is made of these or not at all. Empty:
+    of those that are there.
     """
 
     kind: str
@@ -97,6 +99,7 @@ class DetectorConfig:
     min_face: int = 20
     enough: int = 64
     pack: str | None = None
+    pinned: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         row = DETECTORS.own(self.kind)

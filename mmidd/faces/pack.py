@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from mmidd.errors import MissingWeights, WrongWeights, sanitised
 from mmidd.faces import weights
+from mmidd.filestate import State, state
 
 MOST_FILES = 32
 MOST_BYTES = 2**30
@@ -84,7 +85,7 @@ def open_pack(named: str) -> Pack:
         raise WrongWeights(f"the pack {folder} has no .onnx file")
     if len(paths) > MOST_FILES:
         raise WrongWeights(f"{folder} is no model pack: it has {len(paths)} .onnx files, a pack at most {MOST_FILES}")
-    files = (_known(path, stat.st_size, stat.st_mtime_ns) for path, stat in zip(paths, stats, strict=True))
+    files = (_known(path, stat.st_size, state(stat)) for path, stat in zip(paths, stats, strict=True))
     return Pack(folder, tuple(files))
 
 
@@ -114,8 +115,8 @@ _WAYS = (
 
 
 @lru_cache(maxsize=64)
-def _known(path: Path, size: int, time: int) -> PackFile:
-    """Look at a file once, as long as it has that size and time. Raises WrongWeights."""
+def _known(path: Path, size: int, now: State) -> PackFile:
+    """Look at a file once, as long as it is in that state. Raises WrongWeights."""
     if not path.is_file():
         raise WrongWeights(f"{path} is no regular file")
     if size > MOST_BYTES:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+from mmidd.captions.by_model import FROM_FILES
 from mmidd.captions.choose import CaptionerConfig, device_of, gpus
 from mmidd.captions.vision import TYPICAL_COMPLETION_TOKENS, TYPICAL_PROMPT_TOKENS
 from mmidd.engine import tables
@@ -34,7 +35,9 @@ def config_of(setup: Setup) -> CaptionerConfig:
     config = caption.config(setup.recipe)
     if not by_model(config):
         return config
-    return replace(config, journal=setup.store.root / JOURNAL, again=setup.retry)
+    named = setup.bases[caption.STAGE.name].get("libraries", {})
+    pinned = tuple((name, named[name]) for name in FROM_FILES if name in named)
+    return replace(config, journal=setup.store.root / JOURNAL, again=setup.retry, pinned=pinned)
 
 
 def by_model(config: CaptionerConfig) -> bool:

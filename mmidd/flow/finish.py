@@ -101,6 +101,7 @@ def _version(setup: Setup, walked: Walked, shards: Sharded) -> _Version:
     giving = {dataset for dataset, _, _ in counts}
     datasets = [_dataset_facts(d.manifest) for d in indexed.datasets if d.manifest.name in giving]
     identity = detector_identity(extract.config(setup.recipe).detector)
+    identity = replace(identity, weights=setup.bases[extract.STAGE.name].get("models", {}))  # those that were computed with
     notes = {
         "media.parquet": _parquet(media),
         "README.md": card(

@@ -90,7 +90,7 @@ class Placed:
     def _file(self, path: str, kind: Kind, stat: Stat) -> MediaFile:
         return MediaFile(
             self.dataset.root, stat.archive or self.dataset.listing.where(path), kind, stat.bytes, stat.mtime_ns,
-            self._archive(stat), self._parts(path, stat),
+            self._archive(stat), self._parts(path, stat), stat.ctime_ns,
         )  # fmt: skip
 
     def _archive(self, stat: Stat) -> Archive | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mmidd.engine.store import Store
 from mmidd.engine.units import Item, dataset_of
 from mmidd.flow.captioning import Estimate, estimate
+from mmidd.flow.digesting import reread
 from mmidd.flow.finish import is_current
 from mmidd.flow.forecast import Space, forecast, frames_of
 from mmidd.flow.setup import Setup
@@ -47,6 +48,8 @@ class Plan(Result):
     `taken_down`: what the takedown list covers, line by line (`status` says that by itself).
     `lists`: what is to be known of label files, `unlabelled` counts media that are lost for want of a label.
     `to_fetch`: bytes of the media that would be extracted, where they lie in an object store; of archives their members'.
+    `reread`: files whose size and time are as they were, but that were copied, moved or replaced: a build reads them again,
+    and does what depends on them only where their bytes are others.
     """
 
     stages: tuple[StagePlan, ...]
@@ -63,6 +66,7 @@ class Plan(Result):
     taken_down: tuple[Line, ...] = ()
     lists: tuple[str, ...] = ()
     unlabelled: int = 0
+    reread: int = 0
 
     @property
     def complete(self) -> bool:
@@ -101,6 +105,7 @@ def plan(setup: Setup, walked: Walked) -> Plan:
         lines(setup, walked) if setup.note is None else (),
         tuple(f"{name}: {each}" for name, lists in walked.index.lists.items() for each in lists if not each.sound),
         len(walked.index.of_status("unlabelled")),
+        reread(setup.digests, walked.index.selected.values()) if setup.note is None else 0,
     )
 
 

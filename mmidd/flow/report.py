@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from mmidd.engine import tables
 from mmidd.engine.units import Outcome
+from mmidd.errors import ChangedMedia
 from mmidd.flow.captioning import Usage, usage
 from mmidd.flow.finish import Built, finish
 from mmidd.flow.indexing import Indexed
@@ -18,6 +19,7 @@ from mmidd.flow.setup import Setup
 from mmidd.flow.takedowns import last_sha256, named
 from mmidd.flow.traces import Takedown, takedown
 from mmidd.flow.walk import Walked
+from mmidd.media import Name
 from mmidd.results import Result
 from mmidd.show import build as show
 from mmidd.takedown import idle_lines
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 class Report(Result):
     """The end of a build: what there is now, what was lost, and what is to be known of the raw data.
 
-    `pairs` is the recipe's policy for the geometry of pairs, `idle_takedowns` the takedown lines that hit nothing.
+    `pairs` is the recipe's policy for the geometry of pairs, `idle_takedowns` the takedown lines that hit nothing,
+    `unsteady` the media that changed while they were read.
     """
 
     indexed: Indexed
@@ -40,6 +43,7 @@ class Report(Result):
     pairs: str
     idle_takedowns: tuple[str, ...]
     takedown: Takedown | None = None
+    unsteady: tuple[Name, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -80,6 +84,7 @@ class Report(Result):
             "unlabelled": len(self.indexed.of_status("unlabelled")),
             "idle_takedowns": list(self.idle_takedowns),
             "takedown": asdict(self.takedown) if self.takedown is not None else None,
+            "unsteady": [list(name) for name in self.unsteady],
         }
 
 
@@ -90,7 +95,10 @@ def report(setup: Setup, walked: Walked) -> Report:
     took = usage(setup.store, records)
     idle = tuple(idle_lines(named(setup, walked.index.media), last_sha256(setup), setup.excluded))
     policy = setup.recipe.crop.pairs
-    return Report(walked.index, built, took, str(setup.store.root), policy, idle, takedown(setup, walked))
+    outcomes = walked.crops.outcomes if walked.crops is not None else {}
+    unsteady = tuple(sorted(name for name, each in outcomes.items() if each.error == ChangedMedia.__name__))
+    root = str(setup.store.root)
+    return Report(walked.index, built, took, root, policy, idle, takedown(setup, walked), unsteady)
 
 
 @dataclass(frozen=True, repr=False)

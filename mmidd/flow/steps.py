@@ -91,7 +91,8 @@ def pair_levels(recipe: Recipe, selected: Mapping[Name, Selected]) -> dict[Name,
 
 def _level(setup: Setup, selected: Mapping[Name, Selected], title: str, units: Sequence[Unit], walker: Walker) -> Work:
     """One of the two levels of extraction."""
-    base, config = setup.bases[extract.STAGE.name], extract.config(setup.recipe)
+    base = setup.bases[extract.STAGE.name]
+    config = extract.config(setup.recipe, base.get("models"))
     work = Work(extract.STAGE, base, units, config, title, retry=setup.retry)
     if not (units and walker.runs(extract.STAGE.name)):
         return work

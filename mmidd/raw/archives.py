@@ -20,10 +20,12 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from tarfile import EmptyHeaderError, EOFHeaderError, HeaderError  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mmidd.errors import TooLargeMedia, UnreadableMedia
+from mmidd.errors import ChangedMedia, TooLargeMedia, UnreadableMedia
+from mmidd.filestate import State, state
 
 if TYPE_CHECKING:
     from mmidd.raw.path import Place
@@ -373,8 +375,7 @@ def _zip_fault(info: zipfile.ZipInfo) -> str | None:
 
 
 def _zip_read(path: Place, member: Member) -> bytes | None:
-    about = path.stat()
-    archive, infos = _zip_open(path, about.st_size, about.st_mtime_ns)
+    archive, infos = _zip_open(path, state(path.stat()) if isinstance(path, Path) else path.stat())
     if member.name not in infos:
         return None
     with archive.open(infos[member.name]) as file:
@@ -382,9 +383,12 @@ def _zip_read(path: Place, member: Member) -> bytes | None:
 
 
 @lru_cache(maxsize=4)
-def _zip_open(path: Place, size: int, mtime_ns: int) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
-    """An open zip with its directory: a worker reads many members of one. Another size or time is another file."""
-    archive = zipfile.ZipFile(_Guarded(path.open("rb"), _MAX_DIRECTORY))
+def _zip_open(path: Place, now: State) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+    """An open zip with its directory: a worker reads many members of one. In another state it is another file."""
+    file = path.open("rb")
+    if isinstance(path, Path) and state(os.fstat(file.fileno())) != now:
+        raise ChangedMedia
+    archive = zipfile.ZipFile(_Guarded(file, _MAX_DIRECTORY))
     return archive, {_plain(info.filename): info for info in archive.infolist()}
 
 

@@ -8,28 +8,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 
-from mmidd.engine.files import sha256_file
-from mmidd.errors import CHANGED, MediaError, TooLargeMedia, UnreadableMedia
-from mmidd.raw import archives
+from mmidd.errors import MediaError, TooLargeMedia, UnreadableMedia
+from mmidd.raw import archives, sources
 from mmidd.raw.archives import Member, NamedBytes
-from mmidd.raw.cache import Copy
+from mmidd.raw.opened import Opened
 from mmidd.raw.path import Place, RemotePath
+from mmidd.raw.sources import clip_digest as clip_digest
 
 if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
     from mmidd.media import Kind
 
-MOST_STILL_BYTES = 512 * 2**20
 MOST_HELD_BYTES = 2 * 2**30
 """Of one medium, while a compressed tar passes by."""
-
-_PIECE = 2**20
-_AT_ONCE = 8
-"""Frames of a clip that are fetched from an object store at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +66,7 @@ class MediaFile:
     mtime_ns: int
     archive: Archive | None = None
     parts: tuple[FilePart, ...] = ()
+    ctime_ns: int | None = None
 
     @property
     def path(self) -> Place:
@@ -83,7 +78,8 @@ class MediaFile:
 
 
 class MediaBytes(Protocol):
-    """The bytes of one medium. Every method raises MediaError where they cannot be had."""
+    """The bytes of one medium. Every method raises MediaError where they cannot be had, ChangedMedia where they are no more
+    what was listed, or what was digested."""
 
     def sha256(self) -> str:
         """The digest of the bytes; of a clip of frames, of the lines that `sha256sum` prints of them in order."""
@@ -101,6 +97,10 @@ class MediaBytes(Protocol):
         """The bytes of a numbered frame."""
         ...
 
+    def check(self) -> None:
+        """Raises ChangedMedia where a file is not what it was when it was read: to be asked when its last byte was used."""
+        ...
+
 
 M = TypeVar("M")
 
@@ -115,167 +115,13 @@ def open_all(
     sequential: dict[Place, list[tuple[M, MediaFile]]] = {}
     for key, medium in media:
         if medium.archive is None:
-            yield key, _whole(medium)
+            yield key, sources.of_file(medium)
         elif archives.is_sequential(medium.name):
             sequential.setdefault(medium.path, []).append((key, medium))
         else:
-            yield key, _Members(medium)
+            yield key, sources.Members(medium)
     for path, members in sequential.items():
         yield from _one_pass(path, members, needed)
-
-
-def clip_digest(digests: Iterable[tuple[str, str]]) -> str:
-    """The digest of a clip from (name, sha256) of its frames in order: that of `sha256sum`'s lines on them."""
-    lines = "".join(f"{sha256}  {name.rpartition('/')[2]}\n" for name, sha256 in digests)
-    return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _whole(medium: MediaFile) -> MediaBytes:
-    """A medium that is a file, or a folder of them."""
-    path = medium.path
-    if isinstance(path, RemotePath):
-        return _Clip(medium, path) if medium.kind == "frames" else _Object(medium, path)
-    return _Folder(medium, path) if medium.kind == "frames" else _File(medium, path)
-
-
-def _stat(path: Place, size: int, mtime_ns: int) -> None:
-    try:
-        about = path.stat()
-    except OSError as error:
-        raise UnreadableMedia(f"cannot be read: {error.strerror}") from error
-    if (about.st_size, about.st_mtime_ns) != (size, mtime_ns):
-        raise UnreadableMedia(CHANGED)
-
-
-def _check_still(size: int) -> None:
-    if size > MOST_STILL_BYTES:
-        raise TooLargeMedia(f"an image file of more than {MOST_STILL_BYTES} bytes")
-
-
-@dataclass(frozen=True)
-class _File:
-    medium: MediaFile
-    path: Path
-
-    def sha256(self) -> str:
-        _stat(self.path, self.medium.bytes, self.medium.mtime_ns)
-        try:
-            return sha256_file(self.path)
-        except OSError as error:
-            raise UnreadableMedia(f"cannot be read: {error.strerror}") from error
-
-    def still(self) -> bytes:
-        _check_still(self.path.stat().st_size)
-        return self.path.read_bytes()
-
-    def video(self) -> Path:
-        return self.path
-
-    def frame(self, number: int) -> bytes:
-        raise UnreadableMedia("a single file has no numbered frames")
-
-
-@dataclass
-class _Object:
-    """A file in an object store: copied to this machine when its bytes are first asked for, and held there."""
-
-    medium: MediaFile
-    path: RemotePath
-    _copy: Copy | None = None
-
-    def sha256(self) -> str:
-        return sha256_file(self.video())
-
-    def still(self) -> bytes:
-        _check_still(self.medium.bytes)
-        return self.video().read_bytes()
-
-    def video(self) -> Path:
-        self._copy = self._copy or self.path.copy()
-        return self._copy.path
-
-    def frame(self, number: int) -> bytes:
-        raise UnreadableMedia("a single file has no numbered frames")
-
-
-@dataclass(frozen=True)
-class _Folder:
-    """A folder of numbered images."""
-
-    medium: MediaFile
-    path: Place
-
-    def sha256(self) -> str:
-        return clip_digest((part.name, hashlib.sha256(self._read(part)).hexdigest()) for part in self.medium.parts)
-
-    def still(self) -> bytes:
-        raise UnreadableMedia("a folder is no image")
-
-    def video(self) -> Path:
-        raise UnreadableMedia("a folder of frames is no video")
-
-    def frame(self, number: int) -> bytes:
-        return self._read(next(part for part in self.medium.parts if part.number == number))
-
-    def _read(self, part: FilePart) -> bytes:
-        path = self.path / part.name
-        _stat(path, part.bytes, part.mtime_ns)
-        _check_still(part.bytes)
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise UnreadableMedia(f"cannot be read: {error.strerror}") from error
-
-
-@dataclass(frozen=True)
-class _Clip(_Folder):
-    """A folder of numbered images in an object store: each is copied to this machine when it is first asked for."""
-
-    path: RemotePath
-
-    def sha256(self) -> str:
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            digests = pool.map(lambda part: hashlib.sha256(self._read(part)).hexdigest(), self.medium.parts)
-            return clip_digest(zip((part.name for part in self.medium.parts), digests, strict=True))
-
-    def _read(self, part: FilePart) -> bytes:
-        _check_still(part.bytes)
-        return self.path.at(part.name, part.bytes, part.mtime_ns).read_bytes()
-
-
-@dataclass(frozen=True)
-class _Members:
-    """Members of an archive that can be had in any order."""
-
-    medium: MediaFile
-
-    def sha256(self) -> str:
-        self._check()
-        if self.medium.kind == "frames":
-            return clip_digest((part.name, hashlib.sha256(self._read(part)).hexdigest()) for part in self.medium.parts)
-        with archives.open_member(self.medium.path, self.medium.parts[0].member) as file:
-            found = hashlib.sha256()
-            while piece := file.read(_PIECE):
-                found.update(piece)
-            return found.hexdigest()
-
-    def still(self) -> bytes:
-        return self._read(self.medium.parts[0])
-
-    def video(self) -> BinaryIO:
-        return archives.open_member(self.medium.path, self.medium.parts[0].member)
-
-    def frame(self, number: int) -> bytes:
-        return self._read(next(part for part in self.medium.parts if part.number == number))
-
-    def _read(self, part: FilePart) -> bytes:
-        _check_still(part.bytes)
-        return archives.read(self.medium.path, part.member)
-
-    def _check(self) -> None:
-        archive = self.medium.archive
-        if archive is not None:
-            _stat(self.medium.path, archive.bytes, archive.mtime_ns)
 
 
 @dataclass
@@ -284,6 +130,7 @@ class _Held:
 
     medium: MediaFile
     needed: frozenset[int] | None
+    archive: Opened | None = None
     digests: dict[str, str] = field(default_factory=dict)
     data: dict[int, bytes] = field(default_factory=dict)
     held: int = 0
@@ -313,7 +160,7 @@ class _Held:
         raise self.fault or UnreadableMedia("the archive does not hold the member that it lists")
 
     def still(self) -> bytes:
-        _check_still(self.medium.bytes)
+        sources.check_still(self.medium.bytes)
         return self.frame(0)
 
     def video(self) -> BinaryIO:
@@ -323,6 +170,10 @@ class _Held:
         if self.fault is not None or number not in self.data:
             raise self.fault or UnreadableMedia("the archive does not hold the member that it lists")
         return self.data[number]
+
+    def check(self) -> None:
+        if self.archive is not None:
+            self.archive.check()
 
 
 def _one_pass(
@@ -335,9 +186,9 @@ def _one_pass(
     fault: MediaError | None = None
     given: set[int] = set()
     try:
-        archive = members[0][1].archive
-        if archive is not None:
-            _stat(path, archive.bytes, archive.mtime_ns)
+        opened = sources.opened(members[0][1])
+        for _, each in held:
+            each.archive = opened
         for name, data in archives.stream(path, owner):
             key, each, part = owner[name]
             each.take(part, data)

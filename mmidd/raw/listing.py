@@ -14,6 +14,7 @@ from mmidd.engine.files import digest, write_text
 from mmidd.errors import DataError, MediaError, sanitised
 from mmidd.raw import archives
 from mmidd.raw.archives import Contents, Member
+from mmidd.raw.opened import Opened
 from mmidd.raw.path import Place, RemotePath
 
 
@@ -21,14 +22,16 @@ from mmidd.raw.path import Place, RemotePath
 class Stat:
     """What the file system says of a file: enough to trust an earlier digest of it.
 
-    Of an archive's member: its size, the archive's time, the archive's path, and where its bytes lie (see Member).
-    Of a folder of frames `mtime_ns` is a stamp over all their names, sizes and times; of an object its store's.
+    Of an archive's member: its size, the archive's times, the archive's path, and where its bytes lie (see Member).
+    Of a folder of frames the times are stamps over all their names, sizes and times; of an object `mtime_ns` is its
+    store's stamp, and there is no `ctime_ns`.
     """
 
     bytes: int
     mtime_ns: int
     archive: str | None = None
     offset: int | None = None
+    ctime_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,9 @@ def _look(entry: os.DirEntry[str], inside: Path) -> Stat | str:
         about = entry.stat()
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    return Stat(about.st_size, about.st_mtime_ns) if stat.S_ISREG(about.st_mode) else "not a regular file"
+    if not stat.S_ISREG(about.st_mode):
+        return "not a regular file"
+    return Stat(about.st_size, about.st_mtime_ns, ctime_ns=about.st_ctime_ns)
 
 
 def open_archives(
@@ -152,7 +157,7 @@ def open_archives(
     """The listing with the members of the archives `found`, which are among its files.
 
     To list a compressed tar is to unpack it once, so what was found is kept in the folder `kept` and holds while the
-    archive has the same size and time; `keep=False` only reads there.
+    archive has the same size and times; `keep=False` only reads there.
     """
     if not found:
         return listing
@@ -175,19 +180,22 @@ def open_archives(
         opened[path] = about
         refused.update((f"{path}/{name}", reason) for name, reason in inside.refused)
         for member in inside.members:
-            files[f"{path}/{member.name}"] = Stat(member.bytes, about.mtime_ns, path, member.offset)
+            files[f"{path}/{member.name}"] = Stat(member.bytes, about.mtime_ns, path, member.offset, about.ctime_ns)
     return Listing(files, refused, {**listing.archives, **opened}, listing.empty)
 
 
-_CONTENTS_FORMAT = 2
+_CONTENTS_FORMAT = 3
 
 
 def _contents(path: Place, about: Stat, place: Path | None, keep: bool) -> Contents:
-    stamp = [_CONTENTS_FORMAT, about.bytes, about.mtime_ns]
+    stamp = [_CONTENTS_FORMAT, about.bytes, about.mtime_ns, about.ctime_ns]
     known = _kept_contents(place, stamp) if place is not None else None
     if known is not None:
         return known
+    opened = Opened(path, about.bytes, about.mtime_ns) if isinstance(path, Path) else None
     inside = archives.contents(path)
+    if opened is not None:
+        opened.check()
     if place is not None and keep:
         members = [[member.name, member.bytes, member.offset] for member in inside.members]
         text = json.dumps({"stamp": stamp, "members": members, "refused": inside.refused})
@@ -195,7 +203,7 @@ def _contents(path: Place, about: Stat, place: Path | None, keep: bool) -> Conte
     return inside
 
 
-def _kept_contents(place: Path, stamp: list[int]) -> Contents | None:
+def _kept_contents(place: Path, stamp: list[int | None]) -> Contents | None:
     """The list of an archive's members as it was kept; None where there is none for this stamp, or it is broken."""
     try:
         saved = json.loads(place.read_text(encoding="utf-8"))
@@ -209,11 +217,13 @@ def _kept_contents(place: Path, stamp: list[int]) -> Contents | None:
 
 def clip_stat(frames: Mapping[str, Stat]) -> Stat:
     """What stands for size and time of a folder of frames: any change to one of them changes it."""
-    stamp = hashlib.sha256()
+    stamp, changed = hashlib.sha256(), hashlib.sha256()
     for name, about in sorted(frames.items()):
         stamp.update(f"{name}\0{about.bytes}\0{about.mtime_ns}\n".encode())
-    first = next(iter(frames.values()))
-    return Stat(sum(about.bytes for about in frames.values()), int(stamp.hexdigest()[:15], 16), first.archive)
+        changed.update(f"{about.ctime_ns}\n".encode())
+    first, size = next(iter(frames.values())), sum(about.bytes for about in frames.values())
+    ctime_ns = None if first.ctime_ns is None else int(changed.hexdigest()[:15], 16)
+    return Stat(size, int(stamp.hexdigest()[:15], 16), first.archive, ctime_ns=ctime_ns)
 
 
 def _shown(name: str) -> str:

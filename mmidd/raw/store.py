@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmidd.errors import CHANGED, DataError, MissingExtra, UnreadableMedia, UsageError
+from mmidd.errors import ChangedMedia, DataError, MissingExtra, UnreadableMedia, UsageError
 from mmidd.raw.cache import Cache
 
 _URL = re.compile(r"(?P<protocol>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
@@ -147,7 +147,7 @@ class Remote:
 
     def pieces(self, key: str, seen: Seen, start: int, end: int, most: int) -> Iterator[bytes]:
         """The bytes of an object from `start` to `end`, in pieces of at most `most`; at last a look whether it is still
-        what was `seen`. Raises UnreadableMedia, DataError."""
+        what was `seen`. Raises ChangedMedia, UnreadableMedia, DataError."""
         found, path = self._at(key)
         for at in range(start, end, most):
             until = min(at + most, end)
@@ -156,10 +156,10 @@ class Remote:
             except Exception as error:
                 raise self._judged(error, key, seen) from error
             if len(data) != until - at:
-                raise UnreadableMedia(CHANGED)
+                raise ChangedMedia
             yield data
         if self.look(key) != seen:
-            raise UnreadableMedia(CHANGED)
+            raise ChangedMedia
 
     def _at(self, key: str) -> tuple[Any, str]:
         found, root = _filesystem(self.url)
@@ -185,7 +185,7 @@ class Remote:
             return self._outage(error)
         try:
             if self.look(key) != seen:
-                return UnreadableMedia(CHANGED)
+                return ChangedMedia()
         except (DataError, UnreadableMedia) as found:
             return found
         return self._objects(error) if isinstance(error, PermissionError) else self._outage(error)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mmidd.flow.indexing import Indexed
     from mmidd.flow.report import Curated, Outcomes, Report
     from mmidd.flow.traces import Line, Takedown
+    from mmidd.media import Name
 
 
 def built(console: Console, report: Report) -> None:
@@ -44,6 +45,7 @@ def built(console: Console, report: Report) -> None:
     _unlabelled(console, report.indexed)
     _idle_takedowns(console, report.idle_takedowns)
     takedown(console, report.takedown)
+    _unsteady(console, report.unsteady)
     if report.failed:
         console.print(f"what failed: mmidd failures {plain(report.work)}")
     look = f'"from datasets import load_dataset; print(load_dataset({str(done.out)!r}))"'
@@ -84,6 +86,17 @@ def takedown(console: Console, found: Takedown | None) -> None:
         console.print("  nothing is left of them after:", style="yellow")
     for command in found.commands:
         console.print(f"    {plain(command)}")
+
+
+def _unsteady(console: Console, media: Sequence[Name]) -> None:
+    """Whoever copies data while a build reads them should know what to do."""
+    if media:
+        told = f"{len(media)} media changed while they were read, so nothing of them was kept; run the same command again:"
+        console.print(told, style="yellow")
+    for dataset, path in media[:SHOWN]:
+        console.print(f"  {plain(dataset)}/{plain(path)}")
+    if len(media) > SHOWN:
+        console.print(f"  ... and {len(media) - SHOWN} more")
 
 
 def _captions(console: Console, took: Usage) -> None:

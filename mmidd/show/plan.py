@@ -36,6 +36,10 @@ def plan(console: Console, planned: Plan) -> None:
         console.print(_space(space), style=None if space.fits else "red")
     if planned.to_fetch:
         console.print(f"about {size(planned.to_fetch)} to fetch from the object store")
+    if planned.reread:
+        console.print(
+            f"{planned.reread} files have their size and time, but were copied, moved or replaced: read again by a build"
+        )
     if planned.captions is not None:
         took = planned.captions
         console.print(

@@ -23,7 +23,7 @@ from mmidd.engine.faults import fault
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
 from mmidd.engine.units import TASK_ITEMS, Item, Outcome, Resources, Result, Task, Unit, bucket, order_key
-from mmidd.errors import EmptyMedia, MediaError, MmiddError
+from mmidd.errors import ChangedMedia, EmptyMedia, MediaError, MmiddError
 from mmidd.extraction.masks import MaskFile, MaskSource
 from mmidd.extraction.medium import MediumSamples, Way, frames_crops, planned_numbers, still_crops, video_crops
 from mmidd.extraction.proof import Search
@@ -51,12 +51,13 @@ _SLOWEST = 1e6
 """Bytes a second of a slow object store."""
 
 
-def config(recipe: Recipe) -> ExtractConfig:
-    """Take from the recipe what this stage reads, and nothing else.
+def config(recipe: Recipe, models: Mapping[str, str] | None = None) -> ExtractConfig:
+    """Take from the recipe what this stage reads, and nothing else. `models` are the weights that its ingredients name: the
+    detector is made of no others.
 
     Only the largest face may be looked for in a smaller working frame: other policies have to see the others too.
     """
-    detector = recipe.detector.config()
+    detector = replace(recipe.detector.config(), pinned=tuple(sorted((models or {}).items())))
     return ExtractConfig(
         recipe.frames.spacing,
         recipe.crop.size,
@@ -241,12 +242,15 @@ def identify(item: Item) -> tuple[tuple[str, ...], dict[str, Any]]:
 
 
 def _mask(payload: ExtractPayload) -> tuple[MaskSource | None, str]:
-    """The medium's mask and its digest; a mask that cannot be read costs the medium its mask, not its samples."""
+    """The medium's mask and its digest; a mask that cannot be read costs the medium its mask, not its samples. Raises
+    ChangedMedia."""
     if payload.mask is None:
         return None, UNREAD
     ((mask, source),) = open_all([(payload.mask, payload.mask.file)], lambda mask: None)
     try:
         return MaskSource(mask, source), source.sha256()
+    except ChangedMedia:
+        raise
     except MediaError:
         return MaskSource(mask, None), UNREAD
 
@@ -299,6 +303,7 @@ def _extract(
 ) -> tuple[list[dict[str, Any]], Outcome]:
     payload: ExtractPayload = item.payload
     sha256 = marked = UNREAD
+    mask = None
     try:
         sha256 = source.sha256()
         if payload.file.bytes == 0:
@@ -308,13 +313,30 @@ def _extract(
         real = _followed(payload)
         track, search = (real, None) if payload.shared or real is None else (None, Search(real, "unchecked"))
         crops = _crops(payload, source, Way(config, detector, payload.faces, track, mask, payload.led, search))
+        if (_steady(source, sha256), _steady(mask, marked)) != (sha256, marked):
+            raise ChangedMedia
     except (MmiddError, MemoryError):
         raise
     except Exception as error:  # recorded: one medium's fault must not take its neighbours along
         _check_root(payload.file.path)
-        return [], failure_of(item, payload.inputs(sha256, marked), _digests(sha256, marked), error)
+        why, still = error, (_steady(source, sha256), _steady(mask, marked))
+        if still != (sha256, marked):  # whatever came of it, that is why
+            why, (sha256, marked) = ChangedMedia(), still
+        elif isinstance(why, ChangedMedia):  # it was noticed by the bytes
+            sha256 = UNREAD
+        return [], failure_of(item, payload.inputs(sha256, marked), _digests(sha256, marked), why)
     rows = [row_of(item, sha256, sample, crops) for sample in crops.samples]
     return rows, outcome_of(item, payload.inputs(sha256, marked), crops, rows, _digests(sha256, marked))
+
+
+def _steady(source: MediaBytes | MaskSource | None, sha256: str) -> str:
+    """The digest, where that is still what lies there; UNREAD where that changed."""
+    try:
+        if source is not None:
+            source.check()
+    except ChangedMedia:
+        return UNREAD
+    return sha256
 
 
 def _check_root(path: Place) -> None:

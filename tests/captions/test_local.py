@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from llm.stub import CAPTION, ENVIRONMENT, FACE
 
+from mmidd.captions import local
 from mmidd.captions.choose import CaptionerConfig, captioner_identity, make_captioner
 from mmidd.captions.prompts import load
 from mmidd.captions.protocol import LINT, OK, Caption, CaptionRequest
@@ -257,3 +258,31 @@ def test_a_real_server_that_has_not_the_model_ends_it_with_a_clear_error(
 ) -> None:
     with pytest.raises(MmiddError, match=r"the server http://127.*run the same command to go on"):
         described(CaptionerConfig("openai", model="nobody/no-model", base_url=served[0], prompt=PROMPT), portraits * 4)
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_loaded_or_since_its_digest_is_not_used(
+    random_models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(next(iter(random_models.values())), tmp_path / "model")
+    weights = next(folder.glob("*.safetensors"))
+    pinned = (("content", captioner_identity(config(folder))["content"]),)
+    load_it = local._load
+
+    def replaced(*words: Any) -> Any:
+        found = load_it(*words)
+        about, other = weights.stat(), folder / "other"
+        shutil.copy(weights, other)
+        os.utime(other, ns=(about.st_atime_ns, about.st_mtime_ns))
+        other.replace(weights)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(local, "_load", replaced)
+        with pytest.raises(WrongWeights, match="changed while they were read"):
+            make_captioner(config(folder, pinned=pinned))
+    described(config(folder, pinned=pinned), [])
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(WrongWeights, match="captioner's checkpoint changed while the build was under way"):
+        make_captioner(config(folder, pinned=pinned))

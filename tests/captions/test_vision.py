@@ -17,6 +17,7 @@ from llm.stub import CAPTION, ENVIRONMENT, FACE, Answering, Reply, Request, Stub
 from mmidd.captions.choose import CaptionerConfig, captioner_identity, make_captioner
 from mmidd.captions.prompts import load
 from mmidd.captions.protocol import Asked, Caption, CaptionRequest
+from mmidd.errors import WrongWeights
 from mmidd.llm.health import ServerDown
 
 
@@ -176,4 +177,23 @@ def test_the_name_in_the_corpus_holds_model_revision_and_prompt_and_no_address()
     config = CaptionerConfig("openai", model="Org/Model 7B", revision="v1.2", base_url="http://secret-host:1/v1")
     captioner = make_captioner(config)
     assert captioner is not None and captioner.name == "openai:Org/Model-7B@v1.2:plain-1"
+    captioner.close()
+
+
+def test_a_prompt_that_is_replaced_between_its_digest_and_its_use_stops_the_build(tmp_path: Path) -> None:
+    """Else its captions would stand under the other one's key, for ever."""
+    path, before = tmp_path / "mine.yaml", {"both": "two, JSON", "alone": "one, JSON", "again": "once more"}
+    path.write_text(json.dumps(before))
+    config = CaptionerConfig("openai", model="tiny", base_url="http://127.0.0.1:9", prompt=str(path))
+    pinned = (("prompt", captioner_identity(config)["prompt"]),)
+    captioner = make_captioner(replace(config, pinned=pinned))
+    assert captioner is not None
+    captioner.close()
+    with pytest.raises(WrongWeights, match=r"methods.yaml\), .* changed while the build was under way"):
+        make_captioner(replace(config, pinned=(("leaks", "of another list"),)))
+    path.write_text(json.dumps(before | {"alone": "another, JSON"}))
+    with pytest.raises(WrongWeights, match="captioner's prompt changed while the build was under way"):
+        make_captioner(replace(config, pinned=pinned))
+    captioner = make_captioner(config)
+    assert captioner is not None
     captioner.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmidd.engine.digests import DigestCache, Known
+from mmidd.engine.digests import UNSTEADY, DigestCache, Known
 from mmidd.errors import WorkError
 
 KNOWN = Known(10, 1_700_000_000_123_456_789, "a" * 64)
@@ -85,3 +85,19 @@ def test_a_cache_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None
     (tmp_path / "digests").touch()
     with pytest.raises(WorkError, match="cannot write"):
         DigestCache(tmp_path / "digests").put("set", [("a.png", KNOWN)])
+
+
+def test_a_file_of_equal_size_and_time_that_changed_its_state_is_another(cache: DigestCache) -> None:
+    cache.put("set", [("d.png", Known(10, 7, "d" * 64, 100))])
+    for one in (cache, reopened(cache)):
+        assert one.fresh("set", "d.png", 10, 7, 100) == "d" * 64
+        assert one.fresh("set", "d.png", 10, 7, 101) is None
+        assert one.last("set", "d.png") == Known(10, 7, "d" * 64, 100)
+        assert one.fresh("set", "b.png", 5, 7, 101) == "b" * 64  # as older versions noted it
+
+
+def test_what_changed_while_it_was_read_is_known_and_never_trusted(cache: DigestCache) -> None:
+    cache.put("set", [("a.png", UNSTEADY)])
+    for one in (cache, reopened(cache)):
+        assert one.last("set", "a.png") == UNSTEADY
+        assert one.fresh("set", "a.png", 10, KNOWN.mtime_ns, 5) is None

@@ -284,3 +284,30 @@ def test_the_picture_that_landmarks_see_is_cut_as_opencv_does(pack: Path, hopper
     seen = cv2.remap(hopper, grid.astype(np.float32), None, cv2.INTER_LINEAR, borderValue=0)
     shown = found[0, 0, 0] * (192 / side) - left * 192 / side
     assert shown / 96 - 1 == pytest.approx((float(seen.mean()) - 127.5) / 128, abs=0.01)
+
+
+def test_a_detector_is_made_of_the_files_that_the_key_names_or_not_at_all(pack: Path) -> None:
+    """A pack that is replaced between the two would put its faces under the other one's key."""
+    recipe = parse(f"name: x\ndatasets: [CelebA]\ndetector: {{kind: insightface, pack: {pack}}}\n", "x.yaml")
+    models = extract.ingredients(recipe, "cpu")["models"]
+    assert make_detector(extract.config(recipe, models).detector).kind == "insightface"
+    original = (pack / "c.onnx").read_bytes()
+    network(pack / "c.onnx", 96, 4)
+    with pytest.raises(WrongWeights, match="changed while the build was under way"):
+        make_detector(extract.config(recipe, models).detector)
+    assert extract.ingredients(recipe, "cpu")["models"] != models
+    (pack / "c.onnx").write_bytes(original)
+    assert make_detector(extract.config(recipe, models).detector).kind == "insightface"
+
+
+def test_a_later_build_of_this_process_does_not_take_the_detector_of_the_one_before(pack: Path) -> None:
+    recipe = parse(f"name: x\ndatasets: [CelebA]\ndetector: {{kind: insightface, pack: {pack}}}\n", "x.yaml")
+
+    def detector() -> object:
+        models = extract.ingredients(recipe, "cpu")["models"]
+        return extract._detector(extract.config(recipe, models).detector, "cpu")
+
+    before = detector()
+    assert detector() is before
+    network(pack / "c.onnx", 96, 4)
+    assert detector() is not before
