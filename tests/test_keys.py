@@ -17,7 +17,7 @@ from mmidd.stages import caption, curate, extract, shard
 
 CUT = {
     "extract": "064bc9cc0e75aff25ca170bd950bf669",
-    "caption": "0d9e14e3c119e2a1c86416a07eac4bc0",
+    "caption": "52450c9fc4fbad62b535be55cd38662f",
     "curate": "b16aaad59eb55d7e7bdf3b8d368639f5",
 }
 OF_STAGES = {
