@@ -55,6 +55,13 @@ class SampleFacts(TypedDict, total=False):
     choice: str
 
 
+class CurateFacts(TypedDict, total=False):
+    """What curation learned beside its verdicts. `two_methods`: equal samples of fakes under two methods, of which one
+    stays: both methods, how many, and a medium of each."""
+
+    two_methods: Sequence[Sequence[Any]]
+
+
 class CaptionFacts(TypedDict, total=False):
     """What a medium's captions took, where a model gave them: replies, tokens, and faults of replies, counted."""
 

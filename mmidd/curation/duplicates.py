@@ -29,6 +29,11 @@ class Duplicates:
     reason: npt.NDArray[np.int8]
 
     @property
+    def doubles(self) -> npt.NDArray[np.int64]:
+        """The rows that are dropped because an equal one of the same label stays."""
+        return np.flatnonzero(self.reason == _DUPLICATE)
+
+    @property
     def keep(self) -> npt.NDArray[np.bool_]:
         """True where the row is kept."""
         return np.equal(self.reason, 0)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow.compute as pc
 
@@ -19,7 +19,7 @@ from mmidd.flow.setup import Setup
 from mmidd.flow.takedowns import last_sha256, named
 from mmidd.flow.traces import Takedown, takedown
 from mmidd.flow.walk import Walked
-from mmidd.media import Name
+from mmidd.media import CurateFacts, Name
 from mmidd.results import Result
 from mmidd.show import build as show
 from mmidd.takedown import idle_lines
@@ -33,7 +33,7 @@ class Report(Result):
     """The end of a build: what there is now, what was lost, and what is to be known of the raw data.
 
     `pairs` is the recipe's policy for the geometry of pairs, `idle_takedowns` the takedown lines that hit nothing,
-    `unsteady` the media that changed while they were read.
+    `unsteady` the media that changed while they were read, `two_methods` equal samples under two methods (`CurateFacts`).
     """
 
     indexed: Indexed
@@ -44,6 +44,7 @@ class Report(Result):
     idle_takedowns: tuple[str, ...]
     takedown: Takedown | None = None
     unsteady: tuple[Name, ...] = ()
+    two_methods: tuple[Sequence[Any], ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -85,6 +86,7 @@ class Report(Result):
             "idle_takedowns": list(self.idle_takedowns),
             "takedown": asdict(self.takedown) if self.takedown is not None else None,
             "unsteady": [list(name) for name in self.unsteady],
+            "two_methods": [list(each) for each in self.two_methods],
         }
 
 
@@ -98,7 +100,10 @@ def report(setup: Setup, walked: Walked) -> Report:
     outcomes = walked.crops.outcomes if walked.crops is not None else {}
     unsteady = tuple(sorted(name for name, each in outcomes.items() if each.error == ChangedMedia.__name__))
     root = str(setup.store.root)
-    return Report(walked.index, built, took, root, policy, idle, takedown(setup, walked), unsteady)
+    judged = walked.verdicts.records.values() if walked.verdicts is not None else ()
+    facts = [cast(CurateFacts, each.facts) for record in judged for each in tables.read_outcomes(setup.store, record)]
+    twice = tuple(pair for each in facts for pair in each.get("two_methods", ()))
+    return Report(walked.index, built, took, root, policy, idle, takedown(setup, walked), unsteady, twice)
 
 
 @dataclass(frozen=True, repr=False)

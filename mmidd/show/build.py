@@ -34,6 +34,10 @@ def built(console: Console, report: Report) -> None:
     )
     for reason, count in sorted(done.drops.items()):
         console.print(f"  curation dropped {count} samples: {plain(reason)}")
+    for one, other, count, first, second in report.two_methods[:SHOWN]:
+        methods = f"{plain(one or 'unknown')} and {plain(other or 'unknown')}"
+        told = f"  {count} samples are the same picture under two methods, {methods}: {plain(first)}, {plain(second)}"
+        console.print(told, style="yellow")
     if report.captions is not None:
         _captions(console, report.captions)
     types = report.types

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmidd.curation.duplicates import exact_duplicates
+from mmidd.curation.duplicates import Duplicates, exact_duplicates
 from mmidd.curation.groups import join
 from mmidd.curation.same_face import real_faces
 from mmidd.curation.splits import assign_splits
@@ -98,7 +99,7 @@ def run(task: Task, config: CurateConfig, resources: Resources) -> Result:
     media = _media(payload)
     samples = _samples(payload, media)
     others = _others(samples) if config.one_person else pa.nulls(samples.num_rows, pa.string())
-    duplicates, same = _duplicates(samples, others, media, config)
+    duplicates, same, twice = _duplicates(samples, others, media, config)
     anchors = join(media["medium"].combine_chunks(), *_ends(media, same))
     splits = assign_splits(shared(anchors), shared(media["split"]), config.splits, config.seed, _partial(payload, media))
     drops = pc.coalesce(media["excluded"], pa.array([verdict.drop for verdict in splits], pa.string()))
@@ -114,7 +115,8 @@ def run(task: Task, config: CurateConfig, resources: Resources) -> Result:
     of_samples["drop"] = pc.coalesce(of_samples["drop"], others, duplicates)
     of_samples["pair"] = _pairs(samples, of_samples["drop"])
     judged = pa.concat_tables([_rows(of_media, media.num_rows), _rows(of_samples, samples.num_rows)]).combine_chunks()
-    return Result(judged, (Outcome(item.dataset, item.media, "ok", item.inputs or ()),))
+    facts = {"two_methods": twice} if twice else {}
+    return Result(judged, (Outcome(item.dataset, item.media, "ok", item.inputs or (), facts=facts),))
 
 
 def _rows(columns: Mapping[str, pa.ChunkedArray], count: int) -> pa.Table:
@@ -199,13 +201,13 @@ def _unchanged(samples: pa.Table) -> pa.Array:
 
 def _duplicates(
     samples: pa.Table, others: pa.Array, media: pa.Table, config: CurateConfig
-) -> tuple[pa.Array, list[tuple[str, str]]]:
-    """Per sample why it is dropped as a duplicate, if it is; and the media that hold equal samples. `others` are samples
-    that are dropped already."""
+) -> tuple[pa.Array, list[tuple[str, str]], list[list[Any]]]:
+    """Per sample why it is dropped as a duplicate, if it is; the media that hold equal samples; and those of two methods.
+    `others` are samples that are dropped already."""
     here = pc.and_(pc.is_null(samples["excluded"]), pc.is_null(others)).combine_chunks()
     none = pa.nulls(samples.num_rows, pa.string())
     if not config.exact_duplicates or not pc.any(here).as_py():
-        return none, []
+        return none, [], []
     unchanged = pc.and_(here, pc.fill_null(_unchanged(samples), False))
     none = pc.if_else(unchanged, EQUALS_REAL, none)
     here = pc.and_(here, pc.invert(unchanged))
@@ -215,7 +217,24 @@ def _duplicates(
     places += [pc.utf8_lpad(judged[name].cast(pa.string()), 10, "0") for name in ("frame", "face")]
     labels = pc.index_in(media["label"], value_set=pa.array(LABELS)).take(judged["owner"])
     found = exact_duplicates(judged["image_sha256"], labels, key_of(*places))
-    return pc.replace_with_mask(none, here, found.reasons()), found.links(judged["medium"])
+    methods = media["method"].take(judged["owner"])
+    twice = _two_methods(judged, methods, found)
+    return pc.replace_with_mask(none, here, found.reasons()), found.links(judged["medium"]), twice
+
+
+def _two_methods(judged: pa.Table, methods: pa.ChunkedArray, found: Duplicates) -> list[list[Any]]:
+    """Equal samples that two methods are said to have made (`CurateFacts`): one of them is not what its folder says."""
+    rows = found.doubles
+    firsts = found.first[rows]
+    pairs = zip(*(pc.fill_null(methods.take(at), "").to_pylist() for at in (firsts, rows)), strict=True)
+    counted, shown = Counter[tuple[str, str]](), dict[tuple[str, str], int]()
+    for place, pair in enumerate(pairs):
+        if pair[0] != pair[1]:
+            counted[pair] += 1
+            shown.setdefault(pair, place)
+    media = judged["medium"]
+    at = {pair: (media[int(firsts[place])].as_py(), media[int(rows[place])].as_py()) for pair, place in shown.items()}
+    return [[*pair, count, *at[pair]] for pair, count in sorted(counted.items())]
 
 
 def _ends(media: pa.Table, same: Sequence[tuple[str, str]]) -> tuple[pa.Array, pa.Array]:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmidd.engine.files import sha256_file
-from mmidd.engine.units import Resources
+from mmidd.engine.units import Resources, Result
 from mmidd.extraction.records import SCHEMA as SAMPLES_SCHEMA
 from mmidd.recipe import parse
 from mmidd.schema import sample_id
@@ -55,6 +55,19 @@ def _judged(
     unpaired: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """The same of samples with all that extraction says of them."""
+    result = _result(folder, media, rows, *settings, excluded=excluded, unpaired=unpaired)
+    assert result.rows.schema == curate.SCHEMA
+    return list(result.rows.to_pylist())
+
+
+def _result(
+    folder: Path,
+    media: Sequence[Medium],
+    rows: Sequence[Mapping[str, Any]],
+    *settings: str,
+    excluded: Sequence[str] = (),
+    unpaired: Sequence[str] = (),
+) -> Result:
     dataset = {row["media"]: row["dataset"] for row in media}
     written = folder / "rows"
     pq.write_table(pa.Table.from_pylist(list(rows), SAMPLES_SCHEMA), written)
@@ -64,9 +77,7 @@ def _judged(
     payload = curate.CuratePayload((path,), pa.Table.from_pylist(list(media), index.SCHEMA), gone, denied)
     recipe = parse("name: t\ndatasets: [CelebA]\n", "r.yaml", settings)
     (task,) = curate.plan(("x",), payload).tasks
-    result = curate.run(task, curate.config(recipe), Resources())
-    assert result.rows.schema == curate.SCHEMA
-    return list(result.rows.to_pylist())
+    return curate.run(task, curate.config(recipe), Resources())
 
 
 def _drops(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], str | None]:
@@ -103,6 +114,14 @@ def test_equal_samples_under_both_labels_are_all_dropped(tmp_path: Path) -> None
     assert _drops(rows) == {
         ("a", 0): "label_conflict", ("b", 0): "label_conflict", ("c", 0): "label_conflict", ("c", 1): None,
     }  # fmt: skip
+
+
+def test_equal_samples_under_two_methods_are_told_with_a_medium_of_each(tmp_path: Path) -> None:
+    media = [_fake("a", None), _fake("b", None) | {"method": "n"}, _fake("c", None) | {"method": None}, _fake("d", None)]
+    equal = [(name, frame, f"x{frame}") for name in "abd" for frame in (0, 1)] + [("c", 0, "x0"), ("c", 2, "y")]
+    rows = [{"dataset": "D", "media": name, "frame": at, "face": 0, "image_sha256": image} for name, at, image in equal]
+    (outcome,) = _result(tmp_path, media, rows).outcomes
+    assert outcome.facts == {"two_methods": [["m", "", 1, "D/a", "D/c"], ["m", "n", 2, "D/a", "D/b"]]}
 
 
 @pytest.mark.parametrize("copies", [("f",), ("f", "g")], ids=["a fake", "two fakes"])
