@@ -49,8 +49,8 @@ CASES: list[tuple[str, str, str, str, str | None, str | None]] = [
         )
     ),
     *(
-        (name, f"{top}/frames/{clip}", f"{top}{videos}/{clip}.mp4", label, "train", pair)
-        for name in ("Celeb-DF-v1", "Celeb-DF-v2")
+        (name, f"{top}/frames/{clip}", f"{top}{videos}/{clip}.mp4", label, split, pair)
+        for name, split in (("Celeb-DF-v1", "train"), ("Celeb-DF-v2", None))  # a list of one row is cut: nothing is said
         for videos in ("", "/videos")
         for top, clip, label, pair in (
             ("Celeb-real", "id0_0000", "real", None),
