@@ -7,7 +7,7 @@ is asked for, wherever they are.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -140,6 +140,7 @@ class _Read:
     facts: dict[str, IndexFacts]
     keys: dict[str, str]
     fresh: tuple[str, ...] = ()
+    loose: tuple[str, ...] = ()
 
 
 def index_media(setup: Setup, walker: Walker) -> Indexed:
@@ -154,17 +155,16 @@ def index_media(setup: Setup, walker: Walker) -> Indexed:
     facts = {name: _losing(read.facts[name], lost[name]) for name in names}
     chosen = select(setup, read.datasets, parts, taken, keep=walker.runs(index.STAGE.name))
     table = pa.concat_tables(parts) if parts else index.SCHEMA.empty_table()
-    loose = () if setup.note is not None else tuple(_loose(read.absent, setup.data))
     return Indexed(
         tuple(read.datasets), tuple(read.absent), table, chosen.selected, chosen.dropped, facts, read.keys, read.fresh,
-        chosen.covered, loose,
+        chosen.covered, read.loose,
     )  # fmt: skip
 
 
-def _loose(absent: Collection[str], data: Place) -> Iterator[str]:
+def _loose(absent: Collection[str], under: Iterable[Place]) -> Iterator[str]:
     """The archives beside the datasets' folders that bear a name of an absent dataset."""
     names = {name.casefold() for dataset in absent for name in find_manifest(dataset).folders}
-    for entry in listing.entries(data) if names else ():
+    for entry in under:
         if is_archive(entry.name) and unpacked(entry.name).casefold() in names and entry.is_file():
             yield entry.name
 
@@ -202,7 +202,7 @@ def _compressions(part: pa.Table) -> list[str]:
 
 def _read(setup: Setup, *, commit: bool) -> _Read:
     """The index of what lies under the data root now."""
-    datasets, absent = located(setup, keep=commit)
+    datasets, absent, loose = located(setup, keep=commit)
     found = _Read(datasets, absent, [], {}, {})
     units = {d.manifest.name: index.plan(d.manifest, d.root, d.listing, setup.digests, keep=commit) for d in datasets}
     bases = {d.manifest.name: index.ingredients(d.manifest) for d in datasets}
@@ -224,13 +224,14 @@ def _read(setup: Setup, *, commit: bool) -> _Read:
     if commit:
         remember(setup.store, setup.noted(found.keys))
         fault("index_done")
-    return _Read(found.datasets, found.absent, found.parts, found.facts, found.keys, fresh)
+    return _Read(found.datasets, found.absent, found.parts, found.facts, found.keys, fresh, loose)
 
 
-def located(setup: Setup, *, keep: bool = True) -> tuple[list[Dataset], list[str]]:
-    """Find and list the recipe's datasets under the data root. Raises DataError if none (or not all, if required).
+def located(setup: Setup, *, keep: bool = True) -> tuple[list[Dataset], list[str], tuple[str, ...]]:
+    """Find and list the recipe's datasets under the data root; those absent, and archives named as these.
 
-    What is found in archives is kept in the work folder, unless `keep` is false.
+    What is found in archives is kept in the work folder, unless `keep` is false. Raises DataError if no dataset is there (or
+    not all, if required).
     """
     if not setup.data.is_dir():
         raise DataError(f"the data root {setup.data} is not a folder; give the folder that holds the datasets' folders")
@@ -243,18 +244,18 @@ def located(setup: Setup, *, keep: bool = True) -> tuple[list[Dataset], list[str
             absent.append(manifest.name)
         else:
             found.append(Dataset(entry, manifest, root, listed(manifest, root, setup.store.root / ARCHIVES, keep=keep)))
+    loose = tuple(_loose(absent, under))
     if absent and (setup.options.require_all or not found):
         what = "none of the recipe's datasets is" if not found else "not all of the recipe's datasets are"
         names = ", ".join(f"{name} ({find_manifest(name).folders[0]}/)" for name in absent)
         here = [name for name in absent if _is_folder_of(find_manifest(name), setup.data)]
-        loose = list(_loose(absent, setup.data))
         hint = f" Put {', '.join(loose)} into a folder of the dataset's name." if loose else ""
         hint += f" {setup.data} looks like {here[0]} itself: give the folder above it." if here else ""
         raise DataError(f"{what} under {setup.data}; missing: {names}. `mmidd datasets NAME` says how to get one.{hint}")
     for dataset in found:
         if not dataset.listing.files and not dataset.listing.refused:
             raise DataError(f"{dataset.root} is empty; put {dataset.manifest.name} there or leave it out with --only")
-    return found, absent
+    return found, absent, loose
 
 
 def _is_folder_of(manifest: Manifest, folder: Place) -> bool:

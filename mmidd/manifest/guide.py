@@ -35,6 +35,11 @@ class Take:
     telling: bool
     folder: str | None = None
 
+    @property
+    def medium(self) -> bool:
+        """Is it no label file, and no mask?"""
+        return len(self.says) > 1
+
 
 @dataclass(frozen=True)
 class Way:
@@ -136,8 +141,6 @@ class Guide:
     def _idle(self, way: Way) -> bool:
         """Do the removed folders say nothing? A name that rules know says something, unless it is still above the file."""
         names = [name.casefold() for name in self.strange(way)]
-        if names and not way.folder and not way.first:  # a bare name fits anywhere
-            return False
         return not any(name in self.saying or not name[0].isalnum() for name in names)
 
     def strange(self, way: Way) -> list[str]:

@@ -190,7 +190,8 @@ class _Settling:
             return None, None, None
         offered = self.ways(folders, stem)
         for first in (True, False):
-            ways = [(take, w) for w in offered if w.first is first and (take := self.guide.take(w.of(name))) is not None]
+            found = ((self.guide.take(way.of(name)), way) for way in offered if way.first is first)
+            ways = [(take, way) for take, way in found if take is not None and not self._bare(take, way)]
             if not ways:
                 continue
             if any(not take.telling and self._named(folders, stem, way, name) for take, way in ways):
@@ -203,6 +204,10 @@ class _Settling:
             take, way = ways[0] if first else min(ways, key=lambda each: (self.guide.cost(each[1]), each[0].order))
             return take, way, None
         return None, None, None
+
+    def _bare(self, take: Take, way: Way) -> bool:
+        """Is it a medium known by its bare name, which files in any folder may have?"""
+        return take.medium and not way.folder and not way.first and bool(self.guide.strange(way))
 
     def _named(self, folders: tuple[str, ...], stem: int | None, way: Way, name: str) -> bool:
         """Is one of the folders that the way removes a name that stands in place of one that rules know? One file of a

@@ -159,6 +159,17 @@ def test_members_of_archives_are_taken_where_they_would_lie_unpacked(
     assert dict(found.lies) == lies and not found.told and not found.unused
 
 
+def test_a_bare_name_is_not_looked_for_in_any_folder() -> None:
+    """A rule for files in no folder would take a file of that name from everywhere; a label file has its own name."""
+    from mmidd.manifest import load_manifest
+
+    manifest = load_manifest(AMBIGUOUS, "two.yaml")
+    assert not settle(manifest.layout, {"Two"}, (), {"a/b/000.mp4": 1}, {}).lies.get("000.mp4")
+    assert settle(manifest.layout, {"Two"}, (), {"Two/1/000.mp4": 1}, {}).lies == {}
+    found = settled("Celeb-DF-v2", "x/List_of_testing_videos.txt")
+    assert found.lies == {"List_of_testing_videos.txt": "x/List_of_testing_videos.txt"}
+
+
 def test_an_archive_of_an_unknown_method_comes_to_no_other_method() -> None:
     found = settled(DF, newswap=[f"frames/000_003/{FRAME}"])
     assert not found.lies and found.unused == {"newswap.zip"}
