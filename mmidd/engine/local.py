@@ -25,7 +25,7 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from mmidd.engine.start import without_pandas
+from mmidd.engine.start import children_with, without_pandas
 from mmidd.engine.temporary import temporary
 from mmidd.engine.units import Crash, Resources, Result, StageFunction, Task
 from mmidd.errors import WorkError, sanitised
@@ -36,7 +36,8 @@ _GRACE_S = 120.0
 _MEMORY_LOOK_S = 0.05
 _LAST_BYTES, _LAST_LINES, _LAST_LENGTH = 4096, 5, 300
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)")
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""What makes a worker's numeric libraries use one thread each."""
 
 
 _TOO_MUCH = 113
@@ -108,7 +109,7 @@ class Local:
                 under_way[self._schedule(arguments, time_limit)] = task, words
 
         try:
-            with _one_thread_each():
+            with children_with(_ONE_THREAD):
                 schedule(islice(waiting, 3 * self.workers))
                 while under_way:
                     done = wait(under_way, timeout=self._look, return_when=FIRST_COMPLETED).done
@@ -139,7 +140,7 @@ class Local:
 
     def start(self) -> None:
         """Start the workers before there is work for them."""
-        with _one_thread_each(), _interrupts_held():
+        with children_with(_ONE_THREAD), _interrupts_held():
             _ = self._running().active
 
     def close(self) -> None:
@@ -280,21 +281,6 @@ def _interrupts_held() -> Iterator[None]:
 def usable_cores() -> int:
     """The processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class _one_thread_each:
-    """While workers are started: their numeric libraries use one thread each. Restored afterwards."""
-
-    def __enter__(self) -> None:
-        self._before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-
-    def __exit__(self, *_: object) -> None:
-        for name, value in self._before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _start_worker(parent: int, memory: int | None, modules: Sequence[str]) -> None:
