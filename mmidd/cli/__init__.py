@@ -18,7 +18,7 @@ from mmidd import __version__
 from mmidd.cli import build, complete, corpus, data
 from mmidd.cli.console import COMPLETE, ERROR, INTERRUPTED, USAGE, err, out
 from mmidd.cli.interrupt import STOPPED, Interrupts, at_once
-from mmidd.errors import MmiddError
+from mmidd.errors import NO_MEMORY, MmiddError, is_memory, reason
 from mmidd.show import plain, plain_lines, printable
 
 app = typer.Typer(
@@ -77,10 +77,14 @@ def _run(arguments: Sequence[str]) -> int:
         return ERROR
     except OSError as error:
         place = f" ({plain(str(error.filename))})" if error.filename is not None else ""
-        err.print(f"mmidd: the system says: {plain(error.strerror or str(error))}{place}", style="red")
+        way_out = f"; {why}" if (why := reason(error)) is not None else ""
+        err.print(f"mmidd: the system says: {plain(error.strerror or str(error))}{place}{way_out}", style="red")
         return ERROR
     except Exception as error:
         usage = getattr(error, "show", None)  # a usage error of the parser knows how to show itself
+        if is_memory(error):
+            err.print(f"mmidd: {NO_MEMORY}", style="red")
+            return ERROR
         if not callable(usage):
             raise
         if isinstance(message := getattr(error, "message", None), str):

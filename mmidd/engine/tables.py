@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from mmidd.engine.files import sha256_file
 from mmidd.engine.store import Record, Store, Writer
 from mmidd.engine.units import Outcome
-from mmidd.errors import WorkError
+from mmidd.errors import WorkError, check_memory, is_passing, reason
 
 ROWS, BLOBS, OUTCOMES = "rows.parquet", "blobs.bin", "outcomes.parquet"
 
@@ -172,7 +172,7 @@ def read_sound(path: Path, columns: list[str] | None = None) -> pa.Table:
         with pq.ParquetFile(sound(path), memory_map=True) as file:  # a dataset over one file would take twice the time
             return file.read(columns, use_threads=False)
     except (OSError, pa.ArrowException) as error:
-        raise damaged(path, type(error).__name__) from error
+        raise _fault(path, error, type(error).__name__) from error
 
 
 def sound(path: Path) -> Path:
@@ -181,7 +181,7 @@ def sound(path: Path) -> Path:
         about = path.stat()
         whole = _digest_at(path, about.st_size, about.st_mtime_ns).startswith(path.name.split(".")[1])
     except OSError as error:
-        raise damaged(path, error.strerror or type(error).__name__) from error
+        raise _fault(path, error, error.strerror or type(error).__name__) from error
     if not whole:
         raise damaged(path, "it has another checksum than when it was written")
     return path
@@ -191,6 +191,14 @@ def sound(path: Path) -> Path:
 def _digest_at(path: Path, size: int, mtime_ns: int) -> str:
     """Every file is read for this once in a process, unless it changes."""
     return sha256_file(path)
+
+
+def _fault(path: Path, error: Exception, how: str) -> WorkError:
+    """What reading a committed file says against it. Raises MemoryError; what the system refuses is no fault of the file."""
+    check_memory(error)
+    if is_passing(error) and isinstance(error, OSError):
+        return WorkError(f"cannot read {path}: {reason(error) or how}. Mend it, then run the same command to go on.")
+    return damaged(path, how)
 
 
 def damaged(path: Path, how: str) -> WorkError:
