@@ -107,6 +107,15 @@ def sanitised(text: str, limit: int = 200) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s'\"]*@")
+_QUERY = re.compile(r"(://[^\s?#'\"]*[?#])[^\s'\"]+")
+
+
+def without_secrets(text: str) -> str:
+    """A text in which addresses hold no user, password, query or fragment any more."""
+    return _QUERY.sub(r"\1***", _CREDENTIALS.sub("***@", text))
+
+
 def told(error: BaseException) -> str:
     """An error's words as they may be stored and published: our own, the system's for its number, else the kind of error
     and the function that it came out of. Never a library's text: it may quote a path, however that is written."""

@@ -18,7 +18,7 @@ from mmidd import __version__
 from mmidd.cli import build, complete, corpus, data
 from mmidd.cli.console import COMPLETE, ERROR, INTERRUPTED, USAGE, err, out
 from mmidd.cli.interrupt import STOPPED, Interrupts, at_once
-from mmidd.errors import NO_MEMORY, MmiddError, is_memory, reason
+from mmidd.errors import NO_MEMORY, MmiddError, is_memory, reason, without_secrets
 from mmidd.show import plain, plain_lines, printable
 
 app = typer.Typer(
@@ -70,7 +70,7 @@ def _run(arguments: Sequence[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):  # the parser makes an exit code of it, if it hears of it first
         return INTERRUPTED
     except MmiddError as error:
-        err.print("mmidd: " + plain_lines(str(error)), style="red")
+        err.print("mmidd: " + plain_lines(without_secrets(str(error))), style="red")
         return error.exit_code
     except BrokenPipeError:  # who read our output has seen enough; rich ends with 1 as well
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (the interpreter flushes it at its end)
