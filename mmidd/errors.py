@@ -150,7 +150,7 @@ def is_memory(error: BaseException) -> bool:
         isinstance(each, MemoryError)
         or (isinstance(each, OSError) and each.errno == errno.ENOMEM)
         or (not isinstance(each, MmiddError | MediaError) and _NO_MEMORY.search(str(each)) is not None)
-        for each in _chain(error)
+        for each in causes(error)
     )
 
 
@@ -194,10 +194,10 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _PASSING
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
     """An error and its causes, each once."""
     seen: list[BaseException] = []
     while error is not None and error not in seen:
         seen.append(error)
         yield error
-        error = error.__cause__
+        error = error.__cause__ or error.__context__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import re
@@ -168,6 +169,16 @@ class Local:
             spawn = get_context("spawn")
             about = (os.getpid(), self._memory, self._modules)
             self._pool = ProcessPool(self.workers, context=spawn, initializer=_start_worker, initargs=about)
+            try:
+                _ = self._pool.active  # it starts here
+            except OSError as error:
+                self._pool = None
+                if error.errno not in (errno.ENOSPC, errno.ENOENT, errno.EACCES, errno.ENOSYS, errno.EROFS):
+                    raise
+                raise WorkError(
+                    f"worker processes need shared memory, and /dev/shm gives none ({error.strerror}): make room in it, "
+                    "mount it (of a container: --shm-size=1g), or use --workers 0"
+                ) from error
         return self._pool
 
     def _schedule(self, arguments: tuple[Any, ...], time_limit: float | None) -> Any:

@@ -120,7 +120,12 @@ class _Facts(Mapping[str, Any]):
         self._text = text
 
     def _read(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self._text)
+        try:
+            found: dict[str, Any] = json.loads(self._text)
+        except (ValueError, RecursionError) as error:
+            raise WorkError(
+                "the work folder holds outcomes that are not as mmidd writes them; build in a new one"
+            ) from error
         return found
 
     def __getitem__(self, name: str) -> Any:
@@ -136,6 +141,8 @@ class _Facts(Mapping[str, Any]):
 def read_outcomes(store: Store, record: Record) -> list[Outcome]:
     """The outcomes of a committed unit."""
     table = _read(store, record, OUTCOMES)
+    if not table.schema.equals(OUTCOME_SCHEMA):
+        raise damaged(store.path(record, OUTCOMES), "it has other columns than this mmidd writes")
     columns = {name: shared(table[name]) for name in table.column_names if name != "facts"}
     columns["inputs"] = [tuple(map(intern, each)) for each in columns["inputs"]]
     columns["reasons"] = [tuple((r["frame"], r["status"], r["reason"]) for r in each) for each in columns["reasons"]]
@@ -170,6 +177,8 @@ def read_sound(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Read a committed Parquet file; `columns` names those to read. Raises WorkError if it is not what was committed."""
     try:
         with pq.ParquetFile(sound(path), memory_map=True) as file:  # a dataset over one file would take twice the time
+            if lost := sorted({*(columns or ())} - {*file.schema_arrow.names}):
+                raise damaged(path, f"it has no column {lost[0]}, as this mmidd writes")
             return file.read(columns, use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise _fault(path, error, type(error).__name__) from error

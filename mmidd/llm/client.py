@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import ssl
 import time
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from typing import Any
 
 import httpx2
 
-from mmidd.errors import sanitised
+from mmidd.errors import causes, sanitised
 from mmidd.llm.answer import Answer
 from mmidd.llm.backoff import Patience, retry_after, wait
 from mmidd.llm.health import Health
@@ -118,6 +119,7 @@ class ChatClient:
         except httpx2.TimeoutException as error:
             return _Failure(f"no reply in time ({type(error).__name__})")
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            self._check_tls(error)
             return _Failure(self._told(f"{type(error).__name__}: {error}"))
         if status == HTTPStatus.OK:
             return self._answer(body, guided, time.monotonic() - started)
@@ -190,6 +192,17 @@ class ChatClient:
         while (left := self._not_before - time.monotonic()) > 0:
             await asyncio.sleep(left)
             self.health.check()
+
+    def _check_tls(self, error: Exception) -> None:
+        """Trying again mends no certificate. Raises ServerDown."""
+        for each in causes(error):
+            if isinstance(each, ssl.SSLCertVerificationError):
+                self.health.stop(
+                    f"shows a certificate that is not trusted here ({sanitised(each.verify_message)}): name the file of its "
+                    "authority's certificates in SSL_CERT_FILE, or mend base_url"
+                )
+            if isinstance(each, ssl.SSLError) and each.reason == "WRONG_VERSION_NUMBER":
+                self.health.stop("speaks no TLS: is its address http:// and not https://? Mend base_url")
 
     def _told(self, text: str, whole: str = "") -> str:
         """What may be said of what went wrong; `whole` is what was cut for it."""
