@@ -113,9 +113,9 @@ def _read_shard(place: Place, shard: Shard, tables: dict[str, pa.Table]) -> Iter
             problems = [] if file.schema.equals(wanted) else ["has other columns or types than the schema"]
             if (file.schema.metadata or {}).get(HUGGING_FACE) != wanted.metadata[HUGGING_FACE]:
                 problems.append("has other Hugging Face features than the schema")
-            if file.rows != shard.rows:
-                problems.append(f"has {file.rows} rows, should have {shard.rows if shard.rows >= 0 else None}")
             yield from (_found(shard.name, problem) for problem in problems)
+            if file.rows != shard.rows:
+                yield _found(shard.name, f"has {file.rows} rows, should have {shard.rows if shard.rows >= 0 else None}")
             if problems:
                 return
             file.check()

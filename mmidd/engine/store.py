@@ -115,7 +115,10 @@ class Store:
             yield locks
 
     def path(self, record: Record, name: str) -> Path:
-        """Where a file of a committed unit lies."""
+        """Where a file of a committed unit lies. Raises WorkError where the record, another mmidd's, names none."""
+        if name not in record.files:
+            place = self.record_path(record.stage, record.key, record.generation)
+            raise WorkError(f"{place} names no {name}: it is another mmidd's. Delete that file and run the same command.")
         return self.root / str(record.files[name]["path"])
 
     def latest(self, stage: str, key: str) -> Record | None:
