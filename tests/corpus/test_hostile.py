@@ -19,7 +19,8 @@ from conftest import Build
 
 import mmidd
 from mmidd.corpus.pages import unpacked
-from mmidd.corpus.target import MANIFEST, SEAL, manifest_bytes
+from mmidd.corpus.about import MANIFEST, SEAL
+from mmidd.corpus.target import manifest_bytes
 from mmidd.corpus.verify import verify
 from mmidd.engine.files import sha256_file
 from mmidd.errors import CorpusError
