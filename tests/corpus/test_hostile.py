@@ -18,8 +18,8 @@ import pytest
 from conftest import Build
 
 import mmidd
-from mmidd.corpus.pages import unpacked
 from mmidd.corpus.about import MANIFEST, SEAL
+from mmidd.corpus.pages import unpacked
 from mmidd.corpus.target import manifest_bytes
 from mmidd.corpus.verify import verify
 from mmidd.engine.files import sha256_file
