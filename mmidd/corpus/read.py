@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 BATCH = 8192
 """Rows of a batch of columns."""
 _PICTURES = 64
+_MOST_ROWS = 1 << 40
 _SCHEMA = arrow_schema()
 
 
@@ -300,6 +301,6 @@ def _checked(place: Place, about: About | None) -> About:
         way_out = "install a newer mmidd: pip install --upgrade mmidd" if newer else "build the corpus again with this mmidd"
         raise CorpusError(f"{path} has schema version {version!r}, this mmidd knows {SCHEMA_VERSION}; {way_out}")
     for shard in about.shards:
-        if not 0 <= shard.rows <= shard.bytes or shard.split not in SPLITS or not shard.dataset:
+        if not 0 <= shard.rows < _MOST_ROWS or shard.bytes < 0 or shard.split not in SPLITS or not shard.dataset:
             raise CorpusError(f"{path} lists {shard.name!r}, which names no split and dataset or has no count: {VERIFY}")
     return about
