@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+from collections.abc import Iterator
 
 
 class MmiddError(Exception):
@@ -98,6 +101,103 @@ _PATH = re.compile(r"(?<![\w.])/(?:[^\s/'\":]+/)+")
 
 
 def sanitised(text: str, limit: int = 200) -> str:
-    """A library's error text as it may be stored: one line, no absolute path, no control character, bounded."""
+    """A library's error text as a console or a log may show it: one line, few paths, no control character, bounded. What is
+    stored or published takes `told`."""
     line = " ".join("".join(c if c.isprintable() else " " for c in _PATH.sub("", text)).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s'\"]*@")
+_QUERY = re.compile(r"(://[^\s?#'\"]*[?#])[^\s'\"]+")
+
+
+def without_secrets(text: str) -> str:
+    """A text in which addresses hold no user, password, query or fragment any more."""
+    return _QUERY.sub(r"\1***", _CREDENTIALS.sub("***@", text))
+
+
+def told(error: BaseException) -> str:
+    """An error's words as they may be stored and published: our own, the system's for its number, else the kind of error
+    and the function that it came out of. Never a library's text: it may quote a path, however that is written."""
+    module, function = _raiser(error)
+    if isinstance(error, MediaError) and module.partition(".")[0] in ("", "mmidd"):
+        return sanitised(str(error))
+    if isinstance(error, OSError) and error.errno is not None and error.errno in errno.errorcode:
+        return os.strerror(error.errno)
+    return f"unexpected {type(error).__name__}" + (f" in {module}.{function}" if module else "")
+
+
+def _raiser(error: BaseException) -> tuple[str, str]:
+    """The module and the function that raised it, empty if it never was."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "", ""
+    return str(trace.tb_frame.f_globals.get("__name__", "?")), trace.tb_frame.f_code.co_name
+
+
+_NO_MEMORY = re.compile(
+    r"bad.alloc|out of memory|(?:not enough|insufficient) memory|(?:malloc|realloc|calloc|mmap) of size"
+    r"|(?:can.?t|cannot|failed to|unable to|could not) allocate",
+    re.IGNORECASE,
+)
+
+
+def is_memory(error: BaseException) -> bool:
+    """Was there too little memory, whatever a library calls that?"""
+    return any(
+        isinstance(each, MemoryError)
+        or (isinstance(each, OSError) and each.errno == errno.ENOMEM)
+        or (not isinstance(each, MmiddError | MediaError) and _NO_MEMORY.search(str(each)) is not None)
+        for each in causes(error)
+    )
+
+
+def check_memory(error: BaseException) -> None:
+    """Raises MemoryError if that is what it was: nothing that is sound may be called damaged for it."""
+    if is_memory(error):
+        raise MemoryError from error
+
+
+NO_MEMORY = "there was not enough memory: try fewer --workers, or free some; then run the same command to go on"
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ESTALE: "the network disk lost it",
+    errno.EEXIST: "a file is in the way",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EISDIR: "there is a folder of that name",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ELOOP: "its links go round in a circle",
+    errno.EFBIG: "the file system takes no file of that size",
+    errno.EIO: "the disk reports an error",
+    errno.EXDEV: "a folder in it is a file system of its own, and files are moved within one: mount the whole, or none",
+    errno.EBUSY: "a file system is mounted right there: choose a folder inside it",
+    errno.EMFILE: "too many files are open at once: raise the limit (`ulimit -n 4096`), or use fewer --workers",
+    errno.ENFILE: "too many files are open on this machine",
+    errno.ENOMEM: "there was not enough memory",
+}
+_PASSING = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN)
+
+
+def reason(error: OSError) -> str | None:
+    """What the system did to us, with the way out where there is one; None for what is not known here."""
+    return _REASONS.get(error.errno or 0)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Did the system only refuse to hand a file out, which says nothing against the file?"""
+    return isinstance(error, OSError) and error.errno in _PASSING
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and its causes, each once."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
+        yield error
+        error = error.__cause__ or error.__context__

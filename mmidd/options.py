@@ -8,7 +8,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from mmidd.errors import UsageError
+from mmidd.errors import UsageError, without_secrets
 
 if TYPE_CHECKING:  # the command line has its options before it loads what reads recipes
     from mmidd.recipe import Recipe
@@ -67,6 +67,10 @@ class Options:
             self.worker_memory is None or (isinstance(self.worker_memory, int | float) and 0 < self.worker_memory < inf)
         ):
             raise UsageError(f"worker_memory {self.worker_memory!r}: gigabytes, more than 0, or None")
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in fields(self))
+        return without_secrets(f"Options({told})")
 
     @property
     def work_folder(self) -> Path:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mmidd.engine.run import Progress
 from mmidd.engine.start import without_pandas
 from mmidd.engine.store import Store
-from mmidd.errors import WorkError
+from mmidd.errors import WorkError, without_secrets
 from mmidd.flow import gc, plan, report, status
 from mmidd.flow.check import Checks, check_all
 from mmidd.flow.gc import Garbage
@@ -85,7 +85,8 @@ class Project:
 
     def __repr__(self) -> str:
         recipe = self.options.recipe if isinstance(self.options.recipe, str) else self.options.recipe.name
-        return f"Project({recipe!r}, data={self.options.data!r}, work={str(self.options.work_folder)!r})"
+        data = without_secrets(self.options.data)
+        return f"Project({recipe!r}, data={data!r}, work={str(self.options.work_folder)!r})"
 
     @property
     def recipe(self) -> Recipe:

@@ -22,10 +22,11 @@ from pydantic import (
 
 from mmidd import yamlfile
 from mmidd.captions.registry import CAPTIONERS
-from mmidd.errors import ManifestError, PluginError, RecipeError, UsageError
+from mmidd.errors import ManifestError, PluginError, RecipeError, UsageError, without_secrets
 from mmidd.faces.detector import DetectorConfig
 from mmidd.faces.pack import folder_name
 from mmidd.faces.registry import DETECTORS
+from mmidd.llm.key import check_address
 from mmidd.manifest import find_manifest
 from mmidd.registry import Registry
 from mmidd.video.registry import DECODERS
@@ -100,6 +101,15 @@ def _published(name: str) -> str:
         return find_manifest(name).name
     except ManifestError as error:
         raise ValueError(str(error)) from error
+
+
+def _plain_address(base_url: str) -> str:
+    """An address that may be written down. No recipe holds another, so none can show one."""
+    try:
+        check_address(base_url)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    return base_url
 
 
 class DatasetEntry(Part):
@@ -177,7 +187,7 @@ class CaptionerChoice(Part):
     revision: str | None = Field(None, min_length=1, max_length=128)
     prompt: str = Field("plain-1", min_length=1, description="a bundled prompt, or a YAML file")
     max_tokens: int = Field(200, ge=16, le=4096)
-    base_url: str | None = None
+    base_url: Annotated[str, AfterValidator(_plain_address)] | None = None
     concurrency: int = Field(32, ge=1, le=1024, description="requests at once")
     timeout: float = Field(120, gt=0, le=3600, description="seconds for one reply")
     temperature: float = Field(0, ge=0, le=2)
@@ -312,7 +322,7 @@ def _with_settings(data: dict[str, Any], settings: Sequence[str]) -> Recipe:
         return _validate(steps[-1], yamlfile.Document(steps[-1], {}), "--set")
     except RecipeError:
         for setting, laid in zip(settings, steps[1:], strict=True):
-            _validate(laid, yamlfile.Document(laid, {}), f"--set {setting}")
+            _validate(laid, yamlfile.Document(laid, {}), _setting(setting))
         raise
 
 
@@ -327,7 +337,7 @@ def _validate(data: dict[str, Any], document: yamlfile.Document, source: str) ->
 def _set(data: dict[str, Any], setting: str) -> dict[str, Any]:
     key, equals, value = setting.partition("=")
     if not equals or not key:
-        raise UsageError(f"--set takes key=value, as in --set captioner.kind=none; got {setting!r}")
+        raise UsageError(f"--set takes key=value, as in --set captioner.kind=none; got {without_secrets(setting)!r}")
     path = key.split(".")
     tree: Any = yamlfile.load(value, f"--set {key}").data
     for name in reversed(path):
@@ -342,6 +352,13 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
         under = _of_kind(merged.get(key)) if key in ("detector", "captioner") else merged.get(key)
         merged[key] = _over(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
     return merged
+
+
+def _setting(words: str) -> str:
+    """How an error names a setting: without a value that may be a secret."""
+    key = words.partition("=")[0]
+    secret = any(part in key.lower() for part in ("key", "token", "secret", "password", "url"))
+    return f"--set {key if secret else words}"
 
 
 def _kind(value: Any) -> str:

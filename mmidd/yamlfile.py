@@ -276,7 +276,9 @@ def _sentence(item: Any, where: Path, fields: type[BaseModel]) -> str:
     message = _short(message, 2000)
     given = item.get("input")
     shown = (
-        f" (got {_short(repr(given))})"
+        ""
+        if where[-1:] == ("base_url",)  # it may hold a key
+        else f" (got {_short(repr(given))})"
         if isinstance(given, str | int | float | bool)
         else " (got nothing)"
         if given is None

@@ -130,9 +130,12 @@ def _reply(key: str, line: bytes) -> Answer | None:
     if not _sound(line) or line[:_KEY] != key.encode():
         return None
     try:
-        return Answer(**json.loads(line[_HEAD:]))
+        reply = Answer(**json.loads(line[_HEAD:]))
     except (ValueError, TypeError, RecursionError):
         return None
+    counts = (reply.prompt_tokens, reply.completion_tokens)
+    sound = isinstance(reply.text, str) and all(count is None or type(count) is int for count in counts)
+    return reply if sound and isinstance(reply.finish, str | None) else None
 
 
 class _disk:

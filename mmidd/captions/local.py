@@ -18,7 +18,7 @@ from mmidd.captions.checkpoint import Checkpoint
 from mmidd.captions.device import device_of
 from mmidd.captions.protocol import CaptionerConfig, CaptionerMaker
 from mmidd.captions.vision import Ask, Landed, Unanswered, Vision, plain_name
-from mmidd.errors import MissingExtra, WorkError, WrongWeights, sanitised
+from mmidd.errors import MissingExtra, WorkError, WrongWeights, check_memory, sanitised
 from mmidd.llm.answer import Answer
 
 _REVISION = 12
@@ -85,6 +85,7 @@ class LocalModel:
         except torch.AcceleratorError as error:
             raise WorkError(f"the GPU broke down ({sanitised(str(error))}); run the same command to go on") from error
         except (ValueError, IndexError, RuntimeError) as error:
+            check_memory(error)
             why = f"{type(error).__name__}: {sanitised(str(error))}"
             if len(asks) > 1:
                 return [reply for ask in asks for reply in self._replies([ask])]
@@ -138,6 +139,7 @@ def _load(folder: Path, name: str, dtype: str, device: str) -> tuple[Any, Any]:
     except ImportError as error:
         raise MissingExtra("caption", f"the model {name} ({sanitised(str(error), 120)})") from error
     except Exception as error:  # a checkpoint is a stranger's: whatever is wrong with it, this is how it is told
+        check_memory(error)
         raise WrongWeights(f"{name} does not load: {type(error).__name__}: {sanitised(str(error))}") from error
     return processor, model.to(device).eval()
 

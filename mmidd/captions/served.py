@@ -6,6 +6,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import PurePath
 from typing import Any
 
 import cv2
@@ -18,7 +19,8 @@ from mmidd.errors import UsageError
 from mmidd.llm.answer import Answer
 from mmidd.llm.asker import Asker
 from mmidd.llm.backoff import Patience
-from mmidd.llm.client import Chat, ChatClient, check_address
+from mmidd.llm.client import Chat, ChatClient
+from mmidd.llm.key import Key, check_address
 
 JPEG_QUALITY = 90
 SERVED_BATCH = 16
@@ -33,7 +35,8 @@ class Served:
     def __init__(
         self, base_url: str, model: str, revision: str | None, *, max_tokens: int, temperature: float, limits: Patience
     ) -> None:
-        self.name = plain_name(f"openai:{model}@{revision}" if revision else f"openai:{model}")
+        shown = f"openai:{_shown(model)}"
+        self.name = plain_name(f"{shown}@{revision}" if revision else shown)
         self._max_tokens, self._temperature = max_tokens, temperature
         self._asker = Asker(partial(ChatClient, base_url, model, limits))
 
@@ -61,6 +64,11 @@ def data_uri(image: Image) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
 
 
+def _shown(model: str) -> str:
+    """A model's name as it may be published: of a folder of the server's machine its own name alone."""
+    return PurePath(model).name if model.startswith(("/", "./", "../", "~", "file:")) else model
+
+
 def _clipped(answer: Answer) -> Answer:
     return replace(answer, text=answer.text[: replies.LONGEST])
 
@@ -70,6 +78,7 @@ def _identity(config: CaptionerConfig) -> dict[str, str]:
     if not config.base_url:
         raise UsageError("captioner 'openai' needs the server's address: --set captioner.base_url=http://localhost:8000/v1")
     check_address(config.base_url)
+    Key.read()
     return {
         "captioner": "openai", "model": str(config.model), "revision": config.revision or "unstated",
         "temperature": f"{config.temperature:g}", **by_model.shared_identity(config),

@@ -18,7 +18,7 @@ from mmidd import __version__
 from mmidd.cli import build, complete, corpus, data
 from mmidd.cli.console import COMPLETE, ERROR, INTERRUPTED, USAGE, err, out
 from mmidd.cli.interrupt import STOPPED, Interrupts, at_once
-from mmidd.errors import MmiddError
+from mmidd.errors import NO_MEMORY, MmiddError, is_memory, reason, without_secrets
 from mmidd.show import plain, plain_lines, printable
 
 app = typer.Typer(
@@ -70,17 +70,21 @@ def _run(arguments: Sequence[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):  # the parser makes an exit code of it, if it hears of it first
         return INTERRUPTED
     except MmiddError as error:
-        err.print("mmidd: " + plain_lines(str(error)), style="red")
+        err.print("mmidd: " + plain_lines(without_secrets(str(error))), style="red")
         return error.exit_code
     except BrokenPipeError:  # who read our output has seen enough; rich ends with 1 as well
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (the interpreter flushes it at its end)
         return ERROR
     except OSError as error:
         place = f" ({plain(str(error.filename))})" if error.filename is not None else ""
-        err.print(f"mmidd: the system says: {plain(error.strerror or str(error))}{place}", style="red")
+        way_out = f"; {why}" if (why := reason(error)) is not None else ""
+        err.print(f"mmidd: the system says: {plain(error.strerror or str(error))}{place}{way_out}", style="red")
         return ERROR
     except Exception as error:
         usage = getattr(error, "show", None)  # a usage error of the parser knows how to show itself
+        if is_memory(error):
+            err.print(f"mmidd: {NO_MEMORY}", style="red")
+            return ERROR
         if not callable(usage):
             raise
         if isinstance(message := getattr(error, "message", None), str):

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from mmidd.engine.files import canonical
+
 MANIFEST = "mmidd.json"
 SEAL = "seal"
 """The key of `mmidd.json` that holds the digest of all its others."""
 MEDIA = "media.parquet"
-MOST_BYTES = 64 << 20
+MOST_BYTES = 16 << 20
 """Of `mmidd.json`: a corpus of ten thousand shards has 2 MB."""
 
 
@@ -86,11 +88,14 @@ class About:
 
 def parse(data: bytes) -> About | None:
     """`mmidd.json` from its bytes; None for what no build of mmidd writes. The seal is not looked at."""
+    if len(data) > MOST_BYTES:
+        return None
     try:
         content = json.loads(data)
+        canonical(content).encode()  # half of a surrogate pair is no text: nothing could write it down again
     except (ValueError, RecursionError):
         return None
-    if len(data) > MOST_BYTES or not isinstance(content, dict) or "schema_version" not in content:
+    if not isinstance(content, dict) or "schema_version" not in content:
         return None
     files = content.get("files")
     if not isinstance(files, dict) or not files or not all(_sound(*each) for each in files.items()):
@@ -109,17 +114,21 @@ def _sound(name: str, entry: Any) -> bool:
     return (
         is_inside(name)
         and isinstance(entry, dict)
-        and isinstance(entry.get("bytes"), int)
+        and _is_number(entry.get("bytes"))
         and isinstance(entry.get("sha256"), str)
     )
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if _is_number(value) and value >= 0 else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 62
 
 
 def _counted(entry: Any) -> bool:
-    return isinstance(entry, dict) and all(isinstance(entry.get(key), int) for key in ("media", "refused"))
+    return isinstance(entry, dict) and all(_is_number(entry.get(key)) for key in ("media", "refused"))
 
 
 def _indexed(entry: Mapping[str, Any]) -> Indexed:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mmidd.corpus.pages import unpacked
 from mmidd.corpus.place import Place
-from mmidd.errors import CorpusError
+from mmidd.errors import CorpusError, check_memory, is_passing, reason
 from mmidd.schema import ADDED
-
-_Columns = TypeVar("_Columns", pa.Table, pa.RecordBatch)
 
 VERIFY = "`mmidd verify` says what is wrong with it"
 MOST_GROUP_BYTES = 1 << 30
 """Of a row group, uncompressed. A build makes none over 100 MB but for one huge picture."""
+_MOST_FOOTER, _MOST_ENTRIES = 64 << 20, 100_000
+"""Bytes of a footer, and entries of any list in it."""
+_MOST_VALUES = 64
+"""Of a column in one row: no list of a build is as long."""
+_LEAST_ROW = 64
+"""Bytes that a row with an image takes at least."""
+_MOST_BATCH = 128 << 20
+"""Of one batch's texts, where one entry of a dictionary may stand in every row."""
+_MOST_FACTOR, _MOST_MORE = 32, 256 << 20
+"""What may come out of a file: so many times its bytes, and so many more."""
 
 
 def damaged(place: Place, name: str, why: str) -> CorpusError:
@@ -27,57 +36,110 @@ def damaged(place: Place, name: str, why: str) -> CorpusError:
 
 
 @contextmanager
-def open_parquet(place: Place, name: str, size: int | None = None) -> Iterator[pq.ParquetFile]:
+def open_parquet(place: Place, name: str, size: int | None = None) -> Iterator[File]:
     """A Parquet file, of so many bytes where that is known. Whatever reading it raises becomes a CorpusError, whose cause
-    is the fault."""
+    is the fault; too little memory stays a MemoryError, for it says nothing against the file."""
     try:
         found = place.size(name)
         if size is not None and found != size:
             raise damaged(place, name, f"it has {found} bytes, not the {size} that are listed")
-        with place.open(name) as source, pq.ParquetFile(source, pre_buffer=place.remote) as file:
-            yield file
-    except (*place.faults, ValueError, KeyError, pa.ArrowException) as error:
+        with place.open(name) as source:
+            _check_footer(source, found)
+            limits = {"thrift_string_size_limit": _MOST_FOOTER, "thrift_container_size_limit": _MOST_ENTRIES}
+            with pq.ParquetFile(source, pre_buffer=place.remote, **limits) as file:
+                yield File(place, name, found, source, file)
+    except (*place.faults, ValueError, KeyError, OverflowError, pa.ArrowException) as error:
+        check_memory(error)
+        if is_passing(error) and isinstance(error, OSError):
+            raise CorpusError(f"cannot read {place.path(name)}: {reason(error) or error.strerror}") from error
         raise damaged(place, name, type(error).__name__) from error
 
 
-def bounded(file: pq.ParquetFile, place: Place, name: str) -> None:
-    """Refuse row groups that no build writes, before they take memory."""
-    about = file.metadata
-    groups = [about.row_group(number) for number in range(about.num_row_groups)]
-    if any(group.num_rows < 0 or not 0 <= group.total_byte_size <= MOST_GROUP_BYTES for group in groups):
-        raise damaged(place, name, f"it has a row group of more than {MOST_GROUP_BYTES >> 20} MiB")
-    if sum(group.num_rows for group in groups) != about.num_rows:
-        raise damaged(place, name, "its row groups have other rows than it says")
+def _check_footer(source: Any, size: int) -> None:
+    source.seek(max(0, size - 8))
+    length = int.from_bytes(source.read(4), "little")
+    if length > min(_MOST_FOOTER, size - 8):
+        raise ValueError("its footer is larger than any")
+    source.seek(0)
 
 
-def columns_of(file: pq.ParquetFile, schema: pa.Schema) -> pa.Table:
-    """These columns of a file, in these types; null where the file is older than the column."""
-    return _grown(file.read(_there(file, schema)), schema).cast(schema)
+class File:
+    """A Parquet file that was opened, and is read only as far as it cannot fill the memory."""
+
+    def __init__(self, place: Place, name: str, size: int, source: Any, file: pq.ParquetFile) -> None:
+        self._place, self._name, self._size, self._source, self._file = place, name, size, source, file
+        self.schema: pa.Schema = file.schema_arrow
+        self.rows: int = file.metadata.num_rows
+        self.groups: list[int] = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+        """The rows of each row group."""
+
+    def check(self, *, images: bool = True) -> None:
+        """Refuse what no build writes, by what the footer says, before it takes memory. With `images` each row has one."""
+        about = self._file.metadata
+        sizes = [about.row_group(number).total_byte_size for number in range(about.num_row_groups)]
+        if min(self.groups, default=0) < 0 or any(not 0 <= size <= MOST_GROUP_BYTES for size in sizes):
+            raise self._damaged(f"it has a row group of more than {MOST_GROUP_BYTES >> 20} MiB")
+        if sum(self.groups) != self.rows:
+            raise self._damaged("its row groups have other rows than it says")
+        if self.rows > self._size // (_LEAST_ROW if images else 1):
+            raise self._damaged(f"it says that it has {self.rows} rows, in {self._size} bytes")
+
+    def table(self, schema: pa.Schema) -> pa.Table:
+        """These columns of the file, in these types; null where the file is older than the column."""
+        parts, held = [], 0
+        for _, batch in self.batches(schema, 1 << 16):
+            parts.append(batch)
+            held += batch.nbytes
+            if held > _MOST_FACTOR * self._size + _MOST_MORE:
+                raise self._damaged(f"its {self._size} bytes unpack to more than {held >> 20} MiB")
+        return pa.Table.from_batches(parts, schema)
+
+    def batches(self, schema: pa.Schema, rows: int, group: int | None = None) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """The first row's number in the file (or in one row group), and these columns in these types, batch by batch."""
+        start = 0
+        for number in range(len(self.groups)) if group is None else (group,):
+            held = self._there(schema)
+            most = min(rows, self._fitting(number, held))
+            # One row group after the other: asked for several, pyarrow holds many of them (742 MB for 64 images at a time).
+            for batch in self._file.iter_batches(most, row_groups=[number], columns=held):
+                found = _grown(batch, schema).cast(schema)
+                found.validate(full=True)
+                yield start, found
+                start += len(found)
+
+    def _there(self, schema: pa.Schema) -> list[str]:
+        """The columns of a schema that the file has; only one that was added later may lack."""
+        held = set(self.schema.names)
+        if lacking := [name for name in schema.names if name not in held and name not in ADDED]:
+            raise KeyError(lacking[0])
+        return [name for name in schema.names if name in held] or self.schema.names[:1]  # or rows could not be counted
+
+    def _fitting(self, number: int, names: Sequence[str]) -> int:
+        """How many rows of a row group may be read at once, by its pages. In another place than a disk each look is a
+        request, so there the footer is believed."""
+        if self._place.remote:
+            return 1 << 16
+        group, total, dictionary = self._file.metadata.row_group(number), 0, 1
+        for column in range(group.num_columns):
+            chunk = group.column(column)
+            if chunk.path_in_schema.partition(".")[0] not in names:
+                continue
+            if not 0 <= chunk.num_values <= _MOST_VALUES * max(1, group.num_rows):
+                raise self._damaged("a column has other values than rows")
+            found = unpacked(self._source, self._size, chunk)
+            total += found.bytes
+            dictionary = max(dictionary, found.dictionary if chunk.physical_type == "BYTE_ARRAY" else 1)
+        if total > min(MOST_GROUP_BYTES, _MOST_FACTOR * self._size + _MOST_MORE):
+            raise self._damaged(f"a row group of it unpacks to {total >> 20} MiB")
+        return max(1, _MOST_BATCH // dictionary)
+
+    def _damaged(self, why: str) -> CorpusError:
+        return damaged(self._place, self._name, why)
 
 
-def _there(file: pq.ParquetFile, schema: pa.Schema) -> list[str]:
-    """What to read of a file for these columns. Raises KeyError where it lacks one that it should have."""
-    held = set(file.schema_arrow.names)
-    if lacking := [name for name in schema.names if name not in held and name not in ADDED]:
-        raise KeyError(lacking[0])
-    return [name for name in schema.names if name in held] or file.schema_arrow.names[:1]  # or rows could not be counted
-
-
-def _grown(found: _Columns, schema: pa.Schema) -> _Columns:
+def _grown(found: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     held = set(found.schema.names)
     columns = [
         found.column(name) if name in held else pa.nulls(len(found), schema.field(name).type) for name in schema.names
     ]
-    return type(found).from_arrays(columns, schema.names)
-
-
-def batches_of(
-    file: pq.ParquetFile, schema: pa.Schema, rows: int, group: int | None = None
-) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """The first row's number in the file (or in one row group of it), and these columns in these types, batch by batch."""
-    start = 0
-    for number in range(file.num_row_groups) if group is None else (group,):
-        # One row group after the other: asked for several, pyarrow holds many of them (742 MB for 64 images at a time).
-        for batch in file.iter_batches(rows, row_groups=[number], columns=_there(file, schema)):
-            yield start, _grown(batch, schema).cast(schema)
-            start += len(batch)
+    return pa.RecordBatch.from_arrays(columns, schema.names)

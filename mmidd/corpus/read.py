@@ -15,11 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mmidd.corpus import pictures
 from mmidd.corpus.about import MANIFEST, MEDIA, MOST_BYTES, About, Listed, Shard, parse
-from mmidd.corpus.parquet import VERIFY, batches_of, bounded, columns_of, damaged, open_parquet
+from mmidd.corpus.parquet import VERIFY, File, damaged, open_parquet
 from mmidd.corpus.place import Place, place_of, read_bytes
 from mmidd.corpus.where import kept, unknown, values_of
 from mmidd.errors import CorpusError
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 BATCH = 8192
 """Rows of a batch of columns."""
 _PICTURES = 64
+_MOST_ROWS = 1 << 40
 _SCHEMA = arrow_schema()
 
 
@@ -96,7 +96,7 @@ class Corpus:
         parts = [wanted.empty_table()]
         for shard in self.shards:
             with self._open(shard) as file:
-                parts.append(kept(columns_of(file, both), values).select(wanted.names))
+                parts.append(kept(file.table(both), values).select(wanted.names))
         return pa.concat_tables(parts)
 
     def batches(self, columns: Sequence[str], rows: int = BATCH) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -107,7 +107,7 @@ class Corpus:
         wanted, start = self._schema(columns), 0
         for shard in self.shards:
             with self._open(shard) as file:
-                for begin, batch in batches_of(file, wanted, rows):
+                for begin, batch in file.batches(wanted, rows):
                     yield start + begin, batch
             start += shard.rows
 
@@ -167,10 +167,10 @@ class Corpus:
         if MEDIA not in self.files:
             raise CorpusError(f"{self.place.path(MANIFEST)} lists no {MEDIA}: {VERIFY}")
         with open_parquet(self.place, MEDIA) as file:
-            if not file.schema_arrow.equals(media_schema()):
+            if not file.schema.equals(media_schema()):
                 raise CorpusError(f"{self.place.path(MEDIA)} has other columns or types than the schema: {VERIFY}")
-            bounded(file, self.place, MEDIA)
-            return file.read()
+            file.check(images=False)
+            return file.table(media_schema())
 
     def verify(self) -> Verified:
         """What `mmidd verify` finds: every file against its checksum, every row against the media table."""
@@ -217,13 +217,12 @@ class Corpus:
         return tuple(sorted({shard.dataset for shard in self.shards}))
 
     @contextmanager
-    def _open(self, shard: Shard) -> Iterator[pq.ParquetFile]:
+    def _open(self, shard: Shard) -> Iterator[File]:
         """A shard that is as it is listed, as far as its size and its footer tell."""
         with open_parquet(self.place, shard.name, shard.bytes) as file:
-            found = file.metadata.num_rows
-            if found != shard.rows:
-                raise damaged(self.place, shard.name, f"it has {found} rows, {MANIFEST} lists {shard.rows}")
-            bounded(file, self.place, shard.name)
+            if file.rows != shard.rows:
+                raise damaged(self.place, shard.name, f"it has {file.rows} rows, {MANIFEST} lists {shard.rows}")
+            file.check()
             yield file
 
     def _holding(
@@ -239,10 +238,10 @@ class Corpus:
                 continue
             with self._open(shard) as file:
                 first = 0
-                for group in range(file.num_row_groups):
-                    end = first + file.metadata.row_group(group).num_rows
+                for group, count in enumerate(file.groups):
+                    end = first + count
                     here = mine[slice(*np.searchsorted(mine, (first, end)))] - first
-                    for begin, batch in batches_of(file, schema, rows, group) if len(here) else ():
+                    for begin, batch in file.batches(schema, rows, group) if len(here) else ():
                         places = here[slice(*np.searchsorted(here, (begin, begin + len(batch))))] - begin
                         if len(places):
                             yield start - shard.rows + first + begin, places, batch
@@ -302,6 +301,6 @@ def _checked(place: Place, about: About | None) -> About:
         way_out = "install a newer mmidd: pip install --upgrade mmidd" if newer else "build the corpus again with this mmidd"
         raise CorpusError(f"{path} has schema version {version!r}, this mmidd knows {SCHEMA_VERSION}; {way_out}")
     for shard in about.shards:
-        if shard.rows < 0 or shard.bytes < 0 or shard.split not in SPLITS or not shard.dataset:
+        if not 0 <= shard.rows < _MOST_ROWS or shard.bytes < 0 or shard.split not in SPLITS or not shard.dataset:
             raise CorpusError(f"{path} lists {shard.name!r}, which names no split and dataset or has no count: {VERIFY}")
     return about

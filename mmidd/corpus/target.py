@@ -185,6 +185,17 @@ def manifest_bytes(about: Mapping[str, Any]) -> bytes:
     return json.dumps(sealed, indent=1, sort_keys=True).encode() + b"\n"
 
 
+def is_written(about: Mapping[str, Any], data: bytes) -> bool:
+    """Are these the bytes of `mmidd.json`? Compared as they are made: of a hostile one they could fill the memory."""
+    at = 0
+    for piece in json.JSONEncoder(indent=1, sort_keys=True).iterencode({**about, SEAL: digest(about)}):
+        part = piece.encode()
+        if data[at : at + len(part)] != part:
+            return False
+        at += len(part)
+    return data[at:] == b"\n"
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """A second name for a file; a copy where the file system has no hard links."""
     target.parent.mkdir(parents=True, exist_ok=True)

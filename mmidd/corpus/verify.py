@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmidd.corpus.about import MANIFEST, MEDIA, About, Shard
-from mmidd.corpus.parquet import bounded, columns_of, open_parquet
+from mmidd.corpus.about import MANIFEST, MEDIA, MOST_BYTES, About, Shard
+from mmidd.corpus.parquet import open_parquet
 from mmidd.corpus.place import Place, place_of, read_bytes, sha256_of
 from mmidd.corpus.read import read_about
-from mmidd.corpus.target import manifest_bytes
+from mmidd.corpus.target import is_written
 from mmidd.errors import CorpusError
 from mmidd.findings import Finding
 from mmidd.media import Name
 from mmidd.results import Result
-from mmidd.schema import ADDED, SCHEMA_VERSION, arrow_schema, media_schema, sample_id
+from mmidd.schema import ADDED, FORGERY_TYPES, LABELS, SCHEMA_VERSION, arrow_schema, media_schema, sample_id
 from mmidd.show import corpus as show
 
 if TYPE_CHECKING:
@@ -63,8 +64,7 @@ def verify(where: str | Path | Place) -> Verified:
     tables: dict[str, pa.Table] = {}
     for shard in about.shards:
         if shard.name not in damaged:
-            findings += _check_shard(place, shard)
-            tables |= {shard.name: table} if (table := _columns(place, shard.name)) is not None else {}
+            findings += _read_shard(place, shard, tables)
     complete = len(tables) == len(about.shards)
     findings += _check_rows(tables, complete=complete)
     media, more = _check_media(place, about, tables, complete=complete and MEDIA not in damaged)
@@ -72,8 +72,7 @@ def verify(where: str | Path | Place) -> Verified:
 
 
 def _check_manifest(place: Place, about: About) -> Iterator[Finding]:
-    written = manifest_bytes(about.content)
-    if read_bytes(place, MANIFEST, len(written)) != written:
+    if not is_written(about.content, read_bytes(place, MANIFEST, MOST_BYTES)):
         yield _found(MANIFEST, "is not as it was written: its seal does not fit")
     if about.schema_version != SCHEMA_VERSION:
         yield _found(MANIFEST, f"has schema version {about.schema_version!r}, this mmidd knows {SCHEMA_VERSION}")
@@ -100,32 +99,43 @@ def _check_files(place: Place, about: About) -> Iterator[Finding]:
             yield _found(name, f"cannot be read ({type(error).__name__})")
 
 
-def _check_shard(place: Place, shard: Shard) -> Iterator[Finding]:
+_TOLD = ("label", "forgery_type", "method", "media_sha256", "target_id", "source_id", "group", "split_basis", "license")
+"""What rows repeat of their medium."""
+_NAMED = ("id", "dataset", "media", "frame", "face")
+_WANTED = pa.schema([arrow_schema().field(name) for name in (*_NAMED, "pair", *_TOLD)])
+
+
+def _read_shard(place: Place, shard: Shard, tables: dict[str, pa.Table]) -> Iterator[Finding]:
+    """Check a shard by what its footer says, and only if that is sound put its columns into `tables`."""
     try:
         with open_parquet(place, shard.name) as file:
-            schema, rows = file.schema_arrow, file.metadata.num_rows
+            wanted = arrow_schema(without=[name for name in ADDED if name not in file.schema.names])
+            problems = [] if file.schema.equals(wanted) else ["has other columns or types than the schema"]
+            if (file.schema.metadata or {}).get(HUGGING_FACE) != wanted.metadata[HUGGING_FACE]:
+                problems.append("has other Hugging Face features than the schema")
+            yield from (_found(shard.name, problem) for problem in problems)
+            if file.rows != shard.rows:
+                yield _found(shard.name, f"has {file.rows} rows, should have {shard.rows if shard.rows >= 0 else None}")
+            if problems:
+                return
+            file.check()
+            table = file.table(_WANTED)
     except CorpusError as error:
-        yield _found(shard.name, f"cannot be read as Parquet ({type(error.__cause__).__name__})")
+        yield _unreadable(shard.name, error)
         return
-    wanted = arrow_schema(without=[name for name in ADDED if name not in schema.names])
-    if not schema.equals(wanted):
-        yield _found(shard.name, "has other columns or types than the schema")
-    if (schema.metadata or {}).get(HUGGING_FACE) != wanted.metadata[HUGGING_FACE]:
-        yield _found(shard.name, "has other Hugging Face features than the schema")
-    if rows != shard.rows:
-        yield _found(shard.name, f"has {rows} rows, should have {shard.rows if shard.rows >= 0 else None}")
+    if nulls := [name for name in _NAMED if table[name].null_count]:
+        yield _found(shard.name, f"has rows without {' and without '.join(nulls)}")
+        return
+    tables[shard.name] = table
 
 
-_WANTED = pa.schema([arrow_schema().field(name) for name in ("id", "dataset", "media", "frame", "face", "pair")])
-
-
-def _columns(place: Place, name: str) -> pa.Table | None:
-    try:
-        with open_parquet(place, name) as file:
-            bounded(file, place, name)
-            return columns_of(file, _WANTED)
-    except CorpusError:
-        return None
+def _unreadable(name: str, error: CorpusError) -> Finding:
+    """A file that cannot be read: the fault's kind, or why it is not read at all."""
+    cause = error.__cause__
+    why = f"{cause}" if isinstance(cause, ValueError) and not isinstance(cause, pa.ArrowException) else type(cause).__name__
+    if cause is None:
+        why = str(error).partition(" (")[2].rpartition("): ")[0] or str(error)
+    return _found(name, f"cannot be read as Parquet ({why})")
 
 
 def _check_rows(tables: Mapping[str, pa.Table], *, complete: bool) -> Iterator[Finding]:
@@ -150,55 +160,131 @@ def _check_rows(tables: Mapping[str, pa.Table], *, complete: bool) -> Iterator[F
 
 
 def _check_media(place: Place, about: About, tables: Mapping[str, pa.Table], *, complete: bool) -> tuple[int, list[Finding]]:
-    """Every row has its medium, every medium its rows, every planned frame its outcome."""
+    """Every row has its medium and says the same of it, every medium its rows, every planned frame its outcome."""
+    found = _Media(_rows_of(tables), complete)
+    expected = sum(each.media + each.refused for each in about.datasets.values())
     try:
         with open_parquet(place, MEDIA) as file:
-            bounded(file, place, MEDIA)
-            table = file.read()
+            if not file.schema.equals(media_schema()):
+                return 0, [_found(MEDIA, "has other columns or types than the schema")]
+            file.check(images=False)
+            if file.rows > 2 * expected + 1024:  # a few too many are named; what is another file altogether is not read
+                return 0, [_found(MEDIA, f"has {file.rows} rows, {expected} media were found at indexing")]
+            for _, batch in file.batches(media_schema(), _AT_ONCE):
+                found.take(batch)
     except CorpusError as error:
-        return 0, [_found(MEDIA, f"cannot be read as Parquet ({type(error.__cause__ or error).__name__})")]
-    if not table.schema.equals(media_schema()):
-        return 0, [_found(MEDIA, "has other columns or types than the schema")]
-    media = table.to_pylist()
-    known = {(row["dataset"], row["media"]): row for row in media}
-    findings = [*_check_places(about, tables, known), *_check_found(about, Counter(row["dataset"] for row in media))]
-    if len(known) != len(media):
-        findings.append(_found(MEDIA, f"lists {len(media) - len(known)} media twice"))
-    rows, frames = _seen(tables)
-    for name, row in sorted(known.items()):
-        problems = [*_unaccounted(row), *(_miscounted(row, rows[name], frames[name]) if complete else ())]
-        findings += [_found(MEDIA, f"{'/'.join(name)}{problem}") for problem in problems]
-    return len(media), findings
+        return 0, [_unreadable(MEDIA, error)]
+    return found.count, [*_check_slugs(about, tables), *found.findings(), *_check_found(about, found.listed)]
 
 
-def _seen(tables: Mapping[str, pa.Table]) -> tuple[Counter[Name], Counter[Name]]:
-    """How many rows each medium has, and how many of its frames."""
-    rows, frames = Counter[Name](), Counter[Name]()
-    for table in tables.values():
-        counted = table.group_by(["dataset", "media", "frame"]).aggregate([([], "count_all")])
-        for dataset, media, count in zip(*(counted[c].to_pylist() for c in ("dataset", "media", "count_all")), strict=True):
-            rows[dataset, media] += count
-            frames[dataset, media] += 1
-    return rows, frames
+_AT_ONCE = 1 << 13
+_MOST_NAMED = 1000
+"""Media whose faults are told one by one."""
 
 
-def _check_places(
-    about: About, tables: Mapping[str, pa.Table], known: Mapping[Name, Mapping[str, Any]]
-) -> Iterator[Finding]:
-    """Every row's medium is listed, and belongs to the split and the dataset that the shard's name says."""
+@dataclass
+class _Rows:
+    """What the rows say of one medium: how many, of how many frames, in which shards; and what they tell of it."""
+
+    rows: int = 0
+    frames: int = 0
+    shards: tuple[str, ...] = ()
+    told: tuple[tuple[Any, ...], ...] = ()
+
+
+class _Media:
+    """The media table as it passes by, compared with what the rows say."""
+
+    def __init__(self, rows: dict[Name, _Rows], complete: bool) -> None:
+        self._rows, self._complete = rows, complete
+        self._seen: set[bytes] = set()
+        self._problems: list[tuple[str, str]] = []
+        self._shards: list[Finding] = []
+        self._faults = 0
+        self.count, self._twice, self._nameless = 0, 0, 0
+        self.listed = Counter[str]()
+
+    def take(self, batch: pa.RecordBatch) -> None:
+        for row in batch.to_pylist():
+            self.count += 1
+            if row["dataset"] is None or row["media"] is None:
+                self._nameless += 1
+                continue
+            name = (row["dataset"], row["media"])
+            self.listed[row["dataset"]] += 1
+            mark = hashlib.sha256("\0".join(name).encode()).digest()[:16]
+            if mark in self._seen:
+                self._twice += 1
+                continue
+            self._seen.add(mark)
+            self._compare(name, row, self._rows.pop(name, _Rows()))
+
+    def _compare(self, name: Name, row: Mapping[str, Any], rows: _Rows) -> None:
+        problems = [*_unaccounted(row), *(_miscounted(row, rows.rows, rows.frames) if self._complete else ())]
+        problems += _contradicted(row, rows.told)
+        self._faults += bool(problems)
+        if problems and self._faults <= _MOST_NAMED:
+            self._problems += [("/".join(name), problem) for problem in problems]
+        for shard in rows.shards:
+            if _parts(shard)[0] != row["split"]:
+                self._shards.append(_found(shard, f"{'/'.join(name)} belongs into split {row['split']}"))
+
+    def findings(self) -> Iterator[Finding]:
+        for name, rows in sorted(self._rows.items()):
+            yield from (_found(shard, f"{'/'.join(name)} has rows and is not in {MEDIA}") for shard in rows.shards)
+        yield from self._shards
+        if self._nameless:
+            yield _found(MEDIA, f"lists {self._nameless} media without a dataset or a name")
+        if self._twice:
+            yield _found(MEDIA, f"lists {self._twice} media twice")
+        yield from (_found(MEDIA, f"{medium}{problem}") for medium, problem in sorted(self._problems))
+        if self._faults > _MOST_NAMED:
+            yield _found(MEDIA, f"has such faults of {self._faults - _MOST_NAMED} more media")
+
+
+def _rows_of(tables: Mapping[str, pa.Table]) -> dict[Name, _Rows]:
+    """What the rows of all shards say, by medium."""
+    found: dict[Name, _Rows] = {}
+    by = ["dataset", "media", "frame"]
+    for shard, table in tables.items():
+        for dataset, media, count in _columns(table.group_by(by).aggregate([([], "count_all")]), (*by[:2], "count_all")):
+            rows = found.setdefault((dataset, media), _Rows())
+            rows.rows, rows.frames = rows.rows + count, rows.frames + 1
+        for dataset, media, *told in _columns(table.group_by([*by[:2], *_TOLD]).aggregate([]), (*by[:2], *_TOLD)):
+            rows = found[dataset, media]
+            rows.shards = rows.shards if shard in rows.shards else (*rows.shards, shard)
+            rows.told = (*rows.told, tuple(told)) if len(rows.told) < 2 else rows.told
+    return found
+
+
+def _columns(table: pa.Table, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    return zip(*(table[name].to_pylist() for name in names), strict=True)
+
+
+def _parts(shard: str) -> list[str]:
+    """The split and the dataset's slug in a shard's name."""
+    return f"{shard.removeprefix('data/')}--".split("-")[:2]
+
+
+def _check_slugs(about: About, tables: Mapping[str, pa.Table]) -> Iterator[Finding]:
+    """Every row's dataset is the one that the shard's name says."""
     slugs = {name: found.slug for name, found in about.datasets.items()}
     for shard, table in tables.items():
-        split, slug = f"{shard.removeprefix('data/')}--".split("-")[:2]
-        names = table.group_by(["dataset", "media"]).aggregate([])
-        pairs = list(zip(names["dataset"].to_pylist(), names["media"].to_pylist(), strict=True))
-        for name in sorted(pairs):
-            if name not in known:
-                yield _found(shard, f"{'/'.join(name)} has rows and is not in {MEDIA}")
-            elif known[name]["split"] != split:
-                yield _found(shard, f"{'/'.join(name)} belongs into split {known[name]['split']}")
-        for dataset in sorted({dataset for dataset, _ in pairs}):
-            if slugs.get(dataset) != slug:
+        for dataset in sorted(pc.unique(table["dataset"]).to_pylist()):
+            if slugs.get(dataset) != _parts(shard)[1]:
                 yield _found(shard, f"holds rows of {dataset}")
+
+
+def _contradicted(row: Mapping[str, Any], told: Sequence[tuple[Any, ...]]) -> Iterator[str]:
+    """What rows say of their medium that it does not say of itself."""
+    listed = {**{name: row[name] for name in _TOLD}, "label": _class(LABELS, row["label"])}
+    listed["forgery_type"] = _class(FORGERY_TYPES, row["forgery_type"])
+    for name in [name for place, name in enumerate(_TOLD) if any(each[place] != listed[name] for each in told)]:
+        yield f" has another {name} than its rows say"
+
+
+def _class(words: Sequence[str], word: str | None) -> int | None:
+    return words.index(word) if word in words else None
 
 
 def _check_found(about: About, listed: Counter[str]) -> Iterator[Finding]:
@@ -224,6 +310,6 @@ def _miscounted(row: Mapping[str, Any], rows: int, frames: int) -> Iterator[str]
     """How the rows of a medium differ from its account."""
     if rows != (row["samples"] or 0):
         yield f" should have {row['samples']} rows, has {rows}"
-    lost = sum(each["count"] for each in row["frame_reasons"] or ())
+    lost = sum(each["count"] or 0 for each in row["frame_reasons"] or () if each)
     if frames > (row["frames_ok"] or 0) or frames + lost < (row["frames_planned"] or 0):
         yield f": {frames} frames have rows and {lost} a reason, of {row['frames_planned']} planned, {row['frames_ok']} ok"

@@ -13,7 +13,7 @@ from typing import Any
 
 from mmidd.engine.faults import fault
 from mmidd.engine.temporary import temporary as _temporary
-from mmidd.errors import WorkError
+from mmidd.errors import WorkError, reason
 
 
 def digest(*parts: Any) -> str:
@@ -119,22 +119,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reasons = {
-            errno.ENOSPC: "the disk is full",
-            errno.EDQUOT: "the disk quota is used up",
-            errno.EROFS: "the file system is read-only",
-            errno.EACCES: "permission denied",
-            errno.EPERM: "permission denied",
-            errno.ESTALE: "the network disk lost it",
-            errno.EEXIST: "a file is in the way",
-            errno.ENOTDIR: "a part of the path is a file, not a folder",
-            errno.EISDIR: "there is a folder of that name",
-            errno.ENAMETOOLONG: "the name is too long",
-            errno.ELOOP: "its links go round in a circle",
-            errno.EFBIG: "the file system takes no file of that size",
-            errno.EIO: "the disk reports an error",
-        }
-        reason = reasons.get(error.errno or 0)
-        if reason is None:
+        why = reason(error)
+        if why is None:
             raise
-        raise WorkError(f"cannot write {path}: {reason}. Mend it, then run the same command to go on.") from error
+        raise WorkError(f"cannot write {path}: {why}. Mend it, then run the same command to go on.") from error

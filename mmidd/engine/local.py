@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import re
@@ -25,7 +26,7 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from mmidd.engine.start import without_pandas
+from mmidd.engine.start import children_with, without_pandas
 from mmidd.engine.temporary import temporary
 from mmidd.engine.units import Crash, Resources, Result, StageFunction, Task
 from mmidd.errors import WorkError, sanitised
@@ -34,9 +35,10 @@ _PR_SET_PDEATHSIG = 1
 _MOST_BREAKS = 3
 _GRACE_S = 120.0
 _MEMORY_LOOK_S = 0.05
-_LAST_BYTES, _LAST_LINES, _LAST_LENGTH = 4096, 5, 300
+_LAST_BYTES, _LAST_LINES = 4096, 5
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)")
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""What makes a worker's numeric libraries use one thread each."""
 
 
 _TOO_MUCH = 113
@@ -108,7 +110,7 @@ class Local:
                 under_way[self._schedule(arguments, time_limit)] = task, words
 
         try:
-            with _one_thread_each():
+            with children_with(_ONE_THREAD):
                 schedule(islice(waiting, 3 * self.workers))
                 while under_way:
                     done = wait(under_way, timeout=self._look, return_when=FIRST_COMPLETED).done
@@ -131,7 +133,8 @@ class Local:
                         (task, words), moved = under_way.pop(future), time.monotonic()
                         future.cancel()
                         schedule(islice(waiting, 1))
-                        yield task, Crash("WorkerDied", f"the worker process ended{_last_words(words)}")
+                        _pass_on(words)
+                        yield task, Crash("WorkerDied", "the worker process ended")
         finally:
             if under_way:  # stopped half-way: what still runs is of no use to anybody
                 self.close()
@@ -139,7 +142,7 @@ class Local:
 
     def start(self) -> None:
         """Start the workers before there is work for them."""
-        with _one_thread_each(), _interrupts_held():
+        with children_with(_ONE_THREAD), _interrupts_held():
             _ = self._running().active
 
     def close(self) -> None:
@@ -166,6 +169,16 @@ class Local:
             spawn = get_context("spawn")
             about = (os.getpid(), self._memory, self._modules)
             self._pool = ProcessPool(self.workers, context=spawn, initializer=_start_worker, initargs=about)
+            try:
+                _ = self._pool.active  # it starts here
+            except OSError as error:
+                self._pool = None
+                if error.errno not in (errno.ENOSPC, errno.ENOENT, errno.EACCES, errno.ENOSYS, errno.EROFS):
+                    raise
+                raise WorkError(
+                    f"worker processes need shared memory, and /dev/shm gives none ({error.strerror}): make room in it, "
+                    "mount it (of a container: --shm-size=1g), or use --workers 0"
+                ) from error
         return self._pool
 
     def _schedule(self, arguments: tuple[Any, ...], time_limit: float | None) -> Any:
@@ -221,16 +234,21 @@ def _result(future: Any, time_limit: float | None, words: Path) -> Result | Cras
         result: Result = future.result()
         return result
     except ProcessExpired as error:
-        code = error.exitcode
-        if code == _TOO_MUCH:
-            return Crash("OutOfMemory", f"its worker needed more than --worker-memory allows{_last_words(words)}")
-        cause = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"exit code {code}"
-        return Crash("WorkerDied", f"the worker process ended with {cause}{_last_words(words)}")
+        _pass_on(words)
+        if error.exitcode == _TOO_MUCH:
+            return Crash("OutOfMemory", "its worker needed more than --worker-memory allows")
+        return Crash("WorkerDied", f"the worker process ended with {_ending(error.exitcode)}")
     except MemoryError:
         return _OUT_OF_MEMORY
     except TimeoutError:
-        told = f"no result within {time_limit:g} s" if time_limit else "no result in time"
-        return Crash("TimedOut", told + _last_words(words))
+        _pass_on(words)
+        return Crash("TimedOut", f"no result within {time_limit:g} s" if time_limit else "no result in time")
+
+
+def _ending(code: int | None) -> str:
+    """How a process ended, by its exit code: less than 0 for a signal, of which not all have a name."""
+    named = {-each.value: each.name for each in signal.Signals}
+    return f"signal {named.get(code, -code)}" if code is not None and code < 0 else f"exit code {code}"
 
 
 def _overheard(words: Path, function: StageFunction, task: Task, config: Any, resources: Resources) -> Result:
@@ -253,18 +271,19 @@ def _overheard(words: Path, function: StageFunction, task: Task, config: Any, re
             words.unlink()
 
 
-def _last_words(words: Path) -> str:
-    """The end of what a dead worker wrote to its stderr, as it may be stored: one line, no paths, no escapes, bounded."""
+def _pass_on(words: Path) -> None:
+    """Say the end of what a dead worker wrote to its stderr, on ours: bounded, without escapes. It is a library's text and
+    may quote a path, so it goes into no outcome."""
     try:
         with words.open("rb") as file:
             file.seek(max(0, words.stat().st_size - _LAST_BYTES))
             text = _ESCAPES.sub("", file.read().decode("utf-8", "replace"))
     except FileNotFoundError:  # it died before it took the task up
-        return ""
+        return
     words.unlink(missing_ok=True)
     lines = [line for line in map(sanitised, text.splitlines()) if line]
-    said = " | ".join(lines[-_LAST_LINES:])
-    return f"; its last words: {said if len(said) <= _LAST_LENGTH else '…' + said[1 - _LAST_LENGTH :]}" if said else ""
+    if lines:
+        print(f"a worker's last words: {' | '.join(lines[-_LAST_LINES:])}", file=sys.stderr)
 
 
 @contextmanager
@@ -280,21 +299,6 @@ def _interrupts_held() -> Iterator[None]:
 def usable_cores() -> int:
     """The processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class _one_thread_each:
-    """While workers are started: their numeric libraries use one thread each. Restored afterwards."""
-
-    def __enter__(self) -> None:
-        self._before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-
-    def __exit__(self, *_: object) -> None:
-        for name, value in self._before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _start_worker(parent: int, memory: int | None, modules: Sequence[str]) -> None:

@@ -15,6 +15,8 @@ from mmidd.errors import WorkError
 
 _SHOWN = 5
 _OURS = "MMIDD_"
+_SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+"""Whatever is called so stays on this machine: what is handed over lies in files and stores that others read."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Needs:
     @classmethod
     def here(cls, resources: Resources, paths: Iterable[Path], memory: int | None = None) -> Needs:
         """Those of this process. `paths` lie on the file system that all machines share."""
-        environment = {name: value for name, value in os.environ.items() if name.startswith(_OURS)}
+        ours = (name for name in os.environ if name.startswith(_OURS) and not name.endswith(_SECRET))
+        environment = {name: os.environ[name] for name in ours}
         return cls(versions(), tuple(path.resolve() for path in paths), environment, resources, memory)
 
     def take(self) -> None:

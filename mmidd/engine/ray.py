@@ -19,6 +19,7 @@ from typing import Any
 
 from mmidd.engine.local import Local
 from mmidd.engine.needs import Needs
+from mmidd.engine.start import children_with
 from mmidd.engine.units import Crash, Result, StageFunction, Task
 from mmidd.errors import MissingExtra, UsageError, WorkError, sanitised
 
@@ -144,11 +145,14 @@ class Ray:
         if ray.is_initialized():
             return ray
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would tell its makers of every cluster that it starts
-        quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+        # A client's job: of any other the workers would import from the driver's current folder first.
+        job = ray.job_config.JobConfig(_client_job=True)
+        quiet = {"log_to_driver": False, "logging_level": "ERROR", "job_config": job}
         try:
             if self._address == LOCAL:
                 cores = max(self._workers or 0, os.cpu_count() or 1)
-                ray.init(address=LOCAL, include_dashboard=False, num_cpus=cores, **quiet)
+                with children_with({}):
+                    ray.init(address=LOCAL, include_dashboard=False, num_cpus=cores, **quiet)
             else:
                 _knock(self._address)
                 ray.init(address=self._address, **quiet)

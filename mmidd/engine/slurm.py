@@ -8,7 +8,9 @@ jobs commit, the next one takes it over, and jobs that overlap do work twice and
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
+import sys
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +22,7 @@ from mmidd.engine.files import canonical, digest, put_if_absent
 from mmidd.engine.local import Local
 from mmidd.engine.needs import Needs
 from mmidd.engine.run import Order, run_units
+from mmidd.engine.start import children_with
 from mmidd.engine.store import Record, Store
 from mmidd.engine.units import Outcome, Unit
 from mmidd.errors import MissingExtra, UsageError, WorkError, sanitised
@@ -90,7 +93,10 @@ class Slurm:
             raise MissingExtra("slurm", "--engine slurm") from error
         folder = order.root / JOBS / f"{order.stage.name}-{uuid.uuid4().hex[:12]}"
         try:
-            executor = submitit.AutoExecutor(folder, cluster=self._settings.cluster)
+            python = f"{shlex.quote(sys.executable)} -P"  # a job starts in the driver's current folder
+            executor = submitit.AutoExecutor(
+                folder, cluster=self._settings.cluster, slurm_python=python, local_python=python
+            )
         except RuntimeError as error:
             raise UsageError(f"no Slurm here: {sanitised(str(error))}; start the build on a login node") from error
         executor.update_parameters(
@@ -167,7 +173,8 @@ class _Round:
         if not shares:
             return
         work = _Work(self.order, self.workers, self.needs)
-        jobs = self.executor.map_array(work, [share.units for share in shares])
+        with children_with({}):
+            jobs = self.executor.map_array(work, [share.units for share in shares])
         for share, job in zip(shares, jobs, strict=True):
             share.job = job
         self.shares += shares

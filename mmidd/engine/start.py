@@ -1,9 +1,11 @@
-"""What a process of mmidd's own does first; never in a process that only imports mmidd."""
+"""How processes of mmidd's own start, and what they do first; never in a process that only imports mmidd."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -32,3 +34,25 @@ def without_pandas() -> None:
         pa.array([])  # the question is asked once, and its answer kept
     finally:
         sys.meta_path.remove(hidden)
+
+
+@contextmanager
+def children_with(variables: Mapping[str, str]) -> Iterator[None]:
+    """Python processes that start meanwhile have these variables of the environment, and import nothing from the current
+    folder: it may hold anybody's data, such as a `pickle.py`. Restored afterwards."""
+    path = os.pathsep.join(part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part)
+    wanted = {**variables, "PYTHONSAFEPATH": "1", "PYTHONPATH": path or None}
+    before = {name: os.environ.get(name) for name in wanted}
+    _set(wanted)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -115,7 +115,10 @@ class Store:
             yield locks
 
     def path(self, record: Record, name: str) -> Path:
-        """Where a file of a committed unit lies."""
+        """Where a file of a committed unit lies. Raises WorkError where the record, another mmidd's, names none."""
+        if name not in record.files:
+            place = self.record_path(record.stage, record.key, record.generation)
+            raise WorkError(f"{place} names no {name}: it is another mmidd's. Delete that file and run the same command.")
         return self.root / str(record.files[name]["path"])
 
     def latest(self, stage: str, key: str) -> Record | None:
@@ -215,9 +218,26 @@ class Store:
             if content["sha256"] != digest(content["record"]):
                 return None
             record = Record(**content["record"])
+            if not _is_shaped(record):
+                return None
             for entry in record.files.values():
                 if (self.root / entry["path"]).stat().st_size != entry["bytes"]:
                     return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         return record
+
+
+def _is_shaped(record: Record) -> bool:
+    """Has a record that was read what one holds? Another mmidd may write other things, sealed as well as ours."""
+    texts = isinstance(record.stage, str) and isinstance(record.key, str) and isinstance(record.unit, str)
+    numbers = type(record.generation) is int and type(record.seconds) in (int, float)
+    counts = isinstance(record.counts, dict) and all(type(count) is int for count in record.counts.values())
+    files = isinstance(record.files, dict) and all(map(_is_file, record.files.values()))
+    return texts and numbers and counts and files and isinstance(record.ingredients, dict)
+
+
+def _is_file(entry: Any) -> bool:
+    if not (isinstance(entry, dict) and isinstance(entry.get("path"), str) and isinstance(entry.get("sha256"), str)):
+        return False
+    return entry["path"].startswith("data/") and ".." not in entry["path"].split("/") and type(entry.get("bytes")) is int

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from mmidd.engine.files import sha256_file
 from mmidd.engine.store import Record, Store, Writer
 from mmidd.engine.units import Outcome
-from mmidd.errors import WorkError
+from mmidd.errors import WorkError, check_memory, is_passing, reason
 
 ROWS, BLOBS, OUTCOMES = "rows.parquet", "blobs.bin", "outcomes.parquet"
 
@@ -120,7 +120,12 @@ class _Facts(Mapping[str, Any]):
         self._text = text
 
     def _read(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self._text)
+        try:
+            found: dict[str, Any] = json.loads(self._text)
+        except (ValueError, RecursionError) as error:
+            raise WorkError(
+                "the work folder holds outcomes that are not as mmidd writes them; build in a new one"
+            ) from error
         return found
 
     def __getitem__(self, name: str) -> Any:
@@ -136,6 +141,8 @@ class _Facts(Mapping[str, Any]):
 def read_outcomes(store: Store, record: Record) -> list[Outcome]:
     """The outcomes of a committed unit."""
     table = _read(store, record, OUTCOMES)
+    if not table.schema.equals(OUTCOME_SCHEMA):
+        raise damaged(store.path(record, OUTCOMES), "it has other columns than this mmidd writes")
     columns = {name: shared(table[name]) for name in table.column_names if name != "facts"}
     columns["inputs"] = [tuple(map(intern, each)) for each in columns["inputs"]]
     columns["reasons"] = [tuple((r["frame"], r["status"], r["reason"]) for r in each) for each in columns["reasons"]]
@@ -170,9 +177,11 @@ def read_sound(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Read a committed Parquet file; `columns` names those to read. Raises WorkError if it is not what was committed."""
     try:
         with pq.ParquetFile(sound(path), memory_map=True) as file:  # a dataset over one file would take twice the time
+            if lost := sorted({*(columns or ())} - {*file.schema_arrow.names}):
+                raise damaged(path, f"it has no column {lost[0]}, as this mmidd writes")
             return file.read(columns, use_threads=False)
     except (OSError, pa.ArrowException) as error:
-        raise damaged(path, type(error).__name__) from error
+        raise _fault(path, error, type(error).__name__) from error
 
 
 def sound(path: Path) -> Path:
@@ -181,7 +190,7 @@ def sound(path: Path) -> Path:
         about = path.stat()
         whole = _digest_at(path, about.st_size, about.st_mtime_ns).startswith(path.name.split(".")[1])
     except OSError as error:
-        raise damaged(path, error.strerror or type(error).__name__) from error
+        raise _fault(path, error, error.strerror or type(error).__name__) from error
     if not whole:
         raise damaged(path, "it has another checksum than when it was written")
     return path
@@ -191,6 +200,14 @@ def sound(path: Path) -> Path:
 def _digest_at(path: Path, size: int, mtime_ns: int) -> str:
     """Every file is read for this once in a process, unless it changes."""
     return sha256_file(path)
+
+
+def _fault(path: Path, error: Exception, how: str) -> WorkError:
+    """What reading a committed file says against it. Raises MemoryError; what the system refuses is no fault of the file."""
+    check_memory(error)
+    if is_passing(error) and isinstance(error, OSError):
+        return WorkError(f"cannot read {path}: {reason(error) or how}. Mend it, then run the same command to go on.")
+    return damaged(path, how)
 
 
 def damaged(path: Path, how: str) -> WorkError:

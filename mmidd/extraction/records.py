@@ -16,7 +16,7 @@ from mmidd import schema
 from mmidd.engine.files import digest
 from mmidd.engine.tables import BlobReader, read_sound, sound
 from mmidd.engine.units import Item, Outcome
-from mmidd.errors import MediaError, sanitised
+from mmidd.errors import told
 from mmidd.extraction.medium import MediumSamples
 from mmidd.extraction.sample import Fix, Sample, TrackRecord
 
@@ -166,13 +166,12 @@ def _sha256(data: bytes | None) -> str | None:
 
 def failure_of(item: Item, inputs: tuple[str, ...], digests: Mapping[str, Any], error: Exception) -> Outcome:
     """The end of a medium that could not be used: without paths, and with what was learned of its bytes."""
-    message = sanitised(str(error) if isinstance(error, MediaError) else f"unexpected: {error}")
     return Outcome(
         item.dataset,
         item.media,
         "failed",
         inputs,
         error=type(error).__name__,
-        message=message,
+        message=told(error),
         facts=dict(digests),
     )

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mmidd.errors import DetectorFault, MmiddError, WrongWeights, sanitised
+from mmidd.errors import DetectorFault, MmiddError, WrongWeights, check_memory, sanitised
 from mmidd.faces.align import apply
 from mmidd.faces.detector import DetectorConfig, DetectorIdentity, DetectorMaker, Device, Faces, onnx_libraries
 from mmidd.faces.onnx import Floats, computed, of_any_size, session
@@ -118,6 +118,7 @@ def _session(file: PackFile, data: bytes, device: Device) -> Any:
     except MmiddError:
         raise
     except Exception as error:  # onnxruntime raises its own kinds, none of which it makes public
+        check_memory(error)
         raise WrongWeights(f"{file.path} does not load: {sanitised(str(error))}") from error
 
 
@@ -130,6 +131,7 @@ def _probe(pack: Pack, file: PackFile, network: Any) -> None:
     try:
         outputs = computed(network, None, np.zeros((1, 3, height, width), np.float32), fault)
     except Exception as error:  # DetectorFault, or onnxruntime's own for an input that it does not take
+        check_memory(error)
         raise WrongWeights(f"{fault}: {sanitised(str(error))}") from error
     if [output.size for output in outputs] != wanted:
         raise WrongWeights(f"{fault}: of {width}x{height} pixels it gives {[output.shape for output in outputs]}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mmidd.errors import DetectorFault, MmiddError
+from mmidd.errors import DetectorFault, MmiddError, check_memory
 from mmidd.faces.detector import Device, Reduced
 from mmidd.video.picture import Image
 
@@ -45,6 +45,7 @@ def computed(network: Any, outputs: list[str] | None, data: Floats, fault: str) 
     try:
         found: list[Floats] = network.run(outputs, {network.get_inputs()[0].name: data})
     except (onnxruntime.Fail, onnxruntime.RuntimeException) as error:
+        check_memory(error)
         raise DetectorFault(fault) from error
     return found
 

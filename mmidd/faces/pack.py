@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from mmidd.errors import MissingWeights, WrongWeights, sanitised
+from mmidd.errors import MissingWeights, WrongWeights, check_memory, sanitised
 from mmidd.faces import weights
 from mmidd.filestate import State, state
 
@@ -138,6 +138,7 @@ def _graph(path: Path, data: bytes) -> Any:
     try:
         graph = onnx.load_from_string(data).graph
     except Exception as error:  # protobuf's DecodeError, or whatever broken bytes make of it
+        check_memory(error)
         raise WrongWeights(f"{path} is no ONNX model: {sanitised(str(error)) or type(error).__name__}") from error
     if not graph.input or not graph.output:
         raise WrongWeights(f"{path} is no ONNX model: a network without input or output")

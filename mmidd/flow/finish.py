@@ -123,7 +123,7 @@ def _crops(walked: Walked) -> Mapping[Name, Outcome]:
 
 def _shard_facts(store: Store, shards: Sharded) -> Iterator[ShardFacts]:
     for unit in shards.reached.units:
-        (row,) = tables.read_rows(store, shards.reached.records[unit.name]).to_pylist()
+        (row,) = tables.read_rows(store, shards.reached.records[unit.name], shard.SCHEMA.names).to_pylist()
         yield ShardFacts(row["file"], row["bytes"], row["sha256"], row["rows"], row["dataset"])
 
 

@@ -215,7 +215,10 @@ def _read(setup: Setup, *, commit: bool) -> _Read:
         else:
             options: dict[str, Any] = {"store": setup.store, "engine": Inline(), "progress": Silent()}
             record = run_units(index.STAGE, bases[name], [unit], None, **options)[unit.name]
-            rows, (outcome,) = tables.read_rows(setup.store, record), tables.read_outcomes(setup.store, record)
+            rows, (outcome,) = (
+                tables.read_rows(setup.store, record, index.SCHEMA.names),
+                tables.read_outcomes(setup.store, record),
+            )
             found.keys[name] = record.key
         found.parts.append(rows)
         found.facts[name] = cast(IndexFacts, outcome.facts)
@@ -278,7 +281,10 @@ def _recalled(setup: Setup, note: Note) -> _Read:
                 f"{setup.store.root}: the index of {manifest.name} that the last build committed is not there any more "
                 "(or is damaged); run `mmidd build` again, which makes what is missing"
             )
-        rows, (outcome,) = tables.read_rows(setup.store, record), tables.read_outcomes(setup.store, record)
+        rows, (outcome,) = (
+            tables.read_rows(setup.store, record, index.SCHEMA.names),
+            tables.read_outcomes(setup.store, record),
+        )
         found.datasets.append(Dataset(entry, manifest, Path(), _recalled_listing(setup, manifest.name, rows)))
         found.parts.append(rows)
         found.facts[manifest.name] = cast(IndexFacts, outcome.facts)

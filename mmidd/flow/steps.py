@@ -216,7 +216,7 @@ def write_shards(
     if setup.out is None or verdicts is None or not verdicts.complete or (captions is not None and not captions.complete):
         return None
     (record,) = verdicts.records.values()
-    judged, target = tables.read_rows(setup.store, record), Target(setup.out.resolve())
+    judged, target = tables.read_rows(setup.store, record, curate.SCHEMA.names), Target(setup.out.resolve())
     refused = None
     try:
         refuse(setup, judged, extracted.outcomes.values(), target.out)
@@ -263,11 +263,11 @@ def _unit_files(store: Store, record: Record, captioned: Record | None) -> shard
 
 def _whole(store: Store, target: Target, unit: Unit, record: Record) -> bool:
     """A shard that was written before counts only while its file is still there, whole."""
-    (row,) = tables.read_rows(store, record).to_pylist()
+    (row,) = tables.read_rows(store, record, shard.SCHEMA.names).to_pylist()
     return target.has(row["file"], row["bytes"], row["sha256"])
 
 
 def _there(store: Store, target: Target, unit: Unit, record: Record) -> bool:
     """Is its file there with its size? A look reads no shard."""
-    (row,) = tables.read_rows(store, record).to_pylist()
+    (row,) = tables.read_rows(store, record, shard.SCHEMA.names).to_pylist()
     return target.is_there(row["file"], row["bytes"])

@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
+import ssl
 import time
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 
-from mmidd.errors import UsageError, sanitised
+from mmidd.errors import causes, sanitised
 from mmidd.llm.answer import Answer
 from mmidd.llm.backoff import Patience, retry_after, wait
 from mmidd.llm.health import Health
+from mmidd.llm.key import KEY_VARIABLE, Key, check_address
 
-KEY_VARIABLE = "MMIDD_API_KEY"
 LARGEST_REPLY = 4 << 20
 _TRANSIENT = {408, 409, 425, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524, 529}
 _UNGUIDED = {400, 422, 501}
@@ -50,11 +49,12 @@ class ChatClient:
     """Asks one model of one server. To be used and closed in one event loop."""
 
     def __init__(self, base_url: str, model: str, limits: Patience, *, seed: int | None = None) -> None:
-        """`base_url`: up to and with `/v1`. The key is read from MMIDD_API_KEY. Raises UsageError for a bad address."""
+        """`base_url`: up to and with `/v1`. The key is read from MMIDD_API_KEY. Raises UsageError for a bad
+        address or key."""
         check_address(base_url)
         self._url = base_url.rstrip("/") + "/chat/completions"
         self._model, self._limits = model, limits
-        self._key = os.environ.get(KEY_VARIABLE, "").strip()
+        self._key = Key.read()
         self.health = Health(base_url, limits)
         self._rng = random.Random(seed)
         self._slots = asyncio.Semaphore(limits.concurrency)
@@ -62,7 +62,7 @@ class ChatClient:
         self._guided = True
         headers = {"content-type": "application/json"}
         if self._key:
-            headers["authorization"] = f"Bearer {self._key}"
+            headers["authorization"] = self._key.header
         pool = httpx2.Limits(max_connections=limits.concurrency, max_keepalive_connections=limits.concurrency)
         self._http = httpx2.AsyncClient(limits=pool, headers=headers, timeout=limits.timeout, follow_redirects=False)
 
@@ -119,6 +119,7 @@ class ChatClient:
         except httpx2.TimeoutException as error:
             return _Failure(f"no reply in time ({type(error).__name__})")
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            self._check_tls(error)
             return _Failure(self._told(f"{type(error).__name__}: {error}"))
         if status == HTTPStatus.OK:
             return self._answer(body, guided, time.monotonic() - started)
@@ -157,12 +158,15 @@ class ChatClient:
                 _count(usage.get("completion_tokens")), guided, seconds=round(seconds, 3),
             )  # fmt: skip
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            return _Failure(self._told(f"no chat completion came back, but {body[:80].decode('utf-8', 'replace')!r}"))
+            said = body.decode("utf-8", "replace")
+            return _Failure(self._told(f"no chat completion came back, but {said[:80]!r}", said))
+        if self._key.is_in(body.decode("utf-8", "replace"), answer.text, answer.finish, answer.model):
+            return _Failure(_REPEATED)
         self.health.answered()
         return answer
 
     def _bad(self, status: int, headers: Any, body: bytes, guided: bool) -> Refused | _Failure:
-        why = self._told(f"HTTP {status} {_message(body)}")
+        why = self._told(f"HTTP {status} {_message(body)}", body.decode("utf-8", "replace"))
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             how = f"the key in {KEY_VARIABLE} is not accepted" if self._key else f"put the API key into {KEY_VARIABLE}"
             self.health.stop(f"lets nobody in ({why}): {how}")
@@ -189,8 +193,20 @@ class ChatClient:
             await asyncio.sleep(left)
             self.health.check()
 
-    def _told(self, text: str) -> str:
-        return sanitised(text.replace(self._key, "***") if self._key else text)
+    def _check_tls(self, error: Exception) -> None:
+        """Trying again mends no certificate. Raises ServerDown."""
+        for each in causes(error):
+            if isinstance(each, ssl.SSLCertVerificationError):
+                self.health.stop(
+                    f"shows a certificate that is not trusted here ({sanitised(each.verify_message)}): name the file of its "
+                    "authority's certificates in SSL_CERT_FILE, or mend base_url"
+                )
+            if isinstance(each, ssl.SSLError) and each.reason == "WRONG_VERSION_NUMBER":
+                self.health.stop("speaks no TLS: is its address http:// and not https://? Mend base_url")
+
+    def _told(self, text: str, whole: str = "") -> str:
+        """What may be said of what went wrong; `whole` is what was cut for it."""
+        return _REPEATED if self._key.is_in(text, whole) else sanitised(text)
 
 
 @dataclass(frozen=True)
@@ -202,20 +218,8 @@ class _Failure:
     busy: bool = False
 
 
+_REPEATED = "what it said repeats the API key, so it is shown and kept nowhere"
 _TRIVIAL = Chat(({"role": "user", "content": "Say ok."},), 16)
-
-
-def check_address(base_url: str) -> None:
-    """Raises UsageError unless the address is http(s), has a host, and holds no credentials and no query."""
-    try:
-        parts = urlsplit(base_url)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        sound = False
-    if not sound:
-        raise UsageError(f"base_url {sanitised(base_url)!r} is no address; it looks like http://localhost:8000/v1")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise UsageError(f"base_url must hold no user, key, ? or #: the API key belongs into {KEY_VARIABLE}")
 
 
 def _text(message: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 
-from mmidd.errors import MediaError, TooLargeMedia, UnreadableMedia
+from mmidd.errors import MediaError, TooLargeMedia, UnreadableMedia, told
 from mmidd.raw import archives, sources
 from mmidd.raw.archives import Member, NamedBytes
 from mmidd.raw.opened import Opened
@@ -199,7 +199,7 @@ def _one_pass(
     except MediaError as error:
         fault = error
     except OSError as error:
-        fault = UnreadableMedia(f"cannot be read: {error.strerror}")
+        fault = UnreadableMedia(f"cannot be read: {told(error)}")
     for key, each in held:
         if id(each) not in given:
             each.fault = each.fault or fault

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmidd.engine.files import digest, write_text
-from mmidd.errors import DataError, MediaError, sanitised
+from mmidd.errors import DataError, MediaError, told
 from mmidd.raw import archives
 from mmidd.raw.archives import Contents, Member
 from mmidd.raw.opened import Opened
@@ -119,7 +119,7 @@ def _entries(root: Path, refused: dict[str, str], empty: list[str]) -> Iterator[
         except OSError as error:
             if not prefix:
                 raise DataError(f"cannot read {folder}: {error.strerror}") from error
-            refused[_shown(prefix)] = f"folder cannot be read: {error.strerror}"
+            refused[_shown(prefix)] = f"folder cannot be read: {told(error)}"
             continue
         if prefix and not entries:
             empty.append(_shown(prefix))
@@ -145,7 +145,7 @@ def _look(entry: os.DirEntry[str], inside: Path) -> Stat | str:
     try:
         about = entry.stat()
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return f"cannot be read: {told(error)}"
     if not stat.S_ISREG(about.st_mode):
         return "not a regular file"
     return Stat(about.st_size, about.st_mtime_ns, ctime_ns=about.st_ctime_ns)
@@ -169,10 +169,10 @@ def open_archives(
         try:
             inside = _contents(listing.place(root, path), about, place, keep)
         except MediaError as error:
-            refused[path] = sanitised(str(error))
+            refused[path] = told(error)
             continue
         except OSError as error:
-            refused[path] = f"cannot be read: {error.strerror}"
+            refused[path] = f"cannot be read: {told(error)}"
             continue
         if not inside.members and not inside.refused:
             refused[path] = "an archive without files"

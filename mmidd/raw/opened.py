@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from mmidd.errors import ChangedMedia, UnreadableMedia
+from mmidd.errors import ChangedMedia, UnreadableMedia, told
 from mmidd.filestate import state
 
 
@@ -73,4 +73,4 @@ def _faults() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UnreadableMedia(f"cannot be read: {error.strerror}") from error
+        raise UnreadableMedia(f"cannot be read: {told(error)}") from error

@@ -23,7 +23,7 @@ from mmidd.engine.faults import fault
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
 from mmidd.engine.units import TASK_ITEMS, Item, Outcome, Resources, Result, Task, Unit, bucket, order_key
-from mmidd.errors import ChangedMedia, EmptyMedia, MediaError, MmiddError
+from mmidd.errors import ChangedMedia, EmptyMedia, MediaError, MmiddError, check_memory
 from mmidd.extraction.masks import MaskFile, MaskSource
 from mmidd.extraction.medium import MediumSamples, Way, frames_crops, planned_numbers, still_crops, video_crops
 from mmidd.extraction.proof import Search
@@ -318,6 +318,7 @@ def _extract(
     except (MmiddError, MemoryError):
         raise
     except Exception as error:  # recorded: one medium's fault must not take its neighbours along
+        check_memory(error)
         _check_root(payload.file.path)
         why, still = error, (_steady(source, sha256), _steady(mask, marked))
         if still != (sha256, marked):  # whatever came of it, that is why

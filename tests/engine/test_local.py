@@ -110,15 +110,17 @@ def test_a_crash_says_what_happened(local: Local, bench: Bench) -> None:
         ("mutter", "TimedOut", "no result within 3 s"),
     ],
 )
-def test_the_last_words_of_a_dead_worker_are_kept_without_paths_or_escapes(
-    deed: str, error: str, end: str, local: Local, bench: Bench
+def test_the_last_words_of_a_dead_worker_are_said_without_escapes_and_kept_nowhere(
+    deed: str, error: str, end: str, local: Local, bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """They are a library's and may quote a path, so no outcome holds them."""
     (record,) = bench.run(unit(item("a"), item("bad", deed), item("b")), engine=local, time_limit=3).values()
     found = {outcome.media: outcome for outcome in read_outcomes(bench.store, record)}
     assert [found[name].status for name in ("a", "b")] == ["ok", "ok"]
     lines = [f"frame {number} of the damaged clip" for number in range(1996, 2000)]
-    said = f"{end}; its last words: {' | '.join([*lines, 'fatal: cannot read toy.py'])}"
-    assert (found["bad"].error, found["bad"].attempts, found["bad"].message) == (error, 2, said)
+    said = f"a worker's last words: {' | '.join([*lines, 'fatal: cannot read toy.py'])}\n"
+    assert (found["bad"].error, found["bad"].attempts, found["bad"].message) == (error, 2, end)
+    assert capsys.readouterr().err == 2 * said
 
 
 def test_what_a_worker_says_on_the_way_reaches_the_terminal(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:

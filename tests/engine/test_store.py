@@ -127,6 +127,27 @@ def test_a_record_whose_file_is_not_there_in_full_counts_as_absent(store: Store,
     assert again.generation == 1 and store.path(again, "rows.parquet").read_bytes() == b"rows"
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"counts": [1]}, {"counts": {"media": "2"}}, {"unit": 3}, {"generation": "0"}, {"seconds": None}, {"files": []},
+        {"ingredients": [1]}, {"files": {"rows.parquet": {"path": "mmidd-work.json", "bytes": 12, "sha256": ""}}},
+        {"files": {"rows.parquet": {"path": "data/../mmidd-work.json", "bytes": 12, "sha256": ""}}}, {"more": 1},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_sealed_record_of_another_mmidd_counts_as_absent(store: Store, other: dict[str, Any]) -> None:
+    path = record_path(store, put(store))
+    body = json.loads(path.read_text())["record"] | other
+    path.write_text(canonical({"record": body, "sha256": digest(body)}))
+    assert store.latest("toy", KEY) is None and list(store.records("toy")) == []
+
+
+def test_a_file_that_a_record_does_not_name_is_told_with_the_record(store: Store) -> None:
+    with pytest.raises(WorkError, match=r"names no outcomes\.parquet"):
+        store.path(put(store), "outcomes.parquet")
+
+
 def test_names_that_are_no_records_are_no_records(store: Store) -> None:
     record = put(store)
     folder = record_path(store, record).parent

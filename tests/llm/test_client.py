@@ -19,8 +19,9 @@ from mmidd.errors import UsageError
 from mmidd.llm.answer import Answer
 from mmidd.llm.asker import Asker
 from mmidd.llm.backoff import Patience
-from mmidd.llm.client import KEY_VARIABLE, Chat, ChatClient, Refused
+from mmidd.llm.client import Chat, ChatClient, Refused
 from mmidd.llm.health import ServerDown
+from mmidd.llm.key import KEY_VARIABLE
 
 from .stub import Answering, Reply, Request, Stub, chat, refuse
 

@@ -22,7 +22,7 @@ TESTS = Path(__file__).parents[2]
 MODULES = {"ray": "ray", "slurm": "submitit"}
 LONG = bool(os.environ.get("MMIDD_CLUSTER"))
 """The long form: `make cluster`."""
-SHORT = ("test_records_and_bytes_are_the_same", "test_a_node_that_is_killed_in_mid_work")
+SHORT = ("test_records_and_bytes_are_the_same", "test_a_node_that_is_killed_in_mid_work", "test_no_worker_imports")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
