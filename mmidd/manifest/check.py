@@ -51,6 +51,7 @@ _CONTRADICT = re.compile(r"two label files contradict each other: (?P<what>\w+) 
 _UNLABELLED = re.compile(r"no row in |no label file |bad \w+ value |\w+\.\w+ has no value")
 _VARYING = re.compile(r"(bad \w+ value|unknown method) '|(a second frame) \d")
 _ABOVE = re.compile(r"there would be a rule without the folder '(?P<folder>.*)/' above it", re.DOTALL)
+_SAME = re.compile(r"the same as .*, which is used", re.DOTALL)
 _MOST_FOLDERS = 3
 """So many folders that are one too many are told each for itself."""
 
@@ -259,7 +260,9 @@ class _Seen:
         elif entry.status == "label file":
             self.label_files.append(entry.media)
         elif entry.status == "refused":
-            self.odd["refused", entry.reason or ""].append(entry.media)
+            reason = entry.reason or ""
+            same = one_kind(reason)
+            self.odd["refused", same].append(entry.media if same == reason else f"{entry.media} ({reason})")
         elif entry.reason in (None, PLAIN):
             self.odd["in no rule", self.strays.reason(entry.media)].append(entry.media)
         else:
@@ -296,7 +299,9 @@ class _Seen:
 
 def one_kind(reason: str) -> str:
     """A reason without what only one file has: its value, its number, or the folder that it is too deep by."""
-    return "there would be a rule without some of the folders above it" if _ABOVE.fullmatch(reason) else _sort(reason)[1]
+    if _ABOVE.fullmatch(reason):
+        return "there would be a rule without some of the folders above it"
+    return "the same as another file, which is used" if _SAME.match(reason) else _sort(reason)[1]
 
 
 def _by_kind(odd: Mapping[tuple[FindingKind, str], list[str]]) -> dict[tuple[FindingKind, str], list[str]]:
