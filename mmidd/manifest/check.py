@@ -34,6 +34,7 @@ ADVICE: Mapping[FindingKind, str] = {
     "in no rule": "not used: move them away, or add them to the manifest's rules or `ignore`",
     "no label": "not used: the label file that should name them is absent, or of another version; download it again",
     "label file contradicts the tree": "not used: one of the two is of another version; download both again from one place",
+    "label files contradict each other": "not used: keep the label file that is right",
     "refused": "not used: allow the folder that a link leads to with --follow-links, get the file for a pointer, mend names "
     "and permissions, download a damaged archive again",
     "real not on disk": "these fakes are used without a pair; get the dataset that their reals are in",
