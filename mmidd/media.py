@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
+from unicodedata import normalize
 
 Name = tuple[str, str]
 """A medium among all: its dataset, and its path relative to the dataset's root."""
@@ -26,6 +27,11 @@ STANDS: frozenset[PairCheck] = frozenset({"proved", "unseen", "unchecked"})
 
 DENIED: frozenset[PairCheck] = frozenset({"other_picture", "other_time"})
 """It is no pair: its frames do not show what the real's frames of these numbers show."""
+
+
+def composed(name: str) -> str:
+    """A name in Unicode's NFC, in which names are compared: disks, archives and lists of macOS have them decomposed."""
+    return name if name.isascii() else normalize("NFC", name)
 
 
 class IndexFacts(TypedDict):

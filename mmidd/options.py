@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mmidd.errors import UsageError, without_secrets
+from mmidd.show import shell_word
 
 if TYPE_CHECKING:  # the command line has its options before it loads what reads recipes
     from mmidd.recipe import Recipe
@@ -17,6 +18,8 @@ Device = Literal["auto", "cpu", "cuda"]
 Engine = Literal["local", "ray", "slurm"]
 LAST = "build.json"
 """The note of the last build, in its work folder."""
+STAGES = ("index", "extract", "caption", "curate")
+"""The verbs that know of a work folder alone."""
 NOTED = frozenset({"recipe", "data", "out", "only", "device", "workers"})
 """Without one of these a note is not whole."""
 
@@ -28,6 +31,7 @@ class Options:
     `recipe` is a file, the name of a bundled recipe, or a Recipe; `settings` are `key=value` words laid over it. `data` is
     the folder that holds the datasets' folders, or its `s3://...` address. `work` None: beside `out`, as OUT.work.
     `workers` None: one a core; 0: this process alone. `exclude` is a takedown list that the work folder keeps for good.
+    `follow_links` are folders that links in the data may lead into.
     """
 
     recipe: str | Recipe
@@ -37,6 +41,7 @@ class Options:
     settings: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     exclude: Path | None = None
+    follow_links: tuple[str, ...] = ()
     require_all: bool = False
     allow_removals: bool = False
     workers: int | None = None
@@ -55,7 +60,7 @@ class Options:
                 f"data {self.data!r}: name the folder that holds the datasets' folders, or its s3://... address"
             )
         own = {name: _path(given[name]) for name in ("out", "work", "exclude")}
-        words = {name: _words(given[name]) for name in ("settings", "only", "engine_settings")}
+        words = {name: _words(given[name]) for name in ("settings", "only", "engine_settings", "follow_links")}
         for name, value in {**own, **words, "data": str(self.data)}.items():
             object.__setattr__(self, name, value)
         for name, choices in (("device", get_args(Device)), ("engine", get_args(Engine))):
@@ -96,6 +101,16 @@ class Options:
         place = Path(self.recipe)
         return [str(place.resolve()) if place.is_file() else self.recipe, *self.settings]
 
+    def command(self, verb: str) -> str:
+        """The command that does this with a verb, to be pasted into a shell. A recipe that is no file and no name is RECIPE,
+        a corpus that is not named CORPUS."""
+        to = ("--work", str(self.work_folder)) if verb in STAGES else ("--out", str(self.out or "CORPUS"))
+        own = ("--work", str(self.work)) if self.work is not None and "--out" in to else ()
+        words = ["mmidd", verb, self.recipe if isinstance(self.recipe, str) else "RECIPE", "--data", self.data, *to, *own]
+        for name, values in (("--set", self.settings), ("--only", self.only), ("--follow-links", self.follow_links)):
+            words += [word for value in values for word in (name, value)]
+        return " ".join(map(shell_word, words))
+
     @property
     def memory_bytes(self) -> int | None:
         """What a worker may hold, in bytes."""
@@ -120,7 +135,8 @@ def _words(value: Any) -> tuple[str, ...]:
     """One word, or several; `{"crop.margin": 1.3}` is short for `["crop.margin=1.3"]`."""
     if isinstance(value, Mapping):
         return tuple(f"{key}={each}" for key, each in value.items())
-    words = (value,) if isinstance(value, str) else tuple(value or ())
+    words = (value,) if isinstance(value, str | Path) else tuple(value or ())
+    words = tuple(str(word) if isinstance(word, Path) else word for word in words)
     if wrong := [word for word in words if not isinstance(word, str)]:
         raise UsageError(f"{wrong[0]!r} is no word; give texts")
     return words

@@ -126,7 +126,8 @@ class Project:
         """Decode, detect, choose, align and encode the faces of the indexed media."""
         with self._writing() as setup:
             walked = walk(setup, Build("extract"), "extract")
-            return Outcomes("extract", tuple(walked.crops.outcomes.values()) if walked.crops is not None else ())
+            found = tuple(walked.crops.outcomes.values()) if walked.crops is not None else ()
+            return Outcomes("extract", found, setup.options.command("caption"))
 
     def caption(self) -> Outcomes:
         """Describe every crop and its surroundings. Raises WorkError if extraction is not up to date."""

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast, get_args
 
 from mmidd.errors import ManifestError, UsageError
 from mmidd.manifest import bundled, find_manifest
-from mmidd.media import Name
+from mmidd.media import Name, composed
 
 How = Literal["named", "person", "other compression", "same bytes", "same pixels", "same photo", "made from it"]
 HOWS: tuple[How, ...] = get_args(How)
@@ -63,7 +63,7 @@ class Exclusions:
     def parse(cls, text: str, source: str) -> Exclusions:
         """Lines `sha256:HEX`, `media:DATASET/PATH`, `identity:DATASET/ID`; `#` begins a comment."""
         found: dict[str, set[Any]] = {"sha256": set(), "media": set(), "identity": set()}
-        for number, raw in enumerate(text.split("\n"), 1):  # a name may hold what else ends a line to `splitlines`
+        for number, raw in enumerate(composed(text).split("\n"), 1):  # a name may hold what else ends a line to `splitlines`
             line = raw.split(" #")[0].strip()
             if not line or line.startswith("#"):
                 continue

@@ -21,7 +21,7 @@ Run = Callable[..., Said]
 BAD_IMAGE = "CelebA/img_align_celeba/000001.jpg"
 REAL, FAKE = "original_sequences/youtube/c23/videos/000.mp4", "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4"
 
-_WHAT = "RECIPE --data --only --set --exclude --require-all"
+_WHAT = "RECIPE --data --only --set --exclude --follow-links --require-all"
 _HOW = "--workers --worker-memory --device --engine --engine-set"
 # Programs and people's fingers rely on these; a change here is a change of the interface.
 COMMANDS = {

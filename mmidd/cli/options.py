@@ -70,6 +70,10 @@ WORDS: dict[str, Any] = {
         Path | None,
         typer.Option("--exclude", metavar="FILE", help="Takedown list (sha256:, media:, identity: lines), kept for good."),
     ],
+    "follow_links": Annotated[
+        list[str] | None,
+        typer.Option("--follow-links", metavar="ROOT", help="Links in the data may lead into this folder (repeatable)."),
+    ],
     "require_all": Annotated[bool, typer.Option("--require-all", help="Fail if a dataset of the recipe is not there.")],
     "allow_removals": Annotated[bool, typer.Option("--allow-removals", help="Let rows of the existing corpus go.")],
 }
@@ -87,7 +91,10 @@ MovedOut = Annotated[
 WorkFolder = Annotated[Path, typer.Argument(metavar="WORK", help="The work folder of a build (by default CORPUS.work).")]
 
 _WHAT = ("recipe", "data")
-_HOW = ("workers", "worker_memory", "device", "engine", "engine_settings", "only", "settings", "exclude", "require_all")
+_HOW = (
+    "workers", "worker_memory", "device", "engine", "engine_settings", "only", "settings", "exclude", "follow_links",
+    "require_all",
+)  # fmt: skip
 STAGE = (*_WHAT, "work", *_HOW)
 """What a single stage is told."""
 CORPUS = (*_WHAT, "out", "work", *_HOW)

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 from mmidd.curation.claims import Claims
 from mmidd.curation.one_sided import Sides
 from mmidd.media import Name
+from mmidd.show import shell_word
 from mmidd.statistics import fisher, holm, matched, wilson
 
 SIGNIFICANCE = 0.01
@@ -150,7 +151,7 @@ class Comparison:
             return "set crop.pairs: shared, so that a fake is cut where its real was, whatever a detector misses"
         if self.reason in _DETECTION:
             return "try another detector, or a smaller detector.min_face or crop.least_face"
-        return _ADVICE.get(self.reason, f"`mmidd failures {work}` lists what failed; get these media again")
+        return _ADVICE.get(self.reason, f"`mmidd failures {shell_word(work)}` lists what failed; get these media again")
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,12 @@ from pathlib import Path
 from mmidd.doctor.report import Check, attempt, shown
 from mmidd.errors import DataError, UsageError
 from mmidd.manifest import Manifest, bundled
-from mmidd.manifest.strays import LITTER, PLAIN, Strays
+from mmidd.manifest.strays import PLAIN, Strays, near_folder
 from mmidd.raw.archives import SUFFIXES as ARCHIVES
+from mmidd.raw.junk import is_litter
 from mmidd.raw.listing import entries, locate
 from mmidd.raw.store import address
+from mmidd.show import shell_word
 from mmidd.yamlfile import nearest
 
 FILES, ENTRIES = 200, 4_000
@@ -71,7 +73,7 @@ def _datasets(where: Path) -> Iterator[Check]:
         if isinstance(place, Path):
             theirs[manifest.name] = place
     seen = [entry for entry in under if not entry.name.startswith(".")]
-    strange = [entry for entry in seen if entry.name.casefold() not in claimed and not is_litter(entry.name)]
+    strange = [entry for entry in seen if entry.name.casefold() not in claimed and not _is_litter(entry)]
     folders = [entry for entry in strange if entry.is_dir()]
     if theirs:
         yield Check(
@@ -87,20 +89,25 @@ def _datasets(where: Path) -> Iterator[Check]:
     if len(folders) > MOST_FOLDERS:
         more = len(folders) - MOST_FOLDERS
         yield Check("data", "more folders", "warning", f"{more} more folders belong to no known dataset", "mmidd datasets")
-    yield from _files(where, [entry for entry in strange if entry.is_file()], [e for e in under if is_litter(e.name)])
+    yield from _files(where, [entry for entry in strange if entry.is_file()], [e for e in under if _is_litter(e)])
 
 
-def is_litter(name: str) -> bool:
-    """Is it what a file manager leaves behind?"""
-    return name.casefold() in LITTER or name.startswith("._") or name == "__MACOSX"
+def _leaves(link: str, inside: Path) -> bool:
+    return not Path(os.path.realpath(link)).is_relative_to(inside)
 
 
-def first_files(folder: Path) -> tuple[list[str], int]:
-    """Some of a folder's files by their paths below it, litter left out, and how much litter was seen. Bounded.
+def _is_litter(entry: Path | os.DirEntry[str]) -> bool:
+    return is_litter(f"{entry.name}/" if entry.is_dir() else entry.name)
+
+
+def first_files(folder: Path, links: list[str] | None = None) -> tuple[list[str], int]:
+    """Some of a folder's files by their paths below it, litter left out, and how much litter was seen. Bounded. Links to
+    folders, and links out of the folder, are added to `links`.
 
     Folders are looked into in turn, so that a large one does not hide the others. Raises OSError if it cannot be read.
     """
     found: list[str] = []
+    root = folder.resolve()
     litter, seen, folders = 0, 0, [("", folder)]
     while folders and len(found) < FILES and seen < ENTRIES:
         prefix, here = folders.pop(0)
@@ -114,9 +121,11 @@ def first_files(folder: Path) -> tuple[list[str], int]:
         seen += len(inside)
         taken = 0
         for entry in inside:
-            if is_litter(entry.name):
+            if links is not None and entry.is_symlink() and (entry.is_dir() or _leaves(entry.path, root)):
+                links.append(prefix + entry.name)
+            if _is_litter(entry):
                 litter += 1
-            elif entry.is_dir(follow_symlinks=False):
+            elif entry.is_dir():  # links as well: whether a build follows them it says itself
                 folders.append((f"{prefix}{entry.name}/", Path(entry.path)))
             elif taken < FILES // 4:
                 taken += 1
@@ -133,8 +142,9 @@ def _dataset(manifest: Manifest, place: Path) -> Iterator[Check]:
     """A dataset's folder: do its first files lie where they should?"""
     where = f"in {shown(place.name)}"
     layout = f"mmidd datasets {shlex.quote(manifest.slug)}"
+    links: list[str] = []
     try:
-        files, litter = first_files(place)
+        files, litter = first_files(place, links)
     except OSError as error:
         found, advice = f"{where}, which cannot be read: {error.strerror}", f"chmod -R u+rX {_quoted(place)}"
         yield Check("data", manifest.name, "problem", found, advice)
@@ -152,8 +162,15 @@ def _dataset(manifest: Manifest, place: Path) -> Iterator[Check]:
         some = f"; {len(wrong)} of the first {len(files)} files are in no rule" if wrong else ""
         more = "mmidd index --check lists every such file" if wrong else None
         yield Check("data", manifest.name, "note" if wrong else "ok", where + some, more)
+    if links:
+        target = shell_word(os.path.realpath(place / links[0]))
+        yield Check(
+            "data", f"{manifest.name}: links", "warning",
+            f"{len(links)} or more links to folders or out of it, such as {shown(links[0])}: builds do not follow them",
+            f"allow the folder that they lead to (--follow-links ROOT; this one leads to {target})",
+        )  # fmt: skip
     if litter:
-        yield _litter(f"{manifest.name}: litter", place, litter)
+        yield _litter(f"{manifest.name}: litter", litter)
 
 
 def _why(strays: Strays, wrong: list[str]) -> str:
@@ -162,9 +179,9 @@ def _why(strays: Strays, wrong: list[str]) -> str:
     return said[0] if said else "none of its first files lies where it should"
 
 
-def _litter(name: str, place: Path, count: int) -> Check:
-    advice = f"find {_quoted(place)} -name '._*' -o -name .DS_Store -o -name __MACOSX   (look, then remove them)"
-    return Check("data", name, "note", f"{count} or more files of a file manager's (.DS_Store, ._*, __MACOSX)", advice)
+def _litter(name: str, count: int) -> Check:
+    advice = "builds pass them by; nothing needs to be done"
+    return Check("data", name, "note", f"{count} or more files that programs left behind (.DS_Store, ._*, __MACOSX)", advice)
 
 
 def _no_dataset(where: Path, folders: list[Path], manifests: Mapping[str, Manifest]) -> Check:
@@ -219,7 +236,7 @@ def _nobodys(folder: Path, manifests: Mapping[str, Manifest], missing: Mapping[s
     elif like := _like(folder, missing):
         found = f"belongs to no dataset by its name, but its files lie as those of {' or '.join(like)}"
         yield Check("data", name, "warning", found, f"rename it to {shown(missing[like[0]].folders[0])}")
-    elif close := nearest(folder.name, names):
+    elif close := near_folder(folder.name, names) or nearest(folder.name, names):
         meant = missing[names[close]].folders[0]
         yield Check("data", name, "warning", "belongs to no dataset", f"did you mean {shown(meant)}? Then rename it")
     else:
@@ -237,8 +254,8 @@ def _files(where: Path, files: list[Path], litter: list[Path]) -> Iterator[Check
         found = f"in no dataset's folder: {len(others)}, such as {shown(others[0].name)}"
         yield Check("data", "files", "note", found, "builds leave them alone")
     if litter:
-        yield _litter("litter", where, len(litter))
+        yield _litter("litter", len(litter))
 
 
 def _quoted(path: Path) -> str:
-    return shlex.quote(shown(path))
+    return shell_word(str(path))

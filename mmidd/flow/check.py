@@ -16,6 +16,7 @@ from mmidd.flow.indexing import Indexed
 from mmidd.flow.placing import Dataset
 from mmidd.manifest.check import Checked, Disk, Entry, check
 from mmidd.raw.archives import is_sequential, open_member
+from mmidd.raw.junk import no_medium
 from mmidd.results import Result
 from mmidd.show import data as show
 from mmidd.stages.index import label_bytes
@@ -29,11 +30,13 @@ _BATCH = 1 << 15
 
 @dataclass(frozen=True, repr=False)
 class Checks(Result):
-    """Every dataset that is there beside its official release, in the recipe's order; `files` counts those of each."""
+    """Every dataset that is there beside its official release, in the recipe's order; `files` counts those of each,
+    `litter` what programs left behind there."""
 
     checked: tuple[Checked, ...]
     absent: tuple[str, ...]
     files: Mapping[str, int]
+    litter: Mapping[str, int]
 
     @property
     def clean(self) -> bool:
@@ -46,7 +49,10 @@ class Checks(Result):
     def document(self) -> dict[str, Any]:
         """All names, none left out."""
         return {
-            "datasets": [{**each.document(), "files": self.files[each.dataset]} for each in self.checked],
+            "datasets": [
+                {**each.document(), "files": self.files[each.dataset], "litter": self.litter[each.dataset]}
+                for each in self.checked
+            ],
             "absent": list(self.absent),
             "clean": self.clean,
         }
@@ -63,7 +69,7 @@ def check_all(indexed: Indexed) -> Checks:
         return frozenset(indexed.table["media"].filter(mine).to_pylist())
 
     checked = tuple(_check(dataset, indexed, media_of) for dataset in indexed.datasets)
-    return Checks(checked, indexed.absent, {name: facts["files"] for name, facts in indexed.facts.items()})
+    return Checks(checked, indexed.absent, {name: facts["files"] for name, facts in indexed.facts.items()}, indexed.litter)
 
 
 def _check(dataset: Dataset, indexed: Indexed, media_of: Any) -> Checked:
@@ -113,7 +119,7 @@ def _piece(dataset: Dataset, path: str) -> bytes:
         if about is not None:
             with place.open("rb") as file:
                 return _ends(file)
-        frames = sorted((entry for entry in place.iterdir() if entry.is_file()), key=str)
+        frames = sorted((each for each in place.iterdir() if each.is_file() and not no_medium(each.name)), key=str)
         digest = hashlib.sha256("".join(f"{each.name}/{each.stat().st_size}\n" for each in frames).encode())
         for each in (frames[0], frames[-1]):
             with each.open("rb") as file:

@@ -7,7 +7,7 @@ is asked for, wherever they are.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,11 +28,13 @@ from mmidd.flow.notes import Note, remember
 from mmidd.flow.placing import Dataset
 from mmidd.flow.select import compression_taken, select
 from mmidd.flow.setup import Setup
+from mmidd.flow.strange import Group, strange
 from mmidd.flow.walkers import Walker
-from mmidd.manifest import Manifest, find_manifest
+from mmidd.manifest import Manifest, bundled, find_manifest
 from mmidd.manifest.accounting import unpacked
 from mmidd.manifest.lists import Listed
 from mmidd.manifest.places import LIES, summary
+from mmidd.manifest.strays import near_folder
 from mmidd.media import IndexFacts, Name
 from mmidd.raw import listing
 from mmidd.raw.archives import is_archive
@@ -40,6 +42,7 @@ from mmidd.raw.listing import Listing, Stat
 from mmidd.raw.path import Place
 from mmidd.results import Result
 from mmidd.show import build as show
+from mmidd.show import printable
 from mmidd.stages import index
 from mmidd.stages.extract import Selected
 from mmidd.takedown import Cover
@@ -72,6 +75,8 @@ class Indexed(Result):
     covered: Mapping[Name, Cover]
     loose: tuple[str, ...] = ()
     """Archives in the data root itself that bear the name of a dataset that is absent."""
+    near: tuple[str, ...] = ()
+    """Which folders under the data root may be meant for absent datasets."""
 
     def tell(self, console: Console) -> None:
         show.indexed(console, self)
@@ -89,6 +94,7 @@ class Indexed(Result):
             "without_media": sorted(self._empty),
             "read_from": {name: [list(each) for each in told] for name, told in self.moved.items()},
             "lists": {name: [asdict(each) for each in lists] for name, lists in self.lists.items()},
+            "litter": dict(self.litter),
             "odd": odd,
         }
 
@@ -119,6 +125,16 @@ class Indexed(Result):
         """The rules, by dataset, whose split is the word of a list that is not known to be the whole official one."""
         return tuple(sorted((name, rule) for name, facts in self.facts.items() for rule in facts.get("partial_rules", ())))
 
+    @cached_property
+    def strange(self) -> list[Group]:
+        """What is no medium and not known to be none, by kinds, what matters first."""
+        return strange((dataset.manifest for dataset in self.datasets), self.of_status(*ODD))
+
+    @property
+    def litter(self) -> dict[str, int]:
+        """How many files of each dataset are what programs left behind: passed by, and not among the files."""
+        return {dataset.manifest.name: dataset.listing.litter for dataset in self.datasets}
+
     @property
     def media(self) -> pa.Table:
         """The rows of the files that are media, taken or not."""
@@ -141,6 +157,7 @@ class _Read:
     keys: dict[str, str]
     fresh: tuple[str, ...] = ()
     loose: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
 
 
 def index_media(setup: Setup, walker: Walker) -> Indexed:
@@ -157,7 +174,7 @@ def index_media(setup: Setup, walker: Walker) -> Indexed:
     table = pa.concat_tables(parts) if parts else index.SCHEMA.empty_table()
     return Indexed(
         tuple(read.datasets), tuple(read.absent), table, chosen.selected, chosen.dropped, facts, read.keys, read.fresh,
-        chosen.covered, read.loose,
+        chosen.covered, read.loose, read.near,
     )  # fmt: skip
 
 
@@ -227,7 +244,9 @@ def _read(setup: Setup, *, commit: bool) -> _Read:
     if commit:
         remember(setup.store, setup.noted(found.keys))
         fault("index_done")
-    return _Read(found.datasets, found.absent, found.parts, found.facts, found.keys, fresh, loose)
+    local = bool(absent) and isinstance(setup.data, Path)  # a store is not listed twice for a hint
+    near = tuple(_near(absent, listing.entries(setup.data))) if local else ()
+    return _Read(found.datasets, found.absent, found.parts, found.facts, found.keys, fresh, loose, near)
 
 
 def located(setup: Setup, *, keep: bool = True) -> tuple[list[Dataset], list[str], tuple[str, ...]]:
@@ -246,19 +265,33 @@ def located(setup: Setup, *, keep: bool = True) -> tuple[list[Dataset], list[str
         if root is None:
             absent.append(manifest.name)
         else:
-            found.append(Dataset(entry, manifest, root, listed(manifest, root, setup.store.root / ARCHIVES, keep=keep)))
+            kept = setup.store.root / ARCHIVES
+            found.append(Dataset(entry, manifest, root, listed(manifest, root, kept, setup.followed, keep=keep)))
     loose = tuple(_loose(absent, under))
     if absent and (setup.options.require_all or not found):
         what = "none of the recipe's datasets is" if not found else "not all of the recipe's datasets are"
         names = ", ".join(f"{name} ({find_manifest(name).folders[0]}/)" for name in absent)
         here = [name for name in absent if _is_folder_of(find_manifest(name), setup.data)]
         hint = f" Put {', '.join(loose)} into a folder of the dataset's name." if loose else ""
+        hint += "".join(f" {line}." for line in _near(absent, under))
         hint += f" {setup.data} looks like {here[0]} itself: give the folder above it." if here else ""
         raise DataError(f"{what} under {setup.data}; missing: {names}. `mmidd datasets NAME` says how to get one.{hint}")
     for dataset in found:
         if not dataset.listing.files and not dataset.listing.refused:
             raise DataError(f"{dataset.root} is empty; put {dataset.manifest.name} there or leave it out with --only")
     return found, absent, loose
+
+
+def _near(absent: Sequence[str], under: Sequence[Place]) -> Iterator[str]:
+    """Which folders under the data root, that no dataset claims, may be meant for an absent one."""
+    claimed = {name.casefold() for manifest in bundled().values() for name in manifest.folders}
+    theirs = {name: dataset for dataset in absent for name in find_manifest(dataset).folders}
+    for place in under:
+        if place.name.casefold() in claimed or place.name.startswith(".") or not place.is_dir():
+            continue
+        if near := near_folder(place.name, theirs):
+            wanted = find_manifest(theirs[near]).folders[0]
+            yield f"is {printable(place.name)}/ meant for {theirs[near]}? Then it must be called {wanted}/"
 
 
 def _is_folder_of(manifest: Manifest, folder: Place) -> bool:

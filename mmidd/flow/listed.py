@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mmidd.manifest import Manifest, archive_paths, bundled
@@ -16,18 +17,18 @@ from mmidd.raw.listing import Listing, Stat
 from mmidd.raw.path import Place
 
 _PART = re.compile(
-    r"(?P<whole>.+)\.(?:z\d{2,3}|(?P<kind>zip|tar|tar\.gz|tgz|7z)\.(?:\d{2,4}|[a-f][a-z]))|(?P<rar>.+)\.(?:part\d+\.rar|r\d{2})",
+    r"(?P<whole>.+)\.(?:z\d{2,3}|(?P<kind>zip|tar|tar\.gz|tgz|7z)\.(?:\d{1,4}|[a-f][a-z]))|(?P<rar>.+)\.(?:part\d+\.rar|r\d{2})",
     re.IGNORECASE | re.DOTALL,
 )
 _OTHERS = (".7z", ".rar", ".tar.bz2", ".tar.xz", ".tar.zst", ".tbz2", ".txz")
 
 
-def listed(manifest: Manifest, root: Place, kept: Path, *, keep: bool) -> Listing:
+def listed(manifest: Manifest, root: Place, kept: Path, follow: Sequence[Path] = (), *, keep: bool) -> Listing:
     """List a dataset's folder. What is found in archives is kept in the folder `kept`; `keep=False` only reads there.
 
     Raises DataError where the folder cannot be read.
     """
-    files = listing.walk(root)
+    files = listing.walk(root, follow)
     named = archive_paths(manifest, files.files)
     files = listing.open_archives(manifest.name, named, root, files, kept, keep=keep)
     folders = _folders(files.files)
@@ -135,7 +136,7 @@ def _rebuilt(before: Listing, opened: Listing, settled: Settled, told: Mapping[s
     theirs = ((path, why, _archive(path, opened)) for path, why in opened.refused.items())
     faults = {path: why for path, why, archive in theirs if path in before.refused or archive not in quiet}
     kept = {path: about for path, about in opened.archives.items() if path not in settled.unused}
-    return Listing(files, {**faults, **gone}, kept, opened.empty, settled.lies)
+    return replace(opened, files=files, refused={**faults, **gone}, archives=kept, lies=settled.lies)
 
 
 def _archive(path: str, opened: Listing) -> str:

@@ -40,6 +40,7 @@ class Note(BaseModel):
     worker_memory: int | None = None
     engine: Engine = "local"
     engine_settings: list[str] = []
+    follow_links: list[str] = []
     excluded: list[str] = []
     work: str | None = None
     asked: list[str] = []
@@ -75,6 +76,7 @@ class Note(BaseModel):
             device=self.device,
             engine=self.engine,
             engine_settings=tuple(self.engine_settings),
+            follow_links=tuple(self.follow_links),
         )
 
 

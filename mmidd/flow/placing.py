@@ -89,7 +89,7 @@ class Placed:
 
     def _file(self, path: str, kind: Kind, stat: Stat) -> MediaFile:
         return MediaFile(
-            self.dataset.root, stat.archive or self.dataset.listing.where(path), kind, stat.bytes, stat.mtime_ns,
+            self.dataset.root, self._lies(stat.archive or path), kind, stat.bytes, stat.mtime_ns,
             self._archive(stat), self._parts(path, stat), stat.ctime_ns,
         )  # fmt: skip
 
@@ -104,6 +104,16 @@ class Placed:
         where = self.dataset.listing.where
         cut = len(stat.archive or where(media)) + 1
         return tuple(
-            FilePart(number, where(path)[cut:], about.bytes, about.mtime_ns, about.offset)
+            FilePart(number, where(path)[cut:], about.bytes, about.mtime_ns, about.offset, self._apart(media, path, about))
             for number, (path, about) in frames.items()
         )
+
+    def _lies(self, path: str) -> str:
+        return self.dataset.listing.disk(path)
+
+    def _apart(self, media: str, path: str, about: Stat) -> str | None:
+        """Where a frame lies, if not under its name in its folder: as the disk spells it, or where a link leads."""
+        if about.archive:
+            return None
+        place, where = self._lies(path).removeprefix(f"{self._lies(media)}/"), self.dataset.listing.where
+        return None if place == where(path)[len(where(media)) + 1 :] else place

@@ -108,10 +108,11 @@ def report(setup: Setup, walked: Walked) -> Report:
 
 @dataclass(frozen=True, repr=False)
 class Outcomes(Result):
-    """How the media of a stage ended."""
+    """How the media of a stage ended; `following` is the command that comes next."""
 
     stage: str
     found: tuple[Outcome, ...]
+    following: str = ""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -137,15 +138,18 @@ class Outcomes(Result):
 def of_captions(setup: Setup, walked: Walked) -> Outcomes:
     """How the media ended in captioning."""
     records = walked.captions.records.values() if walked.captions is not None else ()
-    return Outcomes("caption", tuple(each for record in records for each in tables.read_outcomes(setup.store, record)))
+    found = tuple(each for record in records for each in tables.read_outcomes(setup.store, record))
+    return Outcomes("caption", found, setup.options.command("curate"))
 
 
 @dataclass(frozen=True, repr=False)
 class Curated(Result):
-    """The verdicts on samples, counted: kept ones by split, others by the reason that they are dropped for."""
+    """The verdicts on samples, counted: kept ones by split, others by the reason that they are dropped for.
+    `following` is the command that comes next."""
 
     kept: Mapping[str, int]
     dropped: Mapping[str, int]
+    following: str = ""
 
     def tell(self, console: Console) -> None:
         show.curated(console, self)
@@ -162,4 +166,5 @@ def curated(setup: Setup, walked: Walked) -> Curated:
     judged = tables.read_rows(setup.store, record, ["frame", "drop", "split"])
     samples = judged.filter(pc.is_valid(judged["frame"]))
     kept = samples.filter(pc.is_null(samples["drop"]))
-    return Curated(Counter[str](kept["split"].to_pylist()), Counter[str](samples["drop"].drop_null().to_pylist()))
+    counted = Counter[str](kept["split"].to_pylist()), Counter[str](samples["drop"].drop_null().to_pylist())
+    return Curated(*counted, setup.options.command("shard"))

@@ -75,6 +75,12 @@ class Setup:
         return DigestCache(self.store.root / "digests")
 
     @cached_property
+    def followed(self) -> tuple[Path, ...]:
+        """The folders that links in the data may lead into, links resolved; where there are any, the data root is one.
+        Raises UsageError for what is no folder, and for the root of all."""
+        return _followed(self.options.follow_links, self.data)
+
+    @cached_property
     def entries(self) -> list[DatasetEntry]:
         """The recipe's datasets, under `--only` those alone."""
         named = {find_manifest(entry.name).name: entry for entry in self.recipe.datasets}
@@ -112,6 +118,7 @@ class Setup:
             "workers": self.workers // self.engine_options.at_once,
             "engine": self.engine_options.kind,
             "engine_settings": self.engine_options.words(),
+            "follow_links": [str(folder) for folder in self.followed],
             "worker_memory": self.options.memory_bytes,
             "index": dict(index_keys),
             "ingredients": self.bases,
@@ -187,7 +194,7 @@ def _shared(data: Place, store: Store, out: Path | None) -> list[Path]:
 
 def check_models(setup: Setup) -> None:
     """Everything the recipe needs is installed and at hand, or an error says how to get it."""
-    _ = setup.entries
+    _ = setup.entries, setup.followed
     detector_identity(extract.config(setup.recipe).detector)
     captioner_identity(caption.config(setup.recipe))
     backend_identity(setup.recipe.decoder)
@@ -211,6 +218,20 @@ def claim(options: Options, *, read_only: bool = False) -> Target:
     target = Target(place)
     (target.check if read_only else target.claim)()
     return target
+
+
+def _followed(given: tuple[str, ...], data: Place) -> tuple[Path, ...]:
+    if given and not isinstance(data, Path):
+        raise UsageError(f"--follow-links {given[0]}: there are no links in an object store; leave it out")
+    found: dict[Path, None] = {}
+    for name in given:
+        folder = _resolved(Path(name))
+        if not folder.is_dir():
+            raise UsageError(f"--follow-links {name}: no such folder; name the folder that links in the data lead into")
+        if folder == Path(folder.anchor):
+            raise UsageError(f"--follow-links {name}: that allows links to anything; name the folder that they lead into")
+        found[folder] = None
+    return (*found, *([_resolved(data)] if given and isinstance(data, Path) and _resolved(data) not in found else []))
 
 
 def _on_disk(option: str, path: Path) -> None:

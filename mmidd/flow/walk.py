@@ -16,6 +16,7 @@ from mmidd.flow import steps
 from mmidd.flow.indexing import Indexed, refuse_barren
 from mmidd.flow.setup import Setup
 from mmidd.flow.steps import Extracted, Sharded
+from mmidd.flow.unreached import refuse_unreached
 from mmidd.flow.walkers import Reached, Walker
 
 STAGES = ("index", "extract", "caption", "curate", "shard")
@@ -40,6 +41,7 @@ def walk(
     tell(index)
     if until == "index":
         return Walked(index)
+    refuse_unreached(setup, index)
     refuse_barren(setup, index)
     crops = steps.extract_samples(setup, index, walker)
     if until == "extract":

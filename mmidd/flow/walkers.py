@@ -14,6 +14,7 @@ from mmidd.engine.units import Engine, Item, Outcome, Result, Unit
 from mmidd.flow.refusals import NotUpToDate
 from mmidd.flow.setup import Setup
 from mmidd.media import Name
+from mmidd.show import printable
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ def _insist(setup: Setup, work: Work) -> Survey:
     if found.missing:
         left = sum(1 for unit in found.missing for _ in unit.items)
         name = work.stage.name
-        raise NotUpToDate(f"{name} is not up to date ({left} media to do): run `mmidd {name}`, or `mmidd build`")
+        way = printable(setup.options.command(name))
+        raise NotUpToDate(f"{name} is not up to date ({left} media to do): run `mmidd {name}`, or `mmidd build`: {way}")
     return found
 
 

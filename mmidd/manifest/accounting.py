@@ -17,6 +17,7 @@ from mmidd.manifest.methods import Method
 from mmidd.manifest.tables import BadValue, Table, TableSpec, missing_files, read_table
 from mmidd.media import FaceMode, Kind
 from mmidd.raw.archives import SUFFIXES as ARCHIVES
+from mmidd.raw.junk import no_medium
 
 T = TypeVar("T")
 S = TypeVar("S", str, str | None)
@@ -30,8 +31,10 @@ SUFFIXES: dict[str, Kind] = {
     **dict.fromkeys((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"), "image"),
 }
 IMAGES = frozenset(suffix for suffix, kind in SUFFIXES.items() if kind == "image")
+_LOSSY = (".jpg", ".jpeg", ".webp")
 _NUMBER = re.compile(r"([0-9]+)\Z")
 _MOST_DIGITS = 9
+SECOND = "a second frame"
 
 SPLITS: dict[str, Split] = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -169,7 +172,7 @@ class _Rejected(Exception):
 def label_paths(layout: Layout, paths: Iterable[str]) -> list[str]:
     """The label files among `paths`, sorted."""
     files = Heads([(pattern, pattern) for spec in layout.tables for pattern in spec.files])
-    return sorted({path for path in paths if files.first(path) is not None})
+    return sorted({path for path in paths if files.first(path) is not None and not no_medium(path)})
 
 
 def archive_paths(layout: Layout, paths: Iterable[str]) -> list[str]:
@@ -179,7 +182,7 @@ def archive_paths(layout: Layout, paths: Iterable[str]) -> list[str]:
     """
     if not layout.archives:
         return []
-    listed = list(paths)
+    listed = [path for path in paths if not no_medium(path)]
     patterns = Heads([(pattern, pattern) for pattern in layout.archives])
     found = {path: unpacked(path) for path in listed if patterns.first(path) is not None}
     wanted = set(found.values())
@@ -201,12 +204,14 @@ def _ancestors(path: str) -> Iterator[str]:
 
 
 def frame_number(name: str) -> int | None:
-    """The number that an image's name ends with (`seed0188.png`: 188), or is, without a suffix (`001`); None where it is
-    no numbered image."""
+    """The number that an image's name ends with (`seed0188.png`, `seed0188.PNG`: 188), or is, without a suffix (`001`); None
+    where it is no numbered image, or a hidden file, as the `._0188.png` that macOS puts beside one."""
+    if name.startswith("."):
+        return None
     stem, dot, suffix = name.rpartition(".")
     if not dot:
         return int(name) if name.isascii() and name.isdigit() and len(name) <= _MOST_DIGITS else None
-    found = _NUMBER.search(stem) if f".{suffix}" in IMAGES else None
+    found = _NUMBER.search(stem) if f".{suffix.lower()}" in IMAGES else None
     return int(found[1]) if found and len(found[1]) <= _MOST_DIGITS else None
 
 
@@ -220,10 +225,19 @@ def names_a_folder(path: str) -> bool:
     return splitext(path)[1] not in SUFFIXES
 
 
+def _is_lossy(path: str) -> bool:
+    return path.lower().endswith(_LOSSY)
+
+
+def _rank(path: str) -> tuple[bool, str]:
+    """Of two images of one frame the first in this order is taken: one without loss, else the first by name."""
+    return _is_lossy(path), path
+
+
 def clip_frames(names: Iterable[str]) -> dict[int, str]:
-    """The frames of a clip among the names in its folder, by number; of two with one number the first name's."""
+    """The frames of a clip among the names in its folder, by number; of two with one number the better name's."""
     found: dict[int, str] = {}
-    for name in sorted(names):
+    for name in sorted(names, key=_rank):
         number = frame_number(name.rpartition("/")[2])
         if number is not None:
             found.setdefault(number, name)
@@ -295,6 +309,20 @@ def _table(layout: Layout, spec: TableSpec, labels: list[str], read: Callable[[s
     return with_shortness(table if table.files else read_table(spec, bundled, bundled.__getitem__))
 
 
+def _frame(result: Accounting, clip: str, number: int, path: str) -> str | None:
+    """Take one more frame of a clip. Of two with one number the better one stays; where it was taken before, why this one is
+    none."""
+    taken = result.frames[clip].setdefault(number, path)
+    if taken == path:
+        return None
+    reason = f"{SECOND} {number} in its folder"
+    if _rank(taken) < _rank(path):
+        return reason if _is_lossy(taken) or not _is_lossy(path) else f"{reason}, with loss"
+    result.frames[clip][number] = path
+    result.unmatched.append((taken, f"{reason}, with loss" if _is_lossy(taken) else reason))
+    return None
+
+
 class Heads(Generic[T]):
     """Patterns found by the first segment of a path, in their order, so that few are tried on each of a million."""
 
@@ -363,7 +391,7 @@ class _Matcher:
     def file(self, path: str, result: Accounting) -> None:
         """Put one path where it belongs."""
         tries, missed, second = _Tries(), "no rule", None
-        matches = self.rules.matches(path)
+        matches = iter(()) if no_medium(path) else self.rules.matches(path)
         for match, rule in matches:
             name, number = path, None
             if rule.kind == "frames":
@@ -373,9 +401,10 @@ class _Matcher:
                     missed = "no numbered image"
                     continue
                 if name in result.frames:
-                    if result.frames[name].setdefault(number, path) == path:
+                    reason = _frame(result, name, number, path)
+                    if reason is None:
                         return
-                    tries.reason = f"a second frame {number} in its folder"
+                    tries.reason = reason
                     continue
             if rule.unless and self._there(rule, match.groupdict()):
                 second = rule.unless[0].text

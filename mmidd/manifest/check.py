@@ -35,7 +35,8 @@ ADVICE: Mapping[FindingKind, str] = {
     "no label": "not used: the label file that should name them is absent, or of another version; download it again",
     "label file contradicts the tree": "not used: one of the two is of another version; download both again from one place",
     "label files contradict each other": "not used: keep the label file that is right",
-    "refused": "not used: put the file there for a link, mend names and permissions, download a damaged archive again",
+    "refused": "not used: allow the folder that a link leads to with --follow-links, get the file for a pointer, mend names "
+    "and permissions, download a damaged archive again",
     "real not on disk": "these fakes are used without a pair; get the dataset that their reals are in",
     "same file twice": "keep the one that lies in its right place",
     "empty file": "download it again; it will fail",
@@ -49,7 +50,11 @@ TWIN_BYTES = 2**20
 _CONTRADICTS = re.compile(r"(?P<what>[a-z]\w*\.\w+) is '.*', which rule '(?P<rule>.*)' does not take", re.DOTALL)
 _CONTRADICT = re.compile(r"two label files contradict each other: (?P<what>\w+) is .*", re.DOTALL)
 _UNLABELLED = re.compile(r"no row in |no label file |bad \w+ value |\w+\.\w+ has no value")
-_VARYING = re.compile(r"(bad \w+ value|unknown method) '")
+_VARYING = re.compile(r"(bad \w+ value|unknown method) '|(a second frame) \d")
+_ABOVE = re.compile(r"there would be a rule without the folder '(?P<folder>.*)/' above it", re.DOTALL)
+_SAME = re.compile(r"the same as .*, which is used", re.DOTALL)
+_MOST_FOLDERS = 3
+"""So many folders that are one too many are told each for itself."""
 
 
 class Entry(NamedTuple):
@@ -175,7 +180,7 @@ def check(
     found = list(_missing(missing))
     found += [_finding("label file not whole", *_lacking(each)) for each in lists if each.partial]
     found += _listed(manifest, seen, disk)
-    found += [_finding(kind, reason, names) for (kind, reason), names in sorted(seen.odd.items())]
+    found += [_finding(kind, reason, names) for (kind, reason), names in sorted(_by_kind(seen.odd).items())]
     found += _unpaired(seen, disk)
     found += _twice(seen, disk)
     if not seen.counts:
@@ -256,7 +261,9 @@ class _Seen:
         elif entry.status == "label file":
             self.label_files.append(entry.media)
         elif entry.status == "refused":
-            self.odd["refused", entry.reason or ""].append(entry.media)
+            reason = entry.reason or ""
+            same = one_kind(reason)
+            self.odd["refused", same].append(entry.media if same == reason else f"{entry.media} ({reason})")
         elif entry.reason in (None, PLAIN):
             self.odd["in no rule", self.strays.reason(entry.media)].append(entry.media)
         else:
@@ -291,6 +298,23 @@ class _Seen:
             self.odd["empty file", "no bytes: was the download cut?"].append(entry.media)
 
 
+def one_kind(reason: str) -> str:
+    """A reason without what only one file has: its value, its number, or the folder that it is too deep by."""
+    if _ABOVE.fullmatch(reason):
+        return "there would be a rule without some of the folders above it"
+    return "the same as another file, which is used" if _SAME.match(reason) else _sort(reason)[1]
+
+
+def _by_kind(odd: Mapping[tuple[FindingKind, str], list[str]]) -> dict[tuple[FindingKind, str], list[str]]:
+    """Files a folder too deep stand together where each would have a finding of its own."""
+    deep = {key: found["folder"] for key in odd if (found := _ABOVE.fullmatch(key[1]))}
+    if len(deep) <= _MOST_FOLDERS:
+        return dict(odd)
+    names = [f"{name} (without '{folder}/')" for key, folder in deep.items() for name in odd[key]]
+    rest = {key: names for key, names in odd.items() if key not in deep}
+    return {**rest, ("in no rule", "there would be a rule without some of the folders above it"): names}
+
+
 def _sort(reason: str) -> tuple[FindingKind, str]:
     """A reason without the value that only one file has, so that files with the same fault stand together."""
     contradicts = _CONTRADICTS.fullmatch(reason)
@@ -300,7 +324,8 @@ def _sort(reason: str) -> tuple[FindingKind, str]:
     if contradicts:
         return "label file contradicts the tree", f"{contradicts['what']} is not what rule '{contradicts['rule']}' takes"
     varying = _VARYING.match(reason)
-    return "no label" if _UNLABELLED.match(reason) else "in no rule", varying[1] if varying else reason
+    same = next(filter(None, varying.groups())) if varying else reason
+    return "no label" if _UNLABELLED.match(reason) else "in no rule", same
 
 
 def _shown(media: str, reason: str) -> str:

@@ -26,6 +26,7 @@ from mmidd.manifest.compilation import CompileFault, compile_layout, used_method
 from mmidd.manifest.folders import Folder, folders
 from mmidd.manifest.methods import METHODS, Method, registry
 from mmidd.manifest.spec import Spec
+from mmidd.media import composed
 from mmidd.yamlfile import Document, explain, load, place, read_text, unknown
 
 __all__ = [
@@ -128,7 +129,7 @@ def _resource(name: str) -> bytes:
 
 def load_manifest(text: str, source: str) -> Manifest:
     """Read one manifest from YAML; raises ManifestError (or YamlError) with file and line for anything wrong."""
-    document = load(text, source)
+    document = load(composed(text), source)
     manifest = _validated(document, source)
     try:
         manifest.layout  # noqa: B018 - compiled here, so that faults are found on loading and not on a dataset

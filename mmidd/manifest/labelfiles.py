@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from mmidd.errors import ManifestError
+from mmidd.media import composed
 
 MAX_COLUMNS = 4096
 
@@ -72,6 +73,7 @@ def open_labels(spec: Shape, path: str, data: bytes, fields: Collection[str]) ->
     form = path.rpartition(".")[2].lower()
     needed = spec.needs - set(fields)
     text, note = _decoded(path, data, needed)
+    text = composed(text)
     notes = [note] if note else []
     if form == "json":
         return Opened(_json_sources(spec, path, text), tuple(notes), open_end=False)

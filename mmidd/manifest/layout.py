@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import product
 
 from mmidd.manifest.ambiguity import MOST_BITS, bits
+from mmidd.media import composed
 
 MAX_REGEX = 200
 MAX_EXPANSIONS = 256
@@ -201,13 +202,13 @@ class Template:
         return self.parts[1::2]
 
     def render(self, values: Mapping[str, str | None]) -> str | None:
-        """The filled text; None where one of its names has no value, or an empty one.
+        """The filled text, composed (Unicode's NFC); None where one of its names has no value, or an empty one.
 
         Raises KeyError for a name that `values` lacks.
         """
         parts = self.parts
         if len(parts) == 3 and not parts[0] and not parts[2]:
-            return values[parts[1]] or None
+            return composed(values[parts[1]] or "") or None
         out = [parts[0]]
         for index in range(1, len(parts), 2):
             value = values[parts[index]]
@@ -215,7 +216,7 @@ class Template:
                 return None
             out.append(value)
             out.append(parts[index + 1])
-        return "".join(out)
+        return composed("".join(out))
 
 
 @lru_cache(maxsize=4096)

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from functools import cached_property
 
 from mmidd.manifest.accounting import Layout, frame_number
 from mmidd.manifest.format import Manifest, bundled
+from mmidd.raw import junk
 
 PLAIN = "no rule"
-UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".aria2", ".filepart", ".tmp")
-LITTER = frozenset({".ds_store", "thumbs.db", "desktop.ini", ".directory"})
-_DEEPEST = 3
+_DEEPEST = 24
 _MOST_DATASETS = 3
+_SHORTEST = 4
+"""Letters that a name must have to be recognised by how another one begins."""
+
+
+def near_folder(folder: str, names: Iterable[str]) -> str | None:
+    """The name among `names` that a folder is most likely meant to have (`FaceForensics++_C23`: `FaceForensics++`); None
+    where none is close."""
+    own = _bare(folder)
+    bare = {name: _bare(name) for name in names}
+    begins = [name for name, each in bare.items() if len(each) >= _SHORTEST and own.startswith(each)]
+    begins += [name for name, each in bare.items() if len(own) >= _SHORTEST and each.startswith(own)]
+    if begins:
+        return max(begins, key=lambda name: (own.startswith(bare[name]), len(bare[name]), name))
+    close = get_close_matches(own, list(bare.values()), n=1, cutoff=0.8)
+    return next(name for name, each in bare.items() if each == close[0]) if close else None
+
+
+def _bare(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalnum())
 
 
 class Strays:
@@ -34,12 +54,19 @@ class Strays:
     def reason(self, path: str) -> str:
         """One of a few reasons, so that files with the same fault stand together; `no rule` where nothing is noticed."""
         name = path.rpartition("/")[2]
-        if name.casefold() in LITTER or name.startswith("._") or "__MACOSX" in path.split("/"):
+        sort = junk.named(path)
+        if sort == "litter":
             return "left behind by a file manager"
-        if name.casefold().endswith(UNFINISHED):
+        if sort == "unfinished":
             return "looks like an unfinished download"
+        if name.startswith("."):
+            return "a hidden file: no medium, whatever a rule says"
         if name != name.strip():
             return "the name begins or ends with a space"
+        if name.endswith(".dvc"):
+            return "stands for a file that DVC keeps: `dvc pull` gets it"
+        if junk.is_part(path):
+            return junk.PART
         if self.own.has(path, any_case=True):
             return "there is a rule for it but for upper and lower case"
         return self._misplaced(path) or self._foreign(path) or PLAIN

@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mmidd.errors import ChangedMedia, TooLargeMedia, UnreadableMedia
 from mmidd.filestate import State, state
+from mmidd.media import composed
+from mmidd.raw import junk
 
 if TYPE_CHECKING:
     from mmidd.raw.path import Place
@@ -48,6 +50,9 @@ _MAX_DIRECTORY = 512 * 2**20
 _MAX_HEADER = 16 * 2**20
 _PIECE = 2**20
 _ZIP_END = 22
+_MARKED_UTF8 = 0x800
+_POINTER = 200
+"""First bytes of a short member that are looked at: fewer than a tar's block, so that its next header is not passed."""
 
 _DAMAGE = (
     zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, struct.error, EOFError, ValueError,
@@ -66,10 +71,12 @@ class Member:
 
 @dataclass(frozen=True)
 class Contents:
-    """All that an archive holds: members that can be read, and the names that are refused, with the reason."""
+    """All that an archive holds: members that can be read, and the names that are refused, with the reason; of litter only
+    how much there is. Names are composed (Unicode's NFC)."""
 
     members: tuple[Member, ...]
     refused: tuple[tuple[str, str], ...]
+    litter: int = 0
 
 
 def is_archive(name: str) -> bool:
@@ -78,8 +85,22 @@ def is_archive(name: str) -> bool:
 
 
 def is_sequential(name: str | Place) -> bool:
-    """A compressed tar: its members can only be had by reading all that lies before them."""
-    return str(name).lower().endswith(PACKED_TAR)
+    """A compressed tar: its members can only be had by reading all that lies before them. Of a place whose name says nothing
+    (what a link led to) its bytes are asked. Raises OSError."""
+    return (_named(name) if isinstance(name, str) else _form(name)) == PACKED_TAR
+
+
+def _named(name: str) -> tuple[str, ...] | None:
+    return next((form for form in (ZIP, TAR, PACKED_TAR) if name.lower().endswith(form)), None)
+
+
+def _form(path: Place) -> tuple[str, ...]:
+    form = _named(path.name)
+    if form is not None:
+        return form
+    with path.open("rb") as file:
+        start = file.read(4)
+    return ZIP if start[:2] == b"PK" else PACKED_TAR if start[:2] == b"\x1f\x8b" else TAR
 
 
 def contents(path: Place) -> Contents:
@@ -88,7 +109,8 @@ def contents(path: Place) -> Contents:
     Raises UnreadableMedia for a damaged one, TooLargeMedia for a bomb, OSError for the file system's own faults.
     """
     with _faults():
-        found = list(_zip_members(path) if path.name.lower().endswith(ZIP) else _tar_members(path))
+        every = list(_zip_members(path) if _form(path) == ZIP else _tar_members(path))
+    found = [(name, about) for name, about in every if not junk.is_litter(name)]
     names = Counter(name for name, _ in found)
     members, refused = [], {}
     for name, about in found:
@@ -98,7 +120,8 @@ def contents(path: Place) -> Contents:
             refused[name] = "stands twice in the archive"
         else:
             members.append(about)
-    return Contents(tuple(sorted(members, key=lambda member: member.name)), tuple(sorted(refused.items())))
+    ordered = tuple(sorted(members, key=lambda member: member.name))
+    return Contents(ordered, tuple(sorted(refused.items())), len(every) - len(found))
 
 
 def read(path: Place, member: Member, most: int = MAX_MEMBER_BYTES) -> bytes:
@@ -307,6 +330,9 @@ def _tar_members(path: Place) -> Iterator[tuple[str, Member | str]]:
             if not packed and info.offset_data + info.size > size:
                 raise EOFError
             fault = _name_fault(name) or _tar_fault(info)
+            if fault is None and info.size in junk.SHORT:
+                file.seek(info.offset_data)
+                fault = junk.pointer(file.read(_POINTER))
             yield _shown(name), fault or Member(name, info.size, None if packed else info.offset_data)
 
 
@@ -334,8 +360,22 @@ def _zip_members(path: Place) -> Iterator[tuple[str, Member | str]]:
         for info in infos:
             if info.is_dir():
                 continue
-            name = _plain(info.filename)
-            yield _shown(name), _name_fault(name) or _zip_fault(info) or Member(name, info.file_size)
+            name = _plain(_zip_name(info))
+            fault = _name_fault(name) or _zip_fault(info)
+            if fault is None and info.file_size in junk.SHORT:
+                with archive.open(info) as member:
+                    fault = junk.pointer(member.read(_POINTER))
+            yield _shown(name), fault or Member(name, info.file_size)
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """A member's name. One that is not marked as UTF-8 may be so for all that: macOS marks none."""
+    if info.flag_bits & _MARKED_UTF8 or info.filename.isascii():
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return info.filename
 
 
 def _end_record(raw: BinaryIO) -> bytes:
@@ -389,7 +429,7 @@ def _zip_open(path: Place, now: State) -> tuple[zipfile.ZipFile, dict[str, zipfi
     if isinstance(path, Path) and state(os.fstat(file.fileno())) != now:
         raise ChangedMedia
     archive = zipfile.ZipFile(_Guarded(file, _MAX_DIRECTORY))
-    return archive, {_plain(info.filename): info for info in archive.infolist()}
+    return archive, {_plain(_zip_name(info)): info for info in archive.infolist()}
 
 
 def _exactly(file: _Guarded, size: int) -> bytes:
@@ -403,7 +443,8 @@ def _exactly(file: _Guarded, size: int) -> bytes:
 
 
 def _plain(name: str) -> str:
-    """A member's name without the `./` that tar puts before it."""
+    """A member's name without the `./` that tar puts before it, composed."""
+    name = composed(name)
     while name.startswith("./"):
         name = name[2:].lstrip("/") if name[2:3] == "/" else name[2:]
     return name

@@ -37,13 +37,17 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """One file of a medium: its name in the archive or in the folder, the number of the frame (0 where it is all)."""
+    """One file of a medium: its name in the archive or in the folder, the number of the frame (0 where it is all).
+
+    `place` is where it lies, from the folder or in full, where that is not its name.
+    """
 
     number: int
     name: str
     bytes: int
     mtime_ns: int
     offset: int | None = None
+    place: str | None = None
 
     @property
     def member(self) -> Member:
@@ -116,7 +120,7 @@ def open_all(
     for key, medium in media:
         if medium.archive is None:
             yield key, sources.of_file(medium)
-        elif archives.is_sequential(medium.name):
+        elif archives.is_sequential(medium.archive.name):
             sequential.setdefault(medium.path, []).append((key, medium))
         else:
             yield key, sources.Members(medium)

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import stat
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from unicodedata import is_normalized
 
 from mmidd.engine.files import digest, write_text
 from mmidd.errors import DataError, MediaError, told
-from mmidd.raw import archives
+from mmidd.media import composed
+from mmidd.raw import archives, disk, junk
 from mmidd.raw.archives import Contents, Member
 from mmidd.raw.opened import Opened
 from mmidd.raw.path import Place, RemotePath
+from mmidd.raw.store import Listed, Seen
+
+_AT_ONCE = 8
+"""Short objects of a store that are looked into at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,9 @@ class Listing:
 
     An archive that was opened is under `archives`; its members are among the files as `archive.zip/inner/name.jpg`.
     `empty` are the folders with nothing in them. `lies`: where a file or folder lies that is listed as if it lay elsewhere.
+    `at`: where a file or a folder (and all in it) lies whose name the disk spells otherwise, or that a link leads to: below
+    the root, or in full. `litter` files were passed by; `links` are those refused links, with what they lead to, that
+    could be followed if that were allowed.
     """
 
     files: Mapping[str, Stat]
@@ -47,6 +57,13 @@ class Listing:
     archives: Mapping[str, Stat] = field(default_factory=dict)
     empty: tuple[str, ...] = ()
     lies: Mapping[str, str] = field(default_factory=dict)
+    at: Mapping[str, str] = field(default_factory=dict)
+    litter: int = 0
+    links: Mapping[str, str] = field(default_factory=dict)
+
+    def disk(self, path: str) -> str:
+        """Where it lies, as the disk (or the store) spells it: below the root, or in full."""
+        return _lies(self.where(path), self.at)
 
     def where(self, path: str) -> str:
         """Where it lies, below the dataset's root; an archive's name is a part of that."""
@@ -56,8 +73,8 @@ class Listing:
         """Where a file, an archive, or a folder lies; of an object also what the listing said of it."""
         about = self.archives.get(path) or self.files.get(path)
         if about is None or isinstance(root, Path):
-            return root / self.where(path)
-        return root.at(self.where(path), about.bytes, about.mtime_ns)
+            return root / self.disk(path)
+        return root.at(self.disk(path), about.bytes, about.mtime_ns)
 
     def member(self, path: str) -> Member:
         """An archive's member as the archive knows it."""
@@ -77,78 +94,104 @@ def locate(dataset: str, folders: Iterable[str], data: Place, under: Sequence[Pl
     """A dataset's folder under the data root (whose entries are `under`), by any of its accepted names; None where
     there is none. Raises DataError where there are two."""
     inside = entries(data) if under is None else under
-    named = {name.casefold() for name in folders}
-    found = [entry for entry in inside if entry.name.casefold() in named and entry.is_dir()]
+    named = {_folded(name) for name in folders}
+    found = [entry for entry in inside if _folded(entry.name) in named and entry.is_dir()]
     if len(found) > 1:
         names = ", ".join(entry.name for entry in found)
         raise DataError(f"{dataset} is under {data} twice: {names}. Keep one, or rename the other.")
     return found[0] if found else None
 
 
-def walk(root: Place) -> Listing:
-    """List a dataset's folder without following a link out of it or into a loop. Raises DataError if unreadable."""
-    if isinstance(root, RemotePath):
-        found = root.walk()
-        return Listing({name: Stat(*seen) for name, seen in found.objects.items()}, found.refused, empty=found.empty)
-    files: dict[str, Stat] = {}
-    refused: dict[str, str] = {}
-    empty: list[str] = []
-    inside = root.resolve()
-    for entry, relative in _entries(root, refused, empty):
-        try:
-            relative.encode()
-        except UnicodeEncodeError:
-            refused[relative.encode(errors="backslashreplace").decode()] = "name is not UTF-8"
+def _folded(name: str) -> str:
+    return composed(name).casefold()
+
+
+def walk(root: Place, follow: Sequence[Path] = ()) -> Listing:
+    """List a dataset's folder, links that lead into one of the folders `follow` included. Raises DataError if unreadable.
+
+    Litter is counted and not listed. Names are composed (Unicode's NFC), whatever the disk has.
+    """
+    found = root.walk() if isinstance(root, RemotePath) else disk.listed(root, follow)
+    seen, refused, at = _composed(found)
+    files = {name: Stat(*about[:2], ctime_ns=about.st_ctime_ns) for name, about in seen.items()}
+    listing = Listing(files, refused, {}, found.empty, {}, at, found.litter, found.links)
+    told = {**_unfinished(files), **_pointers(root, listing)}
+    left = {path: about for path, about in files.items() if path not in told} if told else files
+    return replace(listing, files=left, refused={**refused, **told})
+
+
+def _unfinished(files: Mapping[str, Stat]) -> dict[str, str]:
+    """The files that are not whole by what their program left beside them (the name of others says so itself)."""
+    beside = (path.removesuffix(junk.BESIDE) for path in files if path.endswith(junk.BESIDE))
+    return {path: f"{junk.UNFINISHED} ({junk.BESIDE} lies beside it)" for path in beside if path in files}
+
+
+def _composed(found: Listed) -> tuple[dict[str, Seen], dict[str, str], dict[str, str]]:
+    """The files, what is refused and where things lie, by composed names. Two that are one then are refused."""
+    refused, at = dict(found.refused), dict(found.at)
+    if all(map(_is_composed, found.objects)):
+        return dict(found.objects), refused, at
+    spelled: dict[str, set[str]] = defaultdict(set)
+    for path in found.objects:
+        for part in () if path.isascii() else _prefixes(path):
+            spelled[composed(part)].add(part)
+    files: dict[str, Seen] = {}
+    at = {composed(path): place for path, place in at.items()}
+    for path, seen in found.objects.items():
+        parts = [] if path.isascii() else _prefixes(path)
+        if any(len(spelled[composed(part)]) > 1 for part in parts):
+            refused[path] = "another name differs from it in its Unicode form alone (NFC, NFD): keep one of them"
             continue
-        about = _look(entry, inside)
-        if isinstance(about, str):
-            refused[relative] = about
-        else:
-            files[relative] = about
-    return Listing(files, refused, empty=tuple(sorted(empty)))
+        files[composed(path)] = seen
+        for part in parts:
+            if not _is_composed(part.rpartition("/")[2]):
+                at.setdefault(composed(part), _lies(part, found.at))
+    return files, refused, at
 
 
-def _entries(root: Path, refused: dict[str, str], empty: list[str]) -> Iterator[tuple[os.DirEntry[str], str]]:
-    """Every entry below `root` that is no folder, with its path from there. No recursion: depth is the data's choice."""
-    folders: list[tuple[str, str]] = [(os.fspath(root), "")]
-    while folders:
-        folder, prefix = folders.pop()
-        try:
-            with os.scandir(folder) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
-        except OSError as error:
-            if not prefix:
-                raise DataError(f"cannot read {folder}: {error.strerror}") from error
-            refused[_shown(prefix)] = f"folder cannot be read: {told(error)}"
-            continue
-        if prefix and not entries:
-            empty.append(_shown(prefix))
-        for entry in entries:
-            relative = f"{prefix}/{entry.name}" if prefix else entry.name
-            if entry.is_dir(follow_symlinks=False):
-                folders.append((entry.path, relative))
-            else:
-                yield entry, relative
+def _is_composed(name: str) -> bool:
+    return name.isascii() or is_normalized("NFC", name)
 
 
-def _look(entry: os.DirEntry[str], inside: Path) -> Stat | str:
-    """What there is to know of a file, or why it is refused."""
-    if entry.is_symlink():
-        try:
-            target = Path(entry.path).resolve(strict=True)
-        except (OSError, RuntimeError):
-            return "link to nothing"
-        if not target.is_relative_to(inside):
-            return "link that leaves the dataset's root"
-        if target.is_dir():
-            return "link to a folder: not followed"
+def _prefixes(path: str) -> list[str]:
+    """The folders above a path, and itself."""
+    parts = path.split("/")
+    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
+
+
+def _lies(path: str, at: Mapping[str, str]) -> str:
+    """Where a path lies, by the longest part of it that says so."""
+    head = path if at else ""
+    while head:
+        if head in at:
+            return at[head] + path[len(head) :]
+        head = head.rpartition("/")[0]
+    return path
+
+
+def _pointers(root: Place, listing: Listing) -> dict[str, str]:
+    """The files in whose place a pointer lies (of Git LFS, of git-annex), with what it is."""
+    short = junk.SHORT if isinstance(root, Path) else junk.SHORT_OBJECTS
+    paths = [path for path, about in listing.files.items() if about.bytes in short]
+    read = partial(_head, root, listing)
+    if isinstance(root, Path) or not paths:
+        heads = list(map(read, paths))
+    else:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            heads = list(pool.map(read, paths))
+    return {path: told for path, head in zip(paths, heads, strict=True) if (told := junk.pointer(head))}
+
+
+def _head(root: Place, listing: Listing, path: str) -> bytes:
+    """A short file's bytes; none where they cannot be had, which whoever reads it tells."""
+    place = listing.place(root, path)
     try:
-        about = entry.stat()
-    except OSError as error:
-        return f"cannot be read: {told(error)}"
-    if not stat.S_ISREG(about.st_mode):
-        return "not a regular file"
-    return Stat(about.st_size, about.st_mtime_ns, ctime_ns=about.st_ctime_ns)
+        if isinstance(root, RemotePath) or isinstance(place, RemotePath):
+            return place.read_bytes()
+        with disk.open_inside(root, place) as file:
+            return file.read(junk.HEAD)
+    except (OSError, MediaError):
+        return b""
 
 
 def open_archives(
@@ -163,13 +206,14 @@ def open_archives(
         return listing
     files, refused = dict(listing.files), dict(listing.refused)
     opened: dict[str, Stat] = {}
+    litter = 0
     for path in found:
         about = files.pop(path)
         place = kept / f"{digest(dataset, path)}.json" if kept else None
         try:
-            inside = _contents(listing.place(root, path), about, place, keep)
+            inside = _contents(root, listing.place(root, path), about, place, keep)
         except MediaError as error:
-            refused[path] = told(error)
+            refused[path] = _instead(root, listing, path) or told(error)
             continue
         except OSError as error:
             refused[path] = f"cannot be read: {told(error)}"
@@ -178,27 +222,38 @@ def open_archives(
             refused[path] = "an archive without files"
             continue
         opened[path] = about
+        litter += inside.litter
         refused.update((f"{path}/{name}", reason) for name, reason in inside.refused)
         for member in inside.members:
             files[f"{path}/{member.name}"] = Stat(member.bytes, about.mtime_ns, path, member.offset, about.ctime_ns)
-    return Listing(files, refused, {**listing.archives, **opened}, listing.empty)
+    both = {**listing.archives, **opened}
+    return replace(listing, files=files, refused=refused, archives=both, litter=listing.litter + litter)
 
 
-_CONTENTS_FORMAT = 3
+def _instead(root: Place, listing: Listing, path: str) -> str | None:
+    """What a file is that is no archive by its bytes, where that can be told."""
+    try:
+        with listing.place(root, path).open("rb") as file:
+            return junk.holds(file.read(junk.HEAD))
+    except (OSError, MediaError):
+        return None
 
 
-def _contents(path: Place, about: Stat, place: Path | None, keep: bool) -> Contents:
+_CONTENTS_FORMAT = 4
+
+
+def _contents(root: Place, path: Place, about: Stat, place: Path | None, keep: bool) -> Contents:
     stamp = [_CONTENTS_FORMAT, about.bytes, about.mtime_ns, about.ctime_ns]
     known = _kept_contents(place, stamp) if place is not None else None
     if known is not None:
         return known
-    opened = Opened(path, about.bytes, about.mtime_ns) if isinstance(path, Path) else None
+    opened = Opened(path, about.bytes, about.mtime_ns, root) if isinstance(path, Path) else None
     inside = archives.contents(path)
     if opened is not None:
         opened.check()
     if place is not None and keep:
         members = [[member.name, member.bytes, member.offset] for member in inside.members]
-        text = json.dumps({"stamp": stamp, "members": members, "refused": inside.refused})
+        text = json.dumps({"stamp": stamp, "members": members, "refused": inside.refused, "litter": inside.litter})
         write_text(place, text, scratch=place.parent)
     return inside
 
@@ -210,7 +265,7 @@ def _kept_contents(place: Path, stamp: list[int | None]) -> Contents | None:
         if saved["stamp"] != stamp:
             return None
         members = tuple(Member(str(name), int(size), offset) for name, size, offset in saved["members"])
-        return Contents(members, tuple((str(name), str(why)) for name, why in saved["refused"]))
+        return Contents(members, tuple((str(name), str(why)) for name, why in saved["refused"]), int(saved["litter"]))
     except (OSError, ValueError, TypeError, LookupError):
         return None
 
@@ -224,7 +279,3 @@ def clip_stat(frames: Mapping[str, Stat]) -> Stat:
     first, size = next(iter(frames.values())), sum(about.bytes for about in frames.values())
     ctime_ns = None if first.ctime_ns is None else int(changed.hexdigest()[:15], 16)
     return Stat(size, int(stamp.hexdigest()[:15], 16), first.archive, ctime_ns=ctime_ns)
-
-
-def _shown(name: str) -> str:
-    return name.encode(errors="backslashreplace").decode()

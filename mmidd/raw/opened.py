@@ -12,6 +12,8 @@ from typing import BinaryIO
 
 from mmidd.errors import ChangedMedia, UnreadableMedia, told
 from mmidd.filestate import state
+from mmidd.raw.disk import check_inside
+from mmidd.raw.path import Place
 
 
 class Opened:
@@ -20,11 +22,14 @@ class Opened:
     Decoders open paths, and more than once: what they saw was this file if `check` finds it there when they have ended.
     """
 
-    def __init__(self, path: Path, size: int, mtime_ns: int) -> None:
-        """Raises ChangedMedia where the file has not the size and time that it was listed with, UnreadableMedia."""
+    def __init__(self, path: Path, size: int, mtime_ns: int, root: Place | None = None) -> None:
+        """Raises ChangedMedia where the file has not the size and time that it was listed with, UnreadableMedia, also where
+        it does not lie below `root`, or where a link led when it was listed (see `disk`)."""
         with _faults():
             self._path, self._file = path, _open(path)
             about = os.fstat(self._file.fileno())
+            if isinstance(root, Path):
+                check_inside(root, path, about)
         self.state = state(about)
         if (about.st_size, about.st_mtime_ns) != (size, mtime_ns):
             raise ChangedMedia

@@ -42,7 +42,7 @@ def of_file(medium: MediaFile) -> MediaBytes:
 def opened(medium: MediaFile) -> Opened | None:
     """The file or the archive of a medium, opened as it was listed; None in an object store, whose copies are as listed."""
     path, seen = medium.path, medium.archive or medium
-    return Opened(path, seen.bytes, seen.mtime_ns) if isinstance(path, Path) else None
+    return Opened(path, seen.bytes, seen.mtime_ns, medium.root) if isinstance(path, Path) else None
 
 
 def clip_digest(digests: Iterable[tuple[str, str]]) -> str:
@@ -89,7 +89,7 @@ class _File:
             self._file.check()
 
     def _opened(self) -> Opened:
-        self._file = self._file or Opened(self.path, self.medium.bytes, self.medium.mtime_ns)
+        self._file = self._file or Opened(self.path, self.medium.bytes, self.medium.mtime_ns, self.medium.root)
         return self._file
 
 
@@ -178,7 +178,7 @@ class _Folder:
 
     def _read(self, part: FilePart) -> bytes:
         check_still(part.bytes)
-        file = Opened(self.path / part.name, part.bytes, part.mtime_ns)
+        file = Opened(self.path / (part.place or part.name), part.bytes, part.mtime_ns, self.medium.root)
         self._seen.setdefault(part.number, file.state)
         return file.read()
 

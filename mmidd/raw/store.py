@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from mmidd.errors import ChangedMedia, DataError, MissingExtra, UnreadableMedia, UsageError
 from mmidd.raw.cache import Cache
+from mmidd.raw.junk import is_litter
 
 _URL = re.compile(r"(?P<protocol>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
 _DISK = ("file", "local")
@@ -35,14 +36,20 @@ class Seen(NamedTuple):
 
     st_size: int
     st_mtime_ns: int
+    st_ctime_ns: int | None = None
 
 
 class Listed(NamedTuple):
-    """All objects below a folder; the keys that are refused, with the reason; the folders that hold nothing."""
+    """All files (of a store: objects) below a folder; the paths that are refused, with the reason; the folders that hold
+    nothing; how many files of litter were passed by. Of links on a disk: where those lead that are followed (`at`), and
+    those that `--follow-links` would follow (`links`)."""
 
     objects: Mapping[str, Seen]
     refused: Mapping[str, str]
     empty: tuple[str, ...]
+    litter: int = 0
+    at: Mapping[str, str] = {}
+    links: Mapping[str, str] = {}
 
 
 def address(data: str | Path) -> Path | str:
@@ -117,7 +124,8 @@ class Remote:
         inside = {name[len(start) :]: info for name, info in infos.items() if name.startswith(start)}
         return self._sorted_out({name: info for name, info in inside.items() if name})
 
-    def _sorted_out(self, infos: Mapping[str, Any]) -> Listed:
+    def _sorted_out(self, every: Mapping[str, Any]) -> Listed:
+        infos = {name: info for name, info in every.items() if not is_litter(name)}
         folders = {parent for name in infos for parent in _parents(name)}
         objects: dict[str, Seen] = {}
         refused: dict[str, str] = {}
@@ -134,7 +142,8 @@ class Remote:
             else:
                 objects[name] = self._seen(info)
         filled = {parent for name in [*objects, *markers] for parent in _parents(name)}
-        return Listed(objects, refused, tuple(name for name in markers if name not in filled))
+        empty = tuple(name for name in markers if name not in filled)
+        return Listed(objects, refused, empty, sum(not name.endswith("/") for name in every.keys() - infos.keys()))
 
     def look(self, key: str) -> Seen:
         """What the store says of an object now. Raises UnreadableMedia, DataError."""

@@ -6,7 +6,9 @@ Nothing here imports what made a result, so that every result can say itself, in
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +16,7 @@ from rich.markup import escape
 
 SHOWN = 20
 EXAMPLES = 5
+LITTER = "files that programs left behind (._*, .DS_Store, Thumbs.db, @eaDir, .git, .cache ...), passed by"
 
 
 def document(console: Console, value: Any) -> None:
@@ -33,6 +36,19 @@ def plain(text: str) -> str:
 def printable(text: str) -> str:
     """Text without anything that a terminal would obey, where nobody reads markup."""
     return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def shell_word(text: str) -> str:
+    """Text as one word that can be pasted into a shell (bash, zsh), whatever is in it; a terminal shows all of it."""
+    if text.isprintable():
+        return shlex.quote(text)
+    return f"$'{''.join(map(_in_shell, text))}'"
+
+
+def _in_shell(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    return character if character.isprintable() else "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
 
 
 def size(count: float) -> str:

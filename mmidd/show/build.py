@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from mmidd.show import EXAMPLES, SHOWN, plain
+from mmidd.show import EXAMPLES, LITTER, SHOWN, plain, shell_word
 
 if TYPE_CHECKING:
     from mmidd.curation.losses import Losses
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from mmidd.flow.report import Curated, Outcomes, Report
     from mmidd.flow.traces import Line, Takedown
     from mmidd.media import Name
+
+
+_KINDS = 5
+"""Of files in no rule so many kinds are told at the end of a build."""
 
 
 def built(console: Console, report: Report) -> None:
@@ -51,9 +56,26 @@ def built(console: Console, report: Report) -> None:
     takedown(console, report.takedown)
     _unsteady(console, report.unsteady)
     if report.failed:
-        console.print(f"what failed: mmidd failures {plain(report.work)}")
-    look = f'"from datasets import load_dataset; print(load_dataset({str(done.out)!r}))"'
-    console.print(f"next: {_python()} -c {look}", markup=False)
+        console.print(f"what failed: mmidd failures {plain(shell_word(report.work))}")
+    console.print(f"next: {_python()} -c {_shell_code(_look(done.out))}", markup=False)
+    if _PATTERN.search(str(done.out.absolute())):
+        console.print("  (load_dataset takes [ ] * ? and :: in a path for a pattern: for it, rename that folder)")
+
+
+_PATTERN = re.compile(r"[\[\]*?]|::")
+
+
+def _look(out: Path) -> str:
+    """A line of Python that opens a corpus, wherever it lies."""
+    if _PATTERN.search(str(out.absolute())):
+        return f"import mmidd; print(mmidd.Corpus({str(out)!r}))"
+    name = str(out.absolute()) if str(out).startswith("~") else str(out) if len(out.parts) > 1 else f"./{out}"
+    return f"from datasets import load_dataset; print(load_dataset({name!r}))"
+
+
+def _shell_code(code: str) -> str:
+    """Code as one word of a command: within double quotes, where nothing in it means anything to a shell there."""
+    return shell_word(code) if re.search(r'["$`\\!]', code) or not code.isprintable() else f'"{code}"'
 
 
 def _idle_takedowns(console: Console, idle: Sequence[str]) -> None:
@@ -133,7 +155,7 @@ def biases(console: Console, losses: Losses, policy: str, work: str) -> None:
             console.print(f"  {plain(str(finding))}", style="yellow")
             console.print(f"    -> {plain(finding.advice(policy, work))}", style="dim")
         more = f"... and {len(found) - SHOWN} more; " if len(found) > SHOWN else ""
-        console.print(f"  {more}all rates: mmidd status {plain(work)}")
+        console.print(f"  {more}all rates: mmidd status {plain(shell_word(work))}")
 
 
 def _python() -> str:
@@ -141,18 +163,21 @@ def _python() -> str:
     here = Path(sys.executable)
     if which("python") == sys.executable:
         return "python"
-    return str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
+    return shell_word(str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here))
 
 
 def notices(console: Console, indexed: Indexed) -> None:
     """What a person should know about the raw data: absent datasets, missing label files, files in no rule."""
     _lacking(console, indexed)
     lists(console, indexed, all_of_them=False)
-    odd = indexed.of_status("unmatched", "refused")
-    if odd:
-        console.print(f"{len(odd)} files are in no rule or were refused (mmidd index --check lists them):", style="yellow")
-        for row in odd[:3]:
-            console.print(f"  {plain(row['dataset'])}/{plain(row['media'])}: {plain(row['reason'] or '')}")
+    groups = [group for group in indexed.strange if group.status != "unlabelled"]
+    if groups:
+        count = sum(len(group.files) for group in groups)
+        console.print(f"{count} files are in no rule or were refused (mmidd index --check lists them):", style="yellow")
+        for group in groups[:_KINDS]:
+            console.print(f"  {plain(str(group))}")
+        if len(groups) > _KINDS:
+            console.print(f"  ... and {sum(len(group.files) for group in groups[_KINDS:])} more, of other kinds")
     _unlabelled(console, indexed)
 
 
@@ -181,6 +206,7 @@ def _lacking(console: Console, indexed: Indexed) -> None:
         console.print(f"not under the data root, skipped: {plain(', '.join(indexed.absent))}", style="yellow")
     for name in indexed.loose:
         console.print(f"{plain(name)} lies beside the datasets' folders: put it into one of its dataset's name", style="red")
+    _around(console, indexed)
     for dataset, facts in indexed.facts.items():
         for missing in facts["missing_label_files"]:
             console.print(f"{plain(dataset)}: label file missing ({plain(missing)})", style="yellow")
@@ -191,6 +217,23 @@ def _lacking(console: Console, indexed: Indexed) -> None:
             console.print(f"{plain(dataset)}: {line}", style="yellow")
     for told in indexed.barren:
         console.print(plain(told), style="red")
+
+
+def _around(console: Console, indexed: Indexed) -> None:
+    """What lies under the data root and is not read: folders of other names, links, litter."""
+    for line in indexed.near:
+        console.print(f"  {plain(line)}", style="yellow")
+    for each in indexed.datasets:
+        if each.listing.links:
+            path, target = min(each.listing.links.items())
+            console.print(
+                f"{plain(each.manifest.name)}: {len(each.listing.links)} links lead to folders or out of it and are not "
+                f"followed, such as {plain(path)} -> {plain(target)} (--follow-links ROOT allows it)",
+                style="yellow",
+            )
+    for dataset, count in indexed.litter.items():
+        if count:
+            console.print(f"{plain(dataset)}: {count} {LITTER}")
 
 
 def places(moved: Sequence[tuple[str, str, int]]) -> list[str]:
@@ -229,26 +272,24 @@ def indexed(console: Console, found: Indexed) -> None:
     lists(console, found, all_of_them=True)
     dropped = Counter(found.dropped.values())
     console.print(f"{len(found.selected)} media selected" + "".join(f", {n} {r}" for r, n in sorted(dropped.items())))
-    odd = found.of_status("unmatched", "unlabelled", "refused")
-    for row in odd[:SHOWN]:
-        console.print(f"  {row['status']}: {plain(row['dataset'])}/{plain(row['media'])}: {plain(row['reason'] or '')}")
-    if len(odd) > SHOWN:
-        console.print(f"  ... and {len(odd) - SHOWN} more; mmidd index --check --json lists all")
-    if odd:
+    groups = found.strange
+    for group in groups[:SHOWN]:
+        console.print(f"  {group.status}: {plain(str(group))}")
+    if len(groups) > SHOWN:
+        console.print(f"  ... and {len(groups) - SHOWN} more kinds")
+    if sum(len(group.files) for group in groups) > len(groups):
+        console.print("  mmidd index --check --json lists every file")
+    if groups:
         console.print("A file in no rule: move it away, or add it to the manifest's rules or `ignore` (docs/manifests.md).")
-
-
-_NEXT = {"extract": "mmidd caption", "caption": "mmidd curate"}
 
 
 def outcomes(console: Console, found: Outcomes) -> None:
     """How the media of a stage ended."""
-    counts, following = found.counts, _NEXT[found.stage]
-    console.print(
-        f"{found.stage}: {counts['ok']} ok, {counts['dropped']} dropped, {counts['failed']} failed; next: {following}"
-    )
+    counts = found.counts
+    console.print(f"{found.stage}: {counts['ok']} ok, {counts['dropped']} dropped, {counts['failed']} failed")
     for outcome in found.failed[:SHOWN]:
         console.print(f"  {plain(outcome.media)}: {outcome.error}: {plain(outcome.message or '')}")
+    console.print(f"next: {plain(found.following)}")
 
 
 def curated(console: Console, found: Curated) -> None:
@@ -257,4 +298,4 @@ def curated(console: Console, found: Curated) -> None:
     console.print(f"{sum(found.kept.values())} samples kept: " + ", ".join(f"{count} {split}" for split, count in kept))
     for reason, count in sorted(found.dropped.items()):
         console.print(f"  {count} dropped: {plain(reason)}")
-    console.print("next: mmidd shard")
+    console.print(f"next: {plain(found.following)}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from mmidd.show import EXAMPLES, plain
+from mmidd.show import EXAMPLES, LITTER, plain, shell_word
 from mmidd.show.build import places
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def checked(console: Console, checks: Checks) -> None:
         _more_counts(console, each)
         for pattern, count in each.ignored.items():
             console.print(f"  sidecars: {count} {plain(pattern)}")
+        if count := checks.litter[each.dataset]:
+            console.print(f"  litter: {count} {LITTER}")
         for line in places(each.moved):
             console.print(f"  {line}")
         for listed in each.lists:
@@ -79,7 +81,7 @@ def _more_counts(console: Console, found: Checked) -> None:
 def sampled(console: Console, folder: str, counts: Mapping[str, int]) -> None:
     """What was laid out."""
     console.print(f"{sum(counts.values())} files of {len(counts)} sample datasets in {plain(folder)}")
-    console.print(f"next: mmidd build sample --data {plain(folder)} --out CORPUS")
+    console.print(f"next: mmidd build sample --data {plain(shell_word(folder))} --out CORPUS")
 
 
 def _count(number: int | None) -> str:

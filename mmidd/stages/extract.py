@@ -23,7 +23,7 @@ from mmidd.engine.faults import fault
 from mmidd.engine.run import Stage
 from mmidd.engine.run import ingredients as _ingredients
 from mmidd.engine.units import TASK_ITEMS, Item, Outcome, Resources, Result, Task, Unit, bucket, order_key
-from mmidd.errors import ChangedMedia, EmptyMedia, MediaError, MmiddError, check_memory
+from mmidd.errors import ChangedMedia, EmptyMedia, MediaError, MmiddError, UnreadableMedia, check_memory
 from mmidd.extraction.masks import MaskFile, MaskSource
 from mmidd.extraction.medium import MediumSamples, Way, frames_crops, planned_numbers, still_crops, video_crops
 from mmidd.extraction.proof import Search
@@ -35,6 +35,7 @@ from mmidd.faces.encode import ImageConfig
 from mmidd.media import Name, SampleFacts
 from mmidd.raw.archives import is_sequential
 from mmidd.raw.bytes import MediaBytes, MediaFile, open_all
+from mmidd.raw.junk import HEAD, holds
 from mmidd.raw.path import Place, RemotePath
 from mmidd.raw.store import PATIENCE_S
 from mmidd.video import backend_identity, still_identity
@@ -325,6 +326,8 @@ def _extract(
             why, (sha256, marked) = ChangedMedia(), still
         elif isinstance(why, ChangedMedia):  # it was noticed by the bytes
             sha256 = UNREAD
+        elif type(why) is UnreadableMedia:
+            why = UnreadableMedia(_instead(payload, source) or str(why))
         return [], failure_of(item, payload.inputs(sha256, marked), _digests(sha256, marked), why)
     rows = [row_of(item, sha256, sample, crops) for sample in crops.samples]
     return rows, outcome_of(item, payload.inputs(sha256, marked), crops, rows, _digests(sha256, marked))
@@ -338,6 +341,20 @@ def _steady(source: MediaBytes | MaskSource | None, sha256: str) -> str:
     except ChangedMedia:
         return UNREAD
     return sha256
+
+
+def _instead(payload: ExtractPayload, source: MediaBytes) -> str | None:
+    """What lies there for a medium that cannot be decoded (a web page, a pointer), where its first bytes say so."""
+    try:
+        if payload.file.kind == "frames":
+            return None
+        if payload.file.kind == "image":
+            return holds(source.still()[:HEAD])
+        video = source.video()
+        with video.open("rb") if isinstance(video, Path) else video as file:
+            return holds(file.read(HEAD))
+    except (OSError, MediaError):
+        return None
 
 
 def _check_root(path: Place) -> None:

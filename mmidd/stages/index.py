@@ -22,6 +22,7 @@ from mmidd.manifest import Manifest
 from mmidd.manifest.places import LIES
 from mmidd.manifest.tables import MAX_LABEL_BYTES
 from mmidd.raw import archives
+from mmidd.raw.disk import open_inside
 from mmidd.raw.listing import Listing, Stat, clip_stat
 from mmidd.raw.path import Place, RemotePath
 
@@ -112,7 +113,11 @@ def label_bytes(root: Place, listing: Listing, path: str) -> bytes:
     archive = listing.files[path].archive
     try:
         if archive is None:
-            return listing.place(root, path).read_bytes()
+            place = listing.place(root, path)
+            if isinstance(root, RemotePath) or isinstance(place, RemotePath):
+                return place.read_bytes()
+            with open_inside(root, place) as file:
+                return file.read()
         return archives.read(listing.place(root, archive), listing.member(path), MAX_LABEL_BYTES)
     except MediaError as error:
         raise DataError(f"cannot read the label file {root / path}: {error}") from error

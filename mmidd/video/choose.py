@@ -11,7 +11,7 @@ from mmidd.video.registry import DECODERS
 
 
 def open_video(
-    path: Path | BinaryIO, backend: str = "pyav", *, recount: bool = False, max_pixels: int = MAX_PIXELS
+    path: str | Path | BinaryIO, backend: str = "pyav", *, recount: bool = False, max_pixels: int = MAX_PIXELS
 ) -> VideoReader:
     """Open a video for reading frames: a path, or an open file that can be sought (pyav only), which stays the caller's.
 
@@ -20,6 +20,7 @@ def open_video(
     `max_pixels` in a frame), MissingExtra, PluginError, and OSError where the file system, not the medium, is at fault.
     """
     maker = _maker(backend)
+    path = Path(path) if isinstance(path, str) else path
     if not maker.open_files and not isinstance(path, Path):
         raise UnreadableMedia(f"the {backend} backend reads no members of archives; use decoder: pyav")
     return maker.open(path, recount, max_pixels)

@@ -191,3 +191,10 @@ def test_a_store_that_hangs_is_one_that_cannot_be_reached(s3: S3, monkeypatch: p
     with pytest.raises(DataError, match=r"s3://raw/slow cannot be read \(FSTimeoutError\)"):
         place.read_bytes()
     assert len(s3.fetched()) >= 1
+
+
+def test_litter_among_objects_is_counted_and_not_listed() -> None:
+    info = {"size": 5, "ETag": "1"}
+    names = ["a/000.png", "a/._000.png", ".git/x", "b/.DS_Store", "@eaDir/y", "@eaDir/"]
+    found = store.Remote("memory://x")._sorted_out({name: {**info, "size": 0 if name[-1] == "/" else 5} for name in names})
+    assert (set(found.objects), found.refused, found.litter, found.empty) == ({"a/000.png"}, {}, 4, ())

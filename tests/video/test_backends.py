@@ -98,3 +98,9 @@ def test_the_room_loads_no_heavy_library() -> None:
     code = f"import sys, mmidd.video, mmidd.video.pyav; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_video_is_opened_by_the_name_of_its_file(tmp_path: Path) -> None:
+    path = write_clip(tmp_path, Recipe("clip.mp4", frames=5))
+    with open_video(str(path)) as reader:
+        assert reader.clip.frame_count == 5
