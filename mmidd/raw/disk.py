@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
 
-from mmidd.errors import DataError, UnreadableMedia
+from mmidd.errors import DataError, UnreadableMedia, told
 from mmidd.raw.junk import is_litter
 from mmidd.raw.store import Listed, Seen
 
