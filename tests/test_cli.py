@@ -236,6 +236,7 @@ def test_json_is_one_document_on_stdout_and_nothing_else(mmidd: Run, small: Plac
             "refused",
             "lists",
             "unlabelled",
+            "reread",
         },
         "status": {"plan", "media", "reasons", "corpus", "samples", "complete", "losses", "pairs", "takedown"},
         "verify": {"files", "rows", "media", "findings"},

@@ -209,7 +209,7 @@ def test_counts_add_up_to_the_media() -> None:
 
 
 def test_known_defects_and_sidecars_are_told_and_are_no_findings() -> None:
-    found = checked("Celeb-DF-v2", _celeb("", "Celeb-real/frames/1.png", "Celeb-real/id0_0000.mp4"))
+    found = checked("Celeb-DF-v2", _celeb(f"1 {REAL}\n", "Celeb-real/frames/1.png", REAL))
     assert found.ignored == {"*/frames/**": 1} and not found.findings
     assert found.known_defects == find_manifest("Celeb-DF-v2").known_defects != ()
 
