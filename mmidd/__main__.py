@@ -1,5 +1,6 @@
 """The command `mmidd`, also as `python -m mmidd`."""
 
+import _signal  # type: ignore[import-not-found]  # built in: no folder can hold another
 import os
 import sys
 
@@ -8,10 +9,8 @@ _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH1
 
 def main() -> None:
     """Run the command line and end the process with its exit code; 1 where a package that it needs is not there."""
+    _signal.signal(_signal.SIGINT, lambda number, frame: os._exit(130))  # while we import, nothing is begun that is lost
     _leave_current_folder()
-    import signal  # not above: it could be the folder's
-
-    signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))  # while we import, nothing is begun that could be lost
     try:
         from mmidd.cli import main as command  # not above: a spawned worker imports this module again, and needs none of it
     except ModuleNotFoundError as error:

@@ -48,6 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if interrupts.count and code not in (COMPLETE, INTERRUPTED):
         code = INTERRUPTED
         err.print(STOPPED)
+    if interrupts.count:  # nobody who asks for an end waits for the interpreter's, in which Ctrl-C has its own way again
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import count, islice
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -289,6 +289,7 @@ def _pass_on(words: Path) -> None:
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
     """Threads and processes that start here never see Ctrl-C, not even while they still import; we do, at the end."""
+    resource_tracker.ensure_running()  # the first worker would start it, and that lets Ctrl-C through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
