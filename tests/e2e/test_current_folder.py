@@ -30,7 +30,7 @@ def test_a_build_runs_nothing_that_lies_in_the_current_folder(
         mark = f"open({str(tmp_path / 'ran')!r}, 'a').write('{module} '); raise SystemExit(3)"
         (hostile / f"{module}.py").write_text(mark)
     command = [word.format(bin=Path(sys.executable).parent, python=sys.executable) for word in words]
-    more = ["--workers", "1", "--only", "CelebA", "--set", "captioner=none", "--set", "crop.size=64"]
+    more = ["--workers", "1", "--only", "CelebA", "--allow-removals", "--set", "captioner=none", "--set", "crop.size=64"]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         [*command, *place.words("build")[:-2], *more], cwd=hostile, env=inherited | environment, capture_output=True,

@@ -7,6 +7,7 @@ import html
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -115,7 +116,7 @@ def test_a_reply_that_repeats_the_key_is_none(form: Callable[[str], str], monkey
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     caption = json.dumps({"face": f"The face says {form(KEY)} to the viewer.", "environment": "A plain grey backdrop."})
     with Stub(lambda request, number: chat("ok" if request.text == "Say ok." else caption)) as stub:
-        (answer,) = ask(stub.url, [question()])
+        (answer,) = ask(stub.url, [question()], replace(QUICK, start=60.0))
     assert answer == Refused(False, "what it said repeats the API key, so it is shown and kept nowhere")
     with Stub(lambda request, number: refuse(401, "x" * 70 + form(KEY))) as stub, pytest.raises(ServerDown) as caught:
         ask(stub.url, [question()])
