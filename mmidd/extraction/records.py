@@ -156,8 +156,15 @@ def outcome_of(
             **digests,
             "frames": list(crops.planned),
             "geometry": "+".join(geometry) or None,
+            **({"pixels": _pixels(rows)} if rows else {}),
         },
     )
+
+
+def _pixels(rows: Sequence[dict[str, Any]]) -> str:
+    """Names what a medium shows, whoever follows it: the crops of the first of its people."""
+    first = min(row["face"] for row in rows)
+    return digest([[row["frame"], row["image_sha256"]] for row in rows if row["face"] == first])
 
 
 def _sha256(data: bytes | None) -> str | None:

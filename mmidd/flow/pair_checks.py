@@ -30,8 +30,10 @@ def claims(selected: Mapping[Name, Selected], outcomes: Mapping[Name, Outcome]) 
 def _claims(selected: Mapping[Name, Selected], outcomes: Mapping[Name, Outcome]) -> list[Claim]:
     found = []
     for name, medium in selected.items():
-        if medium.label == "fake" and name in outcomes and outcomes[name].status == "ok":
-            facts = cast(SampleFacts, dict(outcomes[name].facts))
+        outcome = outcomes.get(name) if medium.label == "fake" else None
+        facts = cast(SampleFacts, dict(outcome.facts)) if outcome is not None else SampleFacts()
+        check = facts.get("pair_check")
+        if outcome is not None and (outcome.status == "ok" or check is not None):  # one that was denied may give nothing
             told = facts.get("people", 1) > 1 and facts.get("choice") not in ("mask", "difference")
-            found.append(Claim(name, medium.method or "unknown", facts.get("pair_check"), told))
+            found.append(Claim(name, medium.method or "unknown", check, told))
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -13,7 +13,7 @@ from mmidd.engine.units import Outcome, dataset_of
 from mmidd.flow.digesting import learn
 from mmidd.flow.kept import keep_hits
 from mmidd.flow.setup import Setup
-from mmidd.media import Name
+from mmidd.media import Name, SampleFacts
 from mmidd.stages import extract
 from mmidd.stages.extract import Selected
 from mmidd.takedown import Cover, Exclusions, Hit, Of, hits_of, is_sha256, taken_down
@@ -47,13 +47,17 @@ def _seen(setup: Setup, datasets: Iterable[str]) -> Iterator[Hit]:
 
 
 def pixels_of(outcomes: Mapping[Name, Outcome]) -> Of:
-    """What names a medium's samples: equal crops in equal places, equal digest."""
+    """What names a medium's samples: equal crops of equal frames, equal digest."""
 
     def pixels(name: Name) -> str | None:
         outcome = outcomes.get(name)
-        return outcome.rows_digest if outcome is not None and outcome.ok else None
+        return _pixels(outcome) if outcome is not None and outcome.ok else None
 
     return pixels
+
+
+def _pixels(outcome: Outcome) -> str | None:
+    return cast(SampleFacts, outcome.facts).get("pixels")
 
 
 def keep(setup: Setup, found: Mapping[Name, Cover], media: Iterable[Selected], outcomes: Mapping[Name, Outcome]) -> None:
@@ -67,7 +71,8 @@ def keep(setup: Setup, found: Mapping[Name, Cover], media: Iterable[Selected], o
     hits = [*hits_of(found, last_sha256(setup), pixels_of(outcomes)), *lasting]
     for outcome in committed(setup.store, found.keys() - old):
         name = (outcome.dataset, outcome.media)
-        hits.append(Hit(*name, found[name].line, found[name].how, pixels=(outcome.rows_digest,)))
+        pixels = _pixels(outcome)
+        hits.append(Hit(*name, found[name].line, found[name].how, pixels=(pixels,) if pixels else ()))
     if setup.excluded.hitting(hits).hits != setup.excluded.hits:
         keep_hits(setup.store, hits)
 

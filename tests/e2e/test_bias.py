@@ -32,14 +32,18 @@ def write(path: Path, picture: Pixels) -> None:
     write_video(path, [picture] * 2, fps=25)
 
 
+def pictures(sample_data: Path) -> list[Pixels]:
+    """What each real shows."""
+    with Image.open(min((sample_data / "DFFD").rglob("*.png"))) as opened:
+        face = np.asarray(opened.convert("RGB").resize((160, 160)))
+    return [np.roll(face, i, axis=1) for i in range(CLIPS)]
+
+
 @pytest.fixture
 def build(sample_data: Path, tmp_path: Path) -> list[str]:
     """Twelve reals, each with a Deepfakes fake (a little darker) and a FaceSwap fake that is black."""
-    with Image.open(min((sample_data / "DFFD").rglob("*.png"))) as opened:
-        face = np.asarray(opened.convert("RGB").resize((160, 160)))
     data = tmp_path / "data" / ROOT
-    for i in range(CLIPS):
-        shifted = np.roll(face, i, axis=1)
+    for i, shifted in enumerate(pictures(sample_data)):
         target, source = f"{i:03d}", f"{(i + 1) % CLIPS:03d}"
         write(data / f"original_sequences/youtube/c23/videos/{target}.mp4", shifted)
         fakes = data / "manipulated_sequences"
@@ -82,7 +86,22 @@ def test_fakes_that_lose_their_faces_are_flagged_with_their_method_and_nothing_e
     assert "(unchanged)" in again.err and "lost at different rates" in again.err
 
 
-def test_fakes_that_are_cut_where_their_reals_were_lose_nothing(build: list[str], tmp_path: Path, mmidd: Run) -> None:
+def test_fakes_that_are_cut_where_their_reals_were_lose_nothing(
+    build: list[str], sample_data: Path, tmp_path: Path, mmidd: Run
+) -> None:
+    for fake in (tmp_path / "data" / ROOT).glob("manipulated_sequences/FaceSwap/c23/videos/*.mp4"):
+        hidden = pictures(sample_data)[int(fake.name[:3])].copy()
+        hidden[40:130, 45:115] = 128  # no face is seen in it, and all around it is its real's picture
+        write(fake, hidden)
     done = mmidd(*build)
     assert done.code == 0 and "lost at different rates" not in done.err
     assert json.loads((tmp_path / "corpus/mmidd.json").read_text())["losses"]["flagged"] == []
+
+
+def test_fakes_that_show_another_picture_than_their_reals_are_not_cut_there(
+    build: list[str], tmp_path: Path, mmidd: Run
+) -> None:
+    done = mmidd(*build)
+    assert f"{ROOT}, FaceSwap: {CLIPS} of {CLIPS} fakes (100.0%) gave nothing" in done.err
+    checks = json.loads((tmp_path / "corpus/mmidd.json").read_text())["losses"]["pair_checks"]
+    assert "other_picture" in json.dumps(checks)
