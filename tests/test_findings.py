@@ -47,5 +47,6 @@ def test_a_finding_of_index_check_is_a_kind_a_reason_and_names() -> None:
         "findings": [{
             "kind": "in no rule", "reason": "no rule", "count": 2, "names": ["a", "b"], "advice": ADVICE["in no rule"],
         }],
-        "ignored": {"*.txt": 1}, "known_defects": ["one"], "masks": {"fakes": 2, "found": 1}, "clean": False,
+        "ignored": {"*.txt": 1}, "known_defects": ["one"], "masks": {"fakes": 2, "found": 1}, "lists": [],
+        "read_from": [], "clean": False,
     }  # fmt: skip
