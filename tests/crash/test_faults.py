@@ -67,8 +67,8 @@ POINTS = ("before_write@extract", "written@/data/extract/", "before_record@/reco
 def test_a_disk_that_fails_at_any_point_is_one_clear_error(
     error: str, ground: Ground, commands: Commands, tmp_path: Path
 ) -> None:
-    site = ground.place(tmp_path / "place", older=False)
     for number, point in enumerate(POINTS):
+        site = ground.place(tmp_path / f"place{number}", older=False)  # each stop commits what came back
         tally = tmp_path / f"tally{number}"
         told = built(site, commands, fault=f"{point}{'' if '@' in point else '@'}:1:{error}:{tally}", code=1)
         assert tally.exists() and "cannot write" in told and GO_ON in told, (point, told)

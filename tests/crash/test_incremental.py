@@ -64,7 +64,7 @@ class Change:
 CHANGES = {
     "nothing": Change(_nothing, (), {}, {}),
     "an image more": Change(_add, (), {"index": 1, "extract": 1}, {"index": 1, "extract": 1, "caption": 1}),
-    "an image less": Change(_remove, (), {"index": 1, "curate": 1}, {"index": 1}),
+    "an image less": Change(_remove, (), {"index": 1}, {"index": 1}),
     "another image": Change(_replace_image, (), {"index": 1, "extract": 1}, {"index": 1, "extract": 1, "caption": 1}),
     "another fake": Change(_replace_fake, (), {"index": 1, "extract": 1}, {"index": 1, "extract": 1, "caption": 1}),
     "another real": Change(_replace_real, (), {"index": 1, "extract": 2}, {"index": 1, "extract": 2, "caption": 2}),
