@@ -54,14 +54,12 @@ class _List(BaseModel):
         return Exclusions.parse("\n".join(self.lines), source).hitting(each.hit() for each in self.hits)
 
 
-def exclusions(store: Store, added: Path | None, *, keep: bool) -> Exclusions:
-    """The work folder's takedown list, with a new file's lines added; `keep` adds them for good.
+def exclusions(store: Store, given: Exclusions, *, keep: bool) -> Exclusions:
+    """The work folder's takedown list, with the lines of a new one added; `keep` adds them for good.
 
-    Raises WorkError for a list that is not whole or is gone, UsageError for a file that is none.
+    Raises WorkError for a list of the work folder that is not whole or is gone.
     """
-    total = _kept(store)
-    given = read_list(added) if added is not None else Exclusions()
-    total = total.union(given)
+    total = _kept(store).union(given)
     _check_whole(store, total, given)
     if keep:
         _keep(store, total)
@@ -88,6 +86,11 @@ def read_list(path: Path) -> Exclusions:
         return _List.model_validate_json(text).parsed(str(path))
     except ValidationError as error:
         raise UsageError(f"--exclude {path} is neither a takedown list nor a whole {EXCLUDED}") from error
+
+
+def names_nobody(path: Path) -> str:
+    """What is told of a list without a line: a command that was to write it may have failed."""
+    return f"the takedown list {path} has no line: it names nobody"
 
 
 def check_corpus(out: Path | None, excluded: Exclusions) -> None:

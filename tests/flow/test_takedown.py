@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -245,6 +246,19 @@ def test_a_command_that_is_refused_keeps_its_list_and_a_second_one_at_once_loses
     assert not (place.work / "excluded.json").exists()
     assert mmidd(*place.words("build", "--only", "CelebA"), *words).code == 1  # would remove rows
     assert mmidd(*place.words("build")).code == 0 and REAL not in _media(place.out)
+
+
+def test_a_list_that_can_be_read_once_is_kept_and_one_without_a_line_is_told(place: Place, mmidd: Run) -> None:
+    """`--exclude <(grep ...)` gives its lines to the first who reads, and nothing to the second."""
+    reading, writing = os.pipe()
+    os.write(writing, f"media:{FF}/{REAL}\n".encode())
+    os.close(writing)
+    said = mmidd(*place.words("build"), "--exclude", f"/dev/fd/{reading}")
+    os.close(reading)
+    assert said.code == 0 and not {REAL, FAKE} & _media(place.out) and REAL in _kept(place)
+    for verb in ("build", "plan"):
+        said = mmidd(*place.words(verb), *_list(place, "# nobody"))
+        assert said.code == 0 and "has no line: it names nobody" in said.err
 
 
 def test_what_is_left_of_a_takedown_is_told_with_the_commands_that_remove_it(
