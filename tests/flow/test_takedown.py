@@ -201,6 +201,20 @@ def test_the_notes_of_builds_remember_a_list_when_the_marker_was_made_anew(place
     assert said.code == 1 and "excluded.json, the takedown list that this work folder keeps, is gone" in said.err
 
 
+def test_a_clone_of_the_work_folder_that_is_copied_over_it_loses_no_line(place: Place, mmidd: Run) -> None:
+    """As `rsync -a` does it: every note of the one is replaced by that of the other, which has another list."""
+    clone = place.root / "clone.work"
+    shutil.copytree(place.work, clone)
+    words, new = place.words("build"), ["--out", str(place.root / "new")]
+    assert mmidd(*words, *_list(place, f"media:{FF}/{REAL}")).code == 0
+    assert mmidd(*words, *new, "--work", str(clone), *_list(place, f"media:CelebA/{PHOTO}")).code == 0
+    shutil.copytree(clone, place.work, dirs_exist_ok=True)
+    said = mmidd(*words, "--out", str(place.root / "third"), "--work", str(place.work))
+    assert said.code == 1 and "lacks 1 of the 2 lines" in said.err, said.err
+    assert mmidd(*words, *_list(place, f"media:{FF}/{REAL}")).code == 0
+    assert not {REAL, PHOTO} & _media(place.out)
+
+
 def test_a_corpus_remembers_that_there_was_a_list(place: Place, mmidd: Run, tmp_path: Path) -> None:
     words = _list(place, f"media:{FF}/{REAL}", f"media:CelebA/{PHOTO}")
     assert mmidd(*place.words("build"), *words).code == 0
