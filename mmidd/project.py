@@ -24,7 +24,7 @@ from mmidd.flow import gc, plan, report, status
 from mmidd.flow.check import Checks, check_all
 from mmidd.flow.gc import Garbage
 from mmidd.flow.indexing import Indexed
-from mmidd.flow.kept import exclusions
+from mmidd.flow.kept import exclusions, names_nobody
 from mmidd.flow.notes import Note, adopt, recall, unless_refused
 from mmidd.flow.plan import Plan
 from mmidd.flow.report import Curated, Outcomes, Report
@@ -174,7 +174,7 @@ class Project:
     def _looking(self) -> Iterator[Setup]:
         setup = open_setup(self.options, read_only=True)
         try:
-            self._tell_licence(setup)
+            self._tell_first(setup)
             yield setup
         finally:
             setup.engine.close()
@@ -186,21 +186,21 @@ class Project:
         setup = open_setup(self.options, progress=self._progress, retry=retry, early=self._early)
         try:
             with self._list_kept() as keep, setup.store.held(self._tell):
-                setup = replace(setup, excluded=keep(setup.store))
+                setup = replace(setup, excluded=keep(setup))
                 with nullcontext() if target is None else target.held(), unless_refused(setup.store):
-                    self._tell_licence(setup)
+                    self._tell_first(setup)
                     yield setup
         finally:
             setup.engine.close()
 
     @contextmanager
-    def _list_kept(self) -> Iterator[Callable[[Store], Exclusions]]:
+    def _list_kept(self) -> Iterator[Callable[[Setup], Exclusions]]:
         """Says so where a command ends before its takedown list is kept: whoever asks for one has to know."""
         kept = self.options.exclude is None
 
-        def keep(store: Store) -> Exclusions:
+        def keep(setup: Setup) -> Exclusions:
             nonlocal kept
-            total = exclusions(store, self.options.exclude, keep=True)
+            total = exclusions(setup.store, setup.given, keep=True)
             kept = True
             return total
 
@@ -211,8 +211,10 @@ class Project:
                 raise
             raise WorkError(f"{error} The takedown list {self.options.exclude} was not kept.") from error
 
-    def _tell_licence(self, setup: Setup) -> None:
-        """Weights that are not free for every use are not chosen silently."""
+    def _tell_first(self, setup: Setup) -> None:
+        """Weights that are not free for every use are not chosen silently, nor is a list without a line taken for one."""
+        if self.options.exclude is not None and not setup.given.lines():
+            self._tell(f"note: {names_nobody(self.options.exclude)}")
         if (note := licence_note(setup.recipe)) is not None:
             self._tell(f"note: {note}")
 

@@ -81,7 +81,8 @@ def _run(arguments: Sequence[str]) -> int:
         return ERROR
     except OSError as error:
         place = f" ({plain(str(error.filename))})" if error.filename is not None else ""
-        way_out = f"; {why}" if (why := reason(error)) is not None else ""
+        why = reason(error)
+        way_out = f"; {why}" if why is not None and why != (error.strerror or "").lower() else ""
         err.print(f"mmidd: the system says: {plain(error.strerror or str(error))}{place}{way_out}", style="red")
         return ERROR
     except Exception as error:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mmidd.cli import complete
-from mmidd.cli.console import COMPLETE, FINDINGS, say
+from mmidd.cli.console import COMPLETE, FINDINGS, say, tell
 from mmidd.cli.options import Json
 
 CorpusFolder = Annotated[Path, typer.Argument(metavar="CORPUS", help="A corpus folder.")]
@@ -29,9 +29,13 @@ def verify(
     without_pandas()
     found = checked(corpus)
     if exclude is not None:
+        from mmidd.flow.kept import names_nobody, read_list
         from mmidd.flow.traces import check_takedown
 
-        found = replace(found, findings=(*found.findings, *check_takedown(corpus, exclude)))
+        listed = read_list(exclude)
+        if not listed.lines():
+            tell(f"note: {names_nobody(exclude)}")
+        found = replace(found, findings=(*found.findings, *check_takedown(corpus, listed)))
     say(found, as_json=as_json)
     return FINDINGS if found.findings else COMPLETE
 

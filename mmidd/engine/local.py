@@ -29,7 +29,7 @@ from pebble import ProcessExpired, ProcessPool
 from mmidd.engine.start import children_with, without_pandas
 from mmidd.engine.temporary import temporary
 from mmidd.engine.units import Crash, Resources, Result, StageFunction, Task
-from mmidd.errors import WorkError, sanitised
+from mmidd.errors import WorkError, reason, sanitised
 
 _PR_SET_PDEATHSIG = 1
 _MOST_BREAKS = 3
@@ -179,6 +179,11 @@ class Local:
                     f"worker processes need shared memory, and /dev/shm gives none ({error.strerror}): make room in it, "
                     "mount it (of a container: --shm-size=1g), or use --workers 0"
                 ) from error
+            except BrokenProcessPool as error:
+                self.close()
+                raise WorkError(
+                    f"no worker process can be started: {_refusal(error)}. Then run the same command, or use --workers 0"
+                ) from error
         return self._pool
 
     def _schedule(self, arguments: tuple[Any, ...], time_limit: float | None) -> Any:
@@ -197,6 +202,20 @@ class Local:
                 "for them (and in --worker-memory)? Try fewer --workers, or --workers 0 to see what happens. A script "
                 'that starts workers puts its call under `if __name__ == "__main__":`. Run the same command to go on.'
             )
+
+
+def _refusal(error: BrokenProcessPool) -> str:
+    """Why the system starts no process, with the way out."""
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        return "the current folder is gone; change to one that is there"
+    cause = error.__cause__
+    if not isinstance(cause, OSError):
+        return f"{type(cause or error).__name__}; look at the limits of this machine"
+    if cause.errno == errno.EAGAIN:
+        return "too many processes; raise the limit (`ulimit -u`; of a container: of its pids), or use fewer --workers"
+    return reason(cause) or f"{cause.strerror}; look at the limits of this machine"
 
 
 def _dying(under_way: dict[Any, tuple[Task, Path]], since: dict[Any, float]) -> dict[Any, float]:

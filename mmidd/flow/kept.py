@@ -1,7 +1,8 @@
 """The takedown list that a work folder keeps for good: `excluded.json`, and who else remembers that there is one.
 
 A list that is gone, or has lost a line, would un-hide people. So the folder's marker and the notes of its builds name every
-line (by a digest of it), and the marker every hit; a list that lacks one stops the command.
+line (by a digest of it), and the marker every hit; a list that lacks one stops the command. All of these are overwritten
+when another clone of the folder is copied over it; the files of `takedown/` are not: each is named by the lines it names.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from mmidd.errors import CorpusError, UsageError, WorkError
 from mmidd.options import LAST
 from mmidd.takedown import Exclusions, Hit, How
 
-EXCLUDED, BUILDS = "excluded.json", "builds.json"
+EXCLUDED, BUILDS, LISTS = "excluded.json", "builds.json", "takedown"
 _STRICT = ConfigDict(frozen=True, strict=True, extra="forbid")
 """A key of a later mmidd may hide somebody: none is left aside."""
 
@@ -54,14 +55,12 @@ class _List(BaseModel):
         return Exclusions.parse("\n".join(self.lines), source).hitting(each.hit() for each in self.hits)
 
 
-def exclusions(store: Store, added: Path | None, *, keep: bool) -> Exclusions:
-    """The work folder's takedown list, with a new file's lines added; `keep` adds them for good.
+def exclusions(store: Store, given: Exclusions, *, keep: bool) -> Exclusions:
+    """The work folder's takedown list, with the lines of a new one added; `keep` adds them for good.
 
-    Raises WorkError for a list that is not whole or is gone, UsageError for a file that is none.
+    Raises WorkError for a list of the work folder that is not whole or is gone.
     """
-    total = _kept(store)
-    given = read_list(added) if added is not None else Exclusions()
-    total = total.union(given)
+    total = _kept(store).union(given)
     _check_whole(store, total, given)
     if keep:
         _keep(store, total)
@@ -88,6 +87,11 @@ def read_list(path: Path) -> Exclusions:
         return _List.model_validate_json(text).parsed(str(path))
     except ValidationError as error:
         raise UsageError(f"--exclude {path} is neither a takedown list nor a whole {EXCLUDED}") from error
+
+
+def names_nobody(path: Path) -> str:
+    """What is told of a list without a line: a command that was to write it may have failed."""
+    return f"the takedown list {path} has no line: it names nobody"
 
 
 def check_corpus(out: Path | None, excluded: Exclusions) -> None:
@@ -124,6 +128,9 @@ def _keep(store: Store, total: Exclusions) -> None:
     value = {"lines": total.lines(), "hits": [_Hit.of(hit).model_dump() for hit in total.hits]}
     if total != Exclusions() and store.note(EXCLUDED) != value:
         store.touch(EXCLUDED, value)
+    name = f"{LISTS}/{_short(chr(10).join(witness(total)))}.json"
+    if total.lines() and not store.has(name):
+        store.touch(name, witness(total))
     known = {"lines": witness(total), "hits": [_short(f"{hit.dataset}/{hit.media}") for hit in total.hits]}
     if total != Exclusions():
         store.say(takedown=known)
@@ -156,7 +163,16 @@ def _remembered(store: Store) -> tuple[set[str], set[str]]:
         raise WorkError(
             f"{store.root / MARKER} is not whole: nobody knows what takedown list was kept here. Put it back from a copy"
         )
-    return {*(parts[0] or []), *_of_builds(store)}, set(parts[1] or [])
+    return {*(parts[0] or []), *_of_builds(store), *_of_lists(store)}, set(parts[1] or [])
+
+
+def _of_lists(store: Store) -> Iterator[str]:
+    """Of every list that was kept here, also in a clone of the folder that was copied over this one."""
+    for path in sorted((store.root / LISTS).glob("*.json")):
+        lines = store.note(f"{LISTS}/{path.name}")
+        if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+            raise WorkError(f"{path} is not whole: nobody knows what takedown list was kept here. Put it back from a copy")
+        yield from lines
 
 
 def _of_builds(store: Store) -> Iterator[str]:

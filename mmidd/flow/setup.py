@@ -21,7 +21,7 @@ from mmidd.engine.units import Engine, Resources
 from mmidd.errors import CorpusError, DataError, UsageError
 from mmidd.faces.choose import detector_identity
 from mmidd.faces.registry import DETECTORS
-from mmidd.flow.kept import check_corpus, exclusions, witness
+from mmidd.flow.kept import check_corpus, exclusions, read_list, witness
 from mmidd.flow.notes import Note
 from mmidd.manifest import find_manifest
 from mmidd.options import Options
@@ -43,7 +43,8 @@ class Setup:
     """What a build works with.
 
     `note` is that of an earlier build whose place this takes: then nothing is asked of the raw data and of model files,
-    its index and its ingredients are those that the note names. Such a setup can be looked at, and not be run.
+    its index and its ingredients are those that the note names. Such a setup can be looked at, and not be run. `given` is
+    the takedown list that this command was told, read once (a pipe gives it once), `excluded` all that holds.
     """
 
     options: Options
@@ -57,6 +58,7 @@ class Setup:
     engine_options: EngineOptions = field(default_factory=LocalOptions)
     retry: bool = False
     note: Note | None = None
+    given: Exclusions = field(default_factory=Exclusions)
 
     @property
     def out(self) -> Path | None:
@@ -156,7 +158,8 @@ def open_setup(
         if _resolved(root).is_relative_to(_resolved(work)):
             raise UsageError(f"the data root {root} lies inside the work folder {work}; choose another --work")
     store = Store(work) if read_only else Store.open(work)
-    excluded = exclusions(store, options.exclude, keep=False)
+    given = read_list(options.exclude) if options.exclude is not None else Exclusions()
+    excluded = exclusions(store, given, keep=False)
     check_corpus(options.out, excluded)
     here = isinstance(engine, LocalOptions)
     chosen = pick_device(options.device, recipe) if here else _far_device(options.device, recipe, engine)
@@ -168,7 +171,7 @@ def open_setup(
     if isinstance(runs, Local):
         runs.resources, runs.scratch = Resources(chosen), store.scratch
     setup = Setup(
-        options, recipe, root, store, runs, chosen, progress or Silent(), excluded, engine, retry
+        options, recipe, root, store, runs, chosen, progress or Silent(), excluded, engine, retry, given=given
     )  # fmt: skip
     check_models(setup)
     return setup
@@ -179,7 +182,7 @@ def recalled_setup(noted: Any, work: Path) -> Setup:
     lies. Raises WorkError for a note that is not whole, or another mmidd's."""
     note, store = Note.read(noted, work), Store(work)
     options = note.options(work)
-    excluded = exclusions(store, None, keep=False)
+    excluded = exclusions(store, Exclusions(), keep=False)
     engine = parse(options.engine, options.engine_settings)
     return Setup(options, options.read_recipe(), Path(options.data), store, Inline(), note.device, excluded=excluded,
                  engine_options=engine, note=note)  # fmt: skip

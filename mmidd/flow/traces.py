@@ -14,7 +14,6 @@ from mmidd.corpus.read import Corpus
 from mmidd.engine.store import Store
 from mmidd.errors import CorpusError
 from mmidd.findings import Finding
-from mmidd.flow.kept import read_list
 from mmidd.flow.notes import builds
 from mmidd.flow.setup import Setup
 from mmidd.flow.takedowns import committed, covered, known, last_sha256, named
@@ -137,9 +136,8 @@ def in_corpus(corpus: Corpus, excluded: Exclusions) -> dict[Name, tuple[int, Cov
     return {name: (counts[name], cover) for name, cover in sorted(found.items()) if counts[name]}
 
 
-def check_takedown(where: str | Path, path: Path) -> tuple[Finding, ...]:
-    """Rows of a corpus that a takedown list of the user's covers. Raises UsageError for a file that is no list."""
-    excluded = read_list(path)
+def check_takedown(where: str | Path, excluded: Exclusions) -> tuple[Finding, ...]:
+    """Rows of a corpus that a takedown list of the user's covers."""
     try:
         found = in_corpus(Corpus(where), excluded)
     except CorpusError:

@@ -294,3 +294,33 @@ def _workers_at_work(calls: Path, count: int) -> set[int]:
             return {int(line.split()[1]) for line in lines}
         time.sleep(0.05)
     raise AssertionError("the workers did not start")
+
+
+REFUSED = """
+import os, resource, sys
+from mmidd.engine.local import Local
+from mmidd.engine.units import Resources
+from mmidd.errors import WorkError
+if __name__ == "__main__":
+    local = Local(2, Resources())
+    if sys.argv[1] == "folder":
+        os.mkdir("away"), os.chdir("away"), os.rmdir("../away")
+    else:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), 64))
+    try:
+        local.start()
+    except WorkError as error:
+        print(error)
+    local.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"), [("folder", "the current folder is gone; change to"), ("10", "raise the limit (`ulimit -n")]
+)
+def test_a_system_that_starts_no_worker_is_told_with_the_way_out(tmp_path: Path, limit: str, told: str) -> None:
+    (tmp_path / "script.py").write_text(REFUSED)
+    words = [sys.executable, "script.py", limit]
+    said = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert said.returncode == 0 and "Traceback" not in said.stderr, said.stderr
+    assert "no worker process can be started" in said.stdout and told in said.stdout, said.stdout + said.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -200,6 +201,20 @@ def test_the_notes_of_builds_remember_a_list_when_the_marker_was_made_anew(place
     assert said.code == 1 and "excluded.json, the takedown list that this work folder keeps, is gone" in said.err
 
 
+def test_a_clone_of_the_work_folder_that_is_copied_over_it_loses_no_line(place: Place, mmidd: Run) -> None:
+    """As `rsync -a` does it: every note of the one is replaced by that of the other, which has another list."""
+    clone = place.root / "clone.work"
+    shutil.copytree(place.work, clone)
+    words, new = place.words("build"), ["--out", str(place.root / "new")]
+    assert mmidd(*words, *_list(place, f"media:{FF}/{REAL}")).code == 0
+    assert mmidd(*words, *new, "--work", str(clone), *_list(place, f"media:CelebA/{PHOTO}")).code == 0
+    shutil.copytree(clone, place.work, dirs_exist_ok=True)
+    said = mmidd(*words, "--out", str(place.root / "third"), "--work", str(place.work))
+    assert said.code == 1 and "lacks 1 of the 2 lines" in said.err, said.err
+    assert mmidd(*words, *_list(place, f"media:{FF}/{REAL}")).code == 0
+    assert not {REAL, PHOTO} & _media(place.out)
+
+
 def test_a_corpus_remembers_that_there_was_a_list(place: Place, mmidd: Run, tmp_path: Path) -> None:
     words = _list(place, f"media:{FF}/{REAL}", f"media:CelebA/{PHOTO}")
     assert mmidd(*place.words("build"), *words).code == 0
@@ -245,6 +260,19 @@ def test_a_command_that_is_refused_keeps_its_list_and_a_second_one_at_once_loses
     assert not (place.work / "excluded.json").exists()
     assert mmidd(*place.words("build", "--only", "CelebA"), *words).code == 1  # would remove rows
     assert mmidd(*place.words("build")).code == 0 and REAL not in _media(place.out)
+
+
+def test_a_list_that_can_be_read_once_is_kept_and_one_without_a_line_is_told(place: Place, mmidd: Run) -> None:
+    """`--exclude <(grep ...)` gives its lines to the first who reads, and nothing to the second."""
+    reading, writing = os.pipe()
+    os.write(writing, f"media:{FF}/{REAL}\n".encode())
+    os.close(writing)
+    said = mmidd(*place.words("build"), "--exclude", f"/dev/fd/{reading}")
+    os.close(reading)
+    assert said.code == 0 and not {REAL, FAKE} & _media(place.out) and REAL in _kept(place)
+    for verb in ("build", "plan"):
+        said = mmidd(*place.words(verb), *_list(place, "# nobody"))
+        assert said.code == 0 and "has no line: it names nobody" in said.err
 
 
 def test_what_is_left_of_a_takedown_is_told_with_the_commands_that_remove_it(
