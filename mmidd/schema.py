@@ -167,8 +167,8 @@ def _columns() -> tuple[Column, ...]:
 
 COLUMNS = _columns()
 BY_NAME = {column.name: column for column in COLUMNS}
-ADDED = ("padding",)
-"""Columns, the last ones, that the first corpora of this version lack; readers take them for null."""
+ADDED = ("padding", "pair_check")
+"""Last columns of shards and of the media table that the first corpora of this version lack; readers take them for null."""
 
 
 def of_origin(*origins: Origin) -> tuple[Column, ...]:

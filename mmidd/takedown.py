@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import chain
 from typing import Any, Literal, cast, get_args
 
@@ -14,7 +15,7 @@ from mmidd.errors import ManifestError, UsageError
 from mmidd.manifest import bundled, find_manifest
 from mmidd.media import Name, composed
 
-How = Literal["named", "person", "other compression", "same bytes", "same pixels", "same photo", "made from it"]
+How = Literal["named", "person", "same clip", "same bytes", "same pixels", "same photo", "made from it"]
 HOWS: tuple[How, ...] = get_args(How)
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 """The digest of no bytes at all: files that hold nothing are not copies of each other."""
@@ -120,8 +121,9 @@ def taken_down(
 ) -> dict[Name, Cover]:
     """The media that a takedown list covers, each with why.
 
-    A line hits what it names. What has the bytes or the samples of a medium that is covered, or is the same clip in another
-    compression, is covered as well, and so is every fake that was made from one (whose target it is).
+    A line hits what it names. What has the bytes or the samples of a medium that is covered, or is the same clip at
+    another place or in another compression, is covered as well, and so is every fake that was made from one (whose target
+    it is).
     """
     if excluded == Exclusions():
         return {}
@@ -152,12 +154,14 @@ def _contents(row: Mapping[str, Any], sha256: str | None, pixels: str | None) ->
 
 
 def _namer() -> Callable[[Name], Name]:
-    """Gives one name for a clip in all its compressions. (The manifests are asked for once: there are a million media.)"""
+    """Gives one name for a clip wherever it lies and however it is compressed (`Manifest.clip_of`). What was asked lately is
+    known: a million media have few reals, and rows of one clip follow each other."""
     manifests = bundled()
 
+    @lru_cache(maxsize=1 << 16)
     def clip_of(name: Name) -> Name:
         manifest = manifests.get(name[0])  # none: of a corpus that another mmidd wrote
-        return name if manifest is None or not manifest.compressions else (name[0], manifest.clip_of(name[1]))
+        return name if manifest is None else (name[0], manifest.clip_of(name[1]))
 
     return clip_of
 
@@ -201,7 +205,7 @@ class _Roots:
         if (line := next((self.people[who] for who in people(row) if who in self.people), None)) is not None:
             return Cover(line, "person")
         if (line := self.clips.get(self.clip_of(name)) if self.clips else None) is not None:
-            return Cover(line, "other compression")
+            return Cover(line, "same clip")
         lines = (self.clips.get(self.clip_of(origin)) for origin in sorted(origins(row) if self.clips else ()))
         return next((Cover(line, "made from it") for line in lines if line is not None), None)
 

@@ -73,6 +73,11 @@ class File:
         self.groups: list[int] = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
         """The rows of each row group."""
 
+    def is_of(self, schema: pa.Schema) -> bool:
+        """Has it the columns of a schema, or those of before some were added?"""
+        later = {*ADDED} - {*self.schema.names}
+        return bool(self.schema.equals(pa.schema([each for each in schema if each.name not in later])))
+
     def check(self, *, images: bool = True) -> None:
         """Refuse what no build writes, by what the footer says, before it takes memory. With `images` each row has one."""
         about = self._file.metadata

@@ -167,7 +167,7 @@ class Corpus:
         if MEDIA not in self.files:
             raise CorpusError(f"{self.place.path(MANIFEST)} lists no {MEDIA}: {VERIFY}")
         with open_parquet(self.place, MEDIA) as file:
-            if not file.schema.equals(media_schema()):
+            if not file.is_of(media_schema()):
                 raise CorpusError(f"{self.place.path(MEDIA)} has other columns or types than the schema: {VERIFY}")
             file.check(images=False)
             return file.table(media_schema())

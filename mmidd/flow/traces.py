@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from mmidd.flow.setup import Setup
 from mmidd.flow.takedowns import committed, covered, known, last_sha256, named
 from mmidd.flow.walk import Walked
 from mmidd.media import Name
+from mmidd.show import shell_word
 from mmidd.takedown import HOWS, Cover, Exclusions, corpus_rows, people, taken_down
 
 
@@ -83,7 +83,7 @@ def takedown(setup: Setup, walked: Walked) -> Takedown | None:
     # What was found once it was extracted lies beside others' pixels, until a build commits those without it.
     again = {*left, *({own} if own in notes and pixels and (names & outcomes.keys() or not _extracted(walked)) else ())}
     commands = [_command(notes[out], setup.store) for out in sorted(again)]
-    commands += [shlex.join(["mmidd", "gc", str(setup.store.root)])] if commands or pixels else []
+    commands += [f"mmidd gc {shell_word(str(setup.store.root))}"] if commands or pixels else []
     return Takedown(tuple(_lines(found, rows)), pixels, tuple(left.values()), tuple(commands))
 
 
@@ -95,8 +95,9 @@ def _command(note: Mapping[str, Any], store: Store) -> str:
     """The build of a note once more."""
     recipe, *settings = note.get("asked") or ["RECIPE"]
     words = ["mmidd", "build", recipe, "--data", note["data"], "--out", note["out"], "--work", str(store.root)]
-    words += [word for setting in settings for word in ("--set", setting)]
-    return shlex.join([*words, *(word for name in note["only"] for word in ("--only", name))])
+    for name, values in (("--set", settings), ("--only", note["only"]), ("--follow-links", note.get("follow_links", ()))):
+        words += [word for value in values for word in (name, value)]
+    return " ".join(map(shell_word, words))
 
 
 def _lines(found: Mapping[Name, Cover], rows: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
@@ -127,12 +128,16 @@ def _rows(out: Path, excluded: Exclusions) -> Rows:
     return Rows(str(out), sum(rows for rows, _ in found.values()), len(found))
 
 
+_NAMED_BY = ["dataset", "media", "media_sha256", "target_id", "source_id", "pair_media"]
+"""The columns of a corpus by which a takedown list finds media."""
+
+
 def in_corpus(corpus: Corpus, excluded: Exclusions) -> dict[Name, tuple[int, Cover]]:
     """The media of which a corpus has rows and that a list covers: how many rows, and why. Raises CorpusError."""
-    listed = corpus_rows(corpus.media.to_pylist())
+    listed = corpus_rows(corpus.media.select(_NAMED_BY).to_pylist())
     found = taken_down(listed.values(), lambda name: listed[name]["media_sha256"], excluded)
-    held = corpus.rows(["dataset", "media"])
-    counts = Counter(zip(held["dataset"].to_pylist(), held["media"].to_pylist(), strict=True))
+    held = corpus.rows(["dataset", "media"]).group_by(["dataset", "media"]).aggregate([([], "count_all")]).to_pylist()
+    counts = Counter({name: row["count_all"] for row in held if (name := (row["dataset"], row["media"])) in found})
     return {name: (counts[name], cover) for name, cover in sorted(found.items()) if counts[name]}
 
 

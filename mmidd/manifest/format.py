@@ -22,6 +22,7 @@ from mmidd.errors import ManifestError
 from mmidd.manifest.accounting import Accounting, Layout, Medium, account
 from mmidd.manifest.accounting import archive_paths as _archive_paths
 from mmidd.manifest.accounting import label_paths as _label_paths
+from mmidd.manifest.clips import namer
 from mmidd.manifest.compilation import CompileFault, compile_layout, used_methods
 from mmidd.manifest.folders import Folder, folders
 from mmidd.manifest.methods import METHODS, Method, registry
@@ -94,22 +95,10 @@ class Manifest(Spec):
         return content
 
     @cached_property
-    def _compressed(self) -> tuple[tuple[re.Pattern[str], str, str], ...]:
-        """The rules' paths that a field gives the compression of: the expression, the field, what a medium's name lacks."""
-        return tuple(
-            (pattern.regex, rule.compression.names[0], "/0" if rule.kind == "frames" else "")
-            for rule in self.layout.rules
-            if rule.compression is not None and rule.compression.parts[::2] == ("", "")
-            for pattern in rule.paths
-            if rule.compression.names[0] in pattern.fields
-        )
-
-    def clip_of(self, media: str) -> str:
-        """One name for a clip in all its compressions: a medium's path, without the word that says which one it is."""
-        for regex, field, rest in self._compressed:
-            if found := regex.fullmatch(media + rest):
-                return f"{media[: found.start(field)]}{{compression}}{media[found.end(field) :]}"
-        return media
+    def clip_of(self) -> Callable[[str], str]:
+        """Gives one name for a clip by any path that it may have: in any compression, as a video or as its frames, in an
+        archive or not."""
+        return namer(self.layout)
 
     @property
     def types(self) -> tuple[str, ...]:

@@ -50,6 +50,11 @@ class FilePart:
     place: str | None = None
 
     @property
+    def path(self) -> str:
+        """Where it lies, from the folder or in full."""
+        return self.place or self.name
+
+    @property
     def member(self) -> Member:
         return Member(self.name, self.bytes, self.offset)
 

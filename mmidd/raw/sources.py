@@ -171,14 +171,14 @@ class _Folder:
         for part in self.medium.parts:
             seen = self._seen.get(part.number)
             try:
-                if seen is not None and state((self.path / part.name).stat())[2:] != seen[2:]:
+                if seen is not None and state((self.path / part.path).stat())[2:] != seen[2:]:
                     raise ChangedMedia
             except OSError as error:
                 raise ChangedMedia from error
 
     def _read(self, part: FilePart) -> bytes:
         check_still(part.bytes)
-        file = Opened(self.path / (part.place or part.name), part.bytes, part.mtime_ns, self.medium.root)
+        file = Opened(self.path / part.path, part.bytes, part.mtime_ns, self.medium.root)
         self._seen.setdefault(part.number, file.state)
         return file.read()
 
@@ -211,7 +211,7 @@ class _Clip:
 
     def _read(self, part: FilePart) -> bytes:
         check_still(part.bytes)
-        return self.path.at(part.name, part.bytes, part.mtime_ns).read_bytes()
+        return self.path.at(part.path, part.bytes, part.mtime_ns).read_bytes()
 
 
 @dataclass

@@ -21,7 +21,7 @@ from corpus.hub import SHA, serve
 from mmidd.corpus.about import MANIFEST
 from mmidd.corpus.read import Corpus
 from mmidd.errors import CorpusError
-from mmidd.schema import COLUMNS, arrow_schema
+from mmidd.schema import COLUMNS, arrow_schema, media_schema
 
 WRITTEN = [made.row(shard, number) for shard in sorted(made.SHARDS) for number in range(made.ROWS)]
 IDS = [row["id"] for row in WRITTEN]
@@ -121,6 +121,7 @@ def test_a_corpus_from_before_a_column_was_added_reads_it_as_null(tmp_path: Path
     assert rows["id"].to_pylist() == IDS and rows["padding"].null_count == len(IDS)
     assert [len(batch) for _, batch in corpus.batches(["padding"], 2)][:4] == [2, 1, 2, 1]
     assert corpus.rows(["id"], {"padding": None}).num_rows == len(IDS)
+    assert corpus.media.schema.equals(media_schema())
     columns = [each.what for each in corpus.verify().findings if "schema" in each.what]
     assert columns == []
 

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 from conftest import walk_here
@@ -154,6 +155,16 @@ def test_a_clip_of_frames_is_planned_by_number_and_a_bad_frame_costs_itself_alon
     names = ("9.png", "10.png", "11.png")
     lines = [f"{hashlib.sha256(files[f'frames/detect/clip/{n}']).hexdigest()}  {n}\n" for n in names]
     assert outcome.facts["sha256"] == hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def test_frames_whose_names_the_disk_has_decomposed_give_what_composed_ones_give(
+    files: dict[str, bytes], tmp_path: Path
+) -> None:
+    clip = {f"frames/keep/clip/é{number}.png": files["frames/keep/clip/9.png"] for number in (1, 2)}
+    for form in ("NFC", "NFD"):
+        _plain(root_in(tmp_path / form), {normalize(form, name): data for name, data in clip.items()})
+    composed, decomposed = (extracted(tmp_path / form / "root", tmp_path / form / "work") for form in ("NFC", "NFD"))
+    assert [row["frame"] for row in composed[0]["frames/keep/clip"]] == [1, 2] and composed == decomposed
 
 
 @pytest.mark.parametrize("media", ["image/keep/a.jpg", "frames/keep/clip"])
