@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from conftest import Place, Said
 
+from mmidd.engine.store import Store
+from mmidd.flow import traces
+
 Run = Callable[..., Said]
 BROKEN = "CelebA/img_align_celeba/000001.jpg"
 
@@ -146,3 +149,9 @@ def test_a_build_says_where_a_moved_work_folder_belongs_now(place: Place, tmp_pa
     link = tmp_path / "link"
     link.symlink_to(moved.work)
     assert mmidd("status", str(link)).code == 0  # the same folder by another name
+
+
+def test_the_build_that_removes_what_was_taken_down_is_the_one_that_was_run(tmp_path: Path) -> None:
+    note = {"asked": ["sample", "seed=2"], "data": "my data", "out": "out", "only": ["A"], "follow_links": ["/a disk"]}
+    words = "mmidd build sample --data 'my data' --out out --work w --set seed=2 --only A --follow-links '/a disk'"
+    assert traces._command(note, Store(Path("w"))) == words
