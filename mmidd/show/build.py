@@ -207,9 +207,9 @@ def _lacking(console: Console, indexed: Indexed) -> None:
     for name in indexed.loose:
         console.print(f"{plain(name)} lies beside the datasets' folders: put it into one of its dataset's name", style="red")
     _around(console, indexed)
+    for told in indexed.lists_missing:
+        console.print(plain(told), style="yellow")
     for dataset, facts in indexed.facts.items():
-        for missing in facts["missing_label_files"]:
-            console.print(f"{plain(dataset)}: label file missing ({plain(missing)})", style="yellow")
         if facts["missing_pairs"]:
             console.print(f"{plain(dataset)}: {facts['missing_pairs']} fakes whose real is not there", style="yellow")
     for dataset, moved in indexed.moved.items():
