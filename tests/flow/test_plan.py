@@ -237,7 +237,8 @@ def test_a_shard_that_is_gone_from_the_corpus_is_told(mmidd: Run, place: Place) 
 def test_what_a_build_says_of_the_data_the_plan_says_before(mmidd: Run, small: Place, tmp_path: Path) -> None:
     shutil.copytree(small.data, tmp_path / "data")
     shutil.copy(small.recipe, tmp_path)
-    (tmp_path / "data/CelebA/identity_CelebA.txt").unlink(missing_ok=True)
+    (tmp_path / "data/CelebA/identity_CelebA.txt").unlink()
+    shutil.rmtree(tmp_path / "data/FaceForensics++/dataset")
     (tmp_path / "data/FFHQ_1024").mkdir()
     words = [str(tmp_path / "recipe.yaml"), "--data", str(tmp_path / "data")]
     plan = mmidd("plan", *words, "--out", str(tmp_path / "corpus"))
