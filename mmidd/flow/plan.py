@@ -46,7 +46,8 @@ class Plan(Result):
     """What a build would do. `refused`: what it would end with instead of writing the corpus.
 
     `taken_down`: what the takedown list covers, line by line (`status` says that by itself).
-    `near`: which folders may be meant for absent datasets. `lists`: what is to be known of label files; `unlabelled` counts media that are lost for want of a label.
+    `near`: which folders may be meant for absent datasets. `lists`: what is to be known of label files, `unlabelled`
+    counts media that are lost for want of a label.
     `to_fetch`: bytes of the media that would be extracted, where they lie in an object store; of archives their members'.
     `reread`: files whose size and time are as they were, but that were copied, moved or replaced: a build reads them again,
     and does what depends on them only where their bytes are others.

@@ -38,7 +38,14 @@ def built(console: Console, report: Report) -> None:
         f"{frames['planned']} frames planned = {frames['ok']} ok + {frames['dropped']} dropped + {frames['failed']} failed"
     )
     for reason, count in sorted(done.drops.items()):
-        console.print(f"  curation dropped {count} samples: {plain(reason)}")
+        of = ", ".join(f"{plain(name)} {lost}" for (why, name), lost in sorted(done.dropped.items()) if why == reason)
+        console.print(f"  curation dropped {count} samples: {plain(reason)} ({of})")
+        if reason.endswith("_leak"):
+            split = "test" if "_test_" in reason else "validation"
+            console.print(
+                f"    -> they share a pair, an identity or equal crops with {split} media and are published elsewhere "
+                "(columns group and split_basis of media.parquet)"
+            )
     for one, other, count, first, second in report.two_methods[:SHOWN]:
         methods = f"{plain(one or 'unknown')} and {plain(other or 'unknown')}"
         told = f"  {count} samples are the same picture under two methods, {methods}: {plain(first)}, {plain(second)}"
