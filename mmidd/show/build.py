@@ -180,7 +180,7 @@ def notices(console: Console, indexed: Indexed) -> None:
     groups = [group for group in indexed.strange if group.status != "unlabelled"]
     if groups:
         count = sum(len(group.files) for group in groups)
-        console.print(f"{count} files are in no rule or were refused (mmidd index --check lists them):", style="yellow")
+        console.print(f"in no rule, or refused: {count} (mmidd index --check lists them):", style="yellow")
         for group in groups[:_KINDS]:
             console.print(f"  {plain(str(group))}")
         if len(groups) > _KINDS:
