@@ -267,7 +267,11 @@ def _keys(loc: Sequence[str | int], data: Any, fields: type[BaseModel], *, absen
 def _sentence(item: Any, where: Path, fields: type[BaseModel]) -> str:
     key = _short(dotted(where))
     if item["type"] == "extra_forbidden":
-        return unknown("key", _short(str(where[-1])), known_keys(fields, where[:-1]))
+        name = str(where[-1])
+        elsewhere = _one_below(fields, name) if len(where) == 1 else None
+        if elsewhere is not None:
+            return f"key '{_short(name)}': unknown; did you mean '{elsewhere}'?"
+        return unknown("key", _short(name), known_keys(fields, where[:-1]))
     if item["type"] == "missing":
         return f"key '{key}': missing"
     if item["type"] in ("model_type", "model_attributes_type", "dict_type"):
@@ -285,6 +289,12 @@ def _sentence(item: Any, where: Path, fields: type[BaseModel]) -> str:
         else ""
     )
     return f"key '{key}': {message[:1].lower()}{message[1:]}{shown}" if key else message
+
+
+def _one_below(fields: type[BaseModel], name: str) -> str | None:
+    """The one key of exactly this name a level below the top, as `crop.border` for `border`."""
+    found = [dotted((above, name)) for above in known_keys(fields, ()) if name in known_keys(fields, (above,))]
+    return found[0] if len(found) == 1 else None
 
 
 def _short(text: str, most: int = _MOST_SHOWN) -> str:

@@ -321,6 +321,11 @@ def test_single_stages_in_order_are_a_build_byte_for_byte_and_out_of_order_an_er
     assert _digests(other.out) == _digests(small.out)
 
 
+def test_what_curation_dropped_is_told_by_reason_and_dataset(mmidd: Run, place: Place) -> None:
+    said = mmidd(*place.words("build"))
+    assert said.code == 0 and "curation dropped 1 samples: exact_duplicate (CelebA 1)" in said.err
+
+
 def test_a_folder_that_is_no_work_folder_is_told(mmidd: Run, tmp_path: Path) -> None:
     for verb in ("status", "failures"):
         said = mmidd(verb, str(tmp_path))

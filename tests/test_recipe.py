@@ -141,6 +141,8 @@ BAD_SETTINGS = [
     (["=3"], UsageError, "--set takes key=value"),
     (["seed="], RecipeError, "--set seed=: key 'seed': input should be a valid integer (got nothing)"),
     (["sed=3"], RecipeError, "--set sed=3: key 'sed': unknown; did you mean 'seed'?"),
+    (["border=reflect"], RecipeError, "--set border=reflect: key 'border': unknown; did you mean 'crop.border'?"),
+    (["min_face=3"], RecipeError, "--set min_face=3: key 'min_face': unknown; did you mean 'detector.min_face'?"),
     (["crop.sise=3"], RecipeError, "--set crop.sise=3: key 'sise': unknown; did you mean 'size'?"),
     (["seed=1", "crop.size=big"], RecipeError, "--set crop.size=big: key 'crop.size': input should be a valid integer"),
     (["detector=yunt"], RecipeError, "--set detector=yunt: key 'detector.kind': input should be"),

@@ -75,7 +75,8 @@ class Lines:
     def advance(self, outcomes: Sequence[Outcome]) -> None:
         self._counts.update(outcome.status for outcome in outcomes)
         self._ran += len(outcomes)
-        if time.monotonic() - self._told_at >= self._every:
+        unfinished = self._counts["done"] + self._ran < self._total
+        if unfinished and time.monotonic() - self._told_at >= self._every:
             self._told_at = time.monotonic()
             self._write(self._line())
 

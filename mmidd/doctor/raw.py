@@ -14,6 +14,7 @@ from pathlib import Path
 from mmidd.doctor.report import Check, attempt, shown
 from mmidd.errors import DataError, UsageError
 from mmidd.manifest import Manifest, bundled
+from mmidd.manifest.places import settle
 from mmidd.manifest.strays import PLAIN, Strays, near_folder
 from mmidd.raw.archives import SUFFIXES as ARCHIVES
 from mmidd.raw.junk import is_litter
@@ -155,9 +156,10 @@ def _dataset(manifest: Manifest, place: Path) -> Iterator[Check]:
         yield Check("data", manifest.name, "problem", f"{where}, which holds no file", f"fill it ({layout}), or remove it")
     elif len(wrong) == len(files):
         why = _why(strays, wrong)
-        yield Check(
-            "data", manifest.name, "warning", f"{where}: {why} ({shown(wrong[0])})", f"{layout} shows how it must lie"
-        )
+        count = _read_elsewhere(manifest, files)
+        read = f"builds read {count} of its first {len(files)} files all the same; " if count else ""
+        advice = f"{read}{layout} shows how it must lie"
+        yield Check("data", manifest.name, "warning", f"{where}: {why} ({shown(wrong[0])})", advice)
     else:
         some = f"; {len(wrong)} of the first {len(files)} files are in no rule" if wrong else ""
         more = "mmidd index --check lists every such file" if wrong else None
@@ -171,6 +173,14 @@ def _dataset(manifest: Manifest, place: Path) -> Iterator[Check]:
         )  # fmt: skip
     if litter:
         yield _litter(f"{manifest.name}: litter", litter)
+
+
+def _read_elsewhere(manifest: Manifest, files: list[str]) -> int:
+    """How many of these files, of which none lies where a rule looks, a build reads as if they did."""
+    foreign = {name.casefold() for each in bundled().values() if each.name != manifest.name for name in each.folders}
+    names = {manifest.name, manifest.slug, *manifest.folders}
+    settled = settle(manifest.layout, names, foreign, dict.fromkeys(files, 0), {})
+    return sum(path in set(settled.lies.values()) for path in files)
 
 
 def _why(strays: Strays, wrong: list[str]) -> str:

@@ -41,16 +41,25 @@ from mmidd.video import backend_identity
 @dataclass(frozen=True)
 class Built:
     """What a build gave: the corpus, how many media ended how, how many samples it has, what extraction lost of real and
-    fake, and whether the corpus changed. `counts` are samples by (dataset, forgery type or "unknown", split)."""
+    fake, and whether the corpus changed. `counts` are samples by (dataset, forgery type or "unknown", split),
+    `dropped` those that curation dropped by (reason, dataset)."""
 
     out: Path
     media: Mapping[str, int]
     samples: int
     counts: Mapping[tuple[str, str, str], int]
-    drops: Mapping[str, int]
+    dropped: Mapping[tuple[str, str], int]
     frames: Mapping[str, int]
     losses: Losses
     changed: bool
+
+    @property
+    def drops(self) -> dict[str, int]:
+        """The samples that curation dropped, by reason."""
+        found = Counter[str]()
+        for (reason, _), count in self.dropped.items():
+            found[reason] += count
+        return dict(found)
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,8 @@ def _version(setup: Setup, walked: Walked, shards: Sharded) -> _Version:
         ).encode(),
     }  # fmt: skip
     about = _about(setup, indexed, facts, notes, identity) | {"losses": lost.summary()}
-    drops = Counter(shards.judged.filter(pc.is_valid(shards.judged["frame"]))["drop"].drop_null().to_pylist())
+    gone = shards.judged.filter(pc.and_(pc.is_valid(shards.judged["frame"]), pc.is_valid(shards.judged["drop"])))
+    drops = Counter(zip(gone["drop"].to_pylist(), gone["dataset"].to_pylist(), strict=True))
     frames = {name: pc.sum(media[f"frames_{name}"]).as_py() or 0 for name in ("planned", "ok", "dropped", "failed")}
     ends = Counter(media["outcome"].to_pylist())
     built = Built(shards.target.out, ends, kept.num_rows, counts, drops, frames, lost, changed=False)

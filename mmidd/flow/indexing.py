@@ -121,6 +121,11 @@ class Indexed(Result):
         return {name: tuple(map(Listed.of, facts.get("lists", ()))) for name, facts in self.facts.items()}
 
     @property
+    def lists_missing(self) -> tuple[str, ...]:
+        """The label files that are not there and could say something of media that are, by dataset and table."""
+        return tuple(told for dataset in self.datasets for told in _lists_missing(dataset, self.facts))
+
+    @property
     def partial(self) -> tuple[tuple[str, str], ...]:
         """The rules, by dataset, whose split is the word of a list that is not known to be the whole official one."""
         return tuple(sorted((name, rule) for name, facts in self.facts.items() for rule in facts.get("partial_rules", ())))
@@ -280,6 +285,19 @@ def located(setup: Setup, *, keep: bool = True) -> tuple[list[Dataset], list[str
         if not dataset.listing.files and not dataset.listing.refused:
             raise DataError(f"{dataset.root} is empty; put {dataset.manifest.name} there or leave it out with --only")
     return found, absent, loose
+
+
+def _lists_missing(dataset: Dataset, facts: Mapping[str, IndexFacts]) -> Iterator[str]:
+    """One line a table, with what comes of it."""
+    name = dataset.manifest.name
+    tables: dict[str, list[str]] = {}
+    for table, _, path in (each.partition(": ") for each in facts[name]["missing_label_files"]):
+        tables.setdefault(table, []).append(path)
+    rules = dataset.manifest.layout.rules
+    for table, paths in tables.items():
+        splits = any(rule.split and table in {each.partition(".")[0] for each in rule.split.names} for rule in rules)
+        without = "what they would name is split by hash" if splits else "what they would say stays unknown"
+        yield f"{name}: label files missing: {', '.join(paths)} (table '{table}'); without them {without}"
 
 
 def _near(absent: Sequence[str], under: Sequence[Place]) -> Iterator[str]:

@@ -51,7 +51,9 @@ class Note(BaseModel):
     def read(cls, note: Any, work: Path) -> Note:
         """A note that a work folder holds. Raises WorkError for none, and for one that this mmidd cannot read."""
         if not is_whole(note):
-            raise WorkError(f"{work} is no work folder of a build; give the --work of one (by default CORPUS.work)")
+            beside = work.with_name(f"{work.name}.work")
+            hint = f"did you mean {beside}?" if beside.is_dir() else "give the --work of one (by default CORPUS.work)"
+            raise WorkError(f"{work} is no work folder of a build; {hint}")
         try:
             found = cls.model_validate(note)
             Recipe.model_validate(found.recipe)

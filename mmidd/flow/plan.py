@@ -46,7 +46,8 @@ class Plan(Result):
     """What a build would do. `refused`: what it would end with instead of writing the corpus.
 
     `taken_down`: what the takedown list covers, line by line (`status` says that by itself).
-    `lists`: what is to be known of label files, `unlabelled` counts media that are lost for want of a label.
+    `near`: which folders may be meant for absent datasets. `lists`: what is to be known of label files, `unlabelled`
+    counts media that are lost for want of a label.
     `to_fetch`: bytes of the media that would be extracted, where they lie in an object store; of archives their members'.
     `reread`: files whose size and time are as they were, but that were copied, moved or replaced: a build reads them again,
     and does what depends on them only where their bytes are others.
@@ -67,6 +68,7 @@ class Plan(Result):
     lists: tuple[str, ...] = ()
     unlabelled: int = 0
     reread: int = 0
+    near: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -103,10 +105,18 @@ def plan(setup: Setup, walked: Walked) -> Plan:
         sum(item.payload.file.bytes for item in crops.to_do) if isinstance(setup.data, RemotePath) else 0,
         walked.shards.refused if walked.shards is not None else None,
         lines(setup, walked) if setup.note is None else (),
-        tuple(f"{name}: {each}" for name, lists in walked.index.lists.items() for each in lists if not each.sound),
+        _lists(walked),
         len(walked.index.of_status("unlabelled")),
         reread(setup.digests, walked.index.selected.values()) if setup.note is None else 0,
+        walked.index.near,
     )
+
+
+def _lists(walked: Walked) -> tuple[str, ...]:
+    """What is to be known of label files: those that are missing, and those that are not sound."""
+    index = walked.index
+    odd = (f"{name}: {each}" for name, lists in index.lists.items() for each in lists if not each.sound)
+    return (*index.lists_missing, *odd)
 
 
 def _of(crops: Extracted | None) -> Extracted:

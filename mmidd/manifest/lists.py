@@ -132,7 +132,8 @@ def _refuse(spec: TableSpec, file: LabelFile, strange: list[int], unnamed: int) 
     if len(strange) == len(file.keys):
         first = next((key for keys in file.keys for key in keys if key is not None), None)
         what = f"names nothing of this dataset in its {len(file.keys):,} rows" if file.keys else "has no rows"
-        like = f" (the first is {first[:60]!r})" if first is not None else ""
+        page = first is not None and first.casefold().startswith(("<!doctype", "<html"))
+        like = " (it is a web page)" if page else f" (the first is {first[:60]!r})" if first is not None else ""
         raise ManifestError(
             f"{file.path}: {what}{like}; is it the official file (table '{spec.name}')? Download it again, or remove it: "
             "then it says nothing of any medium"

@@ -38,7 +38,14 @@ def built(console: Console, report: Report) -> None:
         f"{frames['planned']} frames planned = {frames['ok']} ok + {frames['dropped']} dropped + {frames['failed']} failed"
     )
     for reason, count in sorted(done.drops.items()):
-        console.print(f"  curation dropped {count} samples: {plain(reason)}")
+        of = ", ".join(f"{plain(name)} {lost}" for (why, name), lost in sorted(done.dropped.items()) if why == reason)
+        console.print(f"  curation dropped {count} samples: {plain(reason)} ({of})")
+        if reason.endswith("_leak"):
+            split = "test" if "_test_" in reason else "validation"
+            console.print(
+                f"    -> they share a pair, an identity or equal crops with {split} media and are published elsewhere "
+                "(columns group and split_basis of media.parquet)"
+            )
     for one, other, count, first, second in report.two_methods[:SHOWN]:
         methods = f"{plain(one or 'unknown')} and {plain(other or 'unknown')}"
         told = f"  {count} samples are the same picture under two methods, {methods}: {plain(first)}, {plain(second)}"
@@ -173,7 +180,7 @@ def notices(console: Console, indexed: Indexed) -> None:
     groups = [group for group in indexed.strange if group.status != "unlabelled"]
     if groups:
         count = sum(len(group.files) for group in groups)
-        console.print(f"{count} files are in no rule or were refused (mmidd index --check lists them):", style="yellow")
+        console.print(f"in no rule, or refused: {count} (mmidd index --check lists them):", style="yellow")
         for group in groups[:_KINDS]:
             console.print(f"  {plain(str(group))}")
         if len(groups) > _KINDS:
@@ -207,9 +214,9 @@ def _lacking(console: Console, indexed: Indexed) -> None:
     for name in indexed.loose:
         console.print(f"{plain(name)} lies beside the datasets' folders: put it into one of its dataset's name", style="red")
     _around(console, indexed)
+    for told in indexed.lists_missing:
+        console.print(plain(told), style="yellow")
     for dataset, facts in indexed.facts.items():
-        for missing in facts["missing_label_files"]:
-            console.print(f"{plain(dataset)}: label file missing ({plain(missing)})", style="yellow")
         if facts["missing_pairs"]:
             console.print(f"{plain(dataset)}: {facts['missing_pairs']} fakes whose real is not there", style="yellow")
     for dataset, moved in indexed.moved.items():

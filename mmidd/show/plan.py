@@ -23,6 +23,8 @@ def plan(console: Console, planned: Plan) -> None:
     _stages(console, planned)
     if planned.absent:
         console.print(f"not under the data root, will be skipped: {plain(', '.join(planned.absent))}")
+    for line in planned.near:
+        console.print(f"  {plain(line)}", style="yellow")
     for reason, count in sorted(planned.not_taken.items()):
         console.print(f"not taken: {count} media ({plain(reason)})")
     covers(console, planned.taken_down)
@@ -55,8 +57,11 @@ def plan(console: Console, planned: Plan) -> None:
 
 def _stages(console: Console, planned: Plan) -> None:
     table = Table("stage", "up to date", "to do", "why", box=None)
+    awaited = {stage.waits_for for stage in planned.stages}
     for stage in planned.stages:
         why = "; ".join(f"{count} {plain(reason)}" for reason, count in sorted(stage.why.items()))
+        if stage.stage in awaited and not (stage.to_do or stage.waits_for):
+            why = "nothing anew, but what is there is copied into other groups"
         to_do = "?" if stage.waits_for else str(stage.to_do)
         table.add_row(
             stage.stage, str(stage.up_to_date), to_do, why or (f"after {stage.waits_for}" if stage.waits_for else "")

@@ -66,6 +66,7 @@ def test_what_lies_under_a_root_is_told(files: list[str], name: str, state: str,
 
 
 ADVICE = [
+    ([f"FaceForensics++/FaceForensics++/{FF}"], "FaceForensics++", "builds read 1 of its first 1 files all the same"),
     ([*CELEBA, "FaceForensic/"], "FaceForensic", "did you mean FaceForensics++? Then rename it"),
     ([*CELEBA, f"down/{FF}"], "down", "rename it to FaceForensics++"),
     ([*CELEBA, "more/FFHQ/x.png"], "more", "--data {root}/more"),

@@ -101,6 +101,11 @@ def test_a_first_command_that_is_refused_leaves_no_build(small: Place, tmp_path:
     assert said.code == 1 and "is no work folder of a build" in said.err
 
 
+def test_a_corpus_given_for_its_work_folder_is_asked_about(small: Place, mmidd: Run) -> None:
+    said = mmidd("status", str(small.out))
+    assert said.code == 1 and f"did you mean {small.work}?" in said.err
+
+
 @pytest.fixture
 def copied(place: Place, tmp_path: Path) -> Place:
     """A copy of the place, whose notes are those of the original; a picture had failed."""

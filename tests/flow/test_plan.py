@@ -232,3 +232,26 @@ def test_a_shard_that_is_gone_from_the_corpus_is_told(mmidd: Run, place: Place) 
     shard.rename(beside / shard.name)
     assert not _plan(mmidd, place)["complete"]
     assert "(unchanged)" not in mmidd(*place.words("build")).err and _plan(mmidd, place)["complete"]
+
+
+def test_what_a_build_says_of_the_data_the_plan_says_before(mmidd: Run, small: Place, tmp_path: Path) -> None:
+    shutil.copytree(small.data, tmp_path / "data")
+    shutil.copy(small.recipe, tmp_path)
+    (tmp_path / "data/CelebA/identity_CelebA.txt").unlink()
+    shutil.rmtree(tmp_path / "data/FaceForensics++/dataset")
+    (tmp_path / "data/FFHQ_1024").mkdir()
+    words = [str(tmp_path / "recipe.yaml"), "--data", str(tmp_path / "data")]
+    plan = mmidd("plan", *words, "--out", str(tmp_path / "corpus"))
+    index = mmidd("index", *words, "--work", str(tmp_path / "work"), "--workers", "0")
+    missing = "CelebA: label files missing: identity_CelebA.txt (table 'identities'); without them what they would say"
+    for said in (plan, index):
+        told = " ".join(said.out.split())
+        assert missing in told, said.out
+        assert "is FFHQ_1024/ meant for FFHQ?" in told, said.out
+        assert "(table 'splits'); without them what they would name is split by hash" in told, said.out
+
+
+def test_what_a_takedown_only_regroups_is_not_told_as_nothing(mmidd: Run, small: Place, tmp_path: Path) -> None:
+    (tmp_path / "list").write_text(f"media:{IMAGE}\n")
+    said = mmidd(*small.words("plan", "--exclude", str(tmp_path / "list")))
+    assert said.code == 0 and "what is there is copied into other groups" in said.out

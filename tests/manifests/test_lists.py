@@ -59,7 +59,12 @@ NOTHING: list[tuple[str, list[str], dict[str, str | bytes], str]] = [
     ("FaceForensics++", FF, _ff(test="[[19, 15]]"), "dataset/splits/test.json: names nothing of this dataset in its 1 rows"),
     # the last person is cut, too
     ("CelebA", PHOTOS, {"identity_CelebA.txt": "000001.jpg 2880\n000002.jpg 28"}, "identity_CelebA.txt: ends within a line"),
-    ("CelebA", PHOTOS, {"identity_CelebA.txt": QUOTA}, "identity_CelebA.txt: names nothing of this dataset"),
+    (
+        "CelebA",
+        PHOTOS,
+        {"identity_CelebA.txt": QUOTA},
+        "identity_CelebA.txt: names nothing of this dataset in its 3 rows (it is a web page)",
+    ),
     ("CelebA", PHOTOS, {"list_eval_partition.txt": "1.jpg 0\n2.jpg 1\n"}, "list_eval_partition.txt: names nothing of this"),
     ("CelebA", PHOTOS, {"list_eval_partition.csv": "image_id,partition\n"}, "list_eval_partition.csv: has no rows"),
 ]
