@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from posixpath import splitext
 from typing import Generic, Literal, TypeVar
 
@@ -266,6 +266,7 @@ def account(layout: Layout, paths: Iterable[str], read: Callable[[str], bytes]) 
     for path in sorted(clean):
         if path not in taken:
             matcher.file(path, result)
+    _only_of_reals(result)
     _own_masks(result, matcher.masks)
     result.unlabelled.intersection_update(path for path, _ in result.unmatched)
     result.unmatched.sort()
@@ -288,6 +289,23 @@ def _judge_lists(result: Accounting, matcher: _Matcher) -> None:
     for rule in matcher.layout.rules:
         if rule.split is not None and {name.partition(".")[0] for name in rule.split.names if "." in name} & partial:
             result.partial_rules.append(rule.id)
+
+
+def _only_of_reals(result: Accounting) -> None:
+    """A fake that a label file says was made from a fake (or from itself) has no real here; a key keeps the two together."""
+    fakes = {each.media for each in result.media if each.label == "fake"}
+    wrong = {each.media: each.pair_media for each in result.media if each.pair_dataset == each.dataset} if fakes else {}
+    wrong = {media: pair for media, pair in wrong.items() if pair in fakes}
+    named = set(wrong.values())
+    for place, medium in enumerate(result.media if wrong else ()):
+        keys = [f"{medium.dataset}/media/{wrong[medium.media]}"] if medium.media in wrong else []
+        keys += [f"{medium.dataset}/media/{medium.media}"] if medium.media in named else []
+        if keys:
+            medium = replace(medium, group_keys=tuple(dict.fromkeys((*medium.group_keys, *keys))))
+        if medium.media in wrong:
+            medium = replace(medium, pair_dataset=None, pair_media=None, aligned=False)
+        result.media[place] = medium
+    result.missing_pairs.extend(wrong)
 
 
 def _own_masks(result: Accounting, masks: Mapping[str, str]) -> None:

@@ -145,3 +145,26 @@ def test_a_blank_value_where_only_some_are_allowed_is_a_bad_one() -> None:
     manifest = load_manifest(BLANK.replace("FORM", "csv"), "blank.yaml")
     files: dict[str, Any] = {"a.png": b"", "rows.csv": _as("csv", [_row("a", "x", "")])}
     assert describe(manifest, files, files.__getitem__).unmatched == [("a.png", "bad side value '' at rows.csv:2")]
+
+
+PART = "dfdc_train_part_0"
+A, B, C, D = (f"{name * 10}.mp4" for name in "abcd")
+
+
+@pytest.mark.parametrize("original", [B, D])
+def test_a_fake_of_a_fake_or_of_itself_has_no_real_and_stays_with_what_it_names(original: str) -> None:
+    meta = {A: {"label": "REAL"}, B: {"label": "FAKE", "original": A}, D: {"label": "FAKE", "original": original}}
+    found = account("DFDC", [f"{PART}/{each}" for each in meta], {f"{PART}/metadata.json": json.dumps(meta)})
+    media = {each.media.rpartition("/")[2]: each for each in found.media}
+    assert (media[B].pair_media, media[D].pair_media, media[D].aligned) == (f"{PART}/{A}", None, False)
+    assert found.missing_pairs == [f"{PART}/{D}"]
+    assert f"DFDC/media/{PART}/{original}" in {*media[D].group_keys} & {*media[original].group_keys}
+    assert media[A].group_keys == ()
+
+
+@pytest.mark.parametrize(("value", "label"), [({}, "real"), ({"original": None}, "real"), ({"original": C}, None)])
+def test_a_clip_that_is_real_and_has_an_original_is_unlabelled(value: dict[str, Any], label: str | None) -> None:
+    meta = json.dumps({A: {"label": "REAL", **value}})
+    found = account("DFDC", [f"{PART}/{A}"], {f"{PART}/metadata.json": meta})
+    assert [each.label for each in found.media] == ([label] if label else [])
+    assert found.unlabelled == (set() if label else {f"{PART}/{A}"})
