@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Literal, cast, get_args
-from unicodedata import normalize
 
 from mmidd.errors import ManifestError, UsageError
 from mmidd.manifest import bundled, find_manifest
@@ -154,11 +153,6 @@ def _contents(row: Mapping[str, Any], sha256: str | None, pixels: str | None) ->
     return found
 
 
-def spelled(name: Name) -> Name:
-    """A name as it is compared: a letter with an accent, or a syllable of Hangul, may be one sign or several (NFC)."""
-    return normalize("NFC", name[0]), normalize("NFC", name[1])
-
-
 def _namer() -> Callable[[Name], Name]:
     """Gives one name for a clip wherever it lies and however it is compressed (`Manifest.clip_of`). What was asked lately is
     known: a million media have few reals, and rows of one clip follow each other."""
@@ -166,9 +160,8 @@ def _namer() -> Callable[[Name], Name]:
 
     @lru_cache(maxsize=1 << 16)
     def clip_of(name: Name) -> Name:
-        dataset, media = spelled(name)
-        manifest = manifests.get(dataset)  # none: of a corpus that another mmidd wrote
-        return dataset, media if manifest is None else manifest.clip_of(media)
+        manifest = manifests.get(name[0])  # none: of a corpus that another mmidd wrote
+        return name if manifest is None else (name[0], manifest.clip_of(name[1]))
 
     return clip_of
 
@@ -185,14 +178,14 @@ class _Roots:
 
     @classmethod
     def of(cls, excluded: Exclusions) -> _Roots:
-        found = cls(people={spelled(name): "identity:{}/{}".format(*name) for name in excluded.identities})
+        found = cls(people={name: "identity:{}/{}".format(*name) for name in excluded.identities})
         found.contents.update({value: f"sha256:{value}" for value in excluded.sha256})
         for name in sorted(excluded.media):
             line = "media:{}/{}".format(*name)
-            found.media[spelled(name)] = Cover(line, "named")
+            found.media[name] = Cover(line, "named")
             found.clips.setdefault(found.clip_of(name), line)
         for hit in excluded.hits:
-            found.media.setdefault(spelled(hit.name), Cover(hit.line, hit.how))
+            found.media.setdefault(hit.name, Cover(hit.line, hit.how))
             found.add(hit.name, hit.line, (*hit.sha256, *hit.pixels))
         return found
 
@@ -204,12 +197,12 @@ class _Roots:
     def cover(self, row: Mapping[str, Any], contents: Mapping[str, How]) -> Cover | None:
         """Why this medium is covered, as far as is known by now."""
         name = (row["dataset"], row["media"])
-        if (mine := self.media.get(spelled(name))) is not None:
+        if (mine := self.media.get(name)) is not None:
             return mine
         for each, how in contents.items():
             if (line := self.contents.get(each)) is not None:
                 return Cover(line, "named" if line == f"sha256:{each}" else how)
-        if (line := next(filter(None, (self.people.get(spelled(who)) for who in people(row))), None)) is not None:
+        if (line := next((self.people[who] for who in people(row) if who in self.people), None)) is not None:
             return Cover(line, "person")
         if (line := self.clips.get(self.clip_of(name)) if self.clips else None) is not None:
             return Cover(line, "same clip")
@@ -255,12 +248,12 @@ def idle_lines(rows: Collection[Mapping[str, Any]], sha256: Of, excluded: Exclus
     names = {(row["dataset"], row["media"]) for row in rows}
     here, clip_of = {dataset for dataset, _ in names}, _namer()
     known = {clip_of(name) for name in names.union(*map(origins, rows), (hit.name for hit in excluded.hits))}
-    here_too = {spelled(who) for who in chain.from_iterable(map(people, rows))}
+    here_too = set(chain.from_iterable(map(people, rows)))
     told = {hit.line for hit in excluded.hits}
     idle = Exclusions(
         excluded.sha256 - {sha256(name) for name in names},
         frozenset(name for name in excluded.media if name[0] in here and clip_of(name) not in known),
-        frozenset(name for name in excluded.identities if name[0] in here and spelled(name) not in here_too),
+        frozenset(name for name in excluded.identities - here_too if name[0] in here),
     )
     return [line for line in idle.lines() if line not in told]
 

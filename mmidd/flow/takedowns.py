@@ -16,7 +16,7 @@ from mmidd.flow.setup import Setup
 from mmidd.media import Name, SampleFacts
 from mmidd.stages import extract
 from mmidd.stages.extract import Selected
-from mmidd.takedown import Cover, Exclusions, Hit, Of, hits_of, is_sha256, spelled, taken_down
+from mmidd.takedown import Cover, Exclusions, Hit, Of, hits_of, is_sha256, taken_down
 
 NAMED_BY = ("dataset", "media", "target_id", "source_id", "pair_dataset", "pair_media", "pair_candidates", "group_keys")
 """The columns of the index by which a takedown list finds media."""
@@ -37,12 +37,11 @@ def known(setup: Setup, datasets: Iterable[str]) -> Exclusions:
 
 
 def _seen(setup: Setup, datasets: Iterable[str]) -> Iterator[Hit]:
-    lines = {spelled(name): "media:{}/{}".format(*name) for name in sorted(setup.excluded.media)}
     for dataset in datasets:
         for media, about in setup.digests.all(dataset).items():
             mine = (about.sha256,) if is_sha256(about.sha256) else ()
-            if (line := lines.get(spelled((dataset, media)))) is not None:
-                yield Hit(dataset, media, line, "named", mine)
+            if (dataset, media) in setup.excluded.media:
+                yield Hit(dataset, media, f"media:{dataset}/{media}", "named", mine)
             elif about.sha256 in setup.excluded.sha256:
                 yield Hit(dataset, media, f"sha256:{about.sha256}", "named", mine)
 

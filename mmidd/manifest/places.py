@@ -165,8 +165,8 @@ class _Settling:
             self.told[archive] = f"{len(found.ambiguous)} of its files are not used, such as {member}: {reason}"
         elif found.differ:
             self.told[archive] = (
-                f"{found.differ} of its files are not those that lie unpacked, which are used: was unpacking cut? unpack it "
-                "again, or remove what was unpacked"
+                f"{found.differ} of its files are not those that lie unpacked, or in another archive, which are used: was "
+                "unpacking cut? unpack it again, or remove those that are wrong"
             )
         elif found.there and found.lies:
             self.told[archive] = f"{found.there} of its files lie elsewhere too and are used from there; the others are read"

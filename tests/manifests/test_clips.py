@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from itertools import combinations, permutations
-from typing import Literal
-from unicodedata import normalize
+from itertools import combinations
 
 import pytest
 
 from mmidd.manifest import find_manifest
-from mmidd.takedown import Exclusions, idle_lines, taken_down
+from mmidd.takedown import Exclusions, taken_down
 
 from .test_frames import CASES, FF
 from .trees import account
@@ -57,14 +55,3 @@ def test_a_line_that_names_a_video_covers_its_frames_and_the_fakes_of_these(line
     assert len(rows) == 3
     found = taken_down(rows, lambda name: None, Exclusions(media=frozenset({(FF, line)})))
     assert {name[1]: cover.how for name, cover in found.items()} == {there: "same clip", fake: "made from it"}
-
-
-@pytest.mark.parametrize(("line", "here"), [*permutations(("NFC", "NFD"))])
-def test_a_line_covers_a_name_that_looks_the_same(line: Literal["NFC", "NFD"], here: Literal["NFC", "NFD"]) -> None:
-    """Lists are typed on one system and names come from another: what looks the same is the same name."""
-    (medium,) = account("KoDF", [normalize(here, "original_videos/한글.mp4")]).media
-    row = {**asdict(medium), "target_id": normalize(here, "é")}
-    for text, how in (("media:KoDF/original_videos/한글.mp4", "named"), ("identity:KoDF/é", "person")):
-        excluded = Exclusions.parse(normalize(line, text), "list.txt")
-        assert [cover.how for cover in taken_down([row], lambda name: None, excluded).values()] == [how]
-        assert idle_lines([row], lambda name: None, excluded) == []
