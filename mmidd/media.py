@@ -50,13 +50,15 @@ class IndexFacts(TypedDict):
 class SampleFacts(TypedDict, total=False):
     """What extraction learned of a medium, as far as others ask: digests of its bytes and of its mask's, the frames that
     were planned, where its samples' geometry comes from (several joined by +); of a fake with a pair what its pixels say of
-    that; where several people could be meant, how many, and how one was chosen; `pixels` names what its samples show."""
+    that; where several people could be meant, how many, and how one was chosen; `pixels` names what its samples show,
+    `missing_bytes` says by how much its file is shorter than its header says."""
 
     sha256: str
     mask_sha256: str
     frames: Sequence[int]
     geometry: str | None
     pixels: str
+    missing_bytes: int
     pair_check: PairCheck
     people: int
     choice: str

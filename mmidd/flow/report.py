@@ -19,7 +19,7 @@ from mmidd.flow.setup import Setup
 from mmidd.flow.takedowns import last_sha256, named
 from mmidd.flow.traces import Takedown, takedown
 from mmidd.flow.walk import Walked
-from mmidd.media import CurateFacts, Name
+from mmidd.media import CurateFacts, Name, SampleFacts
 from mmidd.results import Result
 from mmidd.show import build as show
 from mmidd.takedown import idle_lines
@@ -33,7 +33,8 @@ class Report(Result):
     """The end of a build: what there is now, what was lost, and what is to be known of the raw data.
 
     `pairs` is the recipe's policy for the geometry of pairs, `idle_takedowns` the takedown lines that hit nothing,
-    `unsteady` the media that changed while they were read, `two_methods` equal samples under two methods (`CurateFacts`).
+    `unsteady` the media that changed while they were read, `two_methods` equal samples under two methods (`CurateFacts`),
+    `short` the media whose file ends before its header says that it does, and that has no index to tell frames by.
     """
 
     indexed: Indexed
@@ -45,6 +46,7 @@ class Report(Result):
     takedown: Takedown | None = None
     unsteady: tuple[Name, ...] = ()
     two_methods: tuple[Sequence[Any], ...] = ()
+    short: tuple[Name, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -87,6 +89,7 @@ class Report(Result):
             "takedown": asdict(self.takedown) if self.takedown is not None else None,
             "unsteady": [list(name) for name in self.unsteady],
             "two_methods": [list(each) for each in self.two_methods],
+            "short_files": [list(name) for name in self.short],
         }
 
 
@@ -103,7 +106,8 @@ def report(setup: Setup, walked: Walked) -> Report:
     judged = walked.verdicts.records.values() if walked.verdicts is not None else ()
     facts = [cast(CurateFacts, each.facts) for record in judged for each in tables.read_outcomes(setup.store, record)]
     twice = tuple(pair for each in facts for pair in each.get("two_methods", ()))
-    return Report(walked.index, built, took, root, policy, idle, takedown(setup, walked), unsteady, twice)
+    short = tuple(sorted(n for n, each in outcomes.items() if cast(SampleFacts, each.facts).get("missing_bytes")))
+    return Report(walked.index, built, took, root, policy, idle, takedown(setup, walked), unsteady, twice, short)
 
 
 @dataclass(frozen=True, repr=False)

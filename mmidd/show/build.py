@@ -62,6 +62,7 @@ def built(console: Console, report: Report) -> None:
     _idle_takedowns(console, report.idle_takedowns)
     takedown(console, report.takedown)
     _unsteady(console, report.unsteady)
+    _short(console, report.short)
     if report.failed:
         console.print(f"what failed: mmidd failures {plain(shell_word(report.work))}")
     console.print(f"next: {_python()} -c {_shell_code(_look(done.out))}", markup=False)
@@ -125,6 +126,17 @@ def _unsteady(console: Console, media: Sequence[Name]) -> None:
     """Whoever copies data while a build reads them should know what to do."""
     if media:
         told = f"{len(media)} media changed while they were read, so nothing of them was kept; run the same command again:"
+        console.print(told, style="yellow")
+    for dataset, path in media[:SHOWN]:
+        console.print(f"  {plain(dataset)}/{plain(path)}")
+    if len(media) > SHOWN:
+        console.print(f"  ... and {len(media) - SHOWN} more")
+
+
+def _short(console: Console, media: Sequence[Name]) -> None:
+    """What was read of a download that did not end is whole, but it is not all."""
+    if media:
+        told = f"{len(media)} media are shorter than their header says: their end is missing; download them again:"
         console.print(told, style="yellow")
     for dataset, path in media[:SHOWN]:
         console.print(f"  {plain(dataset)}/{plain(path)}")

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import pyarrow.parquet as pq
 import pytest
 from conftest import Place, Said
@@ -427,3 +428,18 @@ def test_a_work_folder_note_that_is_broken_stops_no_build(place: Place, mmidd: R
     assert mmidd(*place.words("build")).code == 0
     assert json.loads((place.work / "build.json").read_text())
     assert cli.run(["status", str(place.work)]) == 0
+
+
+def test_a_clip_without_an_index_that_is_cut_is_told_as_shorter_than_it_says(place: Place, mmidd: Run) -> None:
+    real = place.data / "FaceForensics++/original_sequences/youtube/c23/videos/000.mp4"
+    whole = real.with_name("whole")
+    with av.open(str(real)) as read, av.open(str(whole), "w", format="matroska") as write:
+        stream = write.add_stream_from_template(read.streams.video[0])
+        for packet in read.demux(read.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                write.mux(packet)
+    real.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    whole.unlink()
+    said = mmidd(*place.words("build"), "--allow-removals")
+    assert "1 media are shorter than their header says" in said.err and "videos/000.mp4" in said.err, said.err
