@@ -7,7 +7,7 @@ by which another rule takes the same clip (the video of frames). A field of the 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from mmidd.manifest.accounting import Heads, Layout, Rule
 from mmidd.manifest.layout import Pattern, Template, compile_template
@@ -17,29 +17,29 @@ _MOST_STEPS = 8
 """Rules may name each other's paths in a circle."""
 
 
-def namer(layout: Layout) -> Callable[[str], str]:
+class Namer:
     """Gives a clip's name by any path of it, also by one of its frames: equal names, equal clip."""
-    files = Heads([each for rule in layout.rules if rule.kind != "frames" for each in _better(rule)])
-    folders = Heads([each for rule in layout.rules if rule.kind == "frames" for each in _better(rule)])
-    compressed = list(_compressed(layout))
 
-    def step(media: str) -> str:
-        for known, path in ((files, media), (folders, f"{media}/0")):
-            for found, better in known.matches(path):
-                return (better.render(found.groupdict()) if better is not None else None) or media
-        return media.rpartition("/")[0] if next(folders.matches(media), None) else media
+    def __init__(self, layout: Layout) -> None:
+        self._files = Heads([each for rule in layout.rules if rule.kind != "frames" for each in _better(rule)])
+        self._folders = Heads([each for rule in layout.rules if rule.kind == "frames" for each in _better(rule)])
+        self._compressed = list(_compressed(layout))
 
-    def name_of(media: str) -> str:
+    def __call__(self, media: str) -> str:
         for _ in range(_MOST_STEPS):
-            if (better := step(media)) == media:
+            if (better := self._step(media)) == media:
                 break
             media = better
-        for regex, field, rest in compressed:
+        for regex, field, rest in self._compressed:
             if found := regex.fullmatch(media + rest):
                 return f"{media[: found.start(field)]}{{compression}}{media[found.end(field) :]}"
         return media
 
-    return name_of
+    def _step(self, media: str) -> str:
+        for known, path in ((self._files, media), (self._folders, f"{media}/0")):
+            for found, better in known.matches(path):
+                return (better.render(found.groupdict()) if better is not None else None) or media
+        return media.rpartition("/")[0] if next(self._folders.matches(media), None) else media
 
 
 def _better(rule: Rule) -> Iterator[tuple[Pattern, Template | None]]:

@@ -22,7 +22,7 @@ from mmidd.errors import ManifestError
 from mmidd.manifest.accounting import Accounting, Layout, Medium, account
 from mmidd.manifest.accounting import archive_paths as _archive_paths
 from mmidd.manifest.accounting import label_paths as _label_paths
-from mmidd.manifest.clips import namer
+from mmidd.manifest.clips import Namer
 from mmidd.manifest.compilation import CompileFault, compile_layout, used_methods
 from mmidd.manifest.folders import Folder, folders
 from mmidd.manifest.methods import METHODS, Method, registry
@@ -95,10 +95,10 @@ class Manifest(Spec):
         return content
 
     @cached_property
-    def clip_of(self) -> Callable[[str], str]:
+    def clip_of(self) -> Namer:
         """Gives one name for a clip by any path that it may have: in any compression, as a video or as its frames, in an
         archive or not."""
-        return namer(self.layout)
+        return Namer(self.layout)
 
     @property
     def types(self) -> tuple[str, ...]:

@@ -221,7 +221,9 @@ def test_the_digest_changes_with_labels_and_with_the_methods_used_and_with_nothi
 
 def test_a_manifest_travels_to_a_worker_process() -> None:
     for manifest in bundled().values():
+        name = manifest.clip_of("a/b.mp4")  # what was asked for before travels along
         copy = pickle.loads(pickle.dumps(manifest))  # noqa: S301 - our own bytes
+        assert copy.clip_of("a/b.mp4") == name
         assert copy.digest == manifest.digest
         assert copy.layout.rules == manifest.layout.rules
 
