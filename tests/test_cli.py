@@ -237,6 +237,7 @@ def test_json_is_one_document_on_stdout_and_nothing_else(mmidd: Run, small: Plac
             "lists",
             "unlabelled",
             "reread",
+            "near",
         },
         "status": {"plan", "media", "reasons", "corpus", "samples", "complete", "losses", "pairs", "takedown"},
         "verify": {"files", "rows", "media", "findings"},
