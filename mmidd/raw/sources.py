@@ -143,16 +143,10 @@ class _Frames:
         return part.number, hashlib.sha256(self._read(part)).hexdigest()
 
 
-@dataclass
-class _Folder:
-    """A folder of numbered images. `_seen` is what each file was when it was read first."""
+class _Images:
+    """A folder of numbered images, wherever it lies: neither an image nor a video."""
 
-    medium: MediaFile
-    path: Path
-    _seen: dict[int, State] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._frames = _Frames(self.medium.parts, self._read)
+    _frames: _Frames
 
     def sha256(self) -> str:
         return self._frames.sha256()
@@ -165,6 +159,18 @@ class _Folder:
 
     def frame(self, number: int) -> bytes:
         return self._frames.frame(number)
+
+
+@dataclass
+class _Folder(_Images):
+    """A folder of numbered images. `_seen` is what each file was when it was read first."""
+
+    medium: MediaFile
+    path: Path
+    _seen: dict[int, State] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._frames = _Frames(self.medium.parts, self._read)
 
     def check(self) -> None:
         """Without numbers: these files are not held open, and some network disks give a file another one."""
@@ -184,7 +190,7 @@ class _Folder:
 
 
 @dataclass
-class _Clip:
+class _Clip(_Images):
     """A folder of numbered images in an object store: each is copied to this machine when it is first asked for."""
 
     medium: MediaFile
@@ -196,15 +202,6 @@ class _Clip:
     def sha256(self) -> str:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             return self._frames.sha256(pool.map)
-
-    def still(self) -> bytes:
-        raise UnreadableMedia("a folder is no image")
-
-    def video(self) -> Path:
-        raise UnreadableMedia("a folder of frames is no video")
-
-    def frame(self, number: int) -> bytes:
-        return self._frames.frame(number)
 
     def check(self) -> None:
         """The copies are as they were listed."""

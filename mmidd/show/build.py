@@ -124,20 +124,18 @@ def takedown(console: Console, found: Takedown | None) -> None:
 
 def _unsteady(console: Console, media: Sequence[Name]) -> None:
     """Whoever copies data while a build reads them should know what to do."""
-    if media:
-        told = f"{len(media)} media changed while they were read, so nothing of them was kept; run the same command again:"
-        console.print(told, style="yellow")
-    for dataset, path in media[:SHOWN]:
-        console.print(f"  {plain(dataset)}/{plain(path)}")
-    if len(media) > SHOWN:
-        console.print(f"  ... and {len(media) - SHOWN} more")
+    _named(console, "changed while they were read, so nothing of them was kept; run the same command again", media)
 
 
 def _short(console: Console, media: Sequence[Name]) -> None:
     """What was read of a download that did not end is whole, but it is not all."""
+    _named(console, "are shorter than their header says: their end is missing; download them again", media)
+
+
+def _named(console: Console, told: str, media: Sequence[Name]) -> None:
+    """How many media something is told of, if there are any, and the first of them by name."""
     if media:
-        told = f"{len(media)} media are shorter than their header says: their end is missing; download them again:"
-        console.print(told, style="yellow")
+        console.print(f"{len(media)} media {told}:", style="yellow")
     for dataset, path in media[:SHOWN]:
         console.print(f"  {plain(dataset)}/{plain(path)}")
     if len(media) > SHOWN:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -19,21 +18,11 @@ from mmidd.recipe import read
 from mmidd.stages import extract
 from mmidd.video import Frame, Pixels
 
-MEDIA = Path(__file__).parents[3] / "shared" / "media"
-
 
 @pytest.fixture(scope="module")
 def way() -> Way:
     chosen = replace(extract.config(read("sample")), choice="central")
     return Way(chosen, make_detector(chosen.detector, "cpu"))
-
-
-@pytest.fixture(scope="module")
-def face() -> npt.NDArray[np.uint8]:
-    if not MEDIA.is_dir():
-        pytest.skip("real media (../shared/media) is not here")
-    with Image.open(MEDIA / "images" / "liveportrait_s12.jpg") as image:
-        return np.asarray(image.convert("RGB").resize((96, 96)), np.uint8)
 
 
 def shown(face: npt.NDArray[np.uint8], left: int) -> bytes:

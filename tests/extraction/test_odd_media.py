@@ -16,8 +16,6 @@ from mmidd.faces.choose import make_detector
 from mmidd.recipe import Recipe, read
 from mmidd.stages import extract
 
-MEDIA = Path(__file__).parents[3] / "shared" / "media"
-
 
 @pytest.fixture(scope="module")
 def way() -> Way:
@@ -25,14 +23,6 @@ def way() -> Way:
     recipe: Recipe = read("sample")
     chosen = extract.config(recipe)
     return Way(chosen, make_detector(chosen.detector, "cpu"))
-
-
-@pytest.fixture(scope="module")
-def face() -> npt.NDArray[np.uint8]:
-    if not MEDIA.is_dir():
-        pytest.skip("real media (../shared/media) is not here")
-    with Image.open(MEDIA / "images" / "liveportrait_s12.jpg") as image:
-        return np.asarray(image.convert("RGB").resize((96, 96)), np.uint8)
 
 
 def png(image: npt.NDArray[np.uint8]) -> bytes:
