@@ -1,0 +1,46 @@
+"""What a part of the GPU benchmark is given, and how it says what it found."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+
+class Skipped(Exception):
+    """Something that a part needs is not here; the text says what."""
+
+
+@dataclass
+class Context:
+    """What a part runs with.
+
+    `device`: cpu is for trying the code, at `toy` size. `seconds`: the part is ended after so many; `left` says how many
+    remain. `media`: a folder of real videos and images, `models`: a folder with detectors' weights; None: none.
+    `scratch`: an empty folder of the part's own.
+    """
+
+    device: Literal["cpu", "cuda"]
+    toy: bool
+    seconds: float
+    media: Path | None
+    models: Path | None
+    scratch: Path
+    results: Path
+    found: dict[str, Any] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def left(self) -> float:
+        return self.seconds - (time.monotonic() - self.began)
+
+    def note(self, name: str, value: Any) -> None:
+        """Keep a figure. What is kept stays when the part is ended early or breaks afterwards."""
+        self.found[name] = value
+        print(f"  {name}: {json.dumps(value)}"[:300], file=sys.stderr, flush=True)
+        whole = self.results.with_suffix(".new")
+        whole.write_text(json.dumps(self.found, indent=1), encoding="utf-8")
+        whole.replace(self.results)
