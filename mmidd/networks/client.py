@@ -76,9 +76,10 @@ class Channel:
                 if channel is not None:  # heard under the lock, so that the next to choose finds us counted
                     with suppress(OSError):
                         wire.send(channel, Message(Kind.HELLO))
-            if channel is None:
+            self._name = name
+            if channel is None:  # it died at once
                 continue
-            self._name, self._socket, self.process = name, channel, 0
+            self._socket, self.process = channel, 0
             try:
                 return name, channel, self._said(Kind.WELCOME).count
             except Ended:

@@ -33,6 +33,7 @@ _ENVIRONMENT = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # with several streams, cuBLAS is else free in the order of its sums
     "PYTHONSAFEPATH": "1",
 }
+_JOB = ("SLURM_JOB_ID", "CUDA_DEVICE_ORDER")
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -116,8 +117,7 @@ def key_of(device: Device, runtime: Runtime) -> str:
     """Who meets: those with the same code of mmidd, libraries, Python and way to compute, of one job of a cluster (whose end
     ends all that it started)."""
     about = [device, runtime, sys.executable, sys.version, platform.node(), *map(_version, ("mmidd", "torch", "numpy"))]
-    about += [_version("onnxruntime"), _version("onnxruntime-gpu"), os.environ.get("SLURM_JOB_ID", "")]
-    about += [os.environ.get(name, "") for name in ("CUDA_DEVICE_ORDER", "LD_LIBRARY_PATH", "PYTHONPATH")]
+    about += [_version("onnxruntime"), _version("onnxruntime-gpu"), *(os.environ.get(name, "") for name in _JOB)]
     code = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(Path(__file__).parent.glob("*.py"))]
     return hashlib.sha256("\0".join([str(_ROOT), *about, *code]).encode()).hexdigest()[:16]
 

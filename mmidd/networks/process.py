@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import faulthandler
 import json
+import math
 import mmap
 import os
 import selectors
@@ -230,7 +231,12 @@ class Server:
             return self._keep(work, client, message, file)
         if message.kind == Kind.MEMORY:
             return self._map(work, client, message, file)
-        if message.kind not in (Kind.SHAPES, Kind.RUN) or message.model not in client.models or 0 in (1, *message.shape):
+        size = math.prod(message.shape)
+        if (
+            message.kind not in (Kind.SHAPES, Kind.RUN)
+            or message.model not in client.models
+            or not 0 < size <= wire.MOST_VALUES
+        ):
             raise Garbage("no request")
         outputs = work.shapes(client.models[message.model], message.shape)
         if isinstance(outputs, Message):

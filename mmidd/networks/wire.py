@@ -23,6 +23,8 @@ Shape = tuple[int, ...]
 FRAMES, CROPS = 16, 64
 """How many pictures a network is always given at once, whoever asked for how many: what is said of a picture then depends on
 nothing but the picture. Small ones, of at most 64 x 64 pixels, go by more."""
+MOST_VALUES = 1 << 30
+"""Of one sample."""
 _SMALL = 3 * 64 * 64
 _ALIGNED = 64
 _MOST_DIMENSIONS, _MOST_BODY, _MOST_FILES = 8, 60_000, 1
