@@ -3,6 +3,7 @@ copies of another can be under way."""
 
 from __future__ import annotations
 
+import gc
 import math
 import sys
 from collections import OrderedDict
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 MOST_PREPARED = 64
 CAPTURED_FROM = 3
 """The use of a shape from which on it is worth a CUDA graph."""
+
+
+_NO_ROOM = ("ALLOC_FAILED", "unable to find an engine")
+"""How cuBLAS and cuDNN put it; the latter finds no way to compute where there is no room to work in."""
 
 
 class Lost(Exception):
@@ -76,7 +81,7 @@ def classified(error: Exception) -> MemoryError | Lost | NetworkFault | MmiddErr
     if isinstance(error, NetworkFault | MmiddError):
         return error
     text = str(error)
-    if is_memory(error) or "ALLOC_FAILED" in text:
+    if is_memory(error) or any(word in text for word in _NO_ROOM):
         return MemoryError()
     if type(error).__name__ == "AcceleratorError" or any(word in text.upper() for word in ("CUDA", "CUDNN", "CUBLAS")):
         return Lost(sanitised(text))
@@ -223,6 +228,7 @@ class TorchComputer:
         self._uses: dict[tuple[str, Shape], int] = {}
         self._pinned: set[int] = set()
         self._refused: dict[str, str] = {}
+        gc.freeze()  # so that it costs little to look for what is left of a prepared batch
 
     def add(self, digest: str, model: Model) -> None:
         self._networks[digest] = self._run.TorchNetwork(model, self._device)
@@ -253,20 +259,29 @@ class TorchComputer:
             self._torch.cuda.cudart().cudaHostUnregister(view.data_ptr())
 
     def begin(self, lane: int, batch: Batch) -> None:
+        try:
+            with self._torch.inference_mode(), self._on(lane):
+                self._begin(lane, batch)
+        except BaseException:
+            if self._cuda:  # a copy may be under way from memory that is about to go
+                with suppress(RuntimeError):
+                    self._streams[lane].synchronize()
+            raise
+
+    def _begin(self, lane: int, batch: Batch) -> None:
         kind, width = self._kinds[batch.model]
-        with self._torch.inference_mode(), self._on(lane):
-            prepared = self._ready(lane, batch)
-            for piece in batch.pieces:
-                view, start = piece.request.memory.view, piece.request.layout.input
-                into = prepared.input[piece.at : piece.at + piece.count]
-                into.copy_(part(view, start, kind, batch.shape, piece, width), non_blocking=True)
-            if batch.filled < batch.size:
-                prepared.input[batch.filled :].zero_()
-            outputs = prepared.run()
-            for piece in batch.pieces:
-                self._copy_out(piece, outputs)
-            if self._cuda:
-                self._events[lane].record()
+        prepared = self._ready(lane, batch)
+        for piece in batch.pieces:
+            view, start = piece.request.memory.view, piece.request.layout.input
+            into = prepared.input[piece.at : piece.at + piece.count]
+            into.copy_(part(view, start, kind, batch.shape, piece, width), non_blocking=True)
+        if batch.filled < batch.size:
+            prepared.input[batch.filled :].zero_()
+        outputs = prepared.run()
+        for piece in batch.pieces:
+            self._copy_out(piece, outputs)
+        if self._cuda:
+            self._events[lane].record()
 
     def _copy_out(self, piece: Piece, outputs: list[torch.Tensor]) -> None:
         request = piece.request
@@ -283,6 +298,7 @@ class TorchComputer:
     def free(self) -> None:
         self._prepared.clear()
         self._uses.clear()
+        gc.collect()
         if self._cuda:
             self._torch.cuda.synchronize()
             self._torch.cuda.empty_cache()
@@ -305,6 +321,7 @@ class TorchComputer:
         self._prepared[key] = prepared
         while len(self._prepared) > MOST_PREPARED:
             self._prepared.popitem(last=False)
+            gc.collect()  # it refers to itself
         return prepared
 
     def _on(self, lane: int) -> AbstractContextManager[Any]:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from mmidd.networks.network import Floats, Model, NetworkFault, Pixels, Runtime
 from mmidd.networks.wire import Kind, Message
 
 ROOT = Path(__file__).parents[2]
-RUNTIMES: tuple[Runtime, ...] = ("onnxruntime",)
+RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", *(("torch",) if find_spec("torch") else ()))
 
 
 @pytest.fixture(autouse=True)
@@ -151,19 +152,28 @@ class Here:
         return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
     def _run(self, name: str, batch: Any) -> list[Floats]:
-        import onnxruntime
-
-        model = self._models[name]
         if name not in self._made:
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = 1
-            self._made[name] = onnxruntime.InferenceSession(model.onnx, options, providers=["CPUExecutionProvider"])
-        given = batch if model.pixels is None else fed(model.pixels, batch)
-        found: list[Floats] = self._made[name].run(list(model.outputs), {self._made[name].get_inputs()[0].name: given})
+            self._made[name] = (self._on_torch if self._runtime == "torch" else self._session)(self._models[name])
+        found: list[Floats] = self._made[name](batch)
         return found
 
+    def _on_torch(self, model: Model) -> Callable[[Any], list[Floats]]:
+        import torch
 
-def apart(runtime: Runtime = "onnxruntime", **options: Any) -> Callable[..., Channel]:
+        from mmidd.networks.torch_run import TorchNetwork
+
+        network = TorchNetwork(model, "cpu")
+        return lambda batch: [each.numpy() for each in network(torch.from_numpy(batch))]
+
+    def _session(self, model: Model) -> Callable[[Any], list[Floats]]:
+        import onnxruntime
+
+        made = onnxruntime.InferenceSession(model.onnx, providers=["CPUExecutionProvider"])
+        name, pixels = made.get_inputs()[0].name, model.pixels
+        return lambda batch: made.run(list(model.outputs), {name: batch if pixels is None else fed(pixels, batch)})  # type: ignore[no-any-return]
+
+
+def apart(**options: Any) -> Callable[..., Channel]:
     """A channel of its own for each network, as if each were in another process."""
 
     def made(device: Any, runtime: Any) -> Channel:
@@ -198,6 +208,17 @@ def test_answers_are_those_of_a_network_here_to_the_bit_whoever_else_asks(
         wanted = here(name, data)
         assert [each.shape for each in found] == [each.shape for each in wanted]
         assert all(np.array_equal(one, other) for one, other in zip(found, wanted, strict=True))
+
+
+@pytest.mark.skipif("torch" not in RUNTIMES, reason="torch is not here")
+def test_torch_refuses_what_it_is_not_taught_and_tells_a_wrong_shape(models: dict[str, Model]) -> None:
+    net = Served(models["rnet"], device="cpu", runtime="torch")
+    with pytest.raises(MmiddError, match="Loop"):
+        Served(endless(), device="cpu", runtime="torch")
+    with pytest.raises(NetworkFault):
+        net(np.zeros((2, 3, 30, 30), np.float32))
+    assert len(net(np.zeros((2, 3, 24, 24), np.float32))) == 2
+    net.close()
 
 
 def test_a_network_of_this_process_shares_one_channel_and_none_is_asked_for_nothing(models: dict[str, Model]) -> None:
@@ -526,7 +547,7 @@ def _closed(channel: socket.socket) -> bool:
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_nothing_is_imported_from_the_current_folder(
-    runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, models: dict[str, Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evil = tmp_path / "evil"
     evil.mkdir()
@@ -534,8 +555,8 @@ def test_nothing_is_imported_from_the_current_folder(
         (evil / f"{name}.py").write_text("import os; os.mkdir(os.path.join(os.path.dirname(__file__), 'ran'))\n")
     monkeypatch.chdir(evil)
     monkeypatch.setenv("PYTHONPATH", f":{ROOT}:")
-    net = Served(picking(), device="cpu", runtime=runtime)
-    assert net(np.ones((1, 1), np.float32))[0].tolist() == [[10.0]]
+    net = Served(models["rnet"], device="cpu", runtime=runtime)
+    assert len(net(np.zeros((1, 3, 24, 24), np.float32))) == 2
     assert not (evil / "ran").exists()
     assert Path(f"/proc/{net._channel.process}/cwd").readlink() == Path("/")
     net.close()
