@@ -22,7 +22,7 @@ from mmidd.networks.network import Floats, Model, NetworkFault, Runtime
 from mmidd.networks.wire import Garbage, Kind, Message, Shape
 
 PATIENCE_S = 120.0
-"""How long the process may take for one answer. A little longer than it gives itself (`process.HANGS_S`)."""
+"""How long the process may say nothing. It says that it is at work, and ends itself where it is stuck (`process`)."""
 _ASK_S = 3.0
 _TRIES = 3
 _AT_ONCE = 32 << 20
@@ -165,7 +165,8 @@ class Channel:
     def _said(self, wanted: Kind) -> Message:
         """The next message. Raises what it tells; Ended; WorkError where none comes in time, or nonsense."""
         try:
-            got = wire.receive(self._socket)
+            while (got := wire.receive(self._socket)) is not None and got[0].kind == Kind.WAIT:
+                pass
         except TimeoutError as error:
             raise self._off(
                 f"the device process (process {self.process}) has not answered for {self._patience:g} s: is the machine "

@@ -232,6 +232,8 @@ class TorchComputer:
 
     def add(self, digest: str, model: Model) -> None:
         self._networks[digest] = self._run.TorchNetwork(model, self._device)
+        if self._cuda:  # its weights came on another stream than those that will read them
+            self._torch.cuda.synchronize()
         self._kinds[digest] = (self._torch.float32 if model.pixels is None else self._torch.uint8), item_of(model)
 
     def shapes(self, digest: str, shape: Shape) -> tuple[Shape, ...]:
@@ -296,11 +298,12 @@ class TorchComputer:
             self._events[lane].synchronize()
 
     def free(self) -> None:
+        if self._cuda:
+            self._torch.cuda.synchronize()
         self._prepared.clear()
         self._uses.clear()
         gc.collect()
         if self._cuda:
-            self._torch.cuda.synchronize()
             self._torch.cuda.empty_cache()
 
     def counters(self) -> dict[str, Any]:

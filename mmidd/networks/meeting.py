@@ -110,13 +110,14 @@ def folder() -> Folder:
     """The one of this user on this machine: in XDG_RUNTIME_DIR, where that is, else where temporary files go."""
     runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or "-")
     private = runtime.is_absolute() and runtime.is_dir() and os.access(runtime, os.W_OK)
-    return Folder((runtime if private else Path(tempfile.gettempdir())) / f"mmidd-networks-{os.geteuid()}")
+    machine = hashlib.sha256(platform.node().encode()).hexdigest()[:8]  # several may share a disk for temporary files
+    return Folder((runtime if private else Path(tempfile.gettempdir())) / f"mmidd-networks-{os.geteuid()}-{machine}")
 
 
 def key_of(device: Device, runtime: Runtime) -> str:
     """Who meets: those with the same code of mmidd, libraries, Python and way to compute, of one job of a cluster (whose end
     ends all that it started)."""
-    about = [device, runtime, sys.executable, sys.version, platform.node(), *map(_version, ("mmidd", "torch", "numpy"))]
+    about = [device, runtime, sys.executable, sys.version, *map(_version, ("mmidd", "torch", "numpy"))]
     about += [_version("onnxruntime"), _version("onnxruntime-gpu"), *(os.environ.get(name, "") for name in _JOB)]
     code = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(Path(__file__).parent.glob("*.py"))]
     return hashlib.sha256("\0".join([str(_ROOT), *about, *code]).encode()).hexdigest()[:16]

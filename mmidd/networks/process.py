@@ -35,6 +35,8 @@ from mmidd.networks.work import Work
 LINGERS_S, BROKEN_S = 2.0, 5.0
 HANGS_S = 100.0
 """A step that takes longer will not end: the process does."""
+BEAT_S = 20.0
+"""How often whoever waits is told that it goes on."""
 _AGAIN_S = 0.1
 
 
@@ -58,6 +60,10 @@ class Client:
     memory: Memory | None = None
     request: Request | None = None
 
+    @property
+    def waits(self) -> bool:
+        return self.request is not None or (self.hello and not self.welcome)
+
 
 class Server:
     """Clients, their requests, and what computes them."""
@@ -70,7 +76,7 @@ class Server:
         self._work: Work | None = None
         self._broken: Message | None = None
         self._hidden = False
-        self._left = time.monotonic()
+        self._left = self._beaten = time.monotonic()
         self._cut_off, self._waited = 0, 0.0
 
     def serve(self, leave: Callable[[Callable[[], bool]], bool]) -> None:
@@ -166,6 +172,10 @@ class Server:
         for key, _ in self._selector.select(self._patience(started) if rests else 0):
             key.data()
         now = time.monotonic()
+        if now - self._beaten > BEAT_S:
+            self._beaten = now
+            for client in [each for each in self._clients if each.waits]:
+                self._say(client, Message(Kind.WAIT))
         if rests and self._clients:
             self._waited += now - started
         frees = self._work.frees() if rests and self._work is not None and self._broken is None else None
@@ -179,6 +189,7 @@ class Server:
         until = [self._left + LINGERS_S] if not self._clients else []
         frees = self._work.frees() if self._work is not None else None
         until += [frees] if frees is not None else []
+        until += [self._beaten + BEAT_S] if any(client.waits for client in self._clients) else []
         return max(min(until) - now, _AGAIN_S) if until else None
 
     def _accept(self) -> None:

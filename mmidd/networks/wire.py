@@ -50,6 +50,7 @@ class Kind(IntEnum):
     FAULT = 20  # the network broke on what it was given
     REFUSED = 21  # this model, or this device, cannot be had
     LOST = 22  # the device is lost or full
+    WAIT = 23  # I am at work: the reply comes later
 
 
 @dataclass(frozen=True)

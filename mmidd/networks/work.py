@@ -107,6 +107,7 @@ class Work:
     def _begin(self, batch: Batch) -> None:
         if not self._under_way:
             self._since = time.monotonic()
+        self.step += 1
         lane = self._free.pop()
         self._held = True
         self._counts.update(batches=1, pictures=batch.filled, padded=batch.size - batch.filled)
@@ -148,6 +149,7 @@ class Work:
         return work()
 
     def _alone(self, batch: Batch) -> None:
+        self.step += 1
         self._computer.begin(self._free[-1], batch)
         self._computer.wait(self._free[-1])
 

@@ -45,6 +45,15 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     client_module._channels.clear()
 
 
+def place_in(base: Path) -> Path:
+    """The folder in which processes are met, which is not there yet."""
+    made = meeting.folder()
+    made.close()
+    made.path.rmdir()
+    assert made.path.parent == base
+    return made.path
+
+
 def left(base: Path) -> list[str]:
     return sorted(path.name for path in base.glob("mmidd-networks-*/*"))
 
@@ -170,7 +179,7 @@ class Here:
 
         made = onnxruntime.InferenceSession(model.onnx, providers=["CPUExecutionProvider"])
         name, pixels = made.get_inputs()[0].name, model.pixels
-        return lambda batch: made.run(list(model.outputs), {name: batch if pixels is None else fed(pixels, batch)})  # type: ignore[no-any-return]
+        return lambda batch: made.run(list(model.outputs), {name: batch if pixels is None else fed(pixels, batch)})
 
 
 def apart(**options: Any) -> Callable[..., Channel]:
@@ -387,7 +396,7 @@ def _error(call: Callable[[], Any]) -> Exception | None:
 
 @pytest.mark.parametrize("what", ["others may write", "a link", "a file"])
 def test_a_folder_that_is_not_ours_alone_is_refused(what: str, base: Path, tmp_path: Path) -> None:
-    path = base / f"mmidd-networks-{os.geteuid()}"
+    path = place_in(base)
     if what == "a link":
         (tmp_path / "elsewhere").mkdir(mode=0o700)
         path.symlink_to(tmp_path / "elsewhere")
@@ -402,7 +411,7 @@ def test_a_folder_that_is_not_ours_alone_is_refused(what: str, base: Path, tmp_p
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_a_folder_of_somebody_else_is_refused(base: Path) -> None:
-    path = base / f"mmidd-networks-{os.geteuid()}"
+    path = place_in(base)
     path.mkdir(mode=0o700)
     os.chown(path, 12345, 12345)
     with pytest.raises(WorkError, match="TMPDIR"):
@@ -472,19 +481,48 @@ def test_a_process_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch)
     channel.close()
 
 
-HANGING = "import sys; from mmidd.networks import process; process.HANGS_S = 0.5; process.main(sys.argv[1:])"
-
-
-def test_a_process_with_a_step_that_never_ends_ends(monkeypatch: pytest.MonkeyPatch, base: Path) -> None:
+def changed(monkeypatch: pytest.MonkeyPatch, **limits: float) -> None:
+    """Processes that start have other limits."""
     run = subprocess.run
+    code = "import sys; from mmidd.networks import process, work; "
+    code += "; ".join(f"{name.replace('__', '.')} = {limit}" for name, limit in limits.items())
 
     def started(words: list[str], **options: Any) -> Any:
-        return run([words[0], "-P", "-c", HANGING, *words[4:]], **options)
+        return run([words[0], "-P", "-c", f"{code}; process.main(sys.argv[1:])", *words[4:]], **options)
 
-    monkeypatch.setattr(meeting.subprocess, "run", started)
+    monkeypatch.setattr(subprocess, "run", started)
+
+
+def test_a_process_with_a_step_that_never_ends_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed(monkeypatch, process__HANGS_S=0.5)
     net = Served(endless(), device="cpu", runtime="onnxruntime")
     with pytest.raises(WorkError, match="no answer for"):
         net(np.ones((1, 1), np.float32))
+    net.close()
+
+
+def test_one_that_has_much_to_do_says_so_to_whoever_waits(models: dict[str, Model], monkeypatch: pytest.MonkeyPatch) -> None:
+    changed(monkeypatch, process__BEAT_S=0.1)
+    net = Served(models["onet"], device="cpu", runtime="onnxruntime", channel=apart(patience=0.5))
+    busy = worker(200_000)
+    line(busy), line(busy)
+    started = time.monotonic()
+    while time.monotonic() - started < 1.5:
+        assert len(net(np.zeros((2000, 3, 48, 48), np.float32))) == 2  # takes longer than the patience
+    busy.kill()
+    busy.communicate()
+    net.close()
+
+
+def test_an_idle_process_holds_nothing_that_it_can_make_again(
+    models: dict[str, Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed(monkeypatch, work__IDLE_S=0.2)
+    net = Served(models["rnet"], device="cpu", runtime="onnxruntime")
+    data = asked(["rnet"], 1)[0][1]
+    first = net(data)
+    until(lambda: counters("cpu", "onnxruntime")[""]["prepared"] == 0)
+    assert all(np.array_equal(one, other) for one, other in zip(first, net(data), strict=True))
     net.close()
 
 
@@ -545,9 +583,8 @@ def _closed(channel: socket.socket) -> bool:
         return True
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
 def test_nothing_is_imported_from_the_current_folder(
-    runtime: Runtime, models: dict[str, Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models: dict[str, Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evil = tmp_path / "evil"
     evil.mkdir()
@@ -555,7 +592,7 @@ def test_nothing_is_imported_from_the_current_folder(
         (evil / f"{name}.py").write_text("import os; os.mkdir(os.path.join(os.path.dirname(__file__), 'ran'))\n")
     monkeypatch.chdir(evil)
     monkeypatch.setenv("PYTHONPATH", f":{ROOT}:")
-    net = Served(models["rnet"], device="cpu", runtime=runtime)
+    net = Served(models["rnet"], device="cpu", runtime=RUNTIMES[-1])
     assert len(net(np.zeros((1, 3, 24, 24), np.float32))) == 2
     assert not (evil / "ran").exists()
     assert Path(f"/proc/{net._channel.process}/cwd").readlink() == Path("/")
@@ -580,7 +617,7 @@ def test_a_process_that_cannot_start_is_told_with_its_last_words(base: Path, mon
     def broken(words: list[str], **options: Any) -> Any:
         return run([words[0], "-P", "-c", "raise SystemExit('no such thing')"], **options)
 
-    monkeypatch.setattr(meeting.subprocess, "run", broken)
+    monkeypatch.setattr(subprocess, "run", broken)
     with pytest.raises(WorkError, match=r"cannot be started.*no such thing"):
         Served(picking(), device="cpu", runtime="onnxruntime")
 
@@ -592,7 +629,7 @@ def test_one_that_dies_before_it_is_ready_is_tried_again_and_then_told(monkeypat
         tries.append(words)
         return run([words[0], "-P", "-c", "import sys; sys.stderr.write('killed by the system')"], **options)
 
-    monkeypatch.setattr(meeting.subprocess, "run", dying)
+    monkeypatch.setattr(subprocess, "run", dying)
     with pytest.raises(WorkError, match=r"cannot be started.*killed by the system"):
         Served(picking(), device="cpu", runtime="onnxruntime")
     assert len(tries) == 3
