@@ -11,14 +11,14 @@ from typing import Any
 from mmidd.networks.wire import Layout, Message, Shape, batch_of
 
 PATIENT = 4
-"""A batch that does not fill up is let go all the same once so many others were formed meanwhile."""
+"""After so many batches of others it is a request's turn, whether its batch is full or not."""
 
 
 @dataclass(eq=False)
 class Request:
     """`count` samples of one shape for one model (by its digest), which lie in `memory` by `layout`.
 
-    `given` of them are in batches, `done` are computed. `fault`: what its client is told instead of an answer.
+    `given` of them are in batches, `done` are computed; `formed`: how many batches there were when it had its turn. `fault`: what its client is told instead of an answer.
     """
 
     client: Any
@@ -95,10 +95,14 @@ class Queue:
             self._keep(key, deque(each for each in waiting if not unwanted(each)))
 
     def next(self, *, idle: bool) -> Batch | None:
-        """The next batch: the oldest that is full, or (with a device that is `idle`) the oldest."""
-        for key, waiting in sorted(self._waiting.items(), key=lambda item: item[1][0].number):
-            full = sum(request.left for request in waiting) >= batch_of(key[1])
-            if idle or full or self._formed - waiting[0].formed >= PATIENT:
+        """The next batch: one that has waited for too long, else the oldest that is full, or (with a device that is `idle`)
+        the oldest."""
+        oldest = sorted(self._waiting.items(), key=lambda item: item[1][0].number)
+        for key, waiting in oldest:
+            if self._formed - waiting[0].formed >= PATIENT:
+                return self._form(key, waiting)
+        for key, waiting in oldest:
+            if idle or sum(request.left for request in waiting) >= batch_of(key[1]):
                 return self._form(key, waiting)
         return None
 
@@ -115,6 +119,8 @@ class Queue:
                 waiting.popleft()
         self._keep(key, waiting)
         self._formed += 1
+        if waiting:  # its turn was now
+            waiting[0].formed = self._formed
         return Batch(*key, tuple(pieces))
 
     def _keep(self, key: tuple[str, Shape], waiting: deque[Request]) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 
 from mmidd.errors import MmiddError, is_memory, sanitised
 from mmidd.networks.batches import Batch, Piece
-from mmidd.networks.network import Model, NetworkFault, Pixels, Runtime
+from mmidd.networks.network import Model, NetworkFault, Runtime
+from mmidd.networks.onnx_runtime import as_input, session
 from mmidd.networks.wire import Shape, item_of
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Computer(Protocol):
 
 
 def computer(device: Literal["cpu", "cuda"], runtime: Runtime) -> Computer:
-    """Raises MmiddError where the device cannot be had."""
+    """Raises MmiddError where the device cannot be had (onnxruntime tells with the first model)."""
     return OnnxComputer(device) if runtime == "onnxruntime" else TorchComputer(device)
 
 
@@ -101,13 +102,7 @@ class OnnxComputer:
     lanes = 1
 
     def __init__(self, device: Literal["cpu", "cuda"]) -> None:
-        import onnxruntime
-
-        provider = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
-        settings = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"} if device == "cuda" else {}
-        if provider not in onnxruntime.get_available_providers():
-            raise MmiddError(_NO_CUDA)
-        self._providers = [(provider, settings)]
+        self._device = device
         self._models: dict[str, Model] = {}
         self._sessions: dict[str, Any] = {}
         self._inputs: dict[tuple[Shape, type], Any] = {}
@@ -148,7 +143,7 @@ class OnnxComputer:
 
     def free(self) -> None:
         self._inputs.clear()
-        if self._providers[0][0] == "CUDAExecutionProvider":  # a session gives no memory back as long as it is there
+        if self._device == "cuda":  # a session gives no memory back as long as it is there
             self._sessions.clear()
 
     def counters(self) -> dict[str, Any]:
@@ -163,36 +158,15 @@ class OnnxComputer:
         return self._inputs[key]
 
     def _computed(self, digest: str, data: Any) -> list[Any]:
-        session, model = self._session(digest), self._models[digest]
-        given = data if model.pixels is None else fed(model.pixels, data)
-        found: list[Any] = session.run(list(model.outputs), {session.get_inputs()[0].name: given})
+        made, model = self._session(digest), self._models[digest]
+        given = data if model.pixels is None else as_input(data, model.pixels)
+        found: list[Any] = made.run(list(model.outputs), {made.get_inputs()[0].name: given})
         return found
 
     def _session(self, digest: str) -> Any:
-        import onnxruntime
-
         if digest not in self._sessions:
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = options.inter_op_num_threads = 1
-            options.log_severity_level = 3
-            made = onnxruntime.InferenceSession(self._models[digest].onnx, options, providers=self._providers)
-            if self._providers[0][0] not in made.get_providers():
-                raise MmiddError(_NO_CUDA)
-            self._sessions[digest] = made
+            self._sessions[digest] = session(self._models[digest].onnx, self._device)
         return self._sessions[digest]
-
-
-_NO_CUDA = (
-    "device cuda was asked for, but onnxruntime finds no CUDA device here: pip uninstall onnxruntime and "
-    "pip install onnxruntime-gpu (with the CUDA and cuDNN that it wants), or use detector.runtime=torch, or --device cpu"
-)
-
-
-def fed(pixels: Pixels, pictures: Any) -> Any:
-    """(n,H,W,3) uint8 RGB as the network's (n,3,H,W) float32."""
-    ordered = pictures[..., ::-1] if pixels.bgr else pictures
-    values = (ordered.astype(np.float32) - np.float32(pixels.mean)) / np.float32(pixels.spread)
-    return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
 
 
 def _kind(model: Model) -> Any:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
@@ -24,12 +25,15 @@ from mmidd.faces import mtcnn_nets, weights
 from mmidd.networks import client as client_module
 from mmidd.networks import meeting, wire
 from mmidd.networks.client import Channel, Served, counters
-from mmidd.networks.lanes import fed
 from mmidd.networks.network import Floats, Model, NetworkFault, Pixels, Runtime
+from mmidd.networks.onnx_runtime import OnnxNetwork
 from mmidd.networks.wire import Kind, Message
 
 ROOT = Path(__file__).parents[2]
-RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", *(("torch",) if find_spec("torch") else ()))
+RUNTIMES: tuple[Runtime, ...] = (
+    "onnxruntime",
+    *(("torch",) if find_spec("torch") and find_spec("mmidd.networks.torch_run") else ()),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -123,11 +127,7 @@ def models() -> dict[str, Model]:
     """MTCNN's: P-Net on pictures of any size, R-Net and O-Net on crops."""
     makers = (mtcnn_nets.proposals, mtcnn_nets.refinement, mtcnn_nets.output)
     p, r, o = (make(weights.read_packaged(each)) for make, each in zip(makers, weights.MTCNN, strict=True))
-    return {
-        "pnet": Model("pnet", p, ("score", "box"), Pixels(False, 127.5, 128.0)),
-        "rnet": Model("rnet", r, ("score", "box")),
-        "onet": Model("onet", o, ("points", "score")),
-    }
+    return {"pnet": replace(p, name="pnet", pixels=Pixels(True, 127.5, 128.0)), "rnet": r, "onet": o}
 
 
 def asked(names: list[str], seed: int) -> list[tuple[str, Any]]:
@@ -162,24 +162,16 @@ class Here:
 
     def _run(self, name: str, batch: Any) -> list[Floats]:
         if name not in self._made:
-            self._made[name] = (self._on_torch if self._runtime == "torch" else self._session)(self._models[name])
+            self._made[name] = (self._on_torch if self._runtime == "torch" else OnnxNetwork)(self._models[name])
         found: list[Floats] = self._made[name](batch)
         return found
 
     def _on_torch(self, model: Model) -> Callable[[Any], list[Floats]]:
         import torch
-
         from mmidd.networks.torch_run import TorchNetwork
 
         network = TorchNetwork(model, "cpu")
         return lambda batch: [each.numpy() for each in network(torch.from_numpy(batch))]
-
-    def _session(self, model: Model) -> Callable[[Any], list[Floats]]:
-        import onnxruntime
-
-        made = onnxruntime.InferenceSession(model.onnx, providers=["CPUExecutionProvider"])
-        name, pixels = made.get_inputs()[0].name, model.pixels
-        return lambda batch: made.run(list(model.outputs), {name: batch if pixels is None else fed(pixels, batch)})
 
 
 def apart(**options: Any) -> Callable[..., Channel]:
@@ -236,7 +228,7 @@ def test_a_network_of_this_process_shares_one_channel_and_none_is_asked_for_noth
     assert [each.shape for each in nothing] == [(0, 2), (0, 4)]
     assert counters("cpu", "onnxruntime")[""]["clients"] == 1
     one.close()
-    assert len(two(np.zeros((1, 3, 48, 48), np.float32))) == 2
+    assert len(two(np.zeros((1, 3, 48, 48), np.float32))) == 3
     with pytest.raises(TypeError):
         two(np.zeros((1, 48, 48, 3), np.uint8))
     told = counters("cpu", "onnxruntime")[""]
@@ -249,8 +241,7 @@ import sys, time
 import numpy as np
 from mmidd.faces import mtcnn_nets, weights
 from mmidd.networks.client import Served
-from mmidd.networks.network import Model
-model = Model("onet", mtcnn_nets.output(weights.read_packaged(weights.MTCNN[2])), ("points", "score"))
+model = mtcnn_nets.output(weights.read_packaged(weights.MTCNN[2]))
 net = Served(model, device="cpu", runtime="onnxruntime")
 print(net._channel.process, flush=True)
 data = np.broadcast_to(np.float32(0.5), (int(sys.argv[1]), 3, 48, 48))
@@ -430,7 +421,8 @@ def test_a_long_way_to_temporary_files_is_no_obstacle(tmp_path: Path, monkeypatc
     net.close()
 
 
-def test_an_input_on_which_the_network_breaks_is_told_to_its_client_alone() -> None:
+def test_an_input_on_which_the_network_breaks_is_told_to_its_client_alone(models: dict[str, Model]) -> None:
+    other = Served(models["rnet"], device="cpu", runtime="onnxruntime", channel=apart())
     nets = [Served(picking(), device="cpu", runtime="onnxruntime", channel=apart()) for _ in range(4)]
     good, bad = np.arange(70, dtype=np.float32)[:, None] % 8, np.full((200, 1), 99, np.float32)
 
@@ -443,9 +435,9 @@ def test_an_input_on_which_the_network_breaks_is_told_to_its_client_alone() -> N
     assert all(np.array_equal(found, good * 10) for found in chain(*others))
     assert np.array_equal(nets[0](good)[0], good * 10)
     with pytest.raises(NetworkFault):  # a shape that it does not take
-        Served(Model("rnet", mtcnn_nets.refinement(weights.read_packaged(weights.MTCNN[1])), ("score",)),
-               device="cpu", runtime="onnxruntime", channel=apart())(np.zeros((2, 3, 30, 30), np.float32))  # fmt: skip
-    for net in nets:
+        other(np.zeros((2, 3, 30, 30), np.float32))
+    assert len(other(np.zeros((2, 3, 24, 24), np.float32))) == 2
+    for net in [*nets, other]:
         net.close()
 
 
@@ -502,13 +494,13 @@ def test_a_process_with_a_step_that_never_ends_ends(monkeypatch: pytest.MonkeyPa
 
 
 def test_one_that_has_much_to_do_says_so_to_whoever_waits(models: dict[str, Model], monkeypatch: pytest.MonkeyPatch) -> None:
-    changed(monkeypatch, process__BEAT_S=0.1)
-    net = Served(models["onet"], device="cpu", runtime="onnxruntime", channel=apart(patience=0.5))
+    changed(monkeypatch, process__BEAT_S=0.05)
+    net = Served(models["onet"], device="cpu", runtime="onnxruntime", channel=apart(patience=0.4))
     busy = worker(200_000)
     line(busy), line(busy)
     started = time.monotonic()
-    while time.monotonic() - started < 1.5:
-        assert len(net(np.zeros((2000, 3, 48, 48), np.float32))) == 2  # takes longer than the patience
+    while time.monotonic() - started < 1:
+        assert len(net(np.zeros((2000, 3, 48, 48), np.float32))) == 3  # takes longer than the patience
     busy.kill()
     busy.communicate()
     net.close()
