@@ -18,7 +18,8 @@ PATIENT = 4
 class Request:
     """`count` samples of one shape for one model (by its digest), which lie in `memory` by `layout`.
 
-    `given` of them are in batches, `done` are computed; `formed`: how many batches there were when it had its turn. `fault`: what its client is told instead of an answer.
+    `given` of them are in batches, `done` are computed; `formed`: how many batches there were when it had its turn.
+    `fault`: what its client is told instead of an answer.
     """
 
     client: Any

@@ -191,7 +191,8 @@ def start(place: Folder, key: str, entry: str, device: Device, runtime: Runtime)
             raise WorkError(f"the device process cannot be started ({sanitised(str(error))})") from error
     if done:
         place.remove(f"{name}.sock")
-        raise WorkError(f"the device process cannot be started{last_words(place, name)}")
+        how = f" (signal {-done})" if done < 0 else ""
+        raise WorkError(f"the device process cannot be started{how}{last_words(place, name)}")
 
 
 def _environment(entry: str) -> dict[str, str]:
