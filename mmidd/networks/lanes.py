@@ -6,7 +6,7 @@ from __future__ import annotations
 import gc
 import math
 import sys
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from contextlib import AbstractContextManager, nullcontext, suppress
 from mmap import mmap
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -29,6 +29,7 @@ CAPTURED_FROM = 3
 """The use of a shape from which on it is worth a CUDA graph."""
 
 
+_MOST_REASONS = 20
 _NO_ROOM = ("ALLOC_FAILED", "unable to find an engine")
 """How cuBLAS and cuDNN put it; the latter finds no way to compute where there is no room to work in."""
 
@@ -200,8 +201,8 @@ class TorchComputer:
         self._kinds: dict[str, tuple[torch.dtype, int]] = {}
         self._prepared: OrderedDict[tuple[int, str, Shape], Prepared] = OrderedDict()
         self._uses: dict[tuple[str, Shape], int] = {}
-        self._pinned: set[int] = set()
-        self._refused: dict[str, str] = {}
+        self._pins, self._pinned = self._cuda, set[int]()
+        self._refused: Counter[str] = Counter()
         gc.freeze()  # so that it costs little to look for what is left of a prepared batch
 
     def add(self, digest: str, model: Model) -> None:
@@ -218,12 +219,13 @@ class TorchComputer:
     def attach(self, memory: mmap) -> Any:
         """Pinned, so that copies need neither the processor nor a second copy; where that fails it works all the same."""
         view = self._torch.frombuffer(memory, dtype=self._torch.uint8)
-        if self._cuda and "pinned memory" not in self._refused:
+        if self._pins:
             failed = int(self._torch.cuda.cudart().cudaHostRegister(view.data_ptr(), len(memory), 0))
             if not failed:
                 self._pinned.add(view.data_ptr())
                 return view
-            self._refused["pinned memory"] = f"CUDA error {failed}; copies are slower"
+            self._pins = False
+            self._refused[f"pinned memory: CUDA error {failed}"] += 1
             print(f"no pinned memory: CUDA error {failed}", file=sys.stderr)
             with suppress(RuntimeError):  # torch would tell this error of the next kernel
                 self._torch.zeros(1, device=self._device)
@@ -283,7 +285,8 @@ class TorchComputer:
     def counters(self) -> dict[str, Any]:
         captured = sum(each.captured for each in self._prepared.values())
         memory = self._torch.cuda.max_memory_reserved() if self._cuda else 0
-        return {"prepared": len(self._prepared), "captured": captured, "refused": self._refused, "device_memory": memory}
+        refused = dict(self._refused.most_common(_MOST_REASONS))
+        return {"prepared": len(self._prepared), "captured": captured, "refused": refused, "device_memory": memory}
 
     def _ready(self, lane: int, batch: Batch) -> Prepared:
         """The network, prepared for batches of this shape on this lane. A CUDA graph has its input and outputs in one place,
@@ -294,7 +297,7 @@ class TorchComputer:
         if prepared is None or (graph and not prepared.captured and prepared.refused is None):
             prepared = self._run.Prepared(self._networks[batch.model], batch.shape, batch.size, graph=graph)
             if prepared.refused is not None:
-                self._refused[f"CUDA graph for {batch.shape}"] = prepared.refused
+                self._refused[f"CUDA graph: {prepared.refused}"] += 1
         self._prepared[key] = prepared
         while len(self._prepared) > MOST_PREPARED:
             self._prepared.popitem(last=False)

@@ -97,7 +97,7 @@ class Server:
     def counters(self) -> dict[str, Any]:
         """`clients`; `batches`, `pictures`, `padded` (places without one), `bytes` in and out, `faults`, `cut` (clients that
         said nonsense); seconds `computing`, and `waiting` for requests while clients are there; `prepared`, `captured`,
-        `refused` with reasons."""
+        `refused`: how often, by reason."""
         clients = sum(not client.asks for client in self._clients)
         own = self._work.counters() if self._work is not None else {}
         return {"process": os.getpid(), "clients": clients, "cut": self._cut_off, "waiting": self._waited, **own}
@@ -290,7 +290,8 @@ class Server:
             return
         client.gone = True
         self._clients.discard(client)
-        self._left = time.monotonic()
+        if not client.asks:
+            self._left = time.monotonic()
         self._selector.unregister(client.channel)
         client.channel.close()
         if self._work is not None:

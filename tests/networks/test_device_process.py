@@ -133,15 +133,15 @@ def models() -> dict[str, Model]:
 def asked(names: list[str], seed: int) -> list[tuple[str, Any]]:
     """Inputs for MTCNN's networks, of mixed shapes and uneven numbers."""
     rng = np.random.default_rng(seed)
-    sizes = [(40, 60), (60, 40), (90, 121)]
+    sizes = [(40, 60), (60, 40), (81, 101)]
     found: list[tuple[str, Any]] = []
     for name in names:
-        n = int(rng.integers(1, 40))
+        n = int(rng.integers(1, 20))
         if name == "pnet":
             found.append((name, rng.integers(0, 256, (n, *sizes[rng.integers(3)], 3), np.uint8)))
         else:
             side = 24 if name == "rnet" else 48
-            found.append((name, rng.standard_normal((n * 3, 3, side, side)).astype(np.float32)))
+            found.append((name, rng.standard_normal((n * 5, 3, side, side)).astype(np.float32)))
     return found
 
 
@@ -194,7 +194,7 @@ def test_answers_are_those_of_a_network_here_to_the_bit_whoever_else_asks(
 
     def work(seed: int) -> list[tuple[str, Any, list[Floats]]]:
         rng = np.random.default_rng(seed)
-        names = [str(name) for name in rng.permutation(["pnet", "pnet", "rnet", "rnet", "onet"])]
+        names = [str(name) for name in rng.permutation(["pnet", "pnet", "rnet", "onet"])]
         nets = {name: Served(models[name], device="cpu", runtime=runtime, channel=apart()) for name in sorted(set(names))}
         done = [(name, data, nets[name](data)) for name, data in asked(names, seed)]
         for net in nets.values():
@@ -204,7 +204,7 @@ def test_answers_are_those_of_a_network_here_to_the_bit_whoever_else_asks(
     alone = work(0)
     with ThreadPoolExecutor(6) as pool:
         together = [each for done in pool.map(work, range(6)) for each in done]
-    assert len(alone) == 5 and len(together) == 30
+    assert len(alone) == 4 and len(together) == 24
     for name, data, found in [*alone, *together]:
         wanted = here(name, data)
         assert [each.shape for each in found] == [each.shape for each in wanted]
