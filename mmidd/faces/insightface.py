@@ -21,7 +21,7 @@ from mmidd.faces.detector import DetectorConfig, DetectorIdentity, DetectorMaker
 from mmidd.faces.pack import Pack, PackFile, Role, open_pack
 from mmidd.faces.scrfd import ANCHORS, STRIDES, Scrfd, model_of
 from mmidd.networks.network import Floats, Model, Network
-from mmidd.networks.onnx_graph import of_any_size, outputs_of
+from mmidd.networks.nodes import outputs_of
 from mmidd.networks.onnx_runtime import OnnxNetwork
 from mmidd.video.picture import Image
 
@@ -111,9 +111,7 @@ def _make(config: DetectorConfig, device: Device) -> Scrfd:
     pack = open_pack(str(config.pack))
     file = pack.the("detection")
     data = file.read()
-    network = _opened(
-        file, lambda: open_for(config, model_of("insightface", data if file.any_size else of_any_size(data)), device)
-    )
+    network = _opened(file, lambda: open_for(config, model_of("insightface", data, any_size=not file.any_size), device))
     _probe(pack, file, network)
     return Scrfd(config, network)
 

@@ -27,7 +27,8 @@ from mmidd.faces.detector import (
     stepwise,
 )
 from mmidd.networks.network import Floats, Model, Network, Pixels
-from mmidd.networks.onnx_graph import of_any_size, outputs_of
+from mmidd.networks.nodes import outputs_of
+from mmidd.networks.pictures import for_any_number
 from mmidd.video.picture import Picture
 
 STRIDES = (8, 16, 32)
@@ -88,14 +89,14 @@ def _identity(config: DetectorConfig) -> DetectorIdentity:
     return pinned_identity(config.kind, [weights.SCRFD])
 
 
-def model_of(name: str, network: bytes) -> Model:
-    """An SCRFD network that takes any number of pictures of any size, and how it is fed."""
+def model_of(name: str, network: bytes, *, any_size: bool = True) -> Model:
+    """A published SCRFD network, for any number of pictures; `any_size`: it is published for one size, and taken for any."""
+    network = for_any_number(network, any_size=any_size)
     return Model(name, network, outputs_of(network), Pixels(mean=127.5, spread=128))
 
 
 def _make(config: DetectorConfig, device: Device) -> Scrfd:
-    model = model_of("scrfd", of_any_size(weights.read(weights.SCRFD)))
-    return Scrfd(config, open_for(config, model, device))
+    return Scrfd(config, open_for(config, model_of("scrfd", weights.read(weights.SCRFD)), device))
 
 
 DETECTOR = DetectorMaker(_identity, _make)

@@ -28,7 +28,7 @@ from mmidd.faces.detector import (
     stepwise,
 )
 from mmidd.networks.network import Floats, Model, Pixels
-from mmidd.networks.onnx_graph import of_any_size
+from mmidd.networks.pictures import for_any_number
 from mmidd.video.picture import Picture
 
 STRIDES = (8, 16, 32)
@@ -46,7 +46,8 @@ class YuNet:
     def __init__(self, config: DetectorConfig, device: Device) -> None:
         cv2.setNumThreads(1)
         self._config = config
-        model = Model("yunet", of_any_size(weights.read(weights.YUNET)), OUTPUTS, Pixels(bgr=True))  # BGR of 0..255
+        network = for_any_number(weights.read(weights.YUNET), any_size=True)
+        model = Model("yunet", network, OUTPUTS, Pixels(bgr=True))  # BGR of 0..255
         self._network = open_for(config, model, device)
 
     def detect(self, frames: Sequence[Picture]) -> list[Faces]:

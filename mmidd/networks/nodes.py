@@ -254,3 +254,10 @@ def must(so: bool, otherwise: str) -> None:
     """Raises ValueError with the words `otherwise` if it is not so."""
     if not so:
         raise ValueError(otherwise)
+
+
+def outputs_of(model: bytes) -> tuple[str, ...]:
+    """The names of a network's outputs, in its own order."""
+    import onnx
+
+    return tuple(output.name for output in onnx.load_from_string(model).graph.output)

@@ -16,7 +16,7 @@ from mmidd.networks.wire import Kind, Message, Shape
 IDLE_S = 5.0
 
 _FULL = (
-    "the device has not enough memory for the networks: use a smaller detector.max_side, end what else runs there, or use "
+    "the device has not enough memory for the networks: use a smaller detector.size, end what else runs there, or use "
     "--device cpu; then run the same command to go on"
 )
 _GONE = "the device broke down ({}); run the same command to go on"

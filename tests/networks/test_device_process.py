@@ -168,6 +168,7 @@ class Here:
 
     def _on_torch(self, model: Model) -> Callable[[Any], list[Floats]]:
         import torch
+
         from mmidd.networks.torch_run import TorchNetwork
 
         network = TorchNetwork(model, "cpu")
