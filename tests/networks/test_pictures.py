@@ -12,7 +12,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from mmidd.errors import MmiddError
-from mmidd.faces.onnx import of_any_size
+from mmidd.networks.onnx_graph import of_any_size
 from mmidd.networks.pictures import for_any_number
 from mmidd.networks.torch_run import TorchNetwork
 

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from mmidd.faces import mtcnn_nets, scrfd, weights, yunet
-from mmidd.faces.onnx import laid, suppress
+from mmidd.faces.dense import suppress
 from mmidd.networks import torch_run
 from mmidd.networks.network import Model, NetworkFault, Pixels
+from mmidd.networks.onnx_runtime import as_input
 from mmidd.networks.pictures import for_any_number
 from mmidd.networks.torch_run import Prepared, TorchNetwork
 
@@ -61,13 +62,6 @@ def photos(height: int, width: int, count: int) -> Array:
     return np.stack(read)
 
 
-def as_numpy_feeds(pictures: Array, pixels: Pixels) -> Array:
-    """What the detectors make of pictures today."""
-    if pixels.bgr:
-        return np.concatenate([laid(each[..., ::-1], 32) for each in pictures])
-    return np.concatenate([(laid(each, 32) - np.float32(127.5)) / np.float32(128) for each in pictures])
-
-
 def faces(kind: str, outputs: list[Array], shape: tuple[int, int]) -> Array:
     """(n,15) boxes, points and scores of one picture, after suppression."""
     module: Any = scrfd if kind == "scrfd" else yunet
@@ -84,9 +78,7 @@ def test_detectors_find_the_faces_that_they_find_on_onnxruntime(kind: str) -> No
     found_any = 0
     for height, width in SIZES:
         pictures = photos(height, width, 3)
-        wanted = dict(
-            zip(model(made.onnx).outputs, by_onnxruntime(made.onnx, as_numpy_feeds(pictures, made.pixels)), strict=True)
-        )
+        wanted = dict(zip(model(made.onnx).outputs, by_onnxruntime(made.onnx, as_input(pictures, made.pixels)), strict=True))
         found = [each.numpy() for each in network(torch.from_numpy(pictures))]
         assert network.shapes((height, width, 3)) == tuple(each.shape[1:] for each in found)
         for name, output in zip(made.outputs, found, strict=True):
@@ -108,12 +100,13 @@ def test_detectors_find_the_faces_that_they_find_on_onnxruntime(kind: str) -> No
     ],
 )  # fmt: skip
 def test_mtcnn_says_what_it_says_on_onnxruntime(
-    maker: Callable[[bytes], bytes], weight: int, shapes: list[tuple[int, ...]]
+    maker: Callable[[bytes], Model], weight: int, shapes: list[tuple[int, ...]]
 ) -> None:
     pytest.importorskip("facenet_pytorch")
-    net = maker(weights.read_packaged(weights.MTCNN[weight]))
+    made = maker(weights.read_packaged(weights.MTCNN[weight]))
+    net = made.onnx
     assert by_onnxruntime(for_any_number(net), noise((2, *shapes[0])))[0].shape[0] == 2
-    network = TorchNetwork(model(net), "cpu")
+    network = TorchNetwork(made, "cpu")
     for shape in shapes:
         for count in (1, 5):
             data = noise((count, *shape)) / 3
@@ -147,8 +140,7 @@ def test_pixels_are_fed_with_the_bits_of_numpy(pixels: Pixels) -> None:
         wanted = (wanted - np.float32(pixels.mean)) / np.float32(pixels.spread)
     (found,) = TorchNetwork(model(graph([("Identity", ["x"], "y", {})]), pixels), "cpu")(torch.from_numpy(pictures))
     assert found.is_contiguous() and np.array_equal(found.numpy().view(np.int32), wanted.view(np.int32))
-    if pixels in (YUNET, SCRFD):
-        assert np.array_equal(found.numpy(), as_numpy_feeds(pictures, pixels))
+    assert np.array_equal(found.numpy(), as_input(pictures, pixels))
 
 
 def test_what_the_network_does_not_take_is_a_fault() -> None:
