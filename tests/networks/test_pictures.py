@@ -68,7 +68,7 @@ def test_the_published_detectors(name: str) -> None:
         if "dynamic" not in name:
             whole = noise((1, 3, 640, 640))  # the size that it is published for
             for old, new in zip(by_onnxruntime(path.read_bytes(), whole), by_onnxruntime(net, whole), strict=True):
-                assert np.array_equal(old.ravel(), new.ravel())
+                np.testing.assert_allclose(new.ravel(), old.ravel(), rtol=1e-5, atol=1e-6)  # onnxruntime plans otherwise
 
 
 HEAD: list[Line] = [("Transpose", ["x"], "t", {"perm": [2, 3, 0, 1]})]
