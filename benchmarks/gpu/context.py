@@ -40,7 +40,17 @@ class Context:
     def note(self, name: str, value: Any) -> None:
         """Keep a figure. What is kept stays when the part is ended early or breaks afterwards."""
         self.found[name] = value
-        print(f"  {name}: {json.dumps(value)}"[:300], file=sys.stderr, flush=True)
+        text = json.dumps(self.found, indent=1, default=_plain)
+        print(f"  {name}: {json.dumps(value, default=_plain)}"[:300], file=sys.stderr, flush=True)
         whole = self.results.with_suffix(".new")
-        whole.write_text(json.dumps(self.found, indent=1), encoding="utf-8")
+        whole.write_text(text, encoding="utf-8")
         whole.replace(self.results)
+
+    def check(self, name: str, right: bool, **figures: Any) -> None:
+        """Keep whether something is as it must be, and the figures that show it. A part with a wrong one is wrong."""
+        self.note(name, {"right": bool(right), **figures})
+
+
+def _plain(value: Any) -> Any:
+    """numpy's and torch's numbers as Python's, anything else as text: a figure must not break a part."""
+    return value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else str(value)
