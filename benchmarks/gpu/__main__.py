@@ -24,6 +24,7 @@ BUDGET = 460
 LEAST = 0.5
 """Of its limit: a part is not begun with less time than that."""
 WRONG, BROKE = 4, 1
+SHARED = ROOT.parent / "shared"
 
 
 def main(parts: Sequence[Part] = PARTS) -> int:
@@ -34,7 +35,8 @@ def main(parts: Sequence[Part] = PARTS) -> int:
             print(wheels_command())
             return 0
         if arguments.pack is not None:
-            return pack(arguments.pack, _folder(arguments.media, "media"), _folder(arguments.models, "models"))
+            media, models = (_folder(given, name, (SHARED,)) for given, name in _given(arguments))
+            return pack(arguments.pack, media, models)
         return _bench(arguments, parts)
     except (BenchmarkError, OSError) as error:
         print(f"benchmarks.gpu: {error}", file=sys.stderr)
@@ -73,7 +75,7 @@ def _bench(arguments: argparse.Namespace, parts: Sequence[Part]) -> int:
     device = arguments.device or "cuda"
     if device == "cuda" and (why := _no_cuda()):
         raise BenchmarkError(f"{why}; use --device cpu to try the command here, at toy size")
-    media, models = _folder(arguments.media, "media"), _folder(arguments.models, "models")
+    media, models = (_folder(given, name, (ROOT / FOLDER, SHARED)) for given, name in _given(arguments))
     asked = Asked(device, arguments.toy or device == "cpu", media, models)
     document: dict[str, Any] = {
         "format": FORMAT, "made": datetime.now(UTC).isoformat(timespec="seconds"), "device": device, "toy": asked.toy,
@@ -131,14 +133,17 @@ def _no_cuda() -> str | None:
     return said[0] if said else f"torch ended with {ended.returncode}"
 
 
-def _folder(given: Path | None, name: str) -> Path | None:
-    """The folder that was given or is found; None where there is none."""
+def _given(arguments: argparse.Namespace) -> tuple[tuple[Path | None, str], ...]:
+    return (arguments.media, "media"), (arguments.models, "models")
+
+
+def _folder(given: Path | None, name: str, places: Sequence[Path]) -> Path | None:
+    """The folder that was given, or the first of that name in `places`; None where there is none."""
     if given is not None:
         if not given.is_dir():
             raise BenchmarkError(f"--{name} {given}: there is no such folder")
         return given.resolve()
-    places = (ROOT / FOLDER / name, ROOT.parent / "shared" / name)
-    return next((place.resolve() for place in places if place.is_dir()), None)
+    return next(((place / name).resolve() for place in places if (place / name).is_dir()), None)
 
 
 def _write(document: dict[str, Any], file: Path | None) -> None:

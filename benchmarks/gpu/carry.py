@@ -1,4 +1,5 @@
-"""What must travel to a bare machine: Python 3.12, torch, transformers, peft, timm, onnxruntime, OpenCV, pyarrow, no network."""
+"""What must travel to a bare machine: one with Python 3.12, torch, transformers, peft, timm, onnxruntime, OpenCV and pyarrow,
+and no network."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import shlex
 from benchmarks.processes import ROOT, BenchmarkError
 
 PYTHON = "3.12"
-PLATFORMS = tuple(f"manylinux_2_{glibc}_x86_64" for glibc in (28, 27, 26, 24, 17)) + ("manylinux2014_x86_64",)
+PLATFORMS = (*(f"manylinux_2_{glibc}_x86_64" for glibc in (28, 27, 26, 24, 17)), "manylinux2014_x86_64")
 
 WHEELS = {
     "pydantic": "mmidd's manifests and recipes",
@@ -34,13 +35,13 @@ WHEELS = {
 """Distribution -> why it travels."""
 
 _OTHERS = {"torchcodec": "0.15.0"}
-"""Other versions than constraints.txt has. torchcodec: of those that are made for torch 2.11 the smallest that decodes on the
-GPU and needs neither libnppicc nor a newer torch."""
+"""Other versions than constraints.txt has. torchcodec: of those for torch 2.11 and on, one that is small, decodes on the GPU
+and needs no libnppicc."""
 
 FIRST_MEDIA = (
     "videos/several_people_1080p.mp4", "videos/WDA_*.mp4", "videos/aniportrait_*.mp4", "videos/d19.mp4", "videos/d11.mp4",
 )  # fmt: skip
-"""Of the media, those that go first: a large frame with many faces, MPEG-4 part 2, two faces, one face. Then the smallest."""
+"""Of the media, those that go first: a large frame with many faces, MPEG-4 part 2, two faces, one face."""
 
 
 def requirements() -> list[str]:

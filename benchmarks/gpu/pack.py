@@ -43,6 +43,10 @@ def pack(folder: Path, media: Path | None, models: Path | None) -> int:
 
     Of the media the largest are left behind as far as the room demands, and told.
     """
+    folder = folder.resolve()
+    for given in (media, models):
+        if given is not None and given.is_relative_to(folder):
+            raise BenchmarkError(f"{given} lies in {folder}, which is filled anew; give the folder that it came from")
     folder.mkdir(parents=True, exist_ok=True)
     for name in _OURS:
         _remove(folder / name)
