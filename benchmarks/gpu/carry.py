@@ -1,5 +1,5 @@
-"""What must travel to a bare machine: one with Python 3.12, torch, transformers, peft, timm, onnxruntime, OpenCV and pyarrow,
-and no network."""
+"""What must travel to a bare machine: one with Python 3.12, torch, transformers, peft, timm, onnxruntime, OpenCV, pyarrow and
+no network."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ WHEELS = {
 }
 """Distribution -> why it travels."""
 
-_OTHERS = {"torchcodec": "0.15.0"}
-"""Other versions than constraints.txt has. torchcodec: of those for torch 2.11 and on, one that is small, decodes on the GPU
-and needs no libnppicc."""
+_OTHERS = {"av": "18.1.0", "torchcodec": "0.15.0"}
+"""Other versions than constraints.txt has for this Python. torchcodec: of those for torch 2.11 and on, one that is small,
+decodes on the GPU and needs no libnppicc. It knows FFmpeg up to 8; that is in this av, the one of Python 3.11's pins."""
 
 FIRST_MEDIA = (
     "videos/several_people_1080p.mp4", "videos/WDA_*.mp4", "videos/aniportrait_*.mp4", "videos/d19.mp4", "videos/d11.mp4",
