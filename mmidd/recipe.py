@@ -162,6 +162,9 @@ class DetectorChoice(Part):
     pack: Annotated[
         str | None, LATER, Field(min_length=1, max_length=1024, description="of insightface: a pack's name or folder")
     ] = None
+    runtime: Annotated[
+        Literal["auto", "onnxruntime", "torch"], LATER, Field(description="what computes it; auto: torch on a GPU only")
+    ] = "auto"
 
     @model_validator(mode="after")
     def _possible(self) -> DetectorChoice:
@@ -170,7 +173,7 @@ class DetectorChoice(Part):
 
     def config(self) -> DetectorConfig:
         """The same, as the detector takes it; raises ValueError for what the kind cannot do."""
-        return DetectorConfig(self.kind, self.size, self.min_score, self.min_face, self.enough, self.pack)
+        return DetectorConfig(self.kind, self.size, self.min_score, self.min_face, self.enough, self.pack, self.runtime)
 
     def published(self) -> dict[str, Any]:
         """The options as they may leave this machine: of a folder its name alone."""

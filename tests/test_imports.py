@@ -67,7 +67,8 @@ ALLOWED = {
     "engine": set(),
     "raw": {"engine"},
     "video": set(),
-    "faces": {"video"},
+    "networks": {"engine"},
+    "faces": {"networks", "video"},
     "llm": set(),
     "manifest": {"raw"},
     "captions": {"faces", "llm", "manifest", "video"},
@@ -81,7 +82,7 @@ ALLOWED = {
     "show": set(),
     "flow": {
         "stages", "engine", "extraction", "raw", "video", "faces", "captions", "curation", "corpus", "manifest",
-        "recipe", "options", "takedown",
+        "networks", "recipe", "options", "takedown",
     },
     "stages": {
         "engine", "extraction", "raw", "video", "faces", "captions", "curation", "corpus", "recipe", "manifest",

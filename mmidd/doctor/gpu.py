@@ -8,9 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mmidd.doctor.report import Asked, Check, ask
+from mmidd.engine.device import torch_cuda
 
-CUDA = "CUDAExecutionProvider"
-SWAP = "pip uninstall onnxruntime, then pip install onnxruntime-gpu (with the CUDA and cuDNN that it wants)"
 _ONNX = "import onnxruntime; return onnxruntime.get_available_providers()"
 _TORCH = (
     "import torch; at = torch.cuda.is_available(); return {'cuda': torch.version.cuda, 'there': at, "
@@ -20,20 +19,17 @@ _ONNX_S, _TORCH_S = 60.0, 90.0
 
 
 def gpu(dev: Path = Path("/dev"), driver: Path = Path("/proc/driver/nvidia/version")) -> Iterator[Check]:
-    """Device files, onnxruntime's providers, torch's CUDA, the choice."""
+    """Device files, onnxruntime's providers, torch and its CUDA, the choice."""
     devices = sorted(path.name for path in dev.glob("nvidia[0-9]*"))
     if devices:
         yield Check("gpu", "NVIDIA", "ok", ", ".join(devices) + _driver(driver))
     else:
         yield Check("gpu", "NVIDIA", "note", f"no device files ({dev}/nvidia0 ...): models run on the CPU")
-    providers: list[str] | None = None
     if find_spec("onnxruntime") is not None:
-        asked = ask({"onnxruntime": _ONNX}, _ONNX_S)["onnxruntime"]
-        providers = asked.answer
-        yield _providers(asked, bool(devices))
+        yield _providers(ask({"onnxruntime": _ONNX}, _ONNX_S)["onnxruntime"])
     if devices and find_spec("torch") is not None:
         yield _torch(ask({"torch": _TORCH}, _TORCH_S)["torch"])
-    yield Check("gpu", "--device auto", "ok", _choice(bool(devices), providers))
+    yield Check("gpu", "--device auto", "ok", _choice(bool(devices), torch_cuda()))
 
 
 def _driver(path: Path) -> str:
@@ -44,32 +40,29 @@ def _driver(path: Path) -> str:
     return f", driver {found[1]}" if found else ""
 
 
-def _providers(asked: Asked, device: bool) -> Check:
+def _providers(asked: Asked) -> Check:
     if asked.fault is not None:
         advice = "pip install --force-reinstall onnxruntime (or onnxruntime-gpu, if that is the one you use)"
         return Check("gpu", "onnxruntime", "problem", f"cannot be imported: {asked.fault}", advice)
-    found = f"runs on {', '.join(map(str, asked.answer))}"
-    if device and CUDA not in asked.answer:
-        return Check("gpu", "onnxruntime", "warning", f"{found}, and not on the GPU that is here", SWAP)
-    return Check("gpu", "onnxruntime", "ok", found)
+    return Check("gpu", "onnxruntime", "ok", f"runs on {', '.join(map(str, asked.answer))}")
 
 
 def _torch(asked: Asked) -> Check:
     if asked.fault is not None:
-        advice = "mtcnn's networks, captioners and training need it: pip install --force-reinstall torch torchvision"
+        advice = "face detection on a GPU, captioners and training need it: pip install --force-reinstall torch torchvision"
         return Check("gpu", "torch", "warning", f"cannot be asked: {asked.fault}", advice)
     about = asked.answer
     if not about["there"]:
         built = f"built for CUDA {about['cuda']}" if about["cuda"] else "built without CUDA"
-        advice = "install the torch that fits the driver; captioners run on the CPU until then"
+        advice = "install the torch that fits the driver; until then use --device cpu"
         return Check("gpu", "torch", "warning", f"{built}, and sees no GPU", advice)
     return Check("gpu", "torch", "ok", f"CUDA {about['cuda']}: {', '.join(about['names'])}")
 
 
-def _choice(device: bool, providers: list[str] | None) -> str:
+def _choice(device: bool, cuda: str | None) -> str:
     """What `auto` takes, and why; the same question as a build asks."""
     if not device:
         return "takes the CPU: there is no NVIDIA GPU here"
-    if providers is None or CUDA not in providers:
-        return "takes the CPU: onnxruntime has no CUDA"
+    if cuda is None:
+        return "takes the CPU: there is no torch that is built for CUDA"
     return "takes the GPU, except for yunet, which needs none to keep up"

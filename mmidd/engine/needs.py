@@ -58,8 +58,8 @@ class Needs:
         return (f"{path} is not there" for path in self.paths if not path.exists())
 
     def _no_device(self) -> Iterable[str]:
-        if self.resources.device == "cuda" and not has_cuda():
-            yield "its onnxruntime has no CUDA"
+        if self.resources.device == "cuda" and not (has_cuda("torch") or has_cuda("onnxruntime")):
+            yield "neither its torch nor its onnxruntime has CUDA"
 
 
 def versions() -> dict[str, str]:

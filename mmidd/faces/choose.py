@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 
-from mmidd.errors import WrongWeights
-from mmidd.faces.detector import Detector, DetectorConfig, DetectorIdentity, DetectorMaker, Device
+from mmidd.errors import MissingExtra, WrongWeights
+from mmidd.faces.detector import Detector, DetectorConfig, DetectorIdentity, DetectorMaker, Device, computed_by
 from mmidd.faces.registry import DETECTORS
+from mmidd.networks.choose import runtime_of
 
 
 def make_detector(config: DetectorConfig, device: Device = "cpu") -> Detector:
     """Load the detector that `config` names.
 
-    On "cpu" one thread computes (process-wide: work is spread over processes). Raises MissingExtra, MissingWeights,
-    WrongWeights (also for others than the pinned ones), PluginError, or MmiddError where CUDA is asked for and absent.
+    On "cpu" one thread computes (process-wide: work is spread over processes), else the device process. Raises MissingExtra,
+    MissingWeights, WrongWeights (also for others than the pinned ones), PluginError, or MmiddError where CUDA is asked for
+    and absent.
     """
     made = DETECTORS.ask(config.kind, DETECTORS.load(config.kind, DetectorMaker).make, config, device)
     if config.pinned and dict(config.pinned) != detector_identity(config).weights:
@@ -21,12 +24,17 @@ def make_detector(config: DetectorConfig, device: Device = "cpu") -> Detector:
     return made
 
 
-def detector_identity(config: DetectorConfig) -> DetectorIdentity:
-    """Name the weights and libraries that `config`'s detector computes with, without loading any of them; of a detector
-    from another package that package is among them.
+def detector_identity(config: DetectorConfig, device: Device = "cpu") -> DetectorIdentity:
+    """Name the weights and libraries that `config`'s detector computes with on a device, without loading any of them; of a
+    detector from another package that package is among them.
 
     Raises MissingExtra, MissingWeights, WrongWeights or PluginError, as `make_detector` would. May download the weights.
     """
     identity = DETECTORS.ask(config.kind, DETECTORS.load(config.kind, DetectorMaker).identity, config)
     plugin = DETECTORS.plugin(config.kind)
-    return replace(identity, libraries=identity.libraries | {plugin.package: plugin.version}) if plugin else identity
+    if plugin is not None:
+        return replace(identity, libraries=identity.libraries | {plugin.package: plugin.version})
+    runtime = runtime_of(config.runtime, device)
+    if runtime == "torch" and find_spec("torch") is None:
+        raise MissingExtra("faces", f"the detector {config.kind} on torch")
+    return replace(identity, libraries=computed_by(identity.libraries, runtime))

@@ -14,6 +14,8 @@ import numpy.typing as npt
 from mmidd.errors import PluginError
 from mmidd.faces.registry import DETECTORS, Scores
 from mmidd.faces.weights import Weights
+from mmidd.networks.choose import open_network, runtime_of
+from mmidd.networks.network import Model, Network, Runtime
 from mmidd.video.picture import Image, Picture
 
 Device = Literal["cpu", "cuda"]
@@ -89,6 +91,7 @@ class DetectorConfig:
     `enough`: a working frame of 160 pixels is tried first, then one as large as the longer side of the largest face
     needs to have so many pixels: that is enough, and smaller faces than it shows are not found. 0: always look at `size`.
     `pack`: the model pack of the kind that reads one, by name or folder.
+    `runtime`: what computes the networks; auto is onnxruntime on a CPU, torch on a GPU.
     `pinned`: the weights that were named in keys (name, sha256), sorted; the detector is made of these or not at all. Empty:
     of those that are there.
     """
@@ -99,6 +102,7 @@ class DetectorConfig:
     min_face: int = 20
     enough: int = 64
     pack: str | None = None
+    runtime: Literal["auto", "onnxruntime", "torch"] = "auto"
     pinned: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
@@ -110,6 +114,8 @@ class DetectorConfig:
             raise ValueError(f"the detector {self.kind} needs a pack: --set detector.pack=NAME, or a folder")
         if self.pack is not None and not reads:
             raise ValueError(f"the detector {self.kind} takes no pack; leave it out")
+        if row is None and self.runtime != "auto":
+            raise ValueError(f"the detector {self.kind} chooses by itself what computes it; leave runtime out")
         if not LEAST_SIZE <= self.size <= MOST_SIZE:
             raise ValueError(f"size must lie in {LEAST_SIZE}..{MOST_SIZE} pixels, not {self.size}")
         if not SMALLEST_FACE <= self.min_face <= self.size:
@@ -128,6 +134,11 @@ class DetectorConfig:
     def first(self) -> int:
         """The working size that is looked at first."""
         return FIRST_LOOK if self.enough and self.size > FIRST_LOOK else self.size
+
+
+def open_for(config: DetectorConfig, model: Model, device: Device) -> Network:
+    """One of a detector's networks, computed by what `config` says."""
+    return open_network(model, device, runtime_of(config.runtime, device))
 
 
 class Detector(Protocol):
@@ -267,14 +278,22 @@ _ONNXRUNTIME = ("onnxruntime", "onnxruntime-gpu")
 
 
 def pinned_identity(kind: str, pinned: Sequence[Weights], *libraries: str) -> DetectorIdentity:
-    """The identity of a detector on onnxruntime with pinned weights of one licence; `libraries` shape its results too."""
+    """The identity of a detector with pinned weights of one licence; `libraries` shape its results too."""
     digests = {each.name: each.sha256 for each in pinned}
     return DetectorIdentity(kind, digests, onnx_libraries(*libraries), pinned[0].licence, pinned[0].licence_note)
 
 
 def onnx_libraries(*more: str) -> dict[str, str]:
-    """The exact versions of `more` libraries and of those that shape what a detector on onnxruntime finds."""
+    """The exact versions of `more` libraries and of those that shape what a detector finds on onnxruntime."""
     return dict(_installed(names) for names in (*((name,) for name in more), _ONNXRUNTIME, ("onnx",), ("numpy",), _OPENCV))
+
+
+def computed_by(libraries: dict[str, str], runtime: Runtime) -> dict[str, str]:
+    """Of a detector whose networks `runtime` computes: onnxruntime's version is torch's where that does."""
+    if runtime == "onnxruntime":
+        return libraries
+    others = {name: version for name, version in libraries.items() if name not in _ONNXRUNTIME}
+    return others | dict([_installed(("torch",))])
 
 
 def _installed(names: tuple[str, ...]) -> tuple[str, str]:

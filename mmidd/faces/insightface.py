@@ -7,8 +7,8 @@ are ONNX, and what has to be computed around them is little: SCRFD's is in `scrf
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,10 +16,13 @@ import numpy.typing as npt
 
 from mmidd.errors import DetectorFault, MmiddError, WrongWeights, check_memory, sanitised
 from mmidd.faces.align import apply
-from mmidd.faces.detector import DetectorConfig, DetectorIdentity, DetectorMaker, Device, Faces, onnx_libraries
-from mmidd.faces.onnx import Floats, computed, of_any_size, session
+from mmidd.faces.dense import computed
+from mmidd.faces.detector import DetectorConfig, DetectorIdentity, DetectorMaker, Device, Faces, onnx_libraries, open_for
 from mmidd.faces.pack import Pack, PackFile, Role, open_pack
-from mmidd.faces.scrfd import ANCHORS, STRIDES, Scrfd
+from mmidd.faces.scrfd import ANCHORS, STRIDES, Scrfd, model_of
+from mmidd.networks.network import Floats, Model, Network
+from mmidd.networks.onnx_graph import of_any_size, outputs_of
+from mmidd.networks.onnx_runtime import OnnxNetwork
 from mmidd.video.picture import Image
 
 LICENCE = "InsightFace model pack: non-commercial research use only"
@@ -39,7 +42,7 @@ class PackModels:
     def __init__(self, pack: str | Path, device: Device = "cpu") -> None:
         """Raises MissingWeights or WrongWeights for a pack that cannot be had or read."""
         self._pack, self._device = open_pack(str(pack)), device
-        self._loaded: dict[Role, Any] = {}
+        self._loaded: dict[Role, Network] = {}
 
     def landmarks106(self, image: Image, faces: Faces) -> Floats:
         """(n,106,2) float32: the landmarks of each face, in pixels of the image, (H,W,3) RGB uint8.
@@ -63,14 +66,15 @@ class PackModels:
         found = [_answer(network, each[None], EMBEDDING) for each in data]
         return np.stack(found) if found else np.zeros((0, EMBEDDING), np.float32)
 
-    def _model(self, role: Role) -> tuple[PackFile, Any]:
+    def _model(self, role: Role) -> tuple[PackFile, Network]:
         file = self._pack.the(role)
         if role not in self._loaded:
-            self._loaded[role] = _session(file, file.read(), self._device)
+            data = file.read()
+            self._loaded[role] = _opened(file, lambda: OnnxNetwork(Model(role, data, outputs_of(data)), self._device))
         return file, self._loaded[role]
 
 
-def _landmarks(network: Any, image: Image, box: Floats, normalised: bool) -> Floats:
+def _landmarks(network: Network, image: Image, box: Floats, normalised: bool) -> Floats:
     """(106,2) of one face: the network sees a square of one and a half times the box's longer side about its middle."""
     sides = box[2:] - box[:2]
     scale = LANDMARK_SIDE / (float(sides.max()) * LANDMARK_ROOM)
@@ -89,8 +93,8 @@ def _scaled(pixels: npt.NDArray[np.uint8], normalised: bool, spread: float) -> F
     return pixels.astype(np.float32) if normalised else (pixels.astype(np.float32) - np.float32(127.5)) / np.float32(spread)
 
 
-def _answer(network: Any, data: Floats, length: int) -> Floats:
-    found = np.asarray(computed(network, None, data, "a model of the pack failed on a face")[0], np.float32).reshape(-1)
+def _answer(network: Network, data: Floats, length: int) -> Floats:
+    found = np.asarray(computed(network, data, "a model of the pack failed on a face")[0], np.float32).reshape(-1)
     if len(found) != length or not np.isfinite(found).all():
         raise DetectorFault("a model of the pack gave no numbers for a face")
     return found
@@ -107,29 +111,31 @@ def _make(config: DetectorConfig, device: Device) -> Scrfd:
     pack = open_pack(str(config.pack))
     file = pack.the("detection")
     data = file.read()
-    network = _session(file, data if file.any_size else of_any_size(data), device)
+    network = _opened(
+        file, lambda: open_for(config, model_of("insightface", data if file.any_size else of_any_size(data)), device)
+    )
     _probe(pack, file, network)
     return Scrfd(config, network)
 
 
-def _session(file: PackFile, data: bytes, device: Device) -> Any:
+def _opened(file: PackFile, opened: Callable[[], Network]) -> Network:
     try:
-        return session(data, device)
+        return opened()
     except MmiddError:
         raise
-    except Exception as error:  # onnxruntime raises its own kinds, none of which it makes public
+    except Exception as error:  # onnx and onnxruntime raise their own kinds
         check_memory(error)
         raise WrongWeights(f"{file.path} does not load: {sanitised(str(error))}") from error
 
 
-def _probe(pack: Pack, file: PackFile, network: Any) -> None:
+def _probe(pack: Pack, file: PackFile, network: Network) -> None:
     """A network that takes frames of any size and gives scores, boxes and points at the strides that SCRFD has."""
     height, width = _PROBE
     counts = [height * width // stride**2 * ANCHORS for stride in STRIDES]
     wanted = [(count * length) for length in (1, 4, 10) for count in counts]
     fault = f"{file.path} is no SCRFD with five points that takes frames of any size"
     try:
-        outputs = computed(network, None, np.zeros((1, 3, height, width), np.float32), fault)
+        outputs = computed(network, np.zeros((1, height, width, 3), np.uint8), fault)
     except Exception as error:  # DetectorFault, or onnxruntime's own for an input that it does not take
         check_memory(error)
         raise WrongWeights(f"{fault}: {sanitised(str(error))}") from error

@@ -3,20 +3,20 @@
 Zhang et al., "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks", 2016: P-Net proposes
 boxes on a pyramid of the picture, R-Net and O-Net look closer and refine. Every number (pyramid, thresholds, rounding of
 boxes, reduction by means over cells) is as in facenet-pytorch 2.5.3, whose finds these are up to the last bits of its
-sums; torch is not needed.
+sums; a CPU needs no torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from mmidd.faces import mtcnn_nets, weights
+from mmidd.faces.dense import batches, computed, suppress
 from mmidd.faces.detector import (
     DetectorConfig,
     DetectorIdentity,
@@ -25,15 +25,17 @@ from mmidd.faces.detector import (
     Faces,
     Reduced,
     gather,
+    open_for,
     pinned_identity,
     stepwise,
 )
-from mmidd.faces.onnx import GPU_BATCH, Floats, batches, computed, session, suppress
+from mmidd.networks.network import Floats, Network
 from mmidd.video.picture import Picture
 
 SMALLEST = 12
 """P-Net's field of view, in pixels of a level of the pyramid."""
 FACTOR = 0.709
+Places = npt.NDArray[np.int64]
 STRIDE = 2
 LEAST_SCORES = (0.6, 0.7, 0.7)
 LEVEL_IOU, IOU, MOST_SHARE = 0.5, 0.7, 0.7
@@ -42,17 +44,16 @@ MOST_CROPS = 512
 
 
 class Mtcnn:
-    """Frames go singly on a CPU, in batches of one size on a GPU."""
+    """The pyramid is made here, whoever computes the networks."""
 
     kind = "mtcnn"
 
     def __init__(self, config: DetectorConfig, device: Device) -> None:
         cv2.setNumThreads(1)
         self._config = config
-        self._batch = 1 if device == "cpu" else GPU_BATCH
         makers = (mtcnn_nets.proposals, mtcnn_nets.refinement, mtcnn_nets.output)
         nets = (make(weights.read_packaged(each)) for make, each in zip(makers, weights.MTCNN, strict=True))
-        self._propose, self._refine, self._finish = (session(net, device) for net in nets)
+        self._propose, self._refine, self._finish = (open_for(config, net, device) for net in nets)
 
     def detect(self, frames: Sequence[Picture]) -> list[Faces]:
         """See `Detector.detect`."""
@@ -60,7 +61,7 @@ class Mtcnn:
 
     def _look(self, frames: list[Reduced]) -> list[Faces]:
         found = [Faces.empty()] * len(frames)
-        for members in batches(frames, self._batch):
+        for members in batches(frames, self._propose.most):
             together = [frames[place] for place in members]
             for place, faces in zip(members, self._detect_equal(together), strict=True):
                 found[place] = faces
@@ -85,7 +86,7 @@ class Mtcnn:
         for scale in _pyramid(min(height, width), self._config.min_face):
             size = int(height * scale + 1), int(width * scale + 1)
             data = np.stack([picture.whole(size) for picture in pictures])
-            outputs = computed(self._propose, ["score", "box"], data, f"mtcnn failed on a frame of {width}x{height}")
+            outputs = computed(self._propose, data, f"mtcnn failed on a frame of {width}x{height}")
             for found, score, box in zip(levels, *outputs, strict=True):
                 look = _cells(score[1], box, scale)
                 found.append(look.only(suppress(look.boxes, look.scores, LEVEL_IOU)))
@@ -93,16 +94,15 @@ class Mtcnn:
         kept = [look.only(suppress(look.boxes, look.scores, IOU)) for look in together]
         return [_square(_moved(look.boxes, look.moves, 0)) for look in kept]
 
-    def _closer(self, net: Any, side: int, pictures: list[_Sums], boxes: list[Floats], least: float) -> list[_Look]:
+    def _closer(self, net: Network, side: int, pictures: list[_Sums], boxes: list[Floats], least: float) -> list[_Look]:
         """What a network says of the boxes' pixels at `side` x `side`: those with a score above `least`."""
-        names = ["score", "box"] if side == 24 else ["score", "box", "points"]
         found: list[list[_Look]] = [[] for _ in pictures]
         for portion in _portions(boxes):
             crops = [pictures[place].crops(own, side) for place, own in portion]
             data = np.concatenate([data for _, data in crops])
             if not len(data):
                 continue
-            outputs = computed(net, names, data, "mtcnn failed on a face")
+            outputs = computed(net, data, "mtcnn failed on a face")
             ends = np.cumsum([len(kept) for kept, _ in crops])[:-1]
             parts = zip(*(np.split(output, ends) for output in outputs), strict=True)
             for (place, _), (kept, _), (score, *others) in zip(portion, crops, parts, strict=True):
@@ -192,7 +192,7 @@ class _Sums:
         return boxes[seen], _levels(sums, counts).transpose(0, 3, 1, 2)
 
 
-def _spans(start: Any, length: Any, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _spans(start: int | Places, length: int | Places, count: int) -> tuple[Places, Places]:
     """Where each of `count` cells over a stretch of pixels begins and ends; cells may share a pixel."""
     steps = np.arange(count, dtype=np.int64)
     return start + steps * length // count, start - (-(steps + 1) * length // count)

@@ -1,4 +1,4 @@
-"""MTCNN's three networks (Zhang et al. 2016) for onnxruntime, with the weights that facenet-pytorch carries in its wheel.
+"""MTCNN's three networks (Zhang et al. 2016) as ONNX graphs, with the weights that facenet-pytorch carries in its wheel.
 
 The weights are state dictionaries that torch wrote. Nothing here loads torch or unpickles: the pickles are only read
 as lists of words, which tell the tensors' names and where their numbers lie.
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mmidd.faces.onnx import Floats
+from mmidd.networks.network import Floats, Model
 
 OPSET, IR = 17, 8
 
@@ -37,7 +37,7 @@ def tensors(state: bytes) -> dict[str, Floats]:
     return {name: storages[key] for name, key in pairwise(named) if key in storages}
 
 
-def proposals(state: bytes) -> bytes:
+def proposals(state: bytes) -> Model:
     """P-Net, for pictures (n,3,H,W) of any size: `score` (n,2,h,w) and `box` (n,4,h,w), a cell every second pixel."""
     net = _Net(state, (None, 3, None, None))
     net.conv("conv1", 3).prelu("prelu1").pool(2)
@@ -45,7 +45,7 @@ def proposals(state: bytes) -> bytes:
     return net.done({"score": ("conv4_1", 1), "box": ("conv4_2", 1)})
 
 
-def refinement(state: bytes) -> bytes:
+def refinement(state: bytes) -> Model:
     """R-Net, for crops (n,3,24,24): `score` (n,2), `box` (n,4)."""
     net = _Net(state, (None, 3, 24, 24))
     net.conv("conv1", 3).prelu("prelu1").pool(3).conv("conv2", 3).prelu("prelu2").pool(3)
@@ -53,7 +53,7 @@ def refinement(state: bytes) -> bytes:
     return net.done({"score": ("dense5_1", None), "box": ("dense5_2", None)})
 
 
-def output(state: bytes) -> bytes:
+def output(state: bytes) -> Model:
     """O-Net, for crops (n,3,48,48): `score` (n,2), `box` (n,4), `points` (n,10), all x before all y."""
     net = _Net(state, (None, 3, 48, 48))
     net.conv("conv1", 3).prelu("prelu1").pool(3).conv("conv2", 3).prelu("prelu2").pool(3)
@@ -98,7 +98,7 @@ class _Net:
         self._flat = True
         return self._add("Transpose", [], perm=[0, 3, 2, 1])._add("Flatten", [])
 
-    def done(self, heads: Mapping[str, tuple[str, int | None]]) -> bytes:
+    def done(self, heads: Mapping[str, tuple[str, int | None]]) -> Model:
         """The network with these outputs: the layer of each, and its kernel where it is a convolution. A score is a
         softmax over (no face, face)."""
         trunk = self._last
@@ -109,7 +109,8 @@ class _Net:
         outputs = [self._helper.make_tensor_value_info(name, self._float, None) for name in heads]
         graph = self._helper.make_graph(self._nodes, "mtcnn", [self._input], outputs, self._constants)
         opset = self._helper.make_opsetid("", OPSET)
-        return bytes(self._helper.make_model(graph, opset_imports=[opset], ir_version=IR).SerializeToString())
+        made = self._helper.make_model(graph, opset_imports=[opset], ir_version=IR)
+        return Model("mtcnn", bytes(made.SerializeToString()), tuple(heads))
 
     def _constant(self, name: str, shape: tuple[int, ...]) -> str:
         from onnx import numpy_helper

@@ -1,4 +1,4 @@
-"""SCRFD (InsightFace's 500m model with key points) on onnxruntime; its weights are for non-commercial research only.
+"""SCRFD (InsightFace's 500m model with key points); its weights are for non-commercial research only.
 
 The head is anchor-free (Guo et al., "Sample and Computation Redistribution for Efficient Face Detection", 2021): at
 strides 8, 16 and 32 every cell has two anchor centres, each with a score, four distances to the sides of the box and
@@ -8,12 +8,12 @@ five offsets to the points, in units of the stride.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
 
 from mmidd.faces import weights
+from mmidd.faces.dense import batches, cells, computed, laid, suppress, whole
 from mmidd.faces.detector import (
     DetectorConfig,
     DetectorIdentity,
@@ -22,10 +22,12 @@ from mmidd.faces.detector import (
     Faces,
     Reduced,
     gather,
+    open_for,
     pinned_identity,
     stepwise,
 )
-from mmidd.faces.onnx import Floats, cells, computed, laid, of_any_size, session, suppress, whole
+from mmidd.networks.network import Floats, Model, Network, Pixels
+from mmidd.networks.onnx_graph import of_any_size, outputs_of
 from mmidd.video.picture import Picture
 
 STRIDES = (8, 16, 32)
@@ -34,29 +36,36 @@ NMS_IOU = 0.4
 
 
 class Scrfd:
-    """A session on a network of nine outputs, whose input takes the size of each working frame: one at a time."""
+    """A network of nine outputs, whose input takes the size of each working frame."""
 
-    def __init__(self, config: DetectorConfig, network: Any) -> None:
+    def __init__(self, config: DetectorConfig, network: Network) -> None:
         cv2.setNumThreads(1)
         self.kind = config.kind
         self._config = config
-        self._session = network
+        self._network = network
 
     def detect(self, frames: Sequence[Picture]) -> list[Faces]:
         """See `Detector.detect`."""
-        return stepwise(frames, self._config, lambda working: [self._look(frame) for frame in working])
+        return stepwise(frames, self._config, self._look)
 
-    def _look(self, frame: Reduced) -> Faces:
-        height, width = frame.image.shape[:2]
-        data = (laid(frame.image, STRIDES[-1]) - np.float32(127.5)) / np.float32(128)
-        outputs = computed(self._session, None, data, f"{self.kind} failed on a frame of {width}x{height}")
-        boxes, points, scores = decode(outputs, (height, width), self._config.threshold)
+    def _look(self, frames: list[Reduced]) -> list[Faces]:
+        found = [Faces.empty()] * len(frames)
+        for members in batches(frames, self._network.most):
+            height, width = frames[members[0]].image.shape[:2]
+            pictures = laid([frames[place].image for place in members], STRIDES[-1])
+            outputs = computed(self._network, pictures, f"{self.kind} failed on a frame of {width}x{height}")
+            for at, place in enumerate(members):
+                found[place] = self._faces([output[at] for output in outputs], frames[place])
+        return found
+
+    def _faces(self, outputs: list[Floats], frame: Reduced) -> Faces:
+        boxes, points, scores = decode(outputs, frame.image.shape[:2], self._config.threshold)
         keep = suppress(boxes, scores, NMS_IOU)
         return gather(boxes[keep], points[keep], scores[keep], self._config, frame)
 
 
 def decode(outputs: Sequence[Floats], shape: tuple[int, ...], threshold: float) -> tuple[Floats, Floats, Floats]:
-    """Nine outputs (scores, boxes, points by stride) -> boxes (n,4), points (n,10), scores (n,).
+    """One picture's nine outputs (scores, boxes, points by stride) -> boxes (n,4), points (n,10), scores (n,).
 
     `shape`: height and width of the picture, whose pixels the coordinates are.
     """
@@ -79,8 +88,14 @@ def _identity(config: DetectorConfig) -> DetectorIdentity:
     return pinned_identity(config.kind, [weights.SCRFD])
 
 
+def model_of(name: str, network: bytes) -> Model:
+    """An SCRFD network that takes any number of pictures of any size, and how it is fed."""
+    return Model(name, network, outputs_of(network), Pixels(mean=127.5, spread=128))
+
+
 def _make(config: DetectorConfig, device: Device) -> Scrfd:
-    return Scrfd(config, session(of_any_size(weights.read(weights.SCRFD)), device))
+    model = model_of("scrfd", of_any_size(weights.read(weights.SCRFD)))
+    return Scrfd(config, open_for(config, model, device))
 
 
 DETECTOR = DetectorMaker(_identity, _make)

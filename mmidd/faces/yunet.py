@@ -1,4 +1,4 @@
-"""YuNet (OpenCV model zoo's face_detection_yunet_2023mar) on onnxruntime: the recommended detector.
+"""YuNet (OpenCV model zoo's face_detection_yunet_2023mar) : the recommended detector.
 
 Wu et al., "YuNet: A Tiny Millisecond-level Face Detector", 2023. The head is anchor-free: at strides 8, 16 and 32
 every cell has a class and an objectness score, a box (centre offset and log size) and five points, in units of the
@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from mmidd.faces import weights
+from mmidd.faces.dense import batches, cells, computed, laid, suppress, whole
 from mmidd.faces.detector import (
     DetectorConfig,
     DetectorIdentity,
@@ -22,29 +23,31 @@ from mmidd.faces.detector import (
     Faces,
     Reduced,
     gather,
+    open_for,
     pinned_identity,
     stepwise,
 )
-from mmidd.faces.onnx import GPU_BATCH, Floats, batches, cells, computed, laid, of_any_size, session, suppress, whole
+from mmidd.networks.network import Floats, Model, Pixels
+from mmidd.networks.onnx_graph import of_any_size
 from mmidd.video.picture import Picture
 
 STRIDES = (8, 16, 32)
 HEADS = ("cls", "obj", "bbox", "kps")
-OUTPUTS = [f"{head}_{stride}" for head in HEADS for stride in STRIDES]
+OUTPUTS = tuple(f"{head}_{stride}" for head in HEADS for stride in STRIDES)
 NMS_IOU = 0.3
 MOST_FINDS = 5000
 
 
 class YuNet:
-    """The network's input takes the size of each working frame: one at a time on a CPU, in batches on a GPU."""
+    """The network's input takes the size of each working frame."""
 
     kind = "yunet"
 
     def __init__(self, config: DetectorConfig, device: Device) -> None:
         cv2.setNumThreads(1)
         self._config = config
-        self._batch = 1 if device == "cpu" else GPU_BATCH
-        self._session = session(of_any_size(weights.read(weights.YUNET)), device)
+        model = Model("yunet", of_any_size(weights.read(weights.YUNET)), OUTPUTS, Pixels(bgr=True))  # BGR of 0..255
+        self._network = open_for(config, model, device)
 
     def detect(self, frames: Sequence[Picture]) -> list[Faces]:
         """See `Detector.detect`."""
@@ -52,17 +55,16 @@ class YuNet:
 
     def _look(self, frames: list[Reduced]) -> list[Faces]:
         found = [Faces.empty()] * len(frames)
-        for members in batches(frames, self._batch):
+        for members in batches(frames, self._network.most):
             outputs = self._run([frames[place] for place in members])
             for at, place in enumerate(members):
                 found[place] = self._faces([output[at] for output in outputs], frames[place])
         return found
 
     def _run(self, frames: list[Reduced]) -> list[Floats]:
-        pictures = [laid(frame.image[..., ::-1], STRIDES[-1]) for frame in frames]  # BGR of 0..255
-        together = pictures[0] if len(pictures) == 1 else np.concatenate(pictures)
         height, width = frames[0].image.shape[:2]
-        return computed(self._session, OUTPUTS, together, f"yunet failed on a frame of {width}x{height}")
+        pictures = laid([frame.image for frame in frames], STRIDES[-1])
+        return computed(self._network, pictures, f"yunet failed on a frame of {width}x{height}")
 
     def _faces(self, outputs: list[Floats], frame: Reduced) -> Faces:
         boxes, points, scores = decode(outputs, frame.image.shape[:2], self._config.threshold)

@@ -109,7 +109,7 @@ def _version(setup: Setup, walked: Walked, shards: Sharded) -> _Version:
     lost = losses(indexed.selected, indexed.media, _read(outcomes, media))
     giving = {dataset for dataset, _, _ in counts}
     datasets = [_dataset_facts(d.manifest) for d in indexed.datasets if d.manifest.name in giving]
-    identity = detector_identity(extract.config(setup.recipe).detector)
+    identity = detector_identity(extract.config(setup.recipe).detector, setup.device)
     identity = replace(identity, weights=setup.bases[extract.STAGE.name].get("models", {}))  # those that were computed with
     notes = {
         "media.parquet": _parquet(media),

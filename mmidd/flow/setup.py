@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from mmidd.captions.choose import captioner_identity
 from mmidd.corpus.target import Target
-from mmidd.engine.device import has_cuda, has_gpu
+from mmidd.engine.device import NO_CUDA, has_cuda, has_gpu
 from mmidd.engine.digests import DigestCache
 from mmidd.engine.local import Inline, Local, usable_cores
 from mmidd.engine.options import EngineOptions, LocalOptions, make_engine, parse
@@ -24,6 +24,7 @@ from mmidd.faces.registry import DETECTORS
 from mmidd.flow.kept import check_corpus, exclusions, read_list, witness
 from mmidd.flow.notes import Note
 from mmidd.manifest import find_manifest
+from mmidd.networks.choose import runtime_of
 from mmidd.options import Options
 from mmidd.raw.cache import Cache
 from mmidd.raw.path import Place, root_of
@@ -198,7 +199,7 @@ def _shared(data: Place, store: Store, out: Path | None) -> list[Path]:
 def check_models(setup: Setup) -> None:
     """Everything the recipe needs is installed and at hand, or an error says how to get it."""
     _ = setup.entries, setup.followed
-    detector_identity(extract.config(setup.recipe).detector)
+    detector_identity(extract.config(setup.recipe).detector, setup.device)
     captioner_identity(caption.config(setup.recipe))
     backend_identity(setup.recipe.decoder)
 
@@ -254,15 +255,19 @@ def _resolved(path: Path) -> Path:
 
 
 def pick_device(device: Literal["auto", "cpu", "cuda"], recipe: Recipe) -> Device:
-    """The device class. `auto` is a GPU where there is one and onnxruntime can use it; yunet needs none to keep up."""
+    """The device class. `auto` is a GPU where there is one that can be used; yunet needs none to keep up."""
     if device != "auto":
-        if device == "cuda" and not has_cuda():
-            raise UsageError(
-                "--device cuda: this onnxruntime has no CUDA; pip uninstall onnxruntime and pip install onnxruntime-gpu, "
-                "or use --device cpu, or auto"
-            )
+        if device == "cuda" and not _can_use_gpu(recipe):
+            lacks = NO_CUDA[runtime_of(recipe.detector.runtime, "cuda")]
+            raise UsageError(f"--device cuda: {lacks}; or use --device cpu, or auto")
         return device
-    return "cuda" if _wants_gpu(recipe) and has_gpu() and has_cuda() else "cpu"
+    return "cuda" if _wants_gpu(recipe) and has_gpu() and _can_use_gpu(recipe) else "cpu"
+
+
+def _can_use_gpu(recipe: Recipe) -> bool:
+    """Has what computes the detector CUDA? One of another package says so itself, when it is made."""
+    own = DETECTORS.own(recipe.detector.kind) is not None
+    return not own or has_cuda(runtime_of(recipe.detector.runtime, "cuda"))
 
 
 def _wants_gpu(recipe: Recipe) -> bool:

@@ -30,7 +30,7 @@ from mmidd.extraction.proof import Search
 from mmidd.extraction.records import SCHEMA, Real, failure_of, outcome_of, row_of, track_of
 from mmidd.extraction.sample import ExtractConfig, TrackRecord
 from mmidd.faces.choose import detector_identity, make_detector
-from mmidd.faces.detector import Detector, DetectorConfig
+from mmidd.faces.detector import Detector, DetectorConfig, Device
 from mmidd.faces.encode import ImageConfig
 from mmidd.media import Name, SampleFacts
 from mmidd.raw.archives import is_sequential
@@ -73,14 +73,15 @@ def config(recipe: Recipe, models: Mapping[str, str] | None = None) -> ExtractCo
     )
 
 
-def ingredients(recipe: Recipe, device: str) -> dict[str, Any]:
+def ingredients(recipe: Recipe, device: Device) -> dict[str, Any]:
     """What shapes the bytes of every crop, the media aside."""
     part = recipe.model_dump(mode="json", include={"crop", "image", "detector", "decoder", "frames"})
     part["frames"].pop("count")  # how many is an input of each medium: a dataset may set its own
     part["crop"].pop("pairs")  # likewise: whose geometry a medium takes is among its inputs
-    part["detector"].pop("pack", None)  # where its models lie; what they are is in the identity
+    for name in ("pack", "runtime"):  # where its models lie and what computes them; both are in the identity
+        part["detector"].pop(name, None)
     chosen = config(recipe)
-    identity = detector_identity(chosen.detector)
+    identity = detector_identity(chosen.detector, device)
     libraries = {
         **identity.libraries,
         **backend_identity(recipe.decoder),
@@ -289,13 +290,13 @@ def _followed(payload: ExtractPayload) -> TrackRecord | None:
     return track_of(payload.real) if payload.real else None
 
 
-def _looking(payload: ExtractPayload, config: ExtractConfig, device: Literal["cpu", "cuda"]) -> Detector:
+def _looking(payload: ExtractPayload, config: ExtractConfig, device: Device) -> Detector:
     """The detector of a medium: whom a mask points at may be smaller than a large face that would be enough."""
     return _detector(config.detector if payload.mask is None else replace(config.detector, enough=0), device)
 
 
 @lru_cache(maxsize=2)
-def _detector(config: DetectorConfig, device: Literal["cpu", "cuda"]) -> Detector:
+def _detector(config: DetectorConfig, device: Device) -> Detector:
     return make_detector(config, device)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,10 +103,10 @@ class version:
 GPUS = [
     (False, CPU, None, {"NVIDIA": "note", "onnxruntime": "ok"}, "takes the CPU: there is no NVIDIA GPU here"),
     (False, CUDA, None, {"onnxruntime": "ok"}, "takes the CPU: there is no NVIDIA GPU here"),
-    (True, CPU, TORCH.format(there=True, built="12.8"), {"NVIDIA": "ok", "onnxruntime": "warning", "torch": "ok"}, "CUDA"),
-    (True, CUDA, TORCH.format(there=False, built=None), {"onnxruntime": "ok", "torch": "warning"}, "takes the GPU, except"),
-    (True, CUDA, "import os; os.abort()", {"torch": "warning"}, "takes the GPU, except for yunet"),
-    (True, CUDA, "import time; time.sleep(60)", {"torch": "warning"}, "takes the GPU"),
+    (True, CPU, TORCH.format(there=True, built="12.8"), {"NVIDIA": "ok", "torch": "ok"}, "takes the GPU, except for yunet"),
+    (True, CUDA, TORCH.format(there=False, built=None), {"onnxruntime": "ok", "torch": "warning"}, "there is no torch"),
+    (True, CUDA, "import os; os.abort()", {"torch": "warning"}, "the CPU: there is no torch"),
+    (True, CUDA, "import time; time.sleep(60)", {"torch": "warning"}, "the CPU: there is no torch"),
     (True, "import os; os.abort()", "raise OSError('libcudart')", {"onnxruntime": "problem", "torch": "warning"}, "the CPU"),
 ]  # fmt: skip
 
@@ -118,6 +119,8 @@ def test_the_gpu_and_who_can_use_it(
     monkeypatch.setattr(gpu, "_TORCH_S", 2.0)
     install("onnxruntime", "1", code=onnx)
     install("torch", "2", code=torch or "raise RuntimeError('not asked without a device')")
+    if torch and (built := re.search(r"cuda = ('.*')", torch)):  # as torch notes it, beside the code
+        (tmp_path / "site/torch/version.py").write_text(f"cuda: Optional[str] = {built[1]}\nhip: Optional[str] = None\n")
     dev, driver = tmp_path / "dev", tmp_path / "version"
     dev.mkdir()
     (dev / "nvidiactl").touch()

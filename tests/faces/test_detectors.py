@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmidd.engine.device import has_cuda
+from mmidd.engine.device import has_gpu
 from mmidd.errors import MissingExtra, MmiddError
 from mmidd.faces import weights
 from mmidd.faces.choose import detector_identity, make_detector
@@ -248,10 +248,11 @@ def test_a_missing_extra_names_what_to_install(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("kind_", KINDS)
 def test_cuda_where_there_is_none_is_a_clear_error(monkeypatch: pytest.MonkeyPatch, kind_: str, tmp_path: Path) -> None:
     prepare(kind_, monkeypatch, tmp_path)
-    if has_cuda():
-        pytest.skip("this onnxruntime has CUDA")
-    with pytest.raises(MmiddError, match="--device cpu"):
-        make_detector(config(kind_), "cuda")
+    if has_gpu():
+        pytest.skip("there is a GPU")
+    for runtime in ("onnxruntime", "torch"):
+        with pytest.raises(MmiddError, match="--device cpu"):
+            make_detector(config(kind_, runtime=runtime), "cuda")
 
 
 @pytest.mark.parametrize(

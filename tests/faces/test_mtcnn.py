@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from mmidd.errors import WrongWeights
 from mmidd.faces import mtcnn_nets, weights
 from mmidd.faces.choose import make_detector
 from mmidd.faces.detector import DetectorConfig, Faces, Reduced, gather, reduce
-from mmidd.faces.onnx import computed, session
+from mmidd.networks.network import Model
+from mmidd.networks.onnx_runtime import OnnxNetwork
 from mmidd.video import frame_plan, open_video
 from mmidd.video.picture import Picture, Pixels
 
@@ -87,14 +89,14 @@ def test_finds_what_facenet_pytorch_finds_in_real_media(
         (2, "ONet", mtcnn_nets.output, 48),
     ],
 )
-def test_each_network_computes_what_torch_s_does(number: int, name: str, make: Callable[[bytes], bytes], side: int) -> None:
+def test_each_network_computes_what_torch_s_does(number: int, name: str, make: Callable[[bytes], Model], side: int) -> None:
     state = weights.read_packaged(weights.MTCNN[number])
     data = np.random.default_rng(0).standard_normal((3, 3, side, side)).astype(np.float32)
     theirs = getattr(reference.models.mtcnn, name)()
     with torch.no_grad():
         expected = [output.numpy() for output in theirs(torch.from_numpy(data))]
-    names = ["box", "points", "score"] if name == "ONet" else ["box", "score"]
-    found = computed(session(make(state), "cpu"), names, data, "broke")
+    names = ("box", "points", "score") if name == "ONet" else ("box", "score")
+    found = OnnxNetwork(replace(make(state), outputs=names))(data)
     assert all(a.shape == b.shape and np.abs(a - b).max() < 1e-5 for a, b in zip(found, expected, strict=True))
 
 

@@ -57,6 +57,7 @@ CHANGES = {
     "detector.min_face": "24",
     "detector.enough": "32",
     "detector.pack": "buffalo_s",
+    "detector.runtime": "torch",
     "captioner.kind": "{{kind: none, model: null, base_url: null}}",
     "captioner.every": "2",
     "captioner.model": "other",

@@ -1,0 +1,29 @@
+"""Who computes a network."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mmidd.networks.network import Model, Network, Runtime
+
+
+def runtime_of(chosen: Literal["auto", "onnxruntime", "torch"], device: Literal["cpu", "cuda"]) -> Runtime:
+    """What computes: unless somebody chose, onnxruntime on a CPU, and torch on a GPU."""
+    if chosen != "auto":
+        return chosen
+    return "torch" if device == "cuda" else "onnxruntime"
+
+
+def open_network(model: Model, device: Literal["cpu", "cuda"], runtime: Runtime) -> Network:
+    """The network, ready to be asked: on onnxruntime and a CPU in this process, else in the device process that all workers
+    of this machine share.
+
+    Raises MmiddError where the device cannot be had, and for a network that the runtime cannot compute.
+    """
+    if runtime == "onnxruntime" and device == "cpu":
+        from mmidd.networks.onnx_runtime import OnnxNetwork
+
+        return OnnxNetwork(model)
+    from mmidd.networks.client import Served
+
+    return Served(model, device=device, runtime=runtime)
