@@ -1,5 +1,5 @@
-"""What must travel to a bare machine: one with Python 3.12, torch, transformers, peft, timm, onnxruntime, OpenCV, pyarrow and
-no network."""
+"""What must travel to a bare machine: one with Python 3.12, torch, transformers, peft, timm, onnxruntime, OpenCV, pyarrow
+alone, and no network."""
 
 from __future__ import annotations
 

@@ -3,37 +3,60 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Self
 
 from benchmarks.processes import usable_cores
 
 ROUNDS = 3
+_data: dict[str, Any] = {}
 
 
-def on_all_cores(work: Callable[..., int], arguments: Sequence[Any], *, rounds: int = ROUNDS) -> dict[str, Any]:
-    """`work(*arguments)` in a process a core at once, which tells how much it did: the median round's seconds, and the rate.
+class Cores:
+    """A process a core, started once. Each of them is given `data` when it starts, so that no rate has its transport."""
 
-    `work` is a function at the top of a module. The processes are started, and have done it once, before the clock runs.
-    """
-    cores = usable_cores()
-    with ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn")) as pool:
-        _round(pool, cores, work, arguments)
-        results = [_round(pool, cores, work, arguments) for _ in range(rounds)]
-    seconds = median(seconds for seconds, _ in results)
-    count = results[0][1]
-    return {"count": count, "seconds": seconds, "rate": count / seconds, "rounds": rounds, "cores": cores}
+    def __init__(self, scratch: Path, data: Mapping[str, Any]) -> None:
+        self.count = usable_cores()
+        file = scratch / "cores.pickle"
+        file.write_bytes(pickle.dumps(dict(data)))
+        self._pool = ProcessPoolExecutor(self.count, multiprocessing.get_context("spawn"), _begin, (str(file),))
+
+    def rate(self, work: Callable[..., int], *names: str, rounds: int = ROUNDS) -> dict[str, Any]:
+        """`work` on the data of these names in every process at once, which tells how much it did: the median round.
+
+        `work` is a function at the top of a module. It is done once before the clock runs.
+        """
+        self._round(work, names)
+        results = [self._round(work, names) for _ in range(rounds)]
+        seconds = median(seconds for seconds, _ in results)
+        count = results[0][1]
+        return {"count": count, "seconds": seconds, "rate": count / seconds, "rounds": rounds, "cores": self.count}
+
+    def _round(self, work: Callable[..., int], names: Sequence[str]) -> tuple[float, int]:
+        began = time.perf_counter()
+        done = [self._pool.submit(_do, work, names) for _ in range(self.count)]
+        count = sum(each.result() for each in done)
+        return time.perf_counter() - began, count
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _round(pool: ProcessPoolExecutor, cores: int, work: Callable[..., int], arguments: Sequence[Any]) -> tuple[float, int]:
-    began = time.perf_counter()
-    done = [pool.submit(work, *arguments) for _ in range(cores)]
-    count = sum(each.result() for each in done)
-    return time.perf_counter() - began, count
+def _begin(file: str) -> None:
+    global _data
+    _data = pickle.loads(Path(file).read_bytes())  # noqa: S301 (written by the parent, in a folder of its own)
+
+
+def _do(work: Callable[..., int], names: Sequence[str]) -> int:
+    return work(*(_data[name] for name in names))
 
 
 def decode(path: Path, most: int) -> int:

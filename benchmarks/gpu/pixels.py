@@ -29,8 +29,13 @@ def run(context: Context) -> None:
     transforms = _transforms(images)
     crops = [warp(Pixels(image), each, size=SIZE) for image, each in zip(images, transforms, strict=True)]
     _warp(context, images, transforms, crops)
-    _jpeg(context, crops)
-    _cores(context, images[:8], transforms[:8], crops[:16])
+    files = [encode(crop, ImageConfig(quality=QUALITY)) for crop in crops]
+    _jpeg_on_one_core(context, crops, files)
+    _on_all_cores(context, images[:8], transforms[:8], crops[:16], files[:16])
+    try:
+        _jpeg_on_device(context, crops, files)
+    except (ImportError, RuntimeError) as error:
+        context.note("jpeg_on_device", f"not measured: {type(error).__name__}: {error}"[:300])
 
 
 def _transforms(images: Sequence[Image]) -> list[Any]:
@@ -64,21 +69,19 @@ def _warp(context: Context, images: Sequence[Image], transforms: Sequence[Any], 
     context.note("warp_one_core", measured(lambda: cores.warp(images, transforms, SIZE), count, "cpu"))
 
 
-def _jpeg(context: Context, crops: Sequence[Image]) -> None:
-    """nvJPEG through torchvision, from tensors on the device and back to them; libjpeg-turbo on one core."""
-    count, config = len(crops), ImageConfig(quality=QUALITY)
-    files = [encode(crop, config) for crop in crops]
+def _jpeg_on_one_core(context: Context, crops: Sequence[Image], files: Sequence[bytes]) -> None:
     cv2.setNumThreads(1)
     for name, work in (("opencv", cores.encode), ("simplejpeg", cores.encode_simplejpeg)):
-        context.note(f"encode_{name}_one_core", measured(lambda work=work: work(crops, QUALITY), count, "cpu"))
+        context.note(f"encode_{name}_one_core", measured(lambda work=work: work(crops, QUALITY), len(crops), "cpu"))
     for name, read in (("opencv", cores.decode_jpeg), ("simplejpeg", cores.decode_simplejpeg)):
-        context.note(f"decode_{name}_one_core", measured(lambda read=read: read(files), count, "cpu"))
-    try:
-        from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
-    except (ImportError, RuntimeError) as error:
-        context.note("jpeg_on_device", f"not measured: {type(error).__name__}: {error}"[:200])
-        return
-    device = context.device
+        context.note(f"decode_{name}_one_core", measured(lambda read=read: read(files), len(crops), "cpu"))
+
+
+def _jpeg_on_device(context: Context, crops: Sequence[Image], files: Sequence[bytes]) -> None:
+    """nvJPEG through torchvision, from tensors on the device and back to them."""
+    from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
+
+    device, count = context.device, len(crops)
     on_device = [torch.from_numpy(crop).permute(2, 0, 1).contiguous().to(device) for crop in crops]
     raw = [torch.frombuffer(bytearray(file), dtype=torch.uint8) for file in files]
 
@@ -99,16 +102,17 @@ def _jpeg(context: Context, crops: Sequence[Image]) -> None:
     context.note("encoded_on_cpu_against_crops", _difference(own, crops))
 
 
-def _cores(context: Context, images: Sequence[Image], transforms: Sequence[Any], crops: Sequence[Image]) -> None:
-    """The same on all cores at once."""
-    files = [encode(crop, ImageConfig(quality=QUALITY)) for crop in crops]
+def _on_all_cores(
+    context: Context, images: Sequence[Image], transforms: Sequence[Any], crops: Sequence[Image], files: Sequence[bytes]
+) -> None:
     again = 1 if context.toy else 8
-    works: dict[str, tuple[Any, tuple[Any, ...]]] = {
-        "warp": (cores.warp, (list(images) * again, list(transforms) * again, SIZE)),
-        "encode_opencv": (cores.encode, (list(crops) * again, QUALITY)),
-        "encode_simplejpeg": (cores.encode_simplejpeg, (list(crops) * again, QUALITY)),
-        "decode_opencv": (cores.decode_jpeg, (files * again,)),
-        "decode_simplejpeg": (cores.decode_simplejpeg, (files * again,)),
-    }
-    for name, (work, arguments) in works.items():
-        context.note(f"{name}_all_cores", cores.on_all_cores(work, arguments))
+    data = {
+        "images": list(images), "transforms": list(transforms), "size": SIZE, "crops": list(crops) * again,
+        "files": list(files) * again, "quality": QUALITY,
+    }  # fmt: skip
+    with cores.Cores(context.scratch, data) as all_cores:
+        context.note("warp_all_cores", all_cores.rate(cores.warp, "images", "transforms", "size"))
+        context.note("encode_opencv_all_cores", all_cores.rate(cores.encode, "crops", "quality"))
+        context.note("encode_simplejpeg_all_cores", all_cores.rate(cores.encode_simplejpeg, "crops", "quality"))
+        context.note("decode_opencv_all_cores", all_cores.rate(cores.decode_jpeg, "files"))
+        context.note("decode_simplejpeg_all_cores", all_cores.rate(cores.decode_simplejpeg, "files"))
