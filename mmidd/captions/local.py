@@ -60,6 +60,17 @@ class LocalModel:
                 found.append(reply)
         return found
 
+    def inputs(self, asks: Sequence[Ask]) -> Any:
+        """What the model is given for these requests, on its device."""
+        return self._processor.apply_chat_template(
+            [_conversation(ask) for ask in asks],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+            processor_kwargs={"padding": True},
+        ).to(self._device, dtype=self._model.dtype)
+
     def close(self) -> None:
         """Free the model's memory."""
         del self._model
@@ -95,14 +106,7 @@ class LocalModel:
 
     def _batched(self, asks: Sequence[Ask]) -> list[Answer]:
         started = time.monotonic()
-        inputs = self._processor.apply_chat_template(
-            [_conversation(ask) for ask in asks],
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=True,
-            return_tensors="pt",
-            processor_kwargs={"padding": True},
-        ).to(self._device, dtype=self._model.dtype)
+        inputs = self.inputs(asks)
         given = inputs["input_ids"].shape[1]
         options = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None, "num_beams": 1}
         output = self._model.generate(

@@ -1,0 +1,167 @@
+"""Training steps of the reference detectors at their papers' settings: images/s, memory, share of the card's peak.
+
+The weights are random and of the real sizes; images lie on the device already, so a step is the network's work alone.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from benchmarks.gpu.context import Context, Skipped
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A detector as its authors train it. `name`: of its maker in benchmarks/gpu/steps.py. `side`: pixels; `batch`: images a
+    step. `trained` and `total`: parameters as DETECTORS.md has them, null where it does not. `toy_side`: for the CPU."""
+
+    name: str
+    side: int
+    batch: int
+    trained: int | None
+    total: int | None
+    source: str
+    convolutional: bool = False
+    toy_side: int = 56
+    classes: int = 2
+
+
+SETTINGS = (
+    Setting(
+        "gend", 224, 128, 104_450, 303_968_258,
+        "GenD e03532d (LNCLIP-DF has the same step): CE + .5 uniformity + .1 alignment, AdamW 3e-4, bf16-mixed",
+    ),
+    Setting("effort", 224, 32, 198_754, None, "Effort 96f5dea, effort.yaml: CE, Adam 2e-4, L2 5e-4, fp32, weight rebuilt each step"),
+    Setting(
+        "sbi", 380, 32, 17_552_202, 17_552_202,
+        "SelfBlendedImages 249281e, base.json: 16 pairs, CE, SAM (rho .05) over SGD 1e-3: two passes a step, fp32", True, 64,
+    ),
+    Setting("xception", 256, 32, 20_811_050, 20_811_050, "DeepfakeBench 8a4a7bf, xception.yaml: CE, Adam 2e-4, L2 5e-4, fp32", True, 64),
+    Setting(
+        "sd2", 224, 32, 1_081_344 + 4_198_400 + 1_573_632, None,
+        "no code: our reading. LoRA r8, CLAM; the paper accumulates to 1,024; of each image two captions", classes=5,
+    ),
+    Setting("spsl", 256, 32, 20_811_338, 20_811_338, "DeepfakeBench 8a4a7bf, spsl.yaml: Xception with 4 channels", True, 64),
+    Setting("clip_lora", 224, 32, 405_504, None, "CLIP-LoRA: r2 on q, k, v of both towers, dropout .25, AdamW 2e-4, L2 1e-2"),
+    Setting("univfd", 224, 256, 769, None, "UnivFD 76a0e3e: frozen CLIP, BCE, AdamW 1e-4"),
+    Setting("gend_pe", 224, 128, None, None, "GenD e03532d on timm's vit_pe_core_large_patch14_336, run at 224", toy_side=64),
+    Setting("gend_dinov3", 224, 128, None, 303_081_474, "GenD e03532d on timm's vit_large_patch16_dinov3", toy_side=64),
+)  # fmt: skip
+"""In the order of their worth, should time be short. Of what DETECTORS.md specifies RECCE and AIDE are not here."""
+
+PRECISIONS = ("bf16", "fp32")
+COMPILED = ("gend", "effort", "sbi", "xception")
+SECONDS = 1.0
+"""That a row's steps are timed for."""
+_LEAST, _COMPILE = 5.0, 45.0
+
+
+def run(context: Context) -> None:
+    """Every setting under bf16 autocast, then in float32 (no TF32), then, where time is left, compiled."""
+    try:
+        import torch
+
+        from benchmarks.gpu import clock
+    except ImportError as error:
+        raise Skipped(str(error)) from error
+    clock.exact_float32()
+    torch.backends.cudnn.benchmark = True
+    torch.manual_seed(0)
+    context.note("peak", peak := clock.bf16_peak(context.device, toy=context.toy))
+    context.note("settings", {each.name: {"side": each.side, "batch": each.batch, "source": each.source} for each in SETTINGS})
+    done = Counted({}, {}, peak["flops_per_s"])
+    for half in PRECISIONS:
+        for setting in SETTINGS:
+            _noted(context, f"{setting.name} {half}", _LEAST, partial(_measured, context, setting, half, done))
+    for setting in [each for each in SETTINGS if each.name in (COMPILED[:1] if context.toy else COMPILED)]:
+        _noted(context, f"{setting.name} bf16 compiled", _COMPILE, partial(_measured, context, setting, "bf16", done, compiled=True))
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What is found once for a setting: operations as (of a step, of an image), and why one cannot be built; and the peak."""
+
+    flops: dict[str, tuple[float, float]]
+    missing: dict[str, str]
+    peak: float
+
+
+def _noted(context: Context, name: str, least: float, measure: Callable[[], dict[str, Any]]) -> None:
+    """Note what is measured; or that there is no time, or what went wrong: one row never costs the others."""
+    if context.left < least and not context.toy:
+        context.note(name, {"skipped": f"{context.left:.0f} s left, which is less than {least:.0f}"})
+        return
+    try:
+        found = measure()
+    except Exception as error:  # of a stranger's library: this row's, and told
+        found = {"skipped" if isinstance(error, ImportError) else "failed": f"{type(error).__name__}: {error}"[:300]}
+    context.note(name, found)
+
+
+def _measured(context: Context, setting: Setting, half: str, done: Counted, *, compiled: bool = False) -> dict[str, Any]:
+    import torch
+
+    from benchmarks.gpu import clock, steps
+
+    clock.free()
+    with torch.device(context.device):
+        step: steps.Step = getattr(steps, setting.name)(context.toy)
+    step.network.train()
+    if setting.convolutional:
+        step.network.to(memory_format=torch.channels_last)
+    if setting.name not in done.flops:
+        done.flops[setting.name] = counted(context, setting, step)
+    if compiled:
+        step = steps.Step(step.network, torch.compile(step.loss), step.optimiser, step.twice)
+    batch = min(setting.batch, 4) if context.toy else setting.batch
+    (size, times, loss), refused = clock.fitting(batch, partial(_timed, context, setting, step, half == "bf16"))
+    fixed, each = done.flops[setting.name]
+    ms, work = statistics.median(times), fixed + each * size
+    sound = setting.trained in (None, step.trained) and setting.total in (None, step.total)
+    return {
+        "right": math.isfinite(loss) and (context.toy or sound), "trained": step.trained, "total": step.total, "loss": loss,
+        "batch": size, "too_large": refused, "steps": len(times), "images": size * len(times), "ms_per_step": round(ms, 3),
+        "ms_from_to": [round(min(times), 3), round(max(times), 3)], "images_per_s": round(size / ms * 1e3, 1),
+        "flops_per_step": work, "flops_per_s": work / ms * 1e3, "share_of_bf16_peak": round(work / ms * 1e3 / done.peak, 4),
+        "memory_bytes": clock.memory(context.device),
+    }  # fmt: skip
+
+
+def _timed(context: Context, setting: Setting, step: Any, half: bool, batch: int) -> tuple[int, list[float], float]:
+    """The batch, milliseconds of each step, and the last loss."""
+    from benchmarks.gpu import clock
+
+    step.optimiser.zero_grad(set_to_none=True)  # where a larger batch broke off
+    images, labels = given(context, setting, batch)
+    last: list[Any] = [None]
+
+    def lap() -> None:
+        last[0] = step(images, labels, half=half)
+
+    seconds = 0.05 if context.toy else min(SECONDS, max(0.2, context.left / 4))
+    times = clock.laps(lap, context.device, seconds, warm=1 if context.toy else 2)
+    return batch, times, float(last[0])
+
+
+def counted(context: Context, setting: Setting, step: Any) -> tuple[float, float]:
+    """Floating-point operations of a step, and of each image in it: counted at two and at four images, in a line from there."""
+    from benchmarks.gpu import clock
+
+    few, more = (clock.flops(partial(step, *given(context, setting, count), half=False)) for count in (2, 4))
+    return 2 * few - more, (more - few) / 2
+
+
+def given(context: Context, setting: Setting, batch: int) -> tuple[Any, Any]:
+    """Random images (n, 3, side, side) and labels, on the device; of convolutions' images the channels lie last."""
+    import torch
+
+    side = setting.toy_side if context.toy else setting.side
+    images = torch.randn(batch, 3, side, side, device=context.device)
+    if setting.convolutional:
+        images = images.contiguous(memory_format=torch.channels_last)
+    return images, torch.arange(batch, device=context.device) % setting.classes
