@@ -78,10 +78,7 @@ def requests(count: int) -> list[Any]:
 
     from mmidd.captions.protocol import CaptionRequest
 
-    draw, points = (
-        np.random.default_rng(count),
-        np.array([[87, 118], [169, 118], [128, 166], [95, 210], [161, 210]], np.float32),
-    )
+    draw, points = np.random.default_rng(count), np.array([[87, 118], [169, 118], [128, 166], [95, 210], [161, 210]], np.float32)
     found = []
     for _ in range(count):
         crop, frame = (draw.integers(0, 256, (h, w, 3), np.uint8) for h, w in ((256, 256), (189, 336)))
@@ -100,9 +97,7 @@ def _prepared(context: Context, model: Any, text: str) -> float:
         took.append(time.perf_counter() - began)
     images, tokens = given["image_grid_thw"].shape[0], int(given["attention_mask"].sum())
     seconds = statistics.median(took)
-    context.note(
-        "prepare", {"requests": len(asks), "images": images, "prompt_tokens": tokens, "times": len(took), "seconds": seconds}
-    )
+    context.note("prepare", {"requests": len(asks), "images": images, "prompt_tokens": tokens, "times": len(took), "seconds": seconds})
     return seconds / len(asks)
 
 

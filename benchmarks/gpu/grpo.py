@@ -154,12 +154,7 @@ def asked(context: Context, policy: Policy, size: Size) -> Any:
         content = [{"type": "image", "image": image}, {"type": "text", "text": QUESTION}]
         talks += size.group * [[{"role": "user", "content": content}]]
     given = policy.processor.apply_chat_template(
-        talks,
-        add_generation_prompt=True,
-        tokenize=True,
-        return_dict=True,
-        return_tensors="pt",
-        processor_kwargs={"padding": True},
+        talks, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt", processor_kwargs={"padding": True}
     )
     return given.to(context.device, dtype=policy.model.dtype)
 

@@ -73,20 +73,13 @@ def run(context: Context) -> None:
     torch.backends.cudnn.benchmark = True
     torch.manual_seed(0)
     context.note("peak", peak := clock.bf16_peak(context.device, toy=context.toy))
-    context.note(
-        "settings", {each.name: {"side": each.side, "batch": each.batch, "source": each.source} for each in SETTINGS}
-    )
+    context.note("settings", {each.name: {"side": each.side, "batch": each.batch, "source": each.source} for each in SETTINGS})
     done = Counted({}, {}, peak["flops_per_s"])
     for half in PRECISIONS:
         for setting in SETTINGS:
             _noted(context, f"{setting.name} {half}", _LEAST, partial(_measured, context, setting, half, done))
     for setting in [each for each in SETTINGS if each.name in (COMPILED[:1] if context.toy else COMPILED)]:
-        _noted(
-            context,
-            f"{setting.name} bf16 compiled",
-            _COMPILE,
-            partial(_measured, context, setting, "bf16", done, compiled=True),
-        )
+        _noted(context, f"{setting.name} bf16 compiled", _COMPILE, partial(_measured, context, setting, "bf16", done, compiled=True))
 
 
 @dataclass(frozen=True)

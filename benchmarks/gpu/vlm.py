@@ -65,11 +65,7 @@ def processor(toy: bool, texts: Sequence[str]) -> Any:
     """What turns a talk into the model's inputs: of these texts every word is one token, as of a tokenizer that read much."""
     from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
 
-    size = (
-        {"shortest_edge": 32 * 32, "longest_edge": 64 * 64}
-        if toy
-        else {"shortest_edge": 256 * 256, "longest_edge": 4096 * 4096}
-    )
+    size = {"shortest_edge": 32 * 32, "longest_edge": 64 * 64} if toy else {"shortest_edge": 256 * 256, "longest_edge": 4096 * 4096}
     colours = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
     return Qwen3VLProcessor(
         image_processor=Qwen2VLImageProcessor(size=size, patch_size=16, merge_size=2, temporal_patch_size=2, **colours),
