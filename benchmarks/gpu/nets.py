@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 from benchmarks.gpu.context import Context, Skipped
 from mmidd.errors import MmiddError
-from mmidd.faces import mtcnn_nets, scrfd, weights, yunet
+from mmidd.faces import detector as opening
+from mmidd.faces import weights
 from mmidd.faces.choose import make_detector
 from mmidd.faces.detector import Detector, DetectorConfig
-from mmidd.networks.network import Model, Pixels
-from mmidd.networks.onnx_graph import of_any_size
+from mmidd.networks.network import Model, Network
+from mmidd.networks.onnx_runtime import OnnxNetwork
 
 KINDS = ("yunet", "mtcnn", "scrfd")
 
@@ -50,16 +51,17 @@ def detector(kind: str, device: str, runtime: str) -> Detector:
 
 
 def models(kind: str) -> list[tuple[str, Model]]:
-    """A detector's networks by their names."""
-    if kind == "mtcnn":
-        makers: dict[str, Callable[[bytes], Model]] = {
-            "pnet": mtcnn_nets.proposals, "rnet": mtcnn_nets.refinement, "onet": mtcnn_nets.output,
-        }  # fmt: skip
-        pairs = zip(makers.items(), weights.MTCNN, strict=True)
-        return [(name, make(weights.read_packaged(each))) for (name, make), each in pairs]
-    if kind == "yunet":
-        return [("yunet", Model("yunet", of_any_size(weights.read(weights.YUNET)), yunet.OUTPUTS, Pixels(bgr=True)))]
-    return [("scrfd", scrfd.model_of("scrfd", of_any_size(weights.read(weights.SCRFD))))]
+    """A detector's networks by their names: those that it opens when it is made."""
+    opened: list[Model] = []
+
+    def noted(model: Model, *_: object) -> Network:
+        opened.append(model)
+        return OnnxNetwork(model)
+
+    with mock.patch.object(opening, "open_network", noted):
+        detector(kind, "cpu", "onnxruntime")
+    names = ("pnet", "rnet", "onet") if kind == "mtcnn" else (kind,)
+    return list(zip(names, opened, strict=True))
 
 
 def shapes(name: str, side: int) -> tuple[int, ...]:
