@@ -27,10 +27,6 @@ WHEELS = {
     "anyio": "httpx2 wants a newer one than may be there",
     "idna": "httpx2 wants a newer one than may be there",
     "torchcodec": "part decoding: NVDEC",
-    "trl": "part grpo",
-    "datasets": "trl",
-    "dill": "datasets",
-    "multiprocess": "datasets",
 }
 """Distribution -> why it travels."""
 

@@ -41,7 +41,8 @@ class Context:
         """Keep a figure. What is kept stays when the part is ended early or breaks afterwards."""
         self.found[name] = value
         text = json.dumps(self.found, indent=1, default=_plain)
-        print(f"  {name}: {json.dumps(value, default=_plain)}"[:300], file=sys.stderr, flush=True)
+        after = time.monotonic() - self.began
+        print(f"  {after:5.1f} s  {name}: {json.dumps(value, default=_plain)}"[:300], file=sys.stderr, flush=True)
         whole = self.results.with_suffix(".new")
         whole.write_text(text, encoding="utf-8")
         whole.replace(self.results)

@@ -13,24 +13,22 @@ from typing import Any
 from benchmarks.gpu import nets
 from benchmarks.gpu.context import Context
 from benchmarks.gpu.dataset import laid, mmidd
-from benchmarks.gpu.pictures import clips, pictures
+from benchmarks.gpu.pictures import with_faces
 from benchmarks.inside import counts
 from benchmarks.place import Bench
 from benchmarks.processes import BenchmarkError, usable_cores
 from mmidd.errors import MmiddError
-from mmidd.video.picture import Pixels
 
 CLIPS_A_WORKER = 6
 ENOUGH = 1.4
 """A run is begun while so many times the last one's seconds are left."""
 _LOOK_S = 0.25
 _OF_DEVICE = ("cuda", "torch")
-_OF_CPU = ("cpu", "onnxruntime")
 
 
 def run(context: Context) -> None:
     kinds = nets.with_weights(context)
-    files = [clip for clip in clips(context) if clip.parent.name != "odd"] or clips(context)
+    files = with_faces(context)
     few, frames = (files[:2], 3) if context.toy else (files[:16], 32)
     ways = ("cpu", "torch") if context.device == "cpu" else _OF_DEVICE
     context.note("dataset", {"distinct_clips": len(few), "frames_a_clip": frames, "clips_a_worker": CLIPS_A_WORKER})
@@ -42,7 +40,7 @@ def run(context: Context) -> None:
             continue
         began = time.monotonic()
         repeat = 1 if context.toy else max(1, round(CLIPS_A_WORKER * workers / len(few)))
-        with _resident(kind, device, runtime, context), laid(context, few, repeat=repeat, frames=frames) as bench:
+        with nets.resident(context, kind, device, runtime), laid(context, few, repeat=repeat, frames=frames) as bench:
             key = (device, runtime)
             if key not in starts:
                 starts[key] = _start(context, few[:1], kind, device, runtime)
@@ -54,22 +52,11 @@ def _runs(kinds: list[str], ways: tuple[str, str], toy: bool) -> list[tuple[str,
     """What is run, in the order of its worth."""
     most = usable_cores()
     if toy:
-        return [(kinds[0], ways, most), (kinds[0], _OF_CPU, most)]
+        return [(kinds[0], ways, most), (kinds[0], nets.ON_CPU, most)]
     first, rest = kinds[0], kinds[1:]
-    wanted = [(first, ways, most), (first, _OF_CPU, most)]
-    wanted += [(kind, way, most) for kind in rest for way in (ways, _OF_CPU)]
+    wanted = [(first, ways, most), (first, nets.ON_CPU, most)]
+    wanted += [(kind, way, most) for kind in rest for way in (ways, nets.ON_CPU)]
     return wanted + [(first, ways, count) for count in (8, 4, 2, 1) if count < most]
-
-
-@contextmanager
-def _resident(kind: str, device: str, runtime: str, context: Context) -> Iterator[None]:
-    """Keep the device process up and warm meanwhile, as in the middle of a long build."""
-    if (device, runtime) == _OF_CPU:
-        yield
-        return
-    detector = nets.detector(kind, device, runtime)
-    detector.detect([Pixels(image) for image in pictures(context, 1, 0)[:16]])
-    yield
 
 
 def _start(context: Context, files: list[Path], kind: str, device: str, runtime: str) -> float:
@@ -100,7 +87,8 @@ def _run(context: Context, bench: Bench, name: str, asked: tuple[str, str, str, 
     crops, wall = found.get("crops", 0), ended.cost.wall_s
     context.check(
         name, crops > 0 and not found.get("media_failed"), count=crops, seconds=wall, rate=crops / wall,
-        rate_after_start=crops / max(wall - start, 0.1), start_s=start, clips=found.get("media", 0), cpu_s=ended.cost.cpu_s,
+        start_s=start, rate_after_start=crops / (wall - start) if wall > 1.2 * start else None,
+        clips=found.get("media", 0), cpu_s=ended.cost.cpu_s,
         cores_busy=ended.cost.cpu_s / wall, peak_mib=ended.cost.peak_mib, gpu=ended.cost.gpu, device_process=account(),
         failed=found.get("media_failed", 0), dropped=found.get("media_dropped", 0),
     )  # fmt: skip
@@ -134,7 +122,7 @@ def _accounted(device: str, runtime: str) -> Iterator[Any]:
 
 def _counters(device: str, runtime: str) -> dict[str, Any] | None:
     """The account of the one device process; None where there is none, or it says nothing just now."""
-    if (device, runtime) == _OF_CPU:
+    if (device, runtime) == nets.ON_CPU:
         return None
     from mmidd.networks.client import counters
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
 import numpy as np
 
 from benchmarks.gpu.context import Context, Skipped
+from benchmarks.gpu.pictures import pictures
 from mmidd.errors import MmiddError
 from mmidd.faces import detector as opening
 from mmidd.faces import weights
@@ -16,8 +19,11 @@ from mmidd.faces.choose import make_detector
 from mmidd.faces.detector import Detector, DetectorConfig
 from mmidd.networks.network import Model, Network
 from mmidd.networks.onnx_runtime import OnnxNetwork
+from mmidd.video.picture import Pixels
 
 KINDS = ("yunet", "mtcnn", "scrfd")
+ON_CPU = ("cpu", "onnxruntime")
+"""What is computed in the process that asks; everything else in the device process."""
 
 
 def with_weights(context: Context) -> list[str]:
@@ -48,6 +54,18 @@ def _lacking(kind: str) -> str | None:
 
 def detector(kind: str, device: str, runtime: str) -> Detector:
     return make_detector(DetectorConfig(kind, runtime=runtime), device)  # type: ignore[arg-type]
+
+
+@contextmanager
+def resident(context: Context, kind: str, device: str, runtime: str) -> Iterator[None]:
+    """Keep the device process up and warm meanwhile, as in the middle of a long build."""
+    if (device, runtime) == ON_CPU:
+        yield
+        return
+    kept = detector(kind, device, runtime)
+    kept.detect([Pixels(image) for image in pictures(context, 1, 0)[:16]])
+    yield
+    del kept
 
 
 def models(kind: str) -> list[tuple[str, Model]]:

@@ -13,6 +13,7 @@ from mmidd.video.choose import open_video
 from mmidd.video.picture import Image
 from mmidd.video.plan import frame_plan
 
+ODD = "odd"
 LARGEST = 1920
 """Pictures beyond this long side are reduced: photos of 20 megapixels would take the place of many frames."""
 
@@ -25,6 +26,12 @@ def clips(context: Context) -> list[Path]:
     return found
 
 
+def with_faces(context: Context) -> list[Path]:
+    """The videos but those of a folder `odd`, which holds strange codecs and no faces. Raises Skipped as `clips` does."""
+    found = clips(context)
+    return [clip for clip in found if clip.parent.name != ODD] or found
+
+
 def _files(context: Context, kind: str) -> list[Path]:
     given = context.media.rglob("*") if context.media else ()
     of_kind = (path for path in given if KINDS.get(path.suffix.lower()) == kind)
@@ -32,8 +39,12 @@ def _files(context: Context, kind: str) -> list[Path]:
 
 
 def pictures(context: Context, frames: int, images: int) -> list[Image]:
-    """RGB pictures: `frames` of each clip, evenly spaced, and so many of the images. Raises Skipped where there are none."""
-    found = [frame for clip in _files(context, "videos") for frame in taken(clip, frames)]
+    """RGB pictures: `frames` of each clip with faces, evenly spaced, and so many of the images.
+
+    Of toys only the first few clips. Raises Skipped where there are none.
+    """
+    given = with_faces(context) if _files(context, "videos") else []
+    found = [frame for clip in given[: 3 if context.toy else None] for frame in taken(clip, frames)]
     for path in _files(context, "images")[:images]:
         pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if pixels is not None:

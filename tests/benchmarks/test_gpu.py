@@ -103,7 +103,7 @@ def test_why_a_part_did_not_go_well_is_said(everything: tuple[int, dict[str, Any
     assert any("no such thing" in line for line in rows["breaks"]["last_lines"])
     assert rows["segfaults"]["why"] == "killed by SIGSEGV"
     assert rows["exits"]["why"] == "exit code 7 without a word"
-    assert rows["hangs"]["why"] == "ended at its limit of 3 s"
+    assert rows["hangs"]["why"] == "ended at its limit of 6 s"
     assert rows["skips"]["why"] == "no moon"
     assert rows["lacks"]["why"] == rows["must"]["why"] == "not installed: no_such_package"
     assert "part_unknown" in rows["unknown"]["why"]
