@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,7 @@ def _rates(context: Context, chosen: Sequence[Path]) -> None:
                 _their_rates(context, name, clip, count)
             except RuntimeError as error:
                 context.note(f"{name}_theirs", f"not measured: {error}"[:200])
-            one = measured(lambda clip=clip: cores.decode(clip, most), count, "cpu", rounds=3, warm=1)
+            one = measured(partial(cores.decode, clip, most), count, "cpu", rounds=3, warm=1)
             context.note(f"{name}_ours_one_core", one)
             context.note(f"{name}_ours_all_cores", all_cores.rate(cores.decode, name, "most"))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import filecmp
+import importlib
 import os
 import subprocess
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -68,16 +70,12 @@ def _smi() -> dict[str, str] | str:
 
 def _same_as_checkout(context: Context) -> None:
     """Is the mmidd that is installed the one of this checkout? A wheel may be older."""
+    names = ("mmidd", "mmidd.detectors", "mmidd.manifests", "mmidd.pipelines")
     try:
-        import mmidd.detectors
-        import mmidd.manifests
-        import mmidd.pipelines
-
-        import mmidd
+        modules = {name.removeprefix("mmidd."): importlib.import_module(name) for name in names}
     except ImportError as error:
         context.check("mmidd", False, why=str(error)[:200])
         return
-    modules = {"mmidd": mmidd, "detectors": mmidd.detectors, "manifests": mmidd.manifests, "pipelines": mmidd.pipelines}
     differ = []
     for name, module in modules.items():
         installed = Path(next(iter(module.__path__)))
@@ -95,7 +93,7 @@ def _matmul(context: Context, side: int) -> None:
     for name, kind in (("bfloat16", torch.bfloat16), ("float32", torch.float32)):
         left, right = (torch.randn(side, side, device=context.device, dtype=kind) for _ in range(2))
         out = torch.empty_like(left)
-        found = measured(lambda a=left, b=right, c=out: torch.mm(a, b, out=c), 2 * side**3, context.device)
+        found = measured(partial(torch.mm, left, right, out=out), 2 * side**3, context.device)
         context.note(f"matmul_{name}", {**found, "tflops": found["rate"] / 1e12, "side": side})
 
 
@@ -109,8 +107,8 @@ def _copies(context: Context, size: int) -> None:
     plain = torch.randint(0, 255, (less,), dtype=torch.uint8)
     hosts = {"pageable": plain} if device == "cpu" else {"pageable": plain, "pinned": plain.pin_memory()}
     for name, host in hosts.items():
-        _gigabytes(context, f"to_device_{name}", less, lambda host=host: target[:less].copy_(host, non_blocking=True))
-        _gigabytes(context, f"from_device_{name}", less, lambda host=host: host.copy_(source[:less], non_blocking=True))
+        _gigabytes(context, f"to_device_{name}", less, partial(target[:less].copy_, host, non_blocking=True))
+        _gigabytes(context, f"from_device_{name}", less, partial(host.copy_, source[:less], non_blocking=True))
     synchronize(device)
 
 

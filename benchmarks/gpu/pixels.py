@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import cv2
@@ -72,9 +73,9 @@ def _warp(context: Context, images: Sequence[Image], transforms: Sequence[Any], 
 def _jpeg_on_one_core(context: Context, crops: Sequence[Image], files: Sequence[bytes]) -> None:
     cv2.setNumThreads(1)
     for name, work in (("opencv", cores.encode), ("simplejpeg", cores.encode_simplejpeg)):
-        context.note(f"encode_{name}_one_core", measured(lambda work=work: work(crops, QUALITY), len(crops), "cpu"))
+        context.note(f"encode_{name}_one_core", measured(partial(work, crops, QUALITY), len(crops), "cpu"))
     for name, read in (("opencv", cores.decode_jpeg), ("simplejpeg", cores.decode_simplejpeg)):
-        context.note(f"decode_{name}_one_core", measured(lambda read=read: read(files), len(crops), "cpu"))
+        context.note(f"decode_{name}_one_core", measured(partial(read, files), len(crops), "cpu"))
 
 
 def _jpeg_on_device(context: Context, crops: Sequence[Image], files: Sequence[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -69,9 +70,7 @@ def _onnxruntime(context: Context, name: str, model: Model, shape: tuple[int, ..
         return
     for batch in BATCHES:
         data = nets.noise(model, batch, shape)
-        context.note(
-            f"{name}_batch{batch}_onnxruntime_gpu", measured(lambda data=data: theirs(data), batch, "cuda", **rounds)
-        )
+        context.note(f"{name}_batch{batch}_onnxruntime_gpu", measured(partial(theirs, data), batch, "cuda", **rounds))
 
 
 def _decoded(context: Context, kind: str, model: Model) -> None:
