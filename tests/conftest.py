@@ -32,7 +32,14 @@ from mmidd.sampledata import write_sample
 
 SHARED = Path(__file__).parents[2] / "shared"
 
-WAITING = ("engine/test_local.py", "engine/conformance/", "crash/", "e2e/test_kill.py", "raw/test_clusters.py")
+WAITING = (
+    "engine/test_local.py",
+    "engine/conformance/",
+    "crash/",
+    "e2e/test_kill.py",
+    "networks/test_device_process.py",
+    "raw/test_clusters.py",
+)
 """Files whose tests wait for clocks and for processes that they start: two at a time would starve each other."""
 
 
