@@ -87,7 +87,7 @@ def flops(lap: Callable[[], object]) -> int:
 
 
 def fitting(batch: int, attempt: Callable[[int], T]) -> tuple[T, list[int]]:
-    """What the attempt gives at this batch, or at its half, its quarter ... where memory is short; and which were too large."""
+    """What the attempt gives at this batch, or its half, its quarter ... where memory is short; and which were too large."""
     refused: list[int] = []
     while True:
         try:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from benchmarks.gpu.context import Context, Skipped
 
 QUESTION = (
-    "Look at the face in this picture. Is it a photograph of a person as the camera saw it, or was it changed by a computer? "
+    "Look at the face in this picture. Is it a photograph as the camera saw it, or was it changed by a computer? "
     "Think about the light, the skin, the eyes, the mouth and the edges of the face, step by step, and then give an answer."
 )
 CLIP, KL, RATE, RANK = 0.2, 0.04, 1e-6, 16
 TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
-_STEPS = 2
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,11 @@ def run(context: Context) -> None:
     clock.exact_float32()
     context.note("model", policy.told() | {"memory_bytes": clock.memory(context.device)})
     step(context, policy, Size(size.prompts, size.group, 4, size.side, size.micro))
-    for number in range(1 if context.toy else _STEPS):
+    clock.free()
+    context.note("step 1", first := step(context, policy, size))
+    if context.left > 1.5 * first["seconds"]:
         clock.free()
-        if number and context.left < 1.5 * found["seconds"]:
-            context.note(f"step {number + 1}", {"skipped": f"{context.left:.0f} s left"})
-            return
-        found = step(context, policy, size)
-        context.note(f"step {number + 1}", found)
+        context.note("step 2", step(context, policy, size))
 
 
 @dataclass(frozen=True)
@@ -124,17 +122,18 @@ def step(context: Context, policy: Policy, size: Size) -> dict[str, Any]:
     for part, before, fixed in zip(parts, old, reference, strict=True):
         each = objective(scores(policy, given, whole, part, size), before, fixed, gains[part]) / len(parts)
         each.backward()
-        loss += float(each)
+        loss += float(each.detach())
     norm = float(torch.nn.utils.clip_grad_norm_([each for each in policy.model.parameters() if each.requires_grad], 1.0))
     policy.optimiser.step()
     policy.optimiser.zero_grad(set_to_none=True)
     lap()
-    prepare, roll, score, update = (after - before for before, after in zip(at, at[1:], strict=False))
+    prepare, roll, score, update = (after - before for before, after in pairwise(at))
     tokens = size.count * size.tokens
     return {
         "right": math.isfinite(loss) and math.isfinite(norm) and norm > 0 and whole.shape[1] - prompt == size.tokens,
-        "prompts": size.prompts, "group": size.group, "completions": size.count, "prompt_tokens": int(given["attention_mask"].sum()),
-        "completion_tokens": tokens, "micro_batch": size.micro, "seconds": round(at[-1] - at[0], 3),
+        "prompts": size.prompts, "group": size.group, "completions": size.count, "micro_batch": size.micro,
+        "prompt_tokens": int(given["attention_mask"].sum()), "completion_tokens": tokens,
+        "seconds": round(at[-1] - at[0], 3),
         "seconds_by_part": {
             "prepare": round(prepare, 3), "rollout": round(roll, 3), "score": round(score, 3), "update": round(update, 3),
         },
@@ -144,7 +143,7 @@ def step(context: Context, policy: Policy, size: Size) -> dict[str, Any]:
 
 
 def asked(context: Context, policy: Policy, size: Size) -> Any:
-    """The prompts' inputs on the device, each as often as its group is large (the image is looked at as often, as in TRL)."""
+    """The prompts' inputs on the device, as often as its group is large (the image is looked at as often, as in TRL)."""
     import numpy as np
     from PIL import Image
 
@@ -154,7 +153,12 @@ def asked(context: Context, policy: Policy, size: Size) -> Any:
         content = [{"type": "image", "image": image}, {"type": "text", "text": QUESTION}]
         talks += size.group * [[{"role": "user", "content": content}]]
     given = policy.processor.apply_chat_template(
-        talks, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt", processor_kwargs={"padding": True}
+        talks,
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+        processor_kwargs={"padding": True},
     )
     return given.to(context.device, dtype=policy.model.dtype)
 

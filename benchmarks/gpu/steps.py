@@ -20,7 +20,7 @@ Loss = Callable[[Any, Any], Any]
 
 @dataclass(frozen=True)
 class Step:
-    """One training step. `loss`: of images (n, 3, h, w) float32 and labels (n,) int64. `twice`: SAM takes two passes a step."""
+    """One training step. `loss`: of images (n, 3, h, w) float32 and labels (n,) int64. `twice`: SAM takes two passes."""
 
     network: nn.Module
     loss: Loss
@@ -270,7 +270,7 @@ def sd2(toy: bool) -> Step:
 
 def sbi(toy: bool) -> Step:
     """SBI: EfficientNet-B4 with TensorFlow's padding, under SAM. Half of a batch are fakes blended from the other half."""
-    network = _timm("tf_efficientnet_b4", num_classes=CLASSES)
+    network = _timm("tf_efficientnet_b0" if toy else "tf_efficientnet_b4", num_classes=CLASSES)
     return Step(network, _labelled(network), torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9), twice=True)
 
 

@@ -39,7 +39,7 @@ def vision_shape(toy: bool) -> dict[str, Any]:
 
 
 def model(toy: bool, words: Any, device: str) -> Any:
-    """The model in bfloat16 (toy: float32) on the device, in evaluation mode. `words`: its tokenizer."""
+    """The model in bfloat16 on the device, in evaluation mode. `words`: its tokenizer."""
     from transformers import AutoModelForImageTextToText, Qwen3VLConfig
 
     text, vision = text_shape(toy), vision_shape(toy)
@@ -54,18 +54,21 @@ def model(toy: bool, words: Any, device: str) -> Any:
         text_config={**text, **ends, "rope_parameters": rope, "tie_word_embeddings": True},
         vision_config=vision, tie_word_embeddings=True, **ids,
     )  # fmt: skip
-    dtype = torch.float32 if toy else torch.bfloat16
     with torch.device(device):
-        made = AutoModelForImageTextToText.from_config(config, dtype=dtype)
+        made = AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16)
     made.generation_config.eos_token_id, made.generation_config.pad_token_id = words.eos_token_id, words.pad_token_id
     return made.to(device).eval()
 
 
 def processor(toy: bool, texts: Sequence[str]) -> Any:
-    """What turns a talk into the model's inputs: of these texts every word is one token, as of a tokenizer that read much."""
+    """What turns a talk into the model's inputs: every word of these texts is one token, as to one that read much."""
     from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
 
-    size = {"shortest_edge": 32 * 32, "longest_edge": 64 * 64} if toy else {"shortest_edge": 256 * 256, "longest_edge": 4096 * 4096}
+    size = (
+        {"shortest_edge": 32 * 32, "longest_edge": 64 * 64}
+        if toy
+        else {"shortest_edge": 256 * 256, "longest_edge": 4096 * 4096}
+    )
     colours = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
     return Qwen3VLProcessor(
         image_processor=Qwen2VLImageProcessor(size=size, patch_size=16, merge_size=2, temporal_patch_size=2, **colours),

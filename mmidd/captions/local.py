@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,6 +23,17 @@ from mmidd.errors import MissingExtra, WorkError, WrongWeights, check_memory, sa
 from mmidd.llm.answer import Answer
 
 _REVISION = 12
+_BROKEN = re.compile(r"CUDA error|CUDA driver error|CUBLAS_STATUS|CUDNN_STATUS|cuDNN error")
+"""How torch's RuntimeErrors tell a fault of the GPU; only newer ones have a class for it, and not for libraries' faults."""
+_SHORT = re.compile(r"out of memory|ALLOC_FAILED")
+_NO_MEMORY = (
+    "the GPU has not enough memory for captioner.batch images at once; try a smaller one. What was described is kept: run "
+    "the same command to go on."
+)
+_NO_ROOM = (
+    "the GPU has not enough memory for the model {}; take a smaller one, another captioner.dtype (bfloat16), or end what "
+    "else runs there"
+)
 
 
 class LocalModel:
@@ -32,7 +44,7 @@ class LocalModel:
     def __init__(
         self, found: Checkpoint, *, dtype: str, device: Literal["cpu", "cuda"], batch: int, max_tokens: int
     ) -> None:
-        """Raises MissingWeights, WrongWeights or MissingExtra where the checkpoint does not load."""
+        """Raises MissingWeights, WrongWeights, MissingExtra or WorkError (of the GPU) where the checkpoint does not load."""
         self.name = plain_name(f"transformers:{found.name}@{found.content[:_REVISION]}")
         self._batch, self._max_tokens = batch, max_tokens
         self._answered = False
@@ -74,12 +86,12 @@ class LocalModel:
     def close(self) -> None:
         """Free the model's memory."""
         del self._model
-        if self._claim is not None:
-            self._claim.close()
         if self._device != "cpu":
             import torch
 
             torch.cuda.empty_cache()
+        if self._claim is not None:
+            self._claim.close()
 
     def _replies(self, asks: Sequence[Ask]) -> list[Answer | Unanswered]:
         """One reply per request; a request that the model's own processor refuses is rejected, alone."""
@@ -88,14 +100,8 @@ class LocalModel:
         try:
             with torch.inference_mode():
                 return [*self._batched(asks)]
-        except torch.OutOfMemoryError as error:
-            raise WorkError(
-                "the GPU has not enough memory for captioner.batch images at once; try a smaller one. What was described is "
-                "kept: run the same command to go on."
-            ) from error
-        except torch.AcceleratorError as error:
-            raise WorkError(f"the GPU broke down ({sanitised(str(error))}); run the same command to go on") from error
         except (ValueError, IndexError, RuntimeError) as error:
+            _check_gpu(error, _NO_MEMORY)
             check_memory(error)
             why = f"{type(error).__name__}: {sanitised(str(error))}"
             if len(asks) > 1:
@@ -138,6 +144,7 @@ def _load(folder: Path, name: str, dtype: str, device: str) -> tuple[Any, Any]:
         logging.set_verbosity_error()
         logging.disable_progress_bar()
         torch.backends.cudnn.allow_tf32 = False
+        torch.set_float32_matmul_precision("highest")  # containers set TORCH_ALLOW_TF32_CUBLAS_OVERRIDE
         processor = AutoProcessor.from_pretrained(folder, **safe)
         model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, use_safetensors=True, **safe)
     except ImportError as error:
@@ -145,7 +152,23 @@ def _load(folder: Path, name: str, dtype: str, device: str) -> tuple[Any, Any]:
     except Exception as error:  # a checkpoint is a stranger's: whatever is wrong with it, this is how it is told
         check_memory(error)
         raise WrongWeights(f"{name} does not load: {type(error).__name__}: {sanitised(str(error))}") from error
-    return processor, model.to(device).eval()
+    try:
+        return processor, model.to(device).eval()
+    except RuntimeError as error:
+        _check_gpu(error, _NO_ROOM.format(name))
+        raise
+
+
+def _check_gpu(error: Exception, no_memory: str) -> None:
+    """Raises WorkError for what is the GPU's fault, with `no_memory` where it is too small: no picture is to blame."""
+    import torch
+
+    text = str(error)
+    broken = _BROKEN.search(text) is not None
+    if isinstance(error, torch.OutOfMemoryError) or (broken and _SHORT.search(text)):
+        raise WorkError(no_memory) from error
+    if broken:
+        raise WorkError(f"the GPU broke down ({sanitised(text)}); run the same command to go on") from error
 
 
 def _ends(*ids: Any) -> set[int]:
@@ -153,20 +176,36 @@ def _ends(*ids: Any) -> set[int]:
 
 
 def _claim(device: Literal["cpu", "cuda"]) -> tuple[IO[bytes] | None, str]:
-    """Of several GPUs one that no other worker of this user holds; held by a file lock, so that it goes with the process."""
+    """Of several GPUs one that no other worker of this user holds; held by a file lock, so that it goes with the process.
+
+    GPUs are told apart by what they are, not by their number: what is number 0 differs with CUDA_VISIBLE_DEVICES, Ray and
+    Slurm. Where all are held, workers spread over them.
+    """
     if device == "cpu":
         return None, "cpu"
     import torch
 
-    for number in range(torch.cuda.device_count()):
-        file = (Path(tempfile.gettempdir()) / f"mmidd-gpu-{os.getuid()}-{number}.lock").open("ab")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.close()
-            continue
-        return file, f"cuda:{number}"
-    return None, "cuda:0"
+    claim, number = None, os.getpid() % torch.cuda.device_count()
+    for each in range(torch.cuda.device_count()):
+        claim = _locked(str(torch.cuda.get_device_properties(each).uuid))
+        if claim is not None:
+            number = each
+            break
+    torch.cuda.set_device(number)  # else a worker of another GPU takes memory of the first one, too
+    return claim, f"cuda:{number}"
+
+
+def _locked(name: str) -> IO[bytes] | None:
+    try:
+        file = (Path(tempfile.gettempdir()) / f"mmidd-gpu-{os.getuid()}-{name}.lock").open("ab")
+    except OSError:  # somebody else's file, or a full disk: then without a lock
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
 
 
 def _identity(config: CaptionerConfig) -> dict[str, str]:
