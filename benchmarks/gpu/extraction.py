@@ -127,7 +127,7 @@ def _counters(device: str, runtime: str) -> dict[str, Any] | None:
     from mmidd.networks.client import counters
 
     try:
-        found: dict[str, Any] = counters(device, runtime)
+        found: dict[str, Any] = counters(device, runtime)  # type: ignore[arg-type]
     except (MmiddError, OSError):
         return None
     return next(iter(found.values()), None)

@@ -211,9 +211,8 @@ def test_wheels_is_one_download_command_without_an_address() -> None:
 
 
 def test_where_there_is_no_cuda_it_is_said_how_to_try_the_command() -> None:
-    torch = pytest.importorskip("torch")
-    if torch.cuda.is_available():
-        pytest.skip("there is CUDA here")
+    if Path("/dev/nvidia0").exists():
+        pytest.skip("there is a GPU here")
     ended = _real()
     assert ended.returncode == 1
     assert "--device cpu" in ended.stderr and "Traceback" not in ended.stderr
