@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.gpu.alone import Asked, adopt_orphans, run_part
 from benchmarks.gpu.carry import wheels_command
-from benchmarks.gpu.pack import FOLDER, pack
+from benchmarks.gpu.pack import COMMIT, FOLDER, pack
 from benchmarks.gpu.parts import PARTS, Part
 from benchmarks.processes import ROOT, BenchmarkError, commit, hardware, versions
 
@@ -82,7 +82,7 @@ def _bench(arguments: argparse.Namespace, parts: Sequence[Part]) -> int:
     document: dict[str, Any] = {
         "format": FORMAT, "made": datetime.now(UTC).isoformat(timespec="seconds"), "device": device, "toy": asked.toy,
         "budget": arguments.seconds, "media": media is not None, "models": models is not None, "hardware": hardware(),
-        "versions": versions(), "commit": commit(), "seconds": 0.0, "ended": False, "parts": [],
+        "versions": versions(), "commit": _commit(), "seconds": 0.0, "ended": False, "parts": [],
     }  # fmt: skip
     adopt_orphans()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -121,6 +121,15 @@ def _run(part: Part, asked: Asked, row: dict[str, Any], left: float, write: Any)
 
     row |= run_part(part, asked, min(limit, left), told)
     print(f"{part.name}: {row['state']}{', ' if row['why'] else ''}{row['why']} ({row['seconds']} s)", file=sys.stderr)
+
+
+def _commit() -> dict[str, Any]:
+    """The checkout's; where it came without its history, the one that it was packed from."""
+    own, packed = commit(), ROOT / FOLDER / COMMIT
+    if own["sha"] is None and packed.is_file():
+        found: dict[str, Any] = json.loads(packed.read_text(encoding="utf-8"))
+        return found
+    return own
 
 
 def _no_cuda() -> str | None:

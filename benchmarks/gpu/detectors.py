@@ -22,15 +22,15 @@ MOST_DIFFERING = 0.02
 
 
 def run(context: Context) -> None:
+    exact()
     kinds = nets.with_weights(context)
-    images = pictures(context, 1, 1) if context.toy else pictures(context, 12, 16)
+    images = pictures(context, 1, 1) if context.toy else pictures(context, 12, 8)
     context.note("pictures", len(images))
     opened = {kind: nets.detector(kind, context.device, "torch") for kind in kinds}
     for kind in kinds:
         _against_the_cpu(context, kind, opened[kind], images)
     for kind in kinds:
         _always_the_same(context, kind, opened[kind], images)
-    exact()
     for kind in kinds:
         _graphs(context, kind)
 

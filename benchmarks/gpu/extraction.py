@@ -19,7 +19,7 @@ from benchmarks.place import Bench
 from benchmarks.processes import BenchmarkError, usable_cores
 from mmidd.errors import MmiddError
 
-CLIPS_A_WORKER = 6
+CLIPS_A_WORKER = 4
 ENOUGH = 1.4
 """A run is begun while so many times the last one's seconds are left."""
 _LOOK_S = 0.25

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,12 +12,13 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from benchmarks.gpu.carry import FIRST_MEDIA, PYTHON, download
-from benchmarks.processes import ROOT, BenchmarkError
+from benchmarks.processes import ROOT, BenchmarkError, commit
 
 FOLDER = ".gpu"
 MOST_BYTES = 60_000_000
 """Of the folder and the checkout's files together."""
-_OURS = ("wheels", "media", "models", "run.sh")
+COMMIT = "commit.json"
+_OURS = ("wheels", "media", "models", "run.sh", COMMIT)
 _BUILT_FROM = ("mmidd", "detectors", "manifests", "pipelines", "pyproject.toml", "README.md", "LICENSE")
 _RUN = """\
 #!/usr/bin/env bash
@@ -60,6 +62,7 @@ def pack(folder: Path, media: Path | None, models: Path | None) -> int:
     (folder / "media").mkdir()
     left = _media(media, folder / "media", MOST_BYTES - sum(sizes.values())) if media else []
     sizes["media"] = _size(_files(folder / "media"))
+    (folder / COMMIT).write_text(json.dumps(commit()), encoding="utf-8")
     (folder / "run.sh").write_text(_RUN.format(folder=folder.name), encoding="utf-8")
     for wheel in sorted((folder / "wheels").iterdir()):
         print(f"  {wheel.stat().st_size / 1e6:6.2f} MB  {wheel.name}")
