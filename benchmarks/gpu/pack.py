@@ -60,7 +60,7 @@ def pack(folder: Path, media: Path | None, models: Path | None) -> int:
     (folder / "models").mkdir(exist_ok=True)
     sizes["models"] = _size(_files(folder / "models"))
     (folder / "media").mkdir()
-    left = _media(media, folder / "media", MOST_BYTES - sum(sizes.values())) if media else []
+    left = chosen(media, folder / "media", MOST_BYTES - sum(sizes.values())) if media else []
     sizes["media"] = _size(_files(folder / "media"))
     (folder / COMMIT).write_text(json.dumps(commit()), encoding="utf-8")
     (folder / "run.sh").write_text(_RUN.format(folder=folder.name), encoding="utf-8")
@@ -122,7 +122,7 @@ def _tracked() -> list[Path]:
     return [name for name in names if (ROOT / name).is_file()]
 
 
-def _media(media: Path, target: Path, room: int) -> list[str]:
+def chosen(media: Path, target: Path, room: int) -> list[str]:
     """Copy files as long as there is room, those of FIRST_MEDIA first, then the smallest; the names of those that stay."""
 
     def order(file: Path) -> tuple[int, int, str]:

@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.gpu import pack
 from benchmarks.gpu.alone import wrongs
 from benchmarks.gpu.carry import WHEELS, requirements
 from benchmarks.gpu.parts import PARTS
+from benchmarks.processes import BenchmarkError
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "torchvision", "torchcodec", "transformers", "peft", "trl", "timm", "datasets", "onnxruntime"}
@@ -208,6 +210,30 @@ def test_wheels_is_one_download_command_without_an_address() -> None:
     assert "://" not in ended.stdout
     assert all(requirement in ended.stdout for requirement in requirements())
     assert all(WHEELS.values())
+
+
+def test_media_travel_as_far_as_there_is_room_the_telling_ones_first(tmp_path: Path) -> None:
+    media, target = tmp_path / "media", tmp_path / "target"
+    for name, size in {
+        "videos/a.mp4": 50,
+        "videos/d19.mp4": 60,
+        "images/b.jpg": 30,
+        "odd/c.mkv": 20,
+        "README.md": 1,
+    }.items():
+        file = media / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(bytes(size))
+    target.mkdir()
+    assert pack.chosen(media, target, 115) == ["videos/a.mp4"]
+    assert sorted(file.name for file in target.rglob("*.*")) == ["b.jpg", "c.mkv", "d19.mp4"]
+
+
+def test_what_is_packed_does_not_come_from_the_folder_that_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "media").mkdir()
+    with pytest.raises(BenchmarkError, match="which is filled anew"):
+        pack.pack(tmp_path, tmp_path / "media", None)
+    assert (tmp_path / "media").is_dir()
 
 
 def test_where_there_is_no_cuda_it_is_said_how_to_try_the_command() -> None:
