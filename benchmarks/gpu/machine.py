@@ -37,7 +37,7 @@ def run(context: Context) -> None:
     _same_as_checkout(context)
     large = 512 if context.toy else 8192
     _matmul(context, large)
-    _copies(context, 1 << 22 if context.toy else 1 << 31)
+    _copies(context, 1 << 22 if context.toy else 1 << 30)
 
 
 def _version(name: str) -> str | None:
