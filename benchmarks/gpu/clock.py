@@ -37,7 +37,7 @@ def wait(device: str) -> None:
 def free() -> None:
     """Give back what nothing holds any more, and begin to count the device's memory anew."""
     gc.collect()
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():  # torch counts no memory before
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
 

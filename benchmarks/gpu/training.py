@@ -106,7 +106,8 @@ def _noted(context: Context, name: str, least: float, measure: Callable[[], dict
     try:
         found = measure()
     except Exception as error:  # of a stranger's library: this row's, and told
-        found = {"skipped" if isinstance(error, ImportError) else "failed": f"{type(error).__name__}: {error}"[:300]}
+        why = f"{type(error).__name__}: {error}"[:300]
+        found = {"skipped": why} if isinstance(error, ImportError) else {"right": False, "failed": why}
     context.note(name, found)
 
 

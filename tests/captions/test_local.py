@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from mmidd.captions import local
 from mmidd.captions.choose import CaptionerConfig, captioner_identity, make_captioner
 from mmidd.captions.prompts import load
 from mmidd.captions.protocol import LINT, OK, Caption, CaptionRequest
-from mmidd.errors import MissingWeights, MmiddError, UsageError, WrongWeights
+from mmidd.errors import MissingWeights, MmiddError, UsageError, WorkError, WrongWeights
 
 from . import tiny
 from .conftest import Picture, dimmed, mirrored, request
@@ -286,3 +287,102 @@ def test_a_checkpoint_that_is_replaced_while_it_is_loaded_or_since_its_digest_is
     weights.write_bytes(data)
     with pytest.raises(WrongWeights, match="captioner's checkpoint changed while the build was under way"):
         make_captioner(config(folder, pinned=pinned))
+
+
+class Cards:
+    """Stands for torch.cuda where there are GPUs: `visible` are their names, in the order that this process sees."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        import tempfile
+
+        import torch
+
+        self.visible: list[str] = []
+        self.chosen: list[int] = []
+        monkeypatch.setattr(tempfile, "tempdir", str(folder))
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: len(self.visible))
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: SimpleNamespace(uuid=self.visible[number]))
+        monkeypatch.setattr(torch.cuda, "set_device", self.chosen.append)
+
+
+def test_workers_take_a_gpu_each_whatever_number_it_has_for_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cards = Cards(monkeypatch, tmp_path)
+    cards.visible = ["a", "b"]
+    first, second = local._claim("cuda"), local._claim("cuda")
+    cards.visible = ["c", "d"]  # another job of this user on the same machine, with other CUDA_VISIBLE_DEVICES
+    third = local._claim("cuda")
+    cards.visible = ["b", "a", "d"]
+    fourth = local._claim("cuda")
+    assert [device for _, device in (first, second, third, fourth)] == ["cuda:0", "cuda:1", "cuda:0", "cuda:2"]
+    assert cards.chosen == [0, 1, 0, 2]
+    assert first[0] is not None
+    first[0].close()
+    assert local._claim("cuda")[1] == "cuda:1"
+
+
+def test_workers_spread_where_all_gpus_are_held_and_need_no_lock_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cards = Cards(monkeypatch, tmp_path)
+    cards.visible = ["a", "b"]
+    held = [local._claim("cuda"), local._claim("cuda")]
+    assert local._claim("cuda") == (None, f"cuda:{os.getpid() % 2}")
+    cards.visible = ["x/y"]  # its lock cannot be made
+    assert local._claim("cuda") == (None, "cuda:0")
+    assert all(claim is not None for claim, _ in held)
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("CUDA out of memory. Tried to allocate 2.00 GiB.", "not enough memory for captioner.batch images"),
+        (
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+            "not enough memory for captioner.batch",
+        ),
+        ("CUDA error: an illegal memory access was encountered", "the GPU broke down .CUDA error: an illegal"),
+        ("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", "the GPU broke down .cuDNN error"),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False], ids=["torch 2.8 and newer", "torch 2.6"])
+def test_a_fault_of_the_gpu_ends_the_build_and_is_never_a_pictures(
+    fault: str, told: str, known: bool, random_models: dict[str, Path], portraits: list[CaptionRequest],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    import torch
+
+    captioner = make_captioner(config(random_models["llava"], max_tokens=4))
+    assert captioner is not None
+    captioner.caption(portraits[:1])
+    if not known:
+        monkeypatch.delattr(torch, "AcceleratorError")
+    kind = torch.OutOfMemoryError if fault.startswith("CUDA out") else RuntimeError
+
+    def generate(**given: Any) -> None:
+        raise kind(fault)
+
+    monkeypatch.setattr(captioner._answerer._model, "generate", generate)  # type: ignore[attr-defined]
+    with pytest.raises(WorkError, match=told):
+        captioner.caption(portraits)
+    captioner.close()
+
+
+def test_a_model_that_the_gpu_has_no_room_for_is_told(
+    random_models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    def to(self: Any, device: str) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.nn.Module, "to", to)
+    with pytest.raises(WorkError, match="not enough memory for the model llava; take a smaller one"):
+        make_captioner(config(random_models["llava"]))
+
+
+def test_a_loaded_model_computes_in_float32_where_it_says_so(random_models: dict[str, Path]) -> None:
+    import torch
+
+    torch.set_float32_matmul_precision("high")  # as TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1 does
+    described(config(random_models["llava"], max_tokens=2), [])
+    assert torch.get_float32_matmul_precision() == "highest" and not torch.backends.cudnn.allow_tf32
