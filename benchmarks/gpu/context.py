@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -50,6 +53,17 @@ class Context:
     def check(self, name: str, right: bool, **figures: Any) -> None:
         """Keep whether something is as it must be, and the figures that show it. A part with a wrong one is wrong."""
         self.note(name, {"right": bool(right), **figures})
+
+    @contextmanager
+    def trying(self, name: str) -> Iterator[None]:
+        """What breaks in the block is kept as a check that is wrong, and costs nothing but the block."""
+        try:
+            yield
+        except Skipped:
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            self.check(name, False, why=f"{type(error).__name__}: {error}"[:600])
 
 
 def _plain(value: Any) -> Any:

@@ -31,7 +31,7 @@ def run(context: Context) -> None:
             if (before := context.left) < 1.3 * last:
                 context.note(kind, "not built: no time was left")
                 continue
-            with nets.resident(context, kind, context.device, "torch"):
+            with context.trying(kind), nets.resident(context, kind, context.device, "torch"):
                 _kind(context, bench, kind)
             last = before - context.left
 

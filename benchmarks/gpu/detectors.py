@@ -28,11 +28,14 @@ def run(context: Context) -> None:
     context.note("pictures", len(images))
     opened = {kind: nets.detector(kind, context.device, "torch") for kind in kinds}
     for kind in kinds:
-        _against_the_cpu(context, kind, opened[kind], images)
+        with context.trying(f"{kind}_torch_against_cpu"):
+            _against_the_cpu(context, kind, opened[kind], images)
     for kind in kinds:
-        _always_the_same(context, kind, opened[kind], images)
+        with context.trying(f"{kind}_same_bits_in_any_batch"):
+            _always_the_same(context, kind, opened[kind], images)
     for kind in kinds:
-        _graphs(context, kind)
+        with context.trying(f"{kind}_same_bits_as_a_graph"):
+            _graphs(context, kind)
 
 
 def _against_the_cpu(context: Context, kind: str, detector: Detector, images: Sequence[Image]) -> None:

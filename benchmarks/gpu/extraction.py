@@ -40,7 +40,8 @@ def run(context: Context) -> None:
             continue
         began = time.monotonic()
         repeat = 1 if context.toy else max(1, round(CLIPS_A_WORKER * workers / len(few)))
-        with nets.resident(context, kind, device, runtime), laid(context, few, repeat=repeat, frames=frames) as bench:
+        lasting = nets.resident(context, kind, device, runtime)
+        with context.trying(name), lasting, laid(context, few, repeat=repeat, frames=frames) as bench:
             key = (device, runtime)
             if key not in starts:
                 starts[key] = _start(context, few[:1], kind, device, runtime)

@@ -29,7 +29,8 @@ def run(context: Context) -> None:
     images = [images[place % len(images)] for place in range(count)]
     transforms = _transforms(images)
     crops = [warp(Pixels(image), each, size=SIZE) for image, each in zip(images, transforms, strict=True)]
-    _warp(context, images, transforms, crops)
+    with context.trying("warp"):
+        _warp(context, images, transforms, crops)
     files = [encode(crop, ImageConfig(quality=QUALITY)) for crop in crops]
     _jpeg_on_one_core(context, crops, files)
     _on_all_cores(context, images[:8], transforms[:8], crops[:16], files[:16])

@@ -31,13 +31,16 @@ def run(context: Context) -> None:
         for kind in kinds:
             for name, model in nets.models(kind):
                 if name not in CROPS or side == (160 if context.toy else SIDES[0]):
-                    _network(context, name, model, side)
+                    with context.trying(f"{name}_{side}"):
+                        _network(context, name, model, side)
     for kind in kinds:
         if kind != "mtcnn":
-            _decoded(context, kind, dict(nets.models(kind))[kind])
+            with context.trying(f"{kind}_decode"):
+                _decoded(context, kind, dict(nets.models(kind))[kind])
     images = pictures(context, 2, 2)
     for kind in kinds[:1] if context.toy else kinds:
-        _whole(context, kind, [images[place % len(images)] for place in range(2 if context.toy else 32)])
+        with context.trying(f"{kind}_one_worker"):
+            _whole(context, kind, [images[place % len(images)] for place in range(2 if context.toy else 32)])
 
 
 def _network(context: Context, name: str, model: Model, side: int) -> None:

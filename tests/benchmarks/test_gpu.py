@@ -26,6 +26,7 @@ HEAVY = {"torch", "torchvision", "torchcodec", "transformers", "peft", "trl", "t
 
 _MODULES = {
     "fine": "context.note('figure', 1)\n    context.check('sum', 1 + 1 == 2)",
+    "tries": "with context.trying('block'):\n        1 / 0\n    context.note('after', 1)",
     "wrong": "context.check('sum', False, expected=2)\n    context.note('after', 1)",
     "hangs": (
         "import subprocess, sys, time\n    context.note('before', 1)\n"
@@ -44,7 +45,7 @@ _MODULES = {
 }
 _STATES = {
     "fine": "right", "wrong": "wrong", "hangs": "late", "breaks": "broken", "segfaults": "broken", "exits": "broken",
-    "skips": "skipped", "numpys": "right", "leaves": "right", "lacks": "skipped", "must": "broken", "unknown": "broken",
+    "skips": "skipped", "tries": "wrong", "numpys": "right", "leaves": "right", "lacks": "skipped", "must": "broken", "unknown": "broken",
 }  # fmt: skip
 
 
@@ -96,6 +97,8 @@ def test_what_a_part_found_before_its_end_is_kept(everything: tuple[int, dict[st
     for name in ("hangs", "breaks", "segfaults"):
         assert rows[name]["found"] == {"before": 1}
     assert rows["numpys"]["found"] == {"number": 2.0, "odd": {"a": "<class 'object'>"}}
+    assert rows["tries"]["wrong"] == ["block"] and rows["tries"]["found"]["after"] == 1
+    assert rows["tries"]["found"]["block"]["why"] == "ZeroDivisionError: division by zero"
     assert rows["wrong"]["wrong"] == ["sum"] and rows["wrong"]["found"]["after"] == 1
 
 
