@@ -44,8 +44,9 @@ _MODULES = {
     ),
 }
 _STATES = {
-    "fine": "right", "wrong": "wrong", "hangs": "late", "breaks": "broken", "segfaults": "broken", "exits": "broken",
-    "skips": "skipped", "tries": "wrong", "numpys": "right", "leaves": "right", "lacks": "skipped", "must": "broken", "unknown": "broken",
+    "fine": "right", "tries": "wrong", "wrong": "wrong", "hangs": "late", "breaks": "broken", "segfaults": "broken",
+    "exits": "broken", "skips": "skipped", "numpys": "right", "leaves": "right", "lacks": "skipped", "must": "broken",
+    "unknown": "broken",
 }  # fmt: skip
 
 
