@@ -52,6 +52,12 @@ def _lacking(kind: str) -> str | None:
     return None if any(folder and (folder / name).is_file() for folder in folders) else f"{name} is not here"
 
 
+def onnxruntime_has_cuda() -> bool:
+    import onnxruntime
+
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+
+
 def detector(kind: str, device: str, runtime: str) -> Detector:
     return make_detector(DetectorConfig(kind, runtime=runtime), device)  # type: ignore[arg-type]
 

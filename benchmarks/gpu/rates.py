@@ -12,7 +12,6 @@ from benchmarks.gpu import nets
 from benchmarks.gpu.context import Context
 from benchmarks.gpu.pictures import pictures
 from benchmarks.gpu.timing import measured
-from mmidd.errors import MmiddError
 from mmidd.faces import dense, scrfd, yunet
 from mmidd.networks.network import Model
 from mmidd.networks.onnx_runtime import OnnxNetwork
@@ -64,13 +63,10 @@ def _onnxruntime(context: Context, name: str, model: Model, shape: tuple[int, ..
     one = nets.noise(model, 1, shape)
     own = OnnxNetwork(model)
     context.note(f"{name}_onnxruntime_cpu", measured(lambda: own(one), 1, "cpu", **rounds))
-    if context.device != "cuda":
-        return
-    try:
-        theirs = OnnxNetwork(model, "cuda")
-    except MmiddError:
+    if context.device != "cuda" or not nets.onnxruntime_has_cuda():
         context.note("onnxruntime_gpu", "not measured: this onnxruntime has no CUDA")
         return
+    theirs = OnnxNetwork(model, "cuda")
     for batch in BATCHES:
         data = nets.noise(model, batch, shape)
         context.note(f"{name}_batch{batch}_onnxruntime_gpu", measured(partial(theirs, data), batch, "cuda", **rounds))
