@@ -65,6 +65,13 @@ bench: $(READY) ## measure stages, floor and peers: make bench MEDIA=FOLDER
 	@$(BIN)/python -m benchmarks $(MEDIA) --json $(BENCH)
 	@$(BIN)/python -m benchmarks --markdown $(BENCH)
 
+# On a GPU, or with DEVICE=cpu at toy size to try the command. For a machine without network: python -m benchmarks.gpu --pack
+DEVICE  ?= cuda
+GPU_OUT ?= build/gpu.json
+gpu: $(READY) ## measure and check everything on a GPU: make gpu (DEVICE=cpu: try the command, in minutes)
+	@mkdir -p $(dir $(GPU_OUT))
+	@$(BIN)/python -m benchmarks.gpu --device $(DEVICE) --json $(GPU_OUT)
+
 FUZZ_INPUTS  ?= 100000
 FUZZ_SECONDS ?= 0
 fuzz: $(READY) ## fuzz what reads foreign bytes: make fuzz FUZZ_INPUTS=100000 FUZZ_SECONDS=0 (no limit) TARGETS="recipe stills"
@@ -80,4 +87,4 @@ pin: ## choose new versions for constraints.txt (needs the package index)
 clean: ## remove what make made
 	rm -rf $(VENV) $(SAMPLE) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup sample test crash lint format same bench fuzz pin clean cluster
+.PHONY: help setup sample test crash lint format same bench gpu fuzz pin clean cluster

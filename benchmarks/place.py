@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.processes import BenchmarkError
 
-_KINDS = {
+KINDS = {
     **dict.fromkeys((".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"), "videos"),
     **dict.fromkeys((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"), "images"),
 }
@@ -94,7 +94,7 @@ def arranged(asked: argparse.Namespace) -> Iterator[Bench]:
     if not asked.media.is_dir():
         raise BenchmarkError(f"{asked.media} is no folder; give one that holds videos or images")
     given = sorted(path for path in asked.media.rglob("*") if path.is_file())
-    taken = [path for path in given if path.suffix.lower() in _KINDS]
+    taken = [path for path in given if path.suffix.lower() in KINDS]
     if not taken:
         raise BenchmarkError(f"no video or image lies in {asked.media}")
     with tempfile.TemporaryDirectory(prefix="mmidd-benchmarks-") as folder:
@@ -123,7 +123,7 @@ def _sha256(path: Path) -> str:
 
 def _lay_out(paths: Sequence[Path], root: Path) -> Iterator[Path]:
     for number, path in enumerate(paths):
-        target = root / _KINDS[path.suffix.lower()] / f"{number:06d}{path.suffix}"
+        target = root / KINDS[path.suffix.lower()] / f"{number:06d}{path.suffix}"
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(path.resolve(), target)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -40,7 +43,29 @@ class Context:
     def note(self, name: str, value: Any) -> None:
         """Keep a figure. What is kept stays when the part is ended early or breaks afterwards."""
         self.found[name] = value
-        print(f"  {name}: {json.dumps(value)}"[:300], file=sys.stderr, flush=True)
+        text = json.dumps(self.found, indent=1, default=_plain)
+        after = time.monotonic() - self.began
+        print(f"  {after:5.1f} s  {name}: {json.dumps(value, default=_plain)}"[:300], file=sys.stderr, flush=True)
         whole = self.results.with_suffix(".new")
-        whole.write_text(json.dumps(self.found, indent=1), encoding="utf-8")
+        whole.write_text(text, encoding="utf-8")
         whole.replace(self.results)
+
+    def check(self, name: str, right: bool, **figures: Any) -> None:
+        """Keep whether something is as it must be, and the figures that show it. A part with a wrong one is wrong."""
+        self.note(name, {"right": bool(right), **figures})
+
+    @contextmanager
+    def trying(self, name: str) -> Iterator[None]:
+        """What breaks in the block is kept as a check that is wrong, and costs nothing but the block."""
+        try:
+            yield
+        except Skipped:
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            self.check(name, False, why=f"{type(error).__name__}: {error}"[:600])
+
+
+def _plain(value: Any) -> Any:
+    """numpy's and torch's numbers as Python's, anything else as text: a figure must not break a part."""
+    return value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else str(value)

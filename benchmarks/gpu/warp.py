@@ -1,4 +1,5 @@
-"""Many crops at once by torch's grid_sample: the same geometry as `align.warp`, with its own last bits."""
+"""Many crops at once by torch's grid_sample: the geometry of `align.warp`, with its own last bits. mmidd does not use it:
+the CPU's crops are the same on every machine."""
 
 from __future__ import annotations
 
