@@ -39,6 +39,25 @@ def _plain(name: str) -> Maker:
     return make
 
 
+_VECTOR = 64
+"""More numbers than a CPU computes at once, by a power of two."""
+
+
+def _sigmoid(node: Node, opset: int) -> Function:
+    """On a CPU torch computes the last numbers of a tensor otherwise than those before: another last bit, by the place."""
+    import torch
+
+    node.take()
+
+    def sigmoid(x: torch.Tensor) -> torch.Tensor:
+        beyond = -x.numel() % _VECTOR
+        if x.device.type != "cpu" or not beyond:
+            return torch.sigmoid(x)
+        return torch.sigmoid(torch.nn.functional.pad(x.flatten(), (0, beyond)))[: x.numel()].reshape(x.shape)
+
+    return sigmoid
+
+
 def _same(node: Node, opset: int) -> Function:
     node.take()
     return lambda x: x
@@ -402,7 +421,7 @@ OPERATORS: dict[str, tuple[Maker, tuple[int, ...]]] = {
     "GlobalAveragePool": (_global("mean"), ()), "GlobalMaxPool": (_global("amax"), ()),
     "BatchNormalization": (_batch_norm, ()), "Softmax": (_softmax, ()),
     "Relu": (_plain("relu"), ()), "PRelu": (_prelu, ()), "LeakyRelu": (_leaky, ()), "Clip": (_clip, (1, 2)),
-    "Sigmoid": (_plain("sigmoid"), ()), "Tanh": (_plain("tanh"), ()), "Exp": (_plain("exp"), ()),
+    "Sigmoid": (_sigmoid, ()), "Tanh": (_plain("tanh"), ()), "Exp": (_plain("exp"), ()),
     "Sqrt": (_plain("sqrt"), ()), "Abs": (_plain("abs"), ()), "Neg": (_plain("neg"), ()),
     "Add": (_plain("add"), ()), "Sub": (_plain("sub"), ()), "Mul": (_plain("mul"), ()), "Div": (_plain("div"), ()),
     "Pow": (_plain("pow"), ()), "Identity": (_same, ()), "Dropout": (_dropout, (1, 2)), "Cast": (_cast, ()),

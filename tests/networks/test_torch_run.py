@@ -275,3 +275,28 @@ def test_exact_turns_tf32_off_without_a_warning_and_a_network_starts_without_tor
         env={**os.environ, "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"}, capture_output=True, timeout=120, check=False,
     )  # fmt: skip
     assert (ran.returncode, ran.stderr.decode()) == (0, "")
+
+
+@pytest.mark.parametrize("kind", ["Sigmoid", "Tanh", "Exp", "Relu", "Softmax", "LeakyRelu"])
+@pytest.mark.parametrize("shape", [(1, 3, 5), (1, 1, 7), (2, 5, 9)])
+def test_the_last_numbers_of_a_batch_are_computed_as_the_others(kind: str, shape: tuple[int, ...]) -> None:
+    """Libraries take many numbers at once, and a few at the end by other code: a picture there would get other bits."""
+    network = TorchNetwork(model(graph([(kind, ["x"], "y", {})], dims=("n", *shape))), "cpu")
+    data = torch.from_numpy(noise((16, *shape)))
+    (found,) = network(data)
+    for step in range(1, 16):
+        (turned,) = network(torch.roll(data, step, 0))
+        assert torch.equal(torch.roll(turned, -step, 0), found)
+
+
+@pytest.mark.parametrize("kind", ["yunet", "scrfd"])
+def test_what_is_said_of_a_picture_depends_neither_on_its_place_nor_on_its_neighbours(kind: str) -> None:
+    network = TorchNetwork(detector(kind), "cpu")
+    pictures = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (16, 96, 160, 3), np.uint8))
+    found = network(pictures)
+    for step in (1, 7, 15):
+        turned = network(torch.roll(pictures, step, 0))
+        assert all(torch.equal(torch.roll(a, -step, 0), b) for a, b in zip(turned, found, strict=True))
+    alone = torch.zeros_like(pictures)
+    alone[5] = pictures[5]
+    assert all(torch.equal(a[5], b[5]) for a, b in zip(network(alone), found, strict=True))
