@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mmidd.networks.torch_run import Prepared, TorchNetwork
 
-MOST_PREPARED = 64
+MOST_PREPARED = 256
 CAPTURED_FROM = 3
 """The use of a shape from which on it is worth a CUDA graph."""
 
