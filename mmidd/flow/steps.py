@@ -30,6 +30,8 @@ from mmidd.flow.setup import Setup
 from mmidd.flow.takedowns import covered, keep, last_sha256, named
 from mmidd.flow.walkers import Reached, Walker, Work
 from mmidd.media import DENIED, Name
+from mmidd.networks.choose import is_served, runtime_of
+from mmidd.networks.client import WAITS_S
 from mmidd.recipe import Recipe
 from mmidd.stages import caption, curate, extract, shard
 from mmidd.stages.extract import Selected
@@ -98,6 +100,8 @@ def _level(setup: Setup, selected: Mapping[Name, Selected], title: str, units: S
         return work
     landed = Landed(setup, selected)
     limit = setup.recipe.time_limit + max(extract.fetching(task) for unit in units for task in unit.tasks)
+    if is_served(setup.device, runtime_of(setup.recipe.detector.runtime, setup.device)):
+        limit += WAITS_S  # what hangs or is slow to start there is told before it can be charged to a medium
     return replace(work, landed=landed, ended=landed.note_rate, time_limit=limit)
 
 

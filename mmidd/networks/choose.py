@@ -14,13 +14,18 @@ def runtime_of(chosen: Literal["auto", "onnxruntime", "torch"], device: Literal[
     return "torch" if device == "cuda" else "onnxruntime"
 
 
+def is_served(device: Literal["cpu", "cuda"], runtime: Runtime) -> bool:
+    """Does a device process compute it?"""
+    return device != "cpu" or runtime != "onnxruntime"
+
+
 def open_network(model: Model, device: Literal["cpu", "cuda"], runtime: Runtime) -> Network:
     """The network, ready to be asked: on onnxruntime and a CPU in this process, else in the device process that all workers
     of this machine share.
 
     Raises MmiddError where the device cannot be had, and for a network that the runtime cannot compute.
     """
-    if runtime == "onnxruntime" and device == "cpu":
+    if not is_served(device, runtime):
         from mmidd.networks.onnx_runtime import OnnxNetwork
 
         return OnnxNetwork(model)

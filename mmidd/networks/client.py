@@ -23,6 +23,8 @@ from mmidd.networks.wire import Garbage, Kind, Message, Shape
 
 PATIENCE_S = 120.0
 """How long the process may say nothing. It says that it is at work, and ends itself where it is stuck (`process`)."""
+WAITS_S = meeting.LOCK_S + PATIENCE_S
+"""How long a client may wait where the process, or whoever starts it, hangs; then it says so."""
 _ASK_S = 3.0
 _TRIES = 3
 _AT_ONCE = 32 << 20
@@ -57,7 +59,10 @@ class Channel:
             self._name, self._socket, self.process = self._met(entries, device, runtime)
         except OSError as error:
             self._place.close()
-            raise WorkError(f"a device process cannot be reached ({reason(error) or error.strerror}); {_GO_ON}") from error
+            raise WorkError(
+                f"a device process cannot be reached in the folder {self._place.path} ({reason(error) or error.strerror}): "
+                f"if that lasts, remove the folder; {_GO_ON}"
+            ) from error
         except BaseException:
             self._place.close()
             raise
@@ -95,7 +100,7 @@ class Channel:
         digest = hashlib.sha256(data).hexdigest()
         with self._lock:
             if digest not in self._models:
-                number, file = len(self._models), wire.new_memory(len(data))
+                number, file = len(self._models), _memory(len(data))
                 try:
                     _write(file, data)
                     self._asked(Message(Kind.MODEL, number, size=len(data)), Kind.KEPT, file)
@@ -136,7 +141,7 @@ class Channel:
         """Memory of at least this size, known to the process."""
         if self._memory is None or len(self._memory) < size:
             whole = max(size, 0 if self._memory is None else len(self._memory) * 3 // 2) // _WHOLE * _WHOLE + _WHOLE
-            file = wire.new_memory(whole)
+            file = _memory(whole)
             try:
                 self._asked(Message(Kind.MEMORY, size=whole), Kind.MAPPED, file)
                 self._memory = mmap.mmap(file, whole)
@@ -196,6 +201,17 @@ class Channel:
         self.broken = True
         self._socket.close()
         return WorkError(text)
+
+
+def _memory(size: int) -> int:
+    """Memory to be shared, as `wire.new_memory` makes it. Raises WorkError: it is no fault of what is computed."""
+    try:
+        return wire.new_memory(size)
+    except OSError as error:
+        raise WorkError(
+            f"{size} bytes of memory that is shared with the device process cannot be had "
+            f"({reason(error) or error.strerror}): look at the limits of this session (`ulimit -a`), and {_GO_ON}"
+        ) from error
 
 
 def _write(file: int, data: bytes) -> None:

@@ -182,7 +182,8 @@ class TorchComputer:
             import torch
         except ImportError as error:
             raise MmiddError(
-                "detector.runtime torch was asked for, but torch does not load; run: pip install torch"
+                f"torch was asked for, but does not load ({sanitised(str(error))}); "
+                "where it is not installed: pip install torch"
             ) from error
         from mmidd.networks import torch_run
 

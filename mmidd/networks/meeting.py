@@ -25,7 +25,7 @@ from mmidd.networks.network import Runtime
 
 Device = Literal["cpu", "cuda"]
 
-_LOCK_S, _LOOK_S, _START_S = 120.0, 0.01, 60.0
+LOCK_S, _LOOK_S, _START_S = 120.0, 0.01, 60.0
 _BACKLOG = 512
 _LAST_BYTES, _LAST_LINES = 4096, 3
 _ENVIRONMENT = {
@@ -92,10 +92,10 @@ class Folder:
     @contextmanager
     def locked(self, key: str) -> Iterator[None]:
         """Raises WorkError where others hold the lock far too long."""
-        until = time.monotonic() + _LOCK_S
+        until = time.monotonic() + LOCK_S
         while (fd := self.try_lock(key)) is None:
             if time.monotonic() > until:
-                raise WorkError(f"another process holds {self.path / key}.lock since {_LOCK_S:g} s; end it, and try again")
+                raise WorkError(f"another process holds {self.path / key}.lock since {LOCK_S:g} s; end it, and try again")
             time.sleep(_LOOK_S)
         try:
             yield
@@ -238,15 +238,22 @@ def _remove(place: Folder, key: str, name: str) -> None:
 def _sweep(place: Folder, own: str) -> None:
     """Take away what killed processes left that meet by other keys."""
     for key in {name.partition(".")[0] for name in place.names()} - {own}:
-        fd = place.try_lock(key)
-        if fd is None:
-            continue
+        with suppress(OSError):  # what somebody else put there is not ours to judge
+            _swept(place, key)
+
+
+def _swept(place: Folder, key: str) -> None:
+    fd = place.try_lock(key)
+    if fd is None:
+        return
+    try:
         names = {name.rpartition(".")[0] for name in place.names() if name.startswith(f"{key}.")} - {key}
         for name in names:
             if not _listens(place, name):
                 place.remove(f"{name}.sock", f"{name}.log")
         if not any(_listens(place, name) for name in names):
             place.remove(f"{key}.lock")
+    finally:
         os.close(fd)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -635,3 +636,32 @@ def test_one_that_dies_before_it_is_ready_is_tried_again_and_then_told(monkeypat
     with pytest.raises(WorkError, match=r"cannot be started.*killed by the system"):
         Served(picking(), device="cpu", runtime="onnxruntime")
     assert len(tries) == 3
+
+
+def test_what_lies_in_the_folder_under_another_name_is_no_obstacle(base: Path) -> None:
+    path = place_in(base)
+    path.mkdir(mode=0o700)
+    (path / "other.lock").mkdir()
+    (path / "third.lock").touch()
+    (path / "third.one.log").mkdir()
+    net = Served(picking(), device="cpu", runtime="onnxruntime")
+    assert net(np.ones((1, 1), np.float32))[0].tolist() == [[10.0]]
+    net.close()
+
+
+def test_what_lies_there_under_its_own_name_is_told_with_the_place(base: Path) -> None:
+    path = place_in(base)
+    path.mkdir(mode=0o700)
+    (path / f"{meeting.key_of('cpu', 'onnxruntime')}.lock").mkdir()
+    with pytest.raises(WorkError, match=f"in the folder {path}.*remove the folder"):
+        Served(picking(), device="cpu", runtime="onnxruntime")
+
+
+def test_a_limit_on_shared_memory_is_told_with_its_size() -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(WorkError, match=r"bytes of memory that is shared.*ulimit"):
+            client_module._memory(100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
