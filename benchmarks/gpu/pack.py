@@ -18,7 +18,8 @@ FOLDER = ".gpu"
 MOST_BYTES = 60_000_000
 """Of the folder and the checkout's files together."""
 COMMIT = "commit.json"
-_OURS = ("wheels", "media", "models", "run.sh", COMMIT)
+"""Written first: it also says that a folder is a pack, whose parts may be removed."""
+_OURS = ("wheels", "media", "models", "run.sh")
 _BUILT_FROM = ("mmidd", "detectors", "manifests", "pipelines", "pyproject.toml", "README.md", "LICENSE")
 _RUN = """\
 #!/usr/bin/env bash
@@ -49,7 +50,12 @@ def pack(folder: Path, media: Path | None, models: Path | None) -> int:
     for given in (media, models):
         if given is not None and given.is_relative_to(folder):
             raise BenchmarkError(f"{given} lies in {folder}, which is filled anew; give the folder that it came from")
+    if folder.exists() and not _may_fill(folder):
+        raise BenchmarkError(
+            f"{folder} is there, and is no pack of an earlier run: its files stay; give a new or an empty folder"
+        )
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / COMMIT).write_text(json.dumps(commit()), encoding="utf-8")
     for name in _OURS:
         _remove(folder / name)
     (folder / "wheels").mkdir()
@@ -62,7 +68,6 @@ def pack(folder: Path, media: Path | None, models: Path | None) -> int:
     (folder / "media").mkdir()
     left = chosen(media, folder / "media", MOST_BYTES - sum(sizes.values())) if media else []
     sizes["media"] = _size(_files(folder / "media"))
-    (folder / COMMIT).write_text(json.dumps(commit()), encoding="utf-8")
     (folder / "run.sh").write_text(_RUN.format(folder=folder.name), encoding="utf-8")
     for wheel in sorted((folder / "wheels").iterdir()):
         print(f"  {wheel.stat().st_size / 1e6:6.2f} MB  {wheel.name}")
@@ -76,6 +81,19 @@ def pack(folder: Path, media: Path | None, models: Path | None) -> int:
         raise BenchmarkError(f"{total / 1e6:.1f} MB are over {MOST_BYTES / 1e6:.0f}; give smaller --media and --models")
     print(f"carry {folder}; there, in the checkout: bash {folder.name}/run.sh")
     return 0
+
+
+def _may_fill(folder: Path) -> bool:
+    """Is it empty, or a pack?"""
+    if not folder.is_dir():
+        return False
+    if not any(folder.iterdir()):
+        return True
+    try:
+        said = json.loads((folder / COMMIT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(said, dict) and said.keys() == commit().keys()
 
 
 def _remove(path: Path) -> None:

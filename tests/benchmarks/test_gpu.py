@@ -263,3 +263,26 @@ def test_the_machine_is_measured_on_a_cpu(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
     ended = _real("--device", "cpu", "--media", str(tmp_path / "none"))
     assert ended.returncode == 1 and "there is no such folder" in ended.stderr
+
+
+@pytest.mark.parametrize("own", [{}, {"commit.json": '{"name": "of something else"}'}, {"commit.json": "[1]"}])
+def test_a_folder_that_is_no_pack_keeps_its_files(tmp_path: Path, own: dict[str, str]) -> None:
+    for name, text in {"run.sh": "mine", "media/mine.mp4": "mine", **own}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with pytest.raises(BenchmarkError, match="no pack of an earlier run"):
+        pack.pack(tmp_path, None, None)
+    assert (tmp_path / "run.sh").read_text() == (tmp_path / "media/mine.mp4").read_text() == "mine"
+
+
+def test_a_pack_that_was_cut_short_is_filled_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(folder: Path) -> None:
+        (folder / "half.whl").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pack, "_wheels", cut)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            pack.pack(tmp_path / "pack", None, None)
+    with pytest.raises(BenchmarkError):
+        pack.pack(tmp_path / "pack/commit.json", None, None)
