@@ -21,6 +21,7 @@ from mmidd.engine.local import Inline
 from mmidd.engine.store import Record, Store
 from mmidd.engine.units import Item, Outcome, Unit
 from mmidd.errors import CorpusError
+from mmidd.faces.detector import Device
 from mmidd.flow.captioning import by_model, config_of, engine_of
 from mmidd.flow.digesting import Landed, rehash
 from mmidd.flow.indexing import Indexed, index_media
@@ -99,10 +100,14 @@ def _level(setup: Setup, selected: Mapping[Name, Selected], title: str, units: S
     if not (units and walker.runs(extract.STAGE.name)):
         return work
     landed = Landed(setup, selected)
-    limit = setup.recipe.time_limit + max(extract.fetching(task) for unit in units for task in unit.tasks)
-    if is_served(setup.device, runtime_of(setup.recipe.detector.runtime, setup.device)):
-        limit += WAITS_S  # what hangs or is slow to start there is told before it can be charged to a medium
+    limit = time_limit(setup.recipe, setup.device) + max(extract.fetching(task) for unit in units for task in unit.tasks)
     return replace(work, landed=landed, ended=landed.note_rate, time_limit=limit)
+
+
+def time_limit(recipe: Recipe, device: Device) -> float:
+    """Of a task of extraction, in seconds. A device process that hangs or is slow to start is told before a medium is charged."""
+    served = is_served(device, runtime_of(recipe.detector.runtime, device))
+    return recipe.time_limit + (WAITS_S if served else 0.0)
 
 
 def _outcomes(store: Store, reached: Reached) -> dict[Name, Outcome]:
