@@ -105,7 +105,7 @@ def _level(setup: Setup, selected: Mapping[Name, Selected], title: str, units: S
 
 
 def time_limit(recipe: Recipe, device: Device) -> float:
-    """Of a task of extraction, in seconds. A device process that hangs or is slow to start is told before a medium is charged."""
+    """Of a task of extraction, in seconds. A device process that hangs is told before a medium is charged for it."""
     served = is_served(device, runtime_of(recipe.detector.runtime, device))
     return recipe.time_limit + (WAITS_S if served else 0.0)
 
