@@ -82,6 +82,7 @@ class Later(OnnxComputer):
         super().__init__("cpu")
         self.under_way: dict[int, Batch] = {}
         self.fails, self.most, self.freed = fails, 0, 0
+        self.free_fails: Exception | None = None
 
     def begin(self, lane: int, batch: Batch) -> None:
         assert lane not in self.under_way
@@ -98,6 +99,8 @@ class Later(OnnxComputer):
         assert not self.under_way
         self.freed += 1
         super().free()
+        if self.free_fails is not None:
+            raise self.free_fails
 
 
 class Place:
@@ -194,6 +197,14 @@ def test_a_lost_device_is_the_end() -> None:
     place.ask("two", 64)
     place.run()
     assert place.work.broken is not None and "illegal memory access" in place.work.broken.text and not place.told
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_what_fails_as_memory_is_given_back_ends_only_a_lost_device(lost: bool) -> None:
+    place = Place()
+    place.computer.free_fails = RuntimeError("CUDA error: unspecified launch failure" if lost else "captures_underway")
+    place.work.free()
+    assert (place.work.broken is not None) == lost
 
 
 @pytest.mark.parametrize(
