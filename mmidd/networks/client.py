@@ -87,7 +87,7 @@ class Channel:
             except BaseException:
                 channel.close()
                 raise
-        raise WorkError(f"the device process cannot be started{meeting.last_words(self._place, self._name)}")
+        raise WorkError(f"the device process cannot be started{meeting.last_words(self._place, self._name)}; {_GO_ON}")
 
     def network(self, model: Model) -> int:
         """The number by which the process knows the model from now on."""
