@@ -28,7 +28,6 @@ _TRIES = 3
 _AT_ONCE = 32 << 20
 """Bytes of input that travel together, where that is more than a batch."""
 _WHOLE = 2 << 20
-_GO_ON = "run the same command to go on"
 
 
 class Ended(Exception):
@@ -57,7 +56,9 @@ class Channel:
             self._name, self._socket, self.process = self._met(entries, device, runtime)
         except OSError as error:
             self._place.close()
-            raise WorkError(f"a device process cannot be reached ({reason(error) or error.strerror}); {_GO_ON}") from error
+            raise WorkError(
+                f"a device process cannot be reached ({reason(error) or error.strerror}); {meeting.GO_ON}"
+            ) from error
         except BaseException:
             self._place.close()
             raise
@@ -87,7 +88,9 @@ class Channel:
             except BaseException:
                 channel.close()
                 raise
-        raise WorkError(f"the device process cannot be started{meeting.last_words(self._place, self._name)}")
+        raise WorkError(
+            f"the device process cannot be started{meeting.last_words(self._place, self._name)}; {meeting.GO_ON}"
+        )
 
     def network(self, model: Model) -> int:
         """The number by which the process knows the model from now on."""
@@ -110,7 +113,7 @@ class Channel:
             try:
                 return wire.unpacked(self._asked(Message(Kind.SHAPES, number, shape=shape), Kind.OUTPUTS).body)
             except Garbage as error:
-                raise self._off(f"the device process said what nobody asked ({error}); {_GO_ON}") from error
+                raise self._off(f"the device process said what nobody asked ({error}); {meeting.GO_ON}") from error
 
     def run(self, number: int, data: npt.NDArray[Any], outputs: Sequence[Shape], found: Sequence[Floats]) -> None:
         """Have samples computed, into `found`."""
@@ -146,7 +149,7 @@ class Channel:
 
     def _asked(self, message: Message, wanted: Kind, file: int | None = None) -> Message:
         if self.broken:
-            raise WorkError(f"the device process is not there any more; {_GO_ON}")
+            raise WorkError(f"the device process is not there any more; {meeting.GO_ON}")
         try:
             with suppress(OSError):  # its last word may be there to be read
                 wire.send(self._socket, message, file)
@@ -154,7 +157,7 @@ class Channel:
         except Ended as error:
             words = meeting.last_words(self._place, self._name)
             raise self._off(
-                f"the device process, which computes networks for all workers, has ended{words}; {_GO_ON}"
+                f"the device process, which computes networks for all workers, has ended{words}; {meeting.GO_ON}"
             ) from error
         except (NetworkFault, MmiddError):
             raise
@@ -170,12 +173,12 @@ class Channel:
         except TimeoutError as error:
             raise self._off(
                 f"the device process (process {self.process}) has not answered for {self._patience:g} s: is the machine "
-                f"overloaded, or the device lost? End that process, and {_GO_ON}"
+                f"overloaded, or the device lost? End that process, and {meeting.GO_ON}"
             ) from error
         except ConnectionError as error:
             raise Ended from error
         except Garbage as error:
-            raise self._off(f"the device process said what nobody asked ({error}); {_GO_ON}") from error
+            raise self._off(f"the device process said what nobody asked ({error}); {meeting.GO_ON}") from error
         if got is None:
             raise Ended
         message, file = got

@@ -27,6 +27,7 @@ Device = Literal["cpu", "cuda"]
 
 _LOCK_S, _LOOK_S, _START_S = 120.0, 0.01, 60.0
 _BACKLOG = 512
+GO_ON = "run the same command to go on"
 _LAST_BYTES, _LAST_LINES = 4096, 3
 _ENVIRONMENT = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
@@ -192,7 +193,7 @@ def start(place: Folder, key: str, entry: str, device: Device, runtime: Runtime)
     if done:
         place.remove(f"{name}.sock")
         how = f" (signal {-done})" if done < 0 else ""
-        raise WorkError(f"the device process cannot be started{how}{last_words(place, name)}")
+        raise WorkError(f"the device process cannot be started{how}{last_words(place, name)}; {GO_ON}")
 
 
 def _environment(entry: str) -> dict[str, str]:
