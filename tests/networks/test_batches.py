@@ -226,6 +226,16 @@ def test_errors_of_libraries_are_told_apart(error: Exception, kind: type[Excepti
     assert type(classified(error)) is kind
 
 
+@pytest.mark.parametrize(("cuda", "says"), [("13.0", "torch, built for CUDA 13.0, finds no"), (None, "torch, built without CUDA, f")])
+def test_a_torch_that_finds_no_gpu_is_told_with_its_cuda(monkeypatch: pytest.MonkeyPatch, cuda: str | None, says: str) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr("mmidd.networks.torch_run.exact", lambda: None)
+    with pytest.raises(MmiddError, match=says):
+        computer("cuda", "torch")
+
+
 def test_shapes_and_messages_come_back_as_they_were_sent() -> None:
     shapes = ((), (4,), (1, 2, 3, 4, 5, 6, 7, 8))
     assert unpacked(packed(shapes)) == shapes
