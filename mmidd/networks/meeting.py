@@ -133,7 +133,7 @@ def _version(package: str) -> str:
 
 
 def entries_of(device: Device) -> list[str]:
-    """What there is to choose from: GPUs as CUDA_VISIBLE_DEVICES names each, '' for the CPU. Raises MmiddError for no GPU."""
+    """What to choose from: GPUs as CUDA_VISIBLE_DEVICES names each, '' for the CPU. Raises MmiddError for no GPU at all."""
     if device == "cpu":
         return [""]
     if lacking := no_gpu():
