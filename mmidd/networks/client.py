@@ -51,7 +51,7 @@ class Channel:
         self._memory: mmap.mmap | None = None
         self._lock, self.users, self.broken = threading.Lock(), 0, False
         self._place = meeting.folder()
-        entries = entries if entries is not None else meeting.gpus() if device == "cuda" else [""]
+        entries = entries if entries is not None else meeting.entries_of(device)
         try:
             self._name, self._socket, self.process = self._met(entries, device, runtime)
         except OSError as error:
@@ -242,7 +242,7 @@ def counters(device: Device, runtime: Runtime) -> dict[str, dict[str, Any]]:
     started. `process.Server.counters` says what is in it."""
     place, key = meeting.folder(), meeting.key_of(device, runtime)
     try:
-        entries = meeting.gpus() if device == "cuda" else [""]
+        entries = meeting.entries_of(device)
         told = {entry: _counters(place, meeting.name_of(key, entry)) for entry in entries}
     except (OSError, Garbage, ValueError) as error:
         why = reason(error) if isinstance(error, OSError) else None

@@ -20,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+from mmidd.engine.device import gpus, no_gpu
 from mmidd.errors import MmiddError, WorkError, reason, sanitised
 from mmidd.networks.network import Runtime
 
@@ -131,21 +132,13 @@ def _version(package: str) -> str:
         return "none"
 
 
-def gpus() -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names each. Raises MmiddError where there is none."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is None:
-        found = [str(number) for number, _ in enumerate(Path("/dev").glob("nvidia[0-9]*"))]
-    else:
-        found = []
-        for entry in map(str.strip, named.split(",")):
-            if entry in ("", "-1"):  # CUDA, too, looks no further
-                break
-            found.append(entry)
-    if not found:
-        why = "there is no NVIDIA GPU here" if named is None else f"CUDA_VISIBLE_DEVICES={sanitised(named, 40)!r} names none"
-        raise MmiddError(f"device cuda was asked for, but {why}; use --device cpu")
-    return found
+def entries_of(device: Device) -> list[str]:
+    """What to choose from: GPUs as CUDA_VISIBLE_DEVICES names each, '' for the CPU. Raises MmiddError for no GPU at all."""
+    if device == "cpu":
+        return [""]
+    if lacking := no_gpu():
+        raise MmiddError(f"device cuda was asked for, but {lacking}; use --device cpu")
+    return gpus()
 
 
 def name_of(key: str, entry: str) -> str:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmidd.engine.device import has_gpu
+from mmidd.engine.device import gpus
 from mmidd.errors import MissingExtra, MmiddError
 from mmidd.faces import weights
 from mmidd.faces.choose import detector_identity, make_detector
@@ -266,7 +266,7 @@ def test_torch_in_the_device_process_finds_what_onnxruntime_finds(
 @pytest.mark.parametrize("kind_", KINDS)
 def test_cuda_where_there_is_none_is_a_clear_error(monkeypatch: pytest.MonkeyPatch, kind_: str, tmp_path: Path) -> None:
     prepare(kind_, monkeypatch, tmp_path)
-    if has_gpu():
+    if gpus():
         pytest.skip("there is a GPU")
     for runtime in ("onnxruntime", "torch"):
         with pytest.raises(MmiddError, match="--device cpu"):
