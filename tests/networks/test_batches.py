@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmidd.errors import MmiddError
 from mmidd.faces import mtcnn_nets, weights
 from mmidd.networks.batches import PATIENT, Batch, Queue, Request
-from mmidd.networks.lanes import Lost, OnnxComputer, classified
+from mmidd.networks.lanes import Lost, OnnxComputer, classified, computer
 from mmidd.networks.network import NetworkFault
 from mmidd.networks.onnx_runtime import OnnxNetwork
 from mmidd.networks.process import Memory
@@ -226,8 +227,12 @@ def test_errors_of_libraries_are_told_apart(error: Exception, kind: type[Excepti
     assert type(classified(error)) is kind
 
 
-@pytest.mark.parametrize(("cuda", "says"), [("13.0", "torch, built for CUDA 13.0, finds no"), (None, "torch, built without CUDA, f")])
-def test_a_torch_that_finds_no_gpu_is_told_with_its_cuda(monkeypatch: pytest.MonkeyPatch, cuda: str | None, says: str) -> None:
+@pytest.mark.parametrize(
+    ("cuda", "says"), [("13.0", "torch, built for CUDA 13.0, finds no"), (None, "torch, built without CUDA, f")]
+)
+def test_a_torch_that_finds_no_gpu_is_told_with_its_cuda(
+    monkeypatch: pytest.MonkeyPatch, cuda: str | None, says: str
+) -> None:
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.version, "cuda", cuda)
