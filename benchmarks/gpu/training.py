@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from benchmarks.gpu.context import Context, Skipped
+from benchmarks.gpu.context import Context, missing
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def run(context: Context) -> None:
 
         from benchmarks.gpu import clock
     except ImportError as error:
-        raise Skipped(str(error)) from error
+        raise missing(error) from error
     clock.exact_float32()
     torch.backends.cudnn.benchmark = True
     torch.manual_seed(0)

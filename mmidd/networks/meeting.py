@@ -35,7 +35,7 @@ _ENVIRONMENT = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # with several streams, cuBLAS is else free in the order of its sums
     "PYTHONSAFEPATH": "1",
 }
-_JOB = ("SLURM_JOB_ID", "CUDA_DEVICE_ORDER")
+_JOB = ("SLURM_JOB_ID", "SLURM_PROCID", "CUDA_DEVICE_ORDER")
 _ROOT = Path(__file__).resolve().parents[2]
 
 
