@@ -61,7 +61,8 @@ def _corpus(found: Found) -> list[str]:
         for match, value in _matching(found, r"(\w+)_same_bytes_with_other_workers")
     ]
     against = [
-        f"{match[1]} {value['equal_crops']} of {value['rows']} crops as the CPU's, boxes within {value['box_pixels_max']:.2g} px"
+        f"{match[1]} {value['equal_crops']} of {value['rows']} crops as the CPU's, boxes within "
+        f"{value['box_pixels_max']:.2g} px"
         for match, value in _matching(found, r"(\w+)_corpus_of_device_against_cpu")
     ]
     return [*same, *against]
