@@ -53,7 +53,7 @@ crash: $(READY) ## kill builds at every point of every stage, on every engine (h
 	@MMIDD_CRASH=1 $(BIN)/python -m pytest tests/crash tests/e2e/test_kill.py
 
 cluster: $(READY) ## the whole conformance suite of all engines, Ray and Slurm (submitit, here) included
-	@MMIDD_CLUSTER=1 $(BIN)/python -m pytest tests/engine/conformance tests/raw/test_clusters.py
+	@MMIDD_CLUSTER=1 $(BIN)/python -m pytest tests/engine/conformance tests/raw/test_clusters.py tests/e2e/test_device.py
 
 same: $(READY) ## does BASE=COMMIT give the same corpora and the same keys as this checkout?
 	@$(BIN)/python -m tests.same $(BASE)

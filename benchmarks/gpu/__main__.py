@@ -17,6 +17,7 @@ from benchmarks.gpu.alone import Asked, adopt_orphans, run_part
 from benchmarks.gpu.carry import wheels_command
 from benchmarks.gpu.pack import COMMIT, FOLDER, pack
 from benchmarks.gpu.parts import PARTS, Part
+from benchmarks.gpu.said import headlines
 from benchmarks.processes import ROOT, BenchmarkError, commit, hardware, versions
 
 FORMAT = 1
@@ -170,7 +171,12 @@ def table(document: dict[str, Any]) -> str:
     """The parts of a document for people."""
     rows = [f"{'part':<11} {'state':<8} {'seconds':>7}  what"]
     for row in document["parts"]:
-        rows.append(f"{row['name']:<11} {row['state']:<8} {row['seconds']:>7.1f}  {row['why'] or row['tells']}")
+        start = f"{row['name']:<11} {row['state']:<8} {row['seconds']:>7.1f}  "
+        found = headlines(row["name"], row.get("found", {}))
+        lines = [line for line in (row["why"], *found) if line] or [row["tells"]]
+        rows += [f"{start if not at else ' ' * len(start)}{line}" for at, line in enumerate(lines)]
+    if document["toy"]:
+        rows.append("toy sizes: no figure here says anything of the machine")
     return "\n".join([*rows, f"{'together':<11} {'':<8} {document['seconds']:>7.1f}"])
 
 

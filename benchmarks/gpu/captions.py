@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.gpu.context import Context, Skipped
+from benchmarks.gpu.context import Context, Skipped, missing
 
 BATCHES = (8, 32, 1)
 TOKENS = 90
@@ -30,7 +30,7 @@ def run(context: Context) -> None:
         prompt = prompts.load(prompts.DEFAULT)
         model = _loaded(context, (prompt.both, prompt.alone, prompt.again))
     except ImportError as error:
-        raise Skipped(str(error)) from error
+        raise missing(error) from error
     except MissingExtra as error:
         raise Skipped(str(error)) from error
     captioner = Vision(model, prompt, {}, None, batch=max(BATCHES))

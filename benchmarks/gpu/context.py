@@ -17,6 +17,13 @@ class Skipped(Exception):
     """Something that a part needs is not here; the text says what."""
 
 
+def missing(error: ImportError) -> Skipped:
+    """The skip for a package that is not here. Raises the error itself where it is our own code that is not."""
+    if (error.name or "").split(".")[0] in ("benchmarks", "mmidd"):
+        raise error
+    return Skipped(str(error)[:300])
+
+
 @dataclass
 class Context:
     """What a part runs with.

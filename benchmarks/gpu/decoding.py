@@ -138,7 +138,7 @@ def _rates(context: Context, chosen: Sequence[Path]) -> None:
     data = {"most": most, **ends}
     with cores.Cores(context.scratch, data) as all_cores:
         for name, clip in ends.items():
-            if context.left < 4:
+            if context.left < 6:
                 context.note(f"{name}_rates", "not measured: no time was left")
                 return
             count = sized[clip][1]

@@ -13,9 +13,9 @@ from benchmarks.gpu.context import Context
 from benchmarks.gpu.pictures import pictures
 from mmidd.faces.detector import Detector, Faces
 from mmidd.networks.torch_run import Prepared, TorchNetwork, exact
+from mmidd.networks.wire import batch_of
 from mmidd.video.picture import Image, Pixels
 
-FRAMES = 16
 MOST_DIFFERING = 0.02
 """Share of frames in which another number of faces may be found: scores at the threshold."""
 
@@ -98,15 +98,16 @@ def _graphs(context: Context, kind: str) -> None:
     for name, model in nets.models(kind):
         network = TorchNetwork(model, device)
         shape = nets.shapes(name, 160 if context.toy else 640)
-        data = torch.from_numpy(nets.noise(model, FRAMES, shape))
-        graph, eager = (Prepared(network, shape, FRAMES, graph=wanted) for wanted in (context.device == "cuda", False))
+        batch = batch_of(shape)
+        data = torch.from_numpy(nets.noise(model, batch, shape))
+        graph, eager = (Prepared(network, shape, batch, graph=wanted) for wanted in (context.device == "cuda", False))
         outputs = [_ran(prepared, data) for prepared in (graph, eager, graph)]
         turned = [each.flip(0) for each in _ran(graph, data.flip(0))]
         same = {
             "graph_is_eager": _same(outputs[0], outputs[1]), "twice": _same(outputs[0], outputs[2]),
-            "places": _same(outputs[0], turned),
+            "places": _same(outputs[0], turned), "is_a_graph": graph.captured or context.device == "cpu",
         }  # fmt: skip
-        about = {"captured": graph.captured, "refused": graph.refused, "shape": list(shape), "batch": FRAMES}
+        about = {"captured": graph.captured, "refused": graph.refused, "shape": list(shape), "batch": batch}
         context.check(f"{name}_same_bits_as_a_graph", all(same.values()), **same, **about)
 
 

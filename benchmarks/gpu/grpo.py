@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from benchmarks.gpu.context import Context, Skipped
+from benchmarks.gpu.context import Context, missing
 
 QUESTION = (
     "Look at the face in this picture. Is it a photograph as the camera saw it, or was it changed by a computer? "
@@ -49,7 +49,7 @@ def run(context: Context) -> None:
         size = TOY if context.toy else REAL
         policy = made(context)
     except ImportError as error:
-        raise Skipped(str(error)) from error
+        raise missing(error) from error
     clock.exact_float32()
     context.note("model", policy.told() | {"memory_bytes": clock.memory(context.device)})
     step(context, policy, Size(size.prompts, size.group, 4, size.side, size.micro))

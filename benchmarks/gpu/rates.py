@@ -26,6 +26,7 @@ CROPS = ("rnet", "onet")
 def run(context: Context) -> None:
     exact()
     kinds = nets.with_weights(context)
+    context.note("onnxruntime_gpu", nets.onnxruntime_has_cuda())
     for side in (160,) if context.toy else SIDES:
         for kind in kinds:
             for name, model in nets.models(kind):
@@ -64,7 +65,6 @@ def _onnxruntime(context: Context, name: str, model: Model, shape: tuple[int, ..
     own = OnnxNetwork(model)
     context.note(f"{name}_onnxruntime_cpu", measured(lambda: own(one), 1, "cpu", **rounds))
     if context.device != "cuda" or not nets.onnxruntime_has_cuda():
-        context.note("onnxruntime_gpu", "not measured: this onnxruntime has no CUDA")
         return
     theirs = OnnxNetwork(model, "cuda")
     for batch in BATCHES:

@@ -55,7 +55,7 @@ WORDS: dict[str, Any] = {
         float | None,
         typer.Option("--worker-memory", metavar="GB", min=0.1, help="Stop a worker that holds more; its medium is charged."),
     ],
-    "device": Annotated[Device, typer.Option("--device", help="auto takes a GPU where the detector can use one.")],
+    "device": Annotated[Device, typer.Option("--device", help="What finds faces; auto is the CPU.")],
     "engine": Annotated[EngineKind, typer.Option("--engine", help="Who does the work: this machine, or a cluster.")],
     "engine_settings": Annotated[
         list[str] | None,

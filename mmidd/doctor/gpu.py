@@ -1,4 +1,4 @@
-"""The GPU, who can use it, and what `--device auto` makes of it. Packages are asked in processes of their own."""
+"""The GPU, who can use it, and what `--device` makes of it. Packages are asked in processes of their own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def gpu(dev: Path = Path("/dev"), driver: Path = Path("/proc/driver/nvidia/versi
         yield _providers(ask({"onnxruntime": _ONNX}, _ONNX_S)["onnxruntime"])
     if devices and find_spec("torch") is not None:
         yield _torch(ask({"torch": _TORCH}, _TORCH_S)["torch"])
-    yield Check("gpu", "--device auto", "ok", _choice(bool(devices), torch_cuda()))
+    yield Check("gpu", "--device", "ok", _choice(bool(devices), torch_cuda()))
 
 
 def _driver(path: Path) -> str:
@@ -60,9 +60,11 @@ def _torch(asked: Asked) -> Check:
 
 
 def _choice(device: bool, cuda: str | None) -> str:
-    """What `auto` takes, and why; the same question as a build asks."""
+    """What finds faces on which `--device`, as a build decides it."""
     if not device:
-        return "takes the CPU: there is no NVIDIA GPU here"
-    if cuda is None:
-        return "takes the CPU: there is no torch that is built for CUDA"
-    return "takes the GPU, except for yunet, which needs none to keep up"
+        return "is the CPU: there is no NVIDIA GPU here"
+    return (
+        "auto is the CPU; for cuda there is no torch that is built for it"
+        if cuda is None
+        else "auto is the CPU, cuda the GPU"
+    )

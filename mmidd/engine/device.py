@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -15,9 +17,22 @@ NO_CUDA = {
 _CUDA = re.compile(r"^cuda\b[^=]*=\s*['\"]([\d.]+)['\"]", re.MULTILINE)
 
 
-def has_gpu() -> bool:
-    """Is there an NVIDIA GPU here?"""
-    return any(Path("/dev").glob("nvidia[0-9]*"))
+def gpus() -> list[str]:
+    """The NVIDIA GPUs that this process may use, as CUDA_VISIBLE_DEVICES names each."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        devices = [*Path("/dev").glob("nvidia[0-9]*")] or [*Path("/dev").glob("dxg")]  # dxg: of a Linux inside Windows
+        return [str(number) for number, _ in enumerate(devices)]
+    entries = [entry.strip() for entry in named.split(",")]
+    return list(takewhile(lambda entry: entry not in ("", "-1"), entries))  # CUDA, too, looks no further
+
+
+def no_gpu() -> str | None:
+    """Why there is no GPU here; None where there is one."""
+    if gpus():
+        return None
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return "there is no NVIDIA GPU here" if named is None else f"CUDA_VISIBLE_DEVICES={named[:40]!r} names no GPU"
 
 
 def has_cuda(runtime: Literal["torch", "onnxruntime"] = "torch") -> bool:

@@ -111,7 +111,11 @@ def _make(config: DetectorConfig, device: Device) -> Scrfd:
     pack = open_pack(str(config.pack))
     file = pack.the("detection")
     data = file.read()
-    network = _opened(file, lambda: open_for(config, model_of("insightface", data, any_size=not file.any_size), device))
+    try:
+        model = model_of("insightface", data, any_size=not file.any_size)
+    except MmiddError as error:
+        raise WrongWeights(f"{file.path} does not load: {error}") from error
+    network = _opened(file, lambda: open_for(config, model, device))
     _probe(pack, file, network)
     return Scrfd(config, network)
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from mmidd.captions.choose import captioner_identity
 from mmidd.corpus.target import Target
-from mmidd.engine.device import NO_CUDA, has_cuda, has_gpu
+from mmidd.engine.device import NO_CUDA, has_cuda, no_gpu
 from mmidd.engine.digests import DigestCache
 from mmidd.engine.local import Inline, Local, usable_cores
 from mmidd.engine.options import EngineOptions, LocalOptions, make_engine, parse
@@ -255,13 +255,13 @@ def _resolved(path: Path) -> Path:
 
 
 def pick_device(device: Literal["auto", "cpu", "cuda"], recipe: Recipe) -> Device:
-    """The device class. `auto` is a GPU where there is one that can be used; yunet needs none to keep up."""
-    if device != "auto":
-        if device == "cuda" and not _can_use_gpu(recipe):
-            lacks = NO_CUDA[runtime_of(recipe.detector.runtime, "cuda")]
-            raise UsageError(f"--device cuda: {lacks}; or use --device cpu, or auto")
-        return device
-    return "cuda" if _wants_gpu(recipe) and has_gpu() and _can_use_gpu(recipe) else "cpu"
+    """The device class. `auto` is the CPU: what a GPU gives was never measured (docs/gpu.md), and takes asking for."""
+    if device != "cuda":
+        return "cpu"
+    lacking = no_gpu() or (None if _can_use_gpu(recipe) else NO_CUDA[runtime_of(recipe.detector.runtime, "cuda")])
+    if lacking:
+        raise UsageError(f"--device cuda: {lacking}; or use --device cpu")
+    return "cuda"
 
 
 def _can_use_gpu(recipe: Recipe) -> bool:

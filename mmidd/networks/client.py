@@ -30,7 +30,6 @@ _TRIES = 3
 _AT_ONCE = 32 << 20
 """Bytes of input that travel together, where that is more than a batch."""
 _WHOLE = 2 << 20
-_GO_ON = "run the same command to go on"
 
 
 class Ended(Exception):
@@ -54,14 +53,14 @@ class Channel:
         self._memory: mmap.mmap | None = None
         self._lock, self.users, self.broken = threading.Lock(), 0, False
         self._place = meeting.folder()
-        entries = entries if entries is not None else meeting.gpus() if device == "cuda" else [""]
+        entries = entries if entries is not None else meeting.entries_of(device)
         try:
             self._name, self._socket, self.process = self._met(entries, device, runtime)
         except OSError as error:
             self._place.close()
             raise WorkError(
                 f"a device process cannot be reached in the folder {self._place.path} ({reason(error) or error.strerror}): "
-                f"if that lasts, remove the folder; {_GO_ON}"
+                f"if that lasts, remove the folder; {meeting.GO_ON}"
             ) from error
         except BaseException:
             self._place.close()
@@ -92,7 +91,9 @@ class Channel:
             except BaseException:
                 channel.close()
                 raise
-        raise WorkError(f"the device process cannot be started{meeting.last_words(self._place, self._name)}")
+        raise WorkError(
+            f"the device process cannot be started{meeting.last_words(self._place, self._name)}; {meeting.GO_ON}"
+        )
 
     def network(self, model: Model) -> int:
         """The number by which the process knows the model from now on."""
@@ -115,7 +116,7 @@ class Channel:
             try:
                 return wire.unpacked(self._asked(Message(Kind.SHAPES, number, shape=shape), Kind.OUTPUTS).body)
             except Garbage as error:
-                raise self._off(f"the device process said what nobody asked ({error}); {_GO_ON}") from error
+                raise self._off(f"the device process said what nobody asked ({error}); {meeting.GO_ON}") from error
 
     def run(self, number: int, data: npt.NDArray[Any], outputs: Sequence[Shape], found: Sequence[Floats]) -> None:
         """Have samples computed, into `found`."""
@@ -151,7 +152,7 @@ class Channel:
 
     def _asked(self, message: Message, wanted: Kind, file: int | None = None) -> Message:
         if self.broken:
-            raise WorkError(f"the device process is not there any more; {_GO_ON}")
+            raise WorkError(f"the device process is not there any more; {meeting.GO_ON}")
         try:
             with suppress(OSError):  # its last word may be there to be read
                 wire.send(self._socket, message, file)
@@ -159,7 +160,7 @@ class Channel:
         except Ended as error:
             words = meeting.last_words(self._place, self._name)
             raise self._off(
-                f"the device process, which computes networks for all workers, has ended{words}; {_GO_ON}"
+                f"the device process, which computes networks for all workers, has ended{words}; {meeting.GO_ON}"
             ) from error
         except (NetworkFault, MmiddError):
             raise
@@ -175,12 +176,12 @@ class Channel:
         except TimeoutError as error:
             raise self._off(
                 f"the device process (process {self.process}) has not answered for {self._patience:g} s: is the machine "
-                f"overloaded, or the device lost? End that process, and {_GO_ON}"
+                f"overloaded, or the device lost? End that process, and {meeting.GO_ON}"
             ) from error
         except ConnectionError as error:
             raise Ended from error
         except Garbage as error:
-            raise self._off(f"the device process said what nobody asked ({error}); {_GO_ON}") from error
+            raise self._off(f"the device process said what nobody asked ({error}); {meeting.GO_ON}") from error
         if got is None:
             raise Ended
         message, file = got
@@ -210,7 +211,7 @@ def _memory(size: int) -> int:
     except OSError as error:
         raise WorkError(
             f"{size} bytes of memory that is shared with the device process cannot be had "
-            f"({reason(error) or error.strerror}): look at the limits of this session (`ulimit -a`), and {_GO_ON}"
+            f"({reason(error) or error.strerror}): look at the limits of this session (`ulimit -a`), and {meeting.GO_ON}"
         ) from error
 
 
@@ -255,7 +256,7 @@ def counters(device: Device, runtime: Runtime) -> dict[str, dict[str, Any]]:
     started. `process.Server.counters` says what is in it."""
     place, key = meeting.folder(), meeting.key_of(device, runtime)
     try:
-        entries = meeting.gpus() if device == "cuda" else [""]
+        entries = meeting.entries_of(device)
         told = {entry: _counters(place, meeting.name_of(key, entry)) for entry in entries}
     except (OSError, Garbage, ValueError) as error:
         why = reason(error) if isinstance(error, OSError) else None

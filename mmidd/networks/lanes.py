@@ -189,9 +189,10 @@ class TorchComputer:
 
         torch_run.exact()
         if device == "cuda" and not torch.cuda.is_available():
+            built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
             raise MmiddError(
-                "device cuda was asked for, but torch finds no CUDA device here: install a torch that is built for CUDA "
-                "(and for this driver), or use --device cpu"
+                f"device cuda was asked for, but torch, {built}, finds no CUDA device here: install a torch that fits the "
+                "driver (nvidia-smi names its CUDA), or use --device cpu"
             )
         self._torch, self._run = torch, torch_run
         self._cuda, self._device = device == "cuda", "cuda:0" if device == "cuda" else "cpu"

@@ -20,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+from mmidd.engine.device import gpus, no_gpu
 from mmidd.errors import MmiddError, WorkError, reason, sanitised
 from mmidd.networks.network import Runtime
 
@@ -27,13 +28,14 @@ Device = Literal["cpu", "cuda"]
 
 LOCK_S, _LOOK_S, _START_S = 120.0, 0.01, 60.0
 _BACKLOG = 512
+GO_ON = "run the same command to go on"
 _LAST_BYTES, _LAST_LINES = 4096, 3
 _ENVIRONMENT = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # with several streams, cuBLAS is else free in the order of its sums
     "PYTHONSAFEPATH": "1",
 }
-_JOB = ("SLURM_JOB_ID", "CUDA_DEVICE_ORDER")
+_JOB = ("SLURM_JOB_ID", "SLURM_PROCID", "CUDA_DEVICE_ORDER")
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -130,21 +132,13 @@ def _version(package: str) -> str:
         return "none"
 
 
-def gpus() -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names each. Raises MmiddError where there is none."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is None:
-        found = [str(number) for number, _ in enumerate(Path("/dev").glob("nvidia[0-9]*"))]
-    else:
-        found = []
-        for entry in map(str.strip, named.split(",")):
-            if entry in ("", "-1"):  # CUDA, too, looks no further
-                break
-            found.append(entry)
-    if not found:
-        why = "there is no NVIDIA GPU here" if named is None else f"CUDA_VISIBLE_DEVICES={sanitised(named, 40)!r} names none"
-        raise MmiddError(f"device cuda was asked for, but {why}; use --device cpu")
-    return found
+def entries_of(device: Device) -> list[str]:
+    """What to choose from: GPUs as CUDA_VISIBLE_DEVICES names each, '' for the CPU. Raises MmiddError for no GPU at all."""
+    if device == "cpu":
+        return [""]
+    if lacking := no_gpu():
+        raise MmiddError(f"device cuda was asked for, but {lacking}; use --device cpu")
+    return gpus()
 
 
 def name_of(key: str, entry: str) -> str:
@@ -192,7 +186,7 @@ def start(place: Folder, key: str, entry: str, device: Device, runtime: Runtime)
     if done:
         place.remove(f"{name}.sock")
         how = f" (signal {-done})" if done < 0 else ""
-        raise WorkError(f"the device process cannot be started{how}{last_words(place, name)}")
+        raise WorkError(f"the device process cannot be started{how}{last_words(place, name)}; {GO_ON}")
 
 
 def _environment(entry: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -219,10 +220,16 @@ def captured(run: Run, device: torch.device) -> Run:
         graph = torch.cuda.CUDAGraph()
         try:
             # thread_local: another thread may pin memory or copy while this one captures.
-            with torch.cuda.graph(graph, pool=pool, stream=side, capture_error_mode="thread_local"):
+            with (
+                torch.cuda.stream(side),  # torch's own context does not leave the stream where a capture ends broken
+                torch.cuda.graph(graph, pool=pool, stream=side, capture_error_mode="thread_local"),
+            ):
                 outputs = run()
         except RuntimeError:
-            _SHARED.pop(key, None)  # a broken capture may leave its pool in use
+            del _SHARED[key]
+            with suppress(RuntimeError, AttributeError):  # no error where it ended well enough
+                # A broken end leaves the allocator waiting for it: it would free nothing any more, but raise.
+                torch._C._cuda_endAllocateToPool(key[0], pool)
             raise
 
     def replay() -> list[Any]:

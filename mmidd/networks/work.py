@@ -55,8 +55,14 @@ class Work:
         return self._ended + IDLE_S if self._held else None
 
     def free(self) -> None:
+        """What is held to be faster is given back, as far as the device lets go of it."""
         self._held = False
-        self._computer.free()
+        try:
+            self._computer.free()
+        except Exception as error:
+            meant = classified(error)
+            if isinstance(meant, Lost) and self.broken is None:
+                self.broken = Message.saying(Kind.LOST, _GONE.format(meant))
 
     def attach(self, memory: Any) -> Any:
         return self._computer.attach(memory)
@@ -145,7 +151,7 @@ class Work:
                 raise
         while self._under_way:
             self._finish()
-        self._computer.free()
+        self.free()
         return work()
 
     def _alone(self, batch: Batch) -> None:
@@ -176,7 +182,7 @@ class Work:
         if isinstance(meant, MemoryError) and again:
             while self._under_way:
                 self._finish()
-            self._computer.free()
+            self.free()
         apart = batch.apart()
         if again and (len(apart) > 1 or isinstance(meant, MemoryError)):
             for each in [batch] if isinstance(meant, MemoryError) else apart:

@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.gpu import pack
+from benchmarks.gpu import pack, said
 from benchmarks.gpu.alone import wrongs
 from benchmarks.gpu.carry import WHEELS, requirements
 from benchmarks.gpu.parts import PARTS
+from benchmarks.gpu.said import headlines
 from benchmarks.processes import BenchmarkError
 
 ROOT = Path(__file__).parents[2]
@@ -258,6 +259,12 @@ def test_the_machine_is_measured_on_a_cpu(tmp_path: Path) -> None:
     for name in ("matmul_bfloat16", "copy_on_device", "to_device_pageable"):
         figure = row["found"][name]
         assert figure["rate"] == pytest.approx(figure["count"] / figure["seconds"])
+    assert headlines("machine", row["found"])[0] in ended.stderr and "toy sizes" in ended.stderr
+
+
+def test_every_part_has_headlines_and_one_that_was_cut_off_has_none() -> None:
+    assert set(said.LINES) == {part.name for part in PARTS}
+    assert not any(headlines(part.name, {}) for part in PARTS)
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -101,12 +101,12 @@ class version:
     cuda = {built!r}
 """
 GPUS = [
-    (False, CPU, None, {"NVIDIA": "note", "onnxruntime": "ok"}, "takes the CPU: there is no NVIDIA GPU here"),
-    (False, CUDA, None, {"onnxruntime": "ok"}, "takes the CPU: there is no NVIDIA GPU here"),
-    (True, CPU, TORCH.format(there=True, built="12.8"), {"NVIDIA": "ok", "torch": "ok"}, "takes the GPU, except for yunet"),
+    (False, CPU, None, {"NVIDIA": "note", "onnxruntime": "ok"}, "the CPU: there is no NVIDIA GPU here"),
+    (False, CUDA, None, {"onnxruntime": "ok"}, "the CPU: there is no NVIDIA GPU here"),
+    (True, CPU, TORCH.format(there=True, built="12.8"), {"NVIDIA": "ok", "torch": "ok"}, "auto is the CPU, cuda the GPU"),
     (True, CUDA, TORCH.format(there=False, built=None), {"onnxruntime": "ok", "torch": "warning"}, "there is no torch"),
-    (True, CUDA, "import os; os.abort()", {"torch": "warning"}, "the CPU: there is no torch"),
-    (True, CUDA, "import time; time.sleep(60)", {"torch": "warning"}, "the CPU: there is no torch"),
+    (True, CUDA, "import os; os.abort()", {"torch": "warning"}, "there is no torch"),
+    (True, CUDA, "import time; time.sleep(60)", {"torch": "warning"}, "there is no torch"),
     (True, "import os; os.abort()", "raise OSError('libcudart')", {"onnxruntime": "problem", "torch": "warning"}, "the CPU"),
 ]  # fmt: skip
 
@@ -129,11 +129,11 @@ def test_the_gpu_and_who_can_use_it(
         (dev / "nvidia0").touch()
     found = by_name(gpu.gpu(dev, driver))
     assert {name: found[name].state for name in states} == states
-    assert choice in found["--device auto"].found and found["--device auto"].state == "ok"
+    assert choice in found["--device"].found and found["--device"].state == "ok"
     assert ("torch" in found) == device
     assert not device or found["NVIDIA"].found == "nvidia0, driver 575.57.08"
 
 
 def test_without_onnxruntime_the_gpu_is_looked_for_all_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(gpu, "find_spec", lambda name: None)
-    assert set(by_name(gpu.gpu(tmp_path, tmp_path / "none"))) == {"NVIDIA", "--device auto"}
+    assert set(by_name(gpu.gpu(tmp_path, tmp_path / "none"))) == {"NVIDIA", "--device"}

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmidd.engine.device import has_gpu
+from mmidd.engine.device import gpus
 from mmidd.errors import MissingExtra, MmiddError
 from mmidd.faces import weights
 from mmidd.faces.choose import detector_identity, make_detector
@@ -245,10 +245,28 @@ def test_a_missing_extra_names_what_to_install(monkeypatch: pytest.MonkeyPatch) 
             ask(DetectorConfig("mtcnn"))
 
 
+def test_torch_in_the_device_process_finds_what_onnxruntime_finds(
+    kind: str, hopper: Image, astronaut: Image, media: Path
+) -> None:
+    """The way of a GPU, on torch's CPU device: the same faces up to float error, and to the bit whatever comes together."""
+    pytest.importorskip("torch")
+    several = read_rgb(media / "images" / "multiface.jpg")
+    images = [hopper, several, astronaut, hopper[::-1], np.zeros_like(hopper), hopper[100:, 150:], astronaut]
+    images = [np.ascontiguousarray(image) for image in images]
+    here, there = (make_detector(config(kind, runtime=runtime)) for runtime in ("onnxruntime", "torch"))
+    expected, found = find(here, images), find(there, images)
+    assert [len(faces) for faces in found] == [len(faces) for faces in expected] and sum(map(len, found)) >= 5
+    for ours, theirs in zip(found, expected, strict=True):
+        assert np.allclose(ours.boxes, theirs.boxes, atol=1e-2) and np.allclose(ours.landmarks, theirs.landmarks, atol=1e-2)
+        assert np.allclose(ours.scores, theirs.scores, atol=1e-4)
+    assert all(same(a, b) for a, b in zip(find(there, images[::-1])[::-1], found, strict=True))
+    assert same(find(there, images[1:2])[0], found[1])
+
+
 @pytest.mark.parametrize("kind_", KINDS)
 def test_cuda_where_there_is_none_is_a_clear_error(monkeypatch: pytest.MonkeyPatch, kind_: str, tmp_path: Path) -> None:
     prepare(kind_, monkeypatch, tmp_path)
-    if has_gpu():
+    if gpus():
         pytest.skip("there is a GPU")
     for runtime in ("onnxruntime", "torch"):
         with pytest.raises(MmiddError, match="--device cpu"):

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmidd.errors import MmiddError
 from mmidd.faces import mtcnn_nets, weights
 from mmidd.networks.batches import PATIENT, Batch, Queue, Request
-from mmidd.networks.lanes import Lost, OnnxComputer, classified
+from mmidd.networks.lanes import Lost, OnnxComputer, classified, computer
 from mmidd.networks.network import NetworkFault
 from mmidd.networks.onnx_runtime import OnnxNetwork
 from mmidd.networks.process import Memory
@@ -82,6 +83,7 @@ class Later(OnnxComputer):
         super().__init__("cpu")
         self.under_way: dict[int, Batch] = {}
         self.fails, self.most, self.freed = fails, 0, 0
+        self.free_fails: Exception | None = None
 
     def begin(self, lane: int, batch: Batch) -> None:
         assert lane not in self.under_way
@@ -98,6 +100,8 @@ class Later(OnnxComputer):
         assert not self.under_way
         self.freed += 1
         super().free()
+        if self.free_fails is not None:
+            raise self.free_fails
 
 
 class Place:
@@ -196,6 +200,14 @@ def test_a_lost_device_is_the_end() -> None:
     assert place.work.broken is not None and "illegal memory access" in place.work.broken.text and not place.told
 
 
+@pytest.mark.parametrize("lost", [True, False])
+def test_what_fails_as_memory_is_given_back_ends_only_a_lost_device(lost: bool) -> None:
+    place = Place()
+    place.computer.free_fails = RuntimeError("CUDA error: unspecified launch failure" if lost else "captures_underway")
+    place.work.free()
+    assert (place.work.broken is not None) == lost
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
@@ -213,6 +225,20 @@ def test_a_lost_device_is_the_end() -> None:
 )
 def test_errors_of_libraries_are_told_apart(error: Exception, kind: type[Exception]) -> None:
     assert type(classified(error)) is kind
+
+
+@pytest.mark.parametrize(
+    ("cuda", "says"), [("13.0", "torch, built for CUDA 13.0, finds no"), (None, "torch, built without CUDA, f")]
+)
+def test_a_torch_that_finds_no_gpu_is_told_with_its_cuda(
+    monkeypatch: pytest.MonkeyPatch, cuda: str | None, says: str
+) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr("mmidd.networks.torch_run.exact", lambda: None)
+    with pytest.raises(MmiddError, match=says):
+        computer("cuda", "torch")
 
 
 def test_shapes_and_messages_come_back_as_they_were_sent() -> None:

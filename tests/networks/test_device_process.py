@@ -363,7 +363,7 @@ def test_several_gpus_have_a_process_each_and_the_same_number_of_clients(models:
 def test_gpus_are_those_that_cuda_would_see(named: str, found: list[str] | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
     if found is not None:
-        assert meeting.gpus() == found
+        assert meeting.entries_of("cuda") == found
         return
     with pytest.raises(MmiddError, match="--device cpu"):
         Served(picking(), device="cuda", runtime="onnxruntime")

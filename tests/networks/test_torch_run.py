@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -240,6 +242,48 @@ def test_a_graph_is_used_only_where_it_gives_the_same_bits(
     (found,) = prepared.run()
     assert torch.equal(found.view(torch.int32), network(pictures)[0].view(torch.int32))
     assert graphs.replays - before == (refused is None)
+
+
+class Card:
+    """As much of `torch.cuda` as a capture takes; one that is broken ends as torch's does: it never leaves its stream."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.streams, self.ended = ["lane"], list[Any]()
+        mine = {
+            "device": lambda device: nullcontext(), "current_device": lambda: 0, "synchronize": lambda: None,
+            "current_stream": lambda: SimpleNamespace(cuda_stream=7, wait_stream=lambda other: None),
+            "Stream": lambda: SimpleNamespace(wait_stream=lambda other: None), "stream": self.stream, "graph": self.graph,
+            "graph_pool_handle": lambda: (0, 1), "CUDAGraph": object,
+        }  # fmt: skip
+        for name, each in mine.items():
+            monkeypatch.setattr(torch.cuda, name, each)
+        end = lambda device, pool: self.ended.append((device, pool))  # noqa: E731
+        monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", end, raising=False)
+
+    @contextmanager
+    def stream(self, stream: Any) -> Iterator[None]:
+        before = self.streams[:]
+        self.streams.append("side")
+        try:
+            yield
+        finally:
+            self.streams = before
+
+    @contextmanager
+    def graph(self, *_: Any, **__: Any) -> Iterator[None]:
+        self.streams.append("capture")
+        try:
+            yield
+        finally:
+            raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+
+
+def test_a_broken_capture_leaves_its_stream_and_the_allocator(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = Card(monkeypatch)
+    monkeypatch.setattr(torch_run, "_SHARED", {})
+    with pytest.raises(RuntimeError, match="during capture"):
+        torch_run.captured(list, torch.device("cuda:0"))
+    assert (card.streams, card.ended, torch_run._SHARED) == (["lane"], [(0, (0, 1))], {})
 
 
 EXACT = """
