@@ -60,9 +60,8 @@ def test_the_corpus_is_the_same_with_any_number_of_workers_and_finds_what_onnxru
     assert "torch" in told["libraries"] and "onnxruntime" not in told["libraries"]
 
 
-@pytest.mark.parametrize("when", ["as it starts", "at its work"])
 def test_a_build_whose_device_process_is_killed_charges_no_medium_and_goes_on(
-    when: str, small: Place, tmp_path: Path, runtime_folder: None
+    small: Place, tmp_path: Path, runtime_folder: None
 ) -> None:
     mine = Place(tmp_path / "killed", small.data)
     mine.root.mkdir()
@@ -71,7 +70,7 @@ def test_a_build_whose_device_process_is_killed_charges_no_medium_and_goes_on(
         build = subprocess.Popen(command, stdout=log, stderr=log)
         killed = 0
         while build.poll() is None:
-            if when == "as it starts" or any(mine.work.glob("records/extract/*/*")):
+            if any(mine.work.glob("records/extract/*/*")):
                 for process in processes():
                     os.kill(process, signal.SIGKILL)
                     killed += 1

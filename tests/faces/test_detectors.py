@@ -253,7 +253,7 @@ def test_torch_in_the_device_process_finds_what_onnxruntime_finds(
     several = read_rgb(media / "images" / "multiface.jpg")
     images = [hopper, several, astronaut, hopper[::-1], np.zeros_like(hopper), hopper[100:, 150:], astronaut]
     images = [np.ascontiguousarray(image) for image in images]
-    here, there = (make_detector(config(kind, runtime=runtime)) for runtime in ("onnxruntime", "torch"))
+    here, there = (make_detector(config(kind, size=320, runtime=runtime)) for runtime in ("onnxruntime", "torch"))
     expected, found = find(here, images), find(there, images)
     assert [len(faces) for faces in found] == [len(faces) for faces in expected] and sum(map(len, found)) >= 5
     for ours, theirs in zip(found, expected, strict=True):
