@@ -79,7 +79,7 @@ def pack(folder: Path, media: Path | None, models: Path | None) -> int:
         print(f"left behind, for want of room: {', '.join(left)}")
     if total > MOST_BYTES:
         raise BenchmarkError(f"{total / 1e6:.1f} MB are over {MOST_BYTES / 1e6:.0f}; give smaller --media and --models")
-    print(f"carry {folder}; there, in the checkout: bash {folder.name}/run.sh")
+    print(f"carry this checkout with {folder} in it; there: bash {folder.name}/run.sh (writes {folder.name}/gpu.json)")
     return 0
 
 

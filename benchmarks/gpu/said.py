@@ -61,7 +61,7 @@ def _corpus(found: Found) -> list[str]:
         for match, value in _matching(found, r"(\w+)_same_bytes_with_other_workers")
     ]
     against = [
-        f"{match[1]} {value['equal_crops']} of {value['rows']} crops as the CPU's, boxes within "
+        f"{match[1]} {value['equal_crops']} of {value['rows']} crops byte-equal to the CPU's, boxes within "
         f"{value['box_pixels_max']:.2g} px"
         for match, value in _matching(found, r"(\w+)_corpus_of_device_against_cpu")
     ]
@@ -92,8 +92,8 @@ def _decoding(found: Found) -> list[str]:
     exact = sum(clip["exact"] for clip in clips)
     theirs, ours = found["large_theirs_8_at_once"]["rate"], found["large_ours_all_cores"]["rate"]
     return [
-        f"{right} of {planned} planned frames are the right picture, {exact} of them with our pixels",
-        f"{theirs:.0f} frames/s, ours on all cores {ours:.0f}",
+        f"{right} of {planned} planned frames are the right picture, {exact} of them with mmidd's pixels",
+        f"{theirs:.0f} frames/s, mmidd's decoder on all cores {ours:.0f}",
     ]
 
 

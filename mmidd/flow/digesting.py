@@ -130,4 +130,6 @@ class Landed:
 
 def rate_key(setup: Setup) -> str:
     """What a measured rate holds for."""
-    return f"{setup.recipe.detector.kind}/{setup.recipe.detector.size}/{setup.device}"
+    detector = setup.recipe.detector
+    runtime = "" if detector.runtime == "auto" else f"/{detector.runtime}"
+    return f"{detector.kind}/{detector.size}/{setup.device}{runtime}"

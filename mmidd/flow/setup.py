@@ -258,9 +258,10 @@ def pick_device(device: Literal["auto", "cpu", "cuda"], recipe: Recipe) -> Devic
     """The device class. `auto` is the CPU: what a GPU gives was never measured (docs/gpu.md), and takes asking for."""
     if device != "cuda":
         return "cpu"
-    lacking = no_gpu() or (None if _can_use_gpu(recipe) else NO_CUDA[runtime_of(recipe.detector.runtime, "cuda")])
-    if lacking:
-        raise UsageError(f"--device cuda: {lacking}; or use --device cpu")
+    if absent := no_gpu():
+        raise UsageError(f"--device cuda: {absent}; use --device cpu")
+    if not _can_use_gpu(recipe):
+        raise UsageError(f"--device cuda: {NO_CUDA[runtime_of(recipe.detector.runtime, 'cuda')]}; or use --device cpu")
     return "cuda"
 
 

@@ -33,16 +33,10 @@ def one_thread() -> Any:
     torch.backends.cudnn.benchmark = before[2]
 
 
-SLOW = ("sbi", "xception", "spsl")
-"""Networks of which there is no small kind; `make gpu DEVICE=cpu` has their steps as well."""
-
-
 def test_every_training_step_gives_its_figures_with_their_counts(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = tuple(each for each in training.SETTINGS if each.name not in SLOW)
-    monkeypatch.setattr(training, "SETTINGS", small)
     monkeypatch.setattr(training, "COMPILED", ())
     training.run(context)
-    assert list(context.found) == ["peak", "settings", *(f"{each.name} bf16" for each in small), "gend fp32"]
+    assert list(context.found) == ["peak", "settings", *(f"{each.name} fp32" for each in training.SETTINGS), "gend bf16"]
     for name, row in context.found.items():
         if name not in ("peak", "settings"):
             assert row["right"] and row["first_loss"] is not None and row["too_large"] == [], (name, row)
@@ -62,14 +56,14 @@ def test_a_row_that_breaks_or_lacks_a_package_is_told_and_costs_no_other(
         raise ModuleNotFoundError("No module named 'timm'")
 
     monkeypatch.setattr(training, "SETTINGS", training.SETTINGS[:3])
-    monkeypatch.setattr(training, "PRECISIONS", ("bf16",))
+    monkeypatch.setattr(training, "PRECISIONS", ("fp32",))
     monkeypatch.setattr(training, "COMPILED", ())
     monkeypatch.setattr(steps, "gend", broken)
     monkeypatch.setattr(steps, "sbi", lacking)
     training.run(context)
-    assert context.found["gend bf16"] == {"right": False, "failed": "ValueError: no such layer"}
-    assert context.found["sbi bf16"] == {"skipped": "ModuleNotFoundError: No module named 'timm'"}
-    assert context.found["effort bf16"]["right"]
+    assert context.found["gend fp32"] == {"right": False, "failed": "ValueError: no such layer"}
+    assert context.found["sbi fp32"] == {"skipped": "ModuleNotFoundError: No module named 'timm'"}
+    assert context.found["effort fp32"]["right"]
 
 
 def test_a_row_that_there_is_no_time_for_is_told(context: Context) -> None:
