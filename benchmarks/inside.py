@@ -56,11 +56,12 @@ def counts(work: str) -> dict[str, int]:
 
 
 # the innermost function of mmidd that runs, by its module -> what it is doing; other modules go by their own names
-_DOES = {
+DOES = {
     "video/pyav": "decode", "video/container": "decode", "video/decord": "decode", "video/torchcodec": "decode",
     "video/still": "decode", "video/yuv": "convert to RGB, reduce", "video/picture": "convert to RGB, reduce",
     "video/orientation": "convert to RGB, reduce", "faces/detector": "detect", "faces/yunet": "detect",
-    "faces/mtcnn": "detect", "faces/scrfd": "detect", "faces/onnx": "detect", "faces/align": "align, warp",
+    "faces/mtcnn": "detect", "faces/scrfd": "detect", "faces/dense": "detect", "faces/align": "align, warp",
+    "networks/onnx_runtime": "detect", "networks/client": "detect",
     "faces/encode": "encode", "curation/quality": "measure",
 }  # fmt: skip
 _TICK_S = 0.002
@@ -98,7 +99,7 @@ def _part(frame: FrameType | None) -> str:
             return "imports"
         _, inside, module = file.rpartition("/mmidd/")
         if inside:
-            return _DOES.get(module.removesuffix(".py"), module.removesuffix(".py"))
+            return DOES.get(module.removesuffix(".py"), module.removesuffix(".py"))
         frame = frame.f_back
     return "start"
 

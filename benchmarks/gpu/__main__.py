@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu.alone import Asked, adopt_orphans, run_part
+from benchmarks.gpu.alone import Asked, adopt_orphans, checks, run_part
 from benchmarks.gpu.carry import wheels_command
 from benchmarks.gpu.pack import COMMIT, FOLDER, pack
 from benchmarks.gpu.parts import PARTS, Part
@@ -178,7 +178,8 @@ def table(document: dict[str, Any]) -> str:
     """The parts of a document for people."""
     rows = [f"{'part':<11} {'state':<8} {'seconds':>7}  what"]
     for row in document["parts"]:
-        start = f"{row['name']:<11} {row['state']:<8} {row['seconds']:>7.1f}  "
+        state = "ran" if row["state"] == "right" and not checks(row.get("found")) else row["state"]
+        start = f"{row['name']:<11} {state:<8} {row['seconds']:>7.1f}  "
         found = headlines(row["name"], row.get("found", {}))
         lines = [line for line in (row["why"], *found) if line] or [row["tells"]]
         rows += [f"{start if not at else ' ' * len(start)}{line}" for at, line in enumerate(lines)]

@@ -21,6 +21,8 @@ from benchmarks.processes import ROOT
 
 LAST_LINES = 30
 _PERIOD = 0.1
+_QUIET = {"PYTHONWARNINGS": "ignore::FutureWarning", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+"""What libraries say beside that is nothing to whoever looks on."""
 _ADOPT = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 
 
@@ -76,6 +78,13 @@ def wrongs(found: Any, name: str = "") -> list[str]:
     return own + [each for key, value in found.items() for each in wrongs(value, f"{name}.{key}" if name else key)]
 
 
+def checks(found: Any) -> int:
+    """How many checks there are in what was found."""
+    if not isinstance(found, dict):
+        return 0
+    return int("right" in found) + sum(map(checks, found.values()))
+
+
 def _watched(
     files: dict[str, Path], said: Any, until: float, told: Callable[[dict[str, Any]], None], place: Path
 ) -> int | None:
@@ -83,7 +92,7 @@ def _watched(
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.gpu.inside", str(files["spec"])],
         cwd=ROOT, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(place / "scratch")},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(place / "scratch"), **_QUIET},
     )  # fmt: skip
     seen, shown = 0, 0
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 import traceback
@@ -52,7 +53,7 @@ class Context:
         self.found[name] = value
         text = json.dumps(self.found, indent=1, default=_plain)
         after = time.monotonic() - self.began
-        print(f"  {after:5.1f} s  {name}: {json.dumps(value, default=_plain)}"[:300], file=sys.stderr, flush=True)
+        print(f"  {after:5.1f} s  {name}: {_short(value)}"[:300], file=sys.stderr, flush=True)
         whole = self.results.with_suffix(".new")
         whole.write_text(text, encoding="utf-8")
         whole.replace(self.results)
@@ -71,6 +72,12 @@ class Context:
         except Exception as error:
             traceback.print_exc()
             self.check(name, False, why=f"{type(error).__name__}: {error}"[:600])
+
+
+def _short(value: Any) -> str:
+    """A figure as it is told while a part runs: four digits of each number. The results have it whole."""
+    told = json.dumps(value, default=_plain)
+    return re.sub(r"-?\d+\.\d+(?:e-?\d+)?", lambda number: f"{float(number[0]):.4g}", told)
 
 
 def _plain(value: Any) -> Any:

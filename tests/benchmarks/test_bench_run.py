@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
+import mmidd
+from benchmarks import inside
 from mmidd.faces import weights
 
 pytestmark = pytest.mark.timeout(900)  # a dozen whole processes
@@ -100,6 +102,10 @@ def test_every_measure_has_its_costs_round_by_round_and_a_ratio_to_the_floor(res
     (profiled,) = document["measures"][-1]["parts"]
     assert {"decode", "detect", "imports"} <= set(profiled)
     assert sum(profiled.values()) <= document["measures"][-1]["rounds"][0]["cpu_s"]
+
+
+def test_the_profile_names_modules_that_are_there() -> None:
+    assert all((Path(mmidd.__file__).parent / f"{module}.py").is_file() for module in inside.DOES)
 
 
 def test_the_result_says_what_ran_and_keeps_this_machine_to_itself(result: tuple[dict[str, Any], Path]) -> None:
