@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import files, texts
+from . import files, networks, texts
 
-TARGETS = {target.name: target for target in (*texts.TARGETS, *files.TARGETS)}
+TARGETS = {target.name: target for target in (*texts.TARGETS, *files.TARGETS, *networks.TARGETS)}
