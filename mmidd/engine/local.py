@@ -26,7 +26,7 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from mmidd.engine.start import children_with, without_pandas
+from mmidd.engine.start import ONE_THREAD, children_with, without_pandas
 from mmidd.engine.temporary import temporary
 from mmidd.engine.units import Crash, Resources, Result, StageFunction, Task
 from mmidd.errors import WorkError, reason, sanitised
@@ -37,8 +37,6 @@ _GRACE_S = 120.0
 _MEMORY_LOOK_S = 0.05
 _LAST_BYTES, _LAST_LINES = 4096, 5
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)")
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-"""What makes a worker's numeric libraries use one thread each."""
 
 
 _TOO_MUCH = 113
@@ -110,7 +108,7 @@ class Local:
                 under_way[self._schedule(arguments, time_limit)] = task, words
 
         try:
-            with children_with(_ONE_THREAD):
+            with children_with(ONE_THREAD):
                 schedule(islice(waiting, 3 * self.workers))
                 while under_way:
                     done = wait(under_way, timeout=self._look, return_when=FIRST_COMPLETED).done
@@ -142,7 +140,7 @@ class Local:
 
     def start(self) -> None:
         """Start the workers before there is work for them."""
-        with children_with(_ONE_THREAD), _interrupts_held():
+        with children_with(ONE_THREAD), _interrupts_held():
             _ = self._running().active
 
     def close(self) -> None:

@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""What makes a process's numeric libraries use one thread each."""
+
 
 class _Hidden:
     """Makes pandas be not found while it stands first in the way."""

@@ -15,10 +15,9 @@ from mmidd.errors import PluginError
 from mmidd.faces.registry import DETECTORS, Scores
 from mmidd.faces.weights import Weights
 from mmidd.networks.choose import open_network, runtime_of
+from mmidd.networks.network import Device as Device  # detectors take it from here
 from mmidd.networks.network import Model, Network, Runtime
 from mmidd.video.picture import Image, Picture
-
-Device = Literal["cpu", "cuda"]
 
 FIRST_LOOK = 160
 """The working size that is tried before any other."""

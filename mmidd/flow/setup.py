@@ -25,6 +25,7 @@ from mmidd.flow.kept import check_corpus, exclusions, read_list, witness
 from mmidd.flow.notes import Note
 from mmidd.manifest import find_manifest
 from mmidd.networks.choose import runtime_of
+from mmidd.networks.network import Device
 from mmidd.options import Options
 from mmidd.raw.cache import Cache
 from mmidd.raw.path import Place, root_of
@@ -34,7 +35,6 @@ from mmidd.stages import caption, curate, extract, shard
 from mmidd.takedown import Exclusions
 from mmidd.video import backend_identity
 
-Device = Literal["cpu", "cuda"]
 BASED = (extract.STAGE.name, caption.STAGE.name, curate.STAGE.name, shard.STAGE.name)
 """The stages whose ingredients are the same for all datasets."""
 

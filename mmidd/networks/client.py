@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from mmidd.errors import MmiddError, WorkError, reason, sanitised
 from mmidd.networks import meeting, wire
-from mmidd.networks.meeting import Device, Folder
-from mmidd.networks.network import Floats, Model, NetworkFault, Runtime
+from mmidd.networks.meeting import Folder
+from mmidd.networks.network import Device, Floats, Model, NetworkFault, Runtime
 from mmidd.networks.wire import Garbage, Kind, Message, Shape
 
 PATIENCE_S = 120.0

@@ -9,13 +9,13 @@ import sys
 from collections import Counter, OrderedDict
 from contextlib import AbstractContextManager, nullcontext, suppress
 from mmap import mmap
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from mmidd.errors import MmiddError, is_memory, sanitised
 from mmidd.networks.batches import Batch, Piece
-from mmidd.networks.network import Model, NetworkFault, Runtime
+from mmidd.networks.network import Device, Model, NetworkFault, Runtime
 from mmidd.networks.onnx_runtime import as_input, session
 from mmidd.networks.wire import Shape, item_of
 
@@ -72,7 +72,7 @@ class Computer(Protocol):
     def counters(self) -> dict[str, Any]: ...
 
 
-def computer(device: Literal["cpu", "cuda"], runtime: Runtime) -> Computer:
+def computer(device: Device, runtime: Runtime) -> Computer:
     """Raises MmiddError where the device cannot be had (onnxruntime tells with the first model)."""
     return OnnxComputer(device) if runtime == "onnxruntime" else TorchComputer(device)
 
@@ -102,7 +102,7 @@ class OnnxComputer:
 
     lanes = 1
 
-    def __init__(self, device: Literal["cpu", "cuda"]) -> None:
+    def __init__(self, device: Device) -> None:
         self._device = device
         self._models: dict[str, Model] = {}
         self._sessions: dict[str, Any] = {}
@@ -177,7 +177,7 @@ def _kind(model: Model) -> Any:
 class TorchComputer:
     """torch on the CPU, or on the one GPU that this process sees, by two streams."""
 
-    def __init__(self, device: Literal["cpu", "cuda"]) -> None:
+    def __init__(self, device: Device) -> None:
         try:
             import torch
         except ImportError as error:

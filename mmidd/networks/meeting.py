@@ -18,20 +18,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
 
 from mmidd.engine.device import gpus, no_gpu
+from mmidd.engine.start import ONE_THREAD
 from mmidd.errors import MmiddError, WorkError, reason, sanitised
-from mmidd.networks.network import Runtime
-
-Device = Literal["cpu", "cuda"]
+from mmidd.networks.network import Device, Runtime
 
 LOCK_S, _LOOK_S, _START_S = 120.0, 0.01, 60.0
 _BACKLOG = 512
 GO_ON = "run the same command to go on"
 _LAST_BYTES, _LAST_LINES = 4096, 3
 _ENVIRONMENT = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    **ONE_THREAD,
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # with several streams, cuBLAS is else free in the order of its sums
     "PYTHONSAFEPATH": "1",
 }

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Runtime = Literal["onnxruntime", "torch"]
+Device = Literal["cpu", "cuda"]
 
 
 class NetworkFault(Exception):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mmidd.errors import MmiddError, check_memory
-from mmidd.networks.network import Floats, Model, NetworkFault, Pixels
+from mmidd.networks.network import Device, Floats, Model, NetworkFault, Pixels
 
 
 class OnnxNetwork:
@@ -16,7 +16,7 @@ class OnnxNetwork:
 
     most = 1
 
-    def __init__(self, model: Model, device: Literal["cpu", "cuda"] = "cpu") -> None:
+    def __init__(self, model: Model, device: Device = "cpu") -> None:
         """Raises MmiddError as `session` does, and onnxruntime's own errors for bytes that are no network."""
         self._model, self._session = model, session(model.onnx, device)
         self._input = self._session.get_inputs()[0].name
@@ -46,7 +46,7 @@ def as_input(pictures: npt.NDArray[Any], pixels: Pixels) -> Floats:
     return fed
 
 
-def session(model: bytes, device: Literal["cpu", "cuda"]) -> Any:
+def session(model: bytes, device: Device) -> Any:
     """An onnxruntime session. Raises MmiddError where CUDA is asked for and cannot be had: nothing falls back in silence."""
     import onnxruntime
 

@@ -27,8 +27,8 @@ from mmidd.errors import MmiddError, sanitised, told
 from mmidd.networks import meeting, wire
 from mmidd.networks.batches import Request
 from mmidd.networks.lanes import Computer, computer
-from mmidd.networks.meeting import Device, Folder
-from mmidd.networks.network import Runtime
+from mmidd.networks.meeting import Folder
+from mmidd.networks.network import Device, Runtime
 from mmidd.networks.wire import Garbage, Kind, Layout, Message, Shape
 from mmidd.networks.work import Work
 
