@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from benchmarks.gpu.context import Context, Skipped, missing
+from benchmarks.gpu.timing import synchronize
 
 BATCHES = (8, 32, 1)
 TOKENS = 90
@@ -61,7 +62,7 @@ def _loaded(context: Context, texts: tuple[str, ...]) -> Any:
         found = checkpoint.find(str(folder), None)
     with _timed(took, "load"):
         model = LocalModel(found, dtype="auto", device=context.device, batch=max(BATCHES), max_tokens=length(context))
-        clock.wait(context.device)
+        synchronize(context.device)
     memory = clock.memory(context.device)
     context.note("checkpoint", {"parameters": parameters, "bytes": size, "seconds": took, "memory_bytes": memory})
     return model

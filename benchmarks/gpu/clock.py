@@ -13,6 +13,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.gpu.timing import synchronize
+
 T = TypeVar("T")
 
 VENDOR_BF16 = {
@@ -26,12 +28,6 @@ def exact_float32() -> None:
     """float32 means float32: no TF32, whatever the environment asks for."""
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
-
-
-def wait(device: str) -> None:
-    """Until the device has done all that it was given."""
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 def free() -> None:
@@ -54,10 +50,10 @@ def laps(lap: Callable[[], object], device: str, seconds: float, *, warm: int = 
     """
     for _ in range(warm):
         lap()
-    wait(device)
+    synchronize(device)
     began = time.perf_counter()
     lap()
-    wait(device)
+    synchronize(device)
     count = max(2, min(most, int(seconds / (time.perf_counter() - began))))
     if device != "cuda":
         times = [time.perf_counter()]

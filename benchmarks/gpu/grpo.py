@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from benchmarks.gpu.context import Context, missing
+from benchmarks.gpu.timing import synchronize
 
 QUESTION = (
     "Look at the face in this picture. Is it a photograph as the camera saw it, or was it changed by a computer? "
@@ -101,7 +102,7 @@ def step(context: Context, policy: Policy, size: Size) -> dict[str, Any]:
     at = [time.perf_counter()]
 
     def lap() -> None:
-        clock.wait(context.device)
+        synchronize(context.device)
         at.append(time.perf_counter())
 
     given = asked(context, policy, size)
