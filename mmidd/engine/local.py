@@ -64,6 +64,15 @@ class Inline:
         """Nothing is held."""
 
 
+def _end_workers(pool: ProcessPool) -> None:
+    """End the workers of a pool that stops, once it starts no more: one that is still starting would find the pool's
+    semaphores gone, and tell a traceback of it. (pebble ends them only after its semaphores.)"""
+    if pool._pool_manager_loop is not None:
+        pool._pool_manager_loop.join()
+    for worker in list(pool._pool_manager.worker_manager.workers.values()):
+        worker.kill()
+
+
 class Local:
     """A pool of spawned processes, one thread each. A worker that dies or hangs costs its task only.
 
@@ -147,6 +156,7 @@ class Local:
         """Stop the workers, at once."""
         if self._pool is not None:
             self._pool.stop()
+            _end_workers(self._pool)
             self._pool.join()
             self._pool = None
         if self._words is not None:
