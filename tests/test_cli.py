@@ -40,7 +40,7 @@ COMMANDS = {
     "audit": "CORPUS --only --clip --attributes --review --review-results --seed --out --json",
     "sample": "DIR",
     "datasets": "[NAME] --data --json",
-    "export": "CORPUS --to --out --json",
+    "export": "CORPUS --to --out --split --dataset --json",
     "doctor": "--data --out --work --json",
 }
 

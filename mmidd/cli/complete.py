@@ -68,6 +68,13 @@ def audits(incomplete: str) -> list[str]:
     return [name for name in ("captions",) if name.startswith(incomplete)]
 
 
+def exporters(incomplete: str) -> list[str]:
+    """The layouts that `mmidd export --to` takes, other packages' too."""
+    from mmidd.share.export.protocol import EXPORTERS
+
+    return sorted(name for name in EXPORTERS.names() if name.startswith(incomplete) and _HARMLESS.fullmatch(name))
+
+
 def _known() -> Iterator[tuple[str, str]]:
     """Name and slug of every manifest, by the lines that say them."""
     places = [*resources.files("mmidd.manifests").iterdir()]

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mmidd.cli import complete
-from mmidd.cli.console import COMPLETE, FINDINGS, say, tell
+from mmidd.cli.console import COMPLETE, FINDINGS, progress, say, tell
 from mmidd.cli.options import Json
 
 CorpusFolder = Annotated[Path, typer.Argument(metavar="CORPUS", help="A corpus folder.")]
@@ -83,17 +83,33 @@ def _beside(corpus: Path, ending: str) -> Path:
 
 def export(
     corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="A corpus folder, or hf://datasets/ORG/NAME.")],
-    to: Annotated[str, typer.Option("--to", metavar="LAYOUT", help="How: imagefolder.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="LAYOUT",
+            help="How: webdataset, imagefolder, deepfakebench, labels, workbench.",
+            autocompletion=complete.exporters,
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="A new folder; nothing is overwritten.")],
+    split: Annotated[
+        str | None, typer.Option("--split", metavar="NAME", help="Only this split: train, validation, test.")
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", metavar="NAME", help="Only this dataset.", autocompletion=complete.datasets),
+    ] = None,
     as_json: Json = False,
 ) -> int:
-    """Write a corpus in another layout, and check every file of it."""
+    """Write a corpus in another layout, and check every file of it. Run it again to go on after a kill."""
     from mmidd.corpus.read import Corpus
     from mmidd.engine.start import without_pandas
     from mmidd.share.export.run import export as write
 
     without_pandas()
-    say(write(Corpus(corpus), to, out), as_json=as_json)
+    watching = progress(quiet=as_json)
+    say(write(Corpus(corpus).part(split, dataset), to, out, progress=watching, tell=tell), as_json=as_json)
     return COMPLETE
 
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from mmidd.engine.units import Outcome
 
 EVERY, FIRST = 30.0, 5.0
-NOUNS = {"index": "datasets", "shard": "files"}
+NOUNS = {"index": "datasets", "shard": "files", "export": "rows"}
 
 
 class Bars:

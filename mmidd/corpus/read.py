@@ -99,12 +99,17 @@ class Corpus:
                 parts.append(kept(file.table(both), values).select(wanted.names))
         return pa.concat_tables(parts)
 
-    def batches(self, columns: Sequence[str], rows: int = BATCH) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """The number of the first row, and these columns of at most so many `rows`, through the corpus.
+    def batches(self, columns: Sequence[str], rows: int = BATCH, since: int = 0) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """The number of the first row, and these columns of at most so many `rows`, through the corpus or from the row
+        `since` on.
 
         In memory are a batch and a row group of these columns.
         """
         wanted, start = self._schema(columns), 0
+        if since:
+            for begin, places, batch in self._holding(np.arange(since, len(self)), wanted, rows):
+                yield begin + int(places[0]), batch.slice(int(places[0]))
+            return
         for shard in self.shards:
             with self._open(shard) as file:
                 for begin, batch in file.batches(wanted, rows):

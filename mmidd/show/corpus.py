@@ -42,7 +42,7 @@ def audited(console: Console, done: Done) -> None:
 
 def exported(console: Console, done: Exported) -> None:
     """What was written, and what the layout cannot hold."""
-    state = "" if done.changed else " (unchanged)"
+    state = f", {done.kept} of them from before it was cut off" if done.kept else "" if done.changed else " (unchanged)"
     console.print(f"{done.rows} rows as {done.files} files in {plain(done.out)}{state}, every file checked")
     if done.left_out:
         console.print(f"columns that {plain(done.to)} cannot hold, left out: {', '.join(done.left_out)}", style="yellow")

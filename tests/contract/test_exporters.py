@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 from corpus import made
+from corpus.hub import serve
 
 from mmidd.corpus.read import Corpus
+from mmidd.engine.lock import held
+from mmidd.engine.units import Outcome
 from mmidd.errors import CorpusError, UsageError, WorkError
+from mmidd.share.export.marks import LIST, MARK, read_mark
 from mmidd.share.export.protocol import EXPORTERS, Exporter, exporter
 from mmidd.share.export.run import Exported, export
-from mmidd.share.export.sink import ABOUT, LIST, FolderSink, check
+from mmidd.share.export.sink import ABOUT, FolderSink, check
 
 pytestmark = pytest.mark.parametrize("name", sorted(EXPORTERS.names()))
 
@@ -37,12 +41,14 @@ def test_every_row_is_exported_and_told(name: str, corpus: Corpus, tmp_path: Pat
     done = export(corpus, name, tmp_path / "out" / "deep")
     found = _files(tmp_path / "out" / "deep")
     everything = b"".join(found.values())
-    assert all(row["id"].encode() in everything for row in corpus.rows(["id"]).to_pylist())
-    assert all(data in everything for _, data in corpus.images())
+    column = "media" if "id" in done.left_out else "id"
+    assert all(row[column].encode() in everything for row in corpus.rows([column]).to_pylist())
+    assert all((data in everything) == exporter(name).pictures for _, data in corpus.images())
+    assert exporter(name).pictures or {"image", "mask"} <= set(done.left_out)
     content = {each: data for each, data in found.items() if each not in (ABOUT, LIST)}
     sizes = {"files": len(content), "bytes": sum(map(len, content.values()))}
     assert done.document() == sizes | {
-        "to": name, "out": str(tmp_path / "out" / "deep"), "rows": 28, "left_out": list(done.left_out), "changed": True,
+        "to": name, "out": str(tmp_path / "out" / "deep"), "rows": 28, "kept": 0, "left_out": list(done.left_out), "changed": True,
     }  # fmt: skip
     assert set(done.left_out) <= set(corpus.columns)
     listed = (line.partition("  ") for line in found[LIST].decode().splitlines())
@@ -124,7 +130,7 @@ def test_an_export_of_another_corpus_and_a_damaged_one_are_refused(name: str, co
 
 
 def _damage(out: Path) -> list[tuple[Callable[[], None], str, str]]:
-    path = next(path for path in sorted(out.rglob("*")) if path.is_file() and path.suffix in (".jpg", ".png", ".webp"))
+    path = next(path for path in sorted(out.rglob("*")) if path.is_file() and not path.name.startswith("."))
     name = path.relative_to(out).as_posix()
 
     def linked() -> None:
@@ -153,36 +159,191 @@ def test_an_export_is_checked_from_its_files_alone(name: str, corpus: Corpus, tm
     assert [(finding.where, finding.what) for finding in check(out)] == [((file,), what)]
 
 
-KILLS = ["exported:1", "exported:9", "written:1", "written:2", "renamed:1", "before_export_rename:1"]
+KILLS = ["exported:1", "exported:1/3", "exported:2/3", "exported:1/1", "marked:1/4", "marked:1/1", "written:1", "written:2",
+         "renamed:1", "before_export_rename:1"]  # fmt: skip
 
 
-@pytest.mark.parametrize("point", KILLS)
-def test_a_killed_export_leaves_no_target_and_the_next_one_is_whole(
-    name: str, corpus: Corpus, tmp_path: Path, point: str
-) -> None:
-    out = tmp_path / "out"
+def _killed(place: Path, name: str, point: str) -> None:
+    """An export of the place's corpus to its `out` that is killed at a point."""
     code = (
         "import sys, pathlib; from mmidd.corpus.read import Corpus; from mmidd.share.export.run import export; "
         "export(Corpus(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3]))"
     )
-    environment = {**os.environ, "MMIDD_FAULT": f"{point}:kill:{tmp_path / 'tally'}"}
-    command = [sys.executable, "-c", code, str(tmp_path / "corpus"), name, str(out)]
+    environment = {**os.environ, "MMIDD_FAULT": f"{point}:kill:{place / 'tally'}"}
+    command = [sys.executable, "-c", code, str(place / "corpus"), name, str(place / "out")]
     assert subprocess.run(command, env=environment).returncode == -signal.SIGKILL
-    assert not out.exists() and (tmp_path / ".out.exporting").is_dir()
-    assert export(corpus, name, out).changed and list(check(out)) == []
-    shutil.rmtree(tmp_path / "corpus")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "tally"]
+    (place / "tally").unlink()
 
 
-def test_a_full_disk_is_told_and_leaves_no_target(
+@pytest.mark.parametrize("point", KILLS)
+def test_a_killed_export_leaves_no_target_and_the_next_one_is_as_if_nothing_had_been(
+    name: str, corpus: Corpus, tmp_path: Path, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Points with a fraction are that far into the export, by the passes of an uninterrupted one."""
+    out, building = tmp_path / "out", tmp_path / ".out.exporting"
+    where, _, share = point.partition(":")
+    monkeypatch.setenv("MMIDD_FAULT", f"{where}:1000000:kill:{tmp_path / 'count'}")
+    export(corpus, name, tmp_path / "whole")
+    monkeypatch.delenv("MMIDD_FAULT")
+    passes = (tmp_path / "count").stat().st_size if (tmp_path / "count").exists() else 0
+    if "/" in share and not passes:
+        assert not exporter(name).pictures  # it reads columns alone and marks nothing
+        return
+    _killed(tmp_path, name, f"{where}:{max(1, int(passes * Fraction(share))) if '/' in share else share}")
+    assert not out.exists() and building.is_dir()
+    mark, heard = read_mark(building), list[str]()
+    there = {path: path.stat().st_mtime_ns for path in building.rglob("*") if path.suffix in (".jpg", ".png", ".webp")}
+    done = export(corpus, name, out, tell=heard.append)
+    assert done.kept == (28 if where == "before_export_rename" else mark.rows if mark else 0) and len(heard) <= 1
+    assert done.changed and list(check(out)) == [] and _files(out) == _files(tmp_path / "whole")
+    now = {path: (out / path.relative_to(building)).stat().st_mtime_ns for path in there}
+    assert sum(now[path] == there[path] for path in there) >= done.kept - 1 if there and done.kept else True
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "count", "out", "whole"]
+
+
+def test_an_export_that_is_killed_again_and_again_ends_with_the_same_bytes(
+    name: str, corpus: Corpus, tmp_path: Path
+) -> None:
+    if not exporter(name).pictures:
+        return
+    for _ in range(4):
+        _killed(tmp_path, name, "marked:3")
+    done = export(corpus, name, tmp_path / "out")
+    export(corpus, name, tmp_path / "whole")
+    assert done.kept > 20 and _files(tmp_path / "out") == _files(tmp_path / "whole")
+
+
+def _damaged(building: Path) -> None:
+    path = max((path for path in building.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def _lost(building: Path) -> None:
+    next(path for path in sorted(building.rglob("*")) if path.is_file() and not path.name.startswith(".")).unlink()
+
+
+def _no_mark(building: Path) -> None:
+    (building / MARK).write_bytes(b"")
+
+
+def _leading_out(building: Path) -> None:
+    (building / MARK).write_text(
+        (building / MARK).read_text().replace('"growing": {', '"growing": {"../corpus/x": [0, ""], ')
+    )
+
+
+def _not_listed(building: Path) -> None:
+    (building / LIST).write_bytes(b"")
+
+
+@pytest.mark.parametrize("what", [_damaged, _lost, _no_mark, _leading_out, _not_listed])
+def test_what_a_killed_export_left_and_is_not_right_is_written_anew(
+    name: str, corpus: Corpus, tmp_path: Path, what: Callable[[Path], None]
+) -> None:
+    if not exporter(name).pictures:
+        return
+    _killed(tmp_path, name, "marked:9")
+    what(tmp_path / ".out.exporting")
+    heard: list[str] = []
+    done = export(corpus, name, tmp_path / "out", tell=heard.append)
+    export(corpus, name, tmp_path / "whole")
+    damaged_but_not_listed = what in (_damaged, _lost) and done.kept > 0
+    assert not damaged_but_not_listed and "is removed, all is written anew" in heard[0]
+    assert _files(tmp_path / "out") == _files(tmp_path / "whole")
+
+
+def test_only_an_export_of_the_same_part_in_the_same_layout_goes_on(name: str, corpus: Corpus, tmp_path: Path) -> None:
+    if not exporter(name).pictures:
+        return
+    _killed(tmp_path, name, "marked:9")
+    part, heard = corpus.part("train", "alpha"), list[str]()
+    done = export(part, name, tmp_path / "out", tell=heard.append)
+    assert (done.rows, done.kept) == (7, 0) and "is removed, all is written anew" in heard[0]
+    export(part, name, tmp_path / "whole")
+    assert _files(tmp_path / "out") == _files(tmp_path / "whole")
+
+
+def test_a_full_disk_is_told_and_leaves_no_target_and_the_next_one_goes_on(
     name: str, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MMIDD_FAULT", f"exported:5:ENOSPC:{tmp_path / 'tally'}")
     with pytest.raises(WorkError, match="the disk is full"):
         export(corpus, name, tmp_path / "out")
-    assert {path.name for path in tmp_path.iterdir()} == {"corpus", "tally"}
+    assert {path.name for path in tmp_path.iterdir()} == {"corpus", "tally", ".out.exporting"}
     monkeypatch.delenv("MMIDD_FAULT")
     assert export(corpus, name, tmp_path / "out").changed
+    export(corpus, name, tmp_path / "whole")
+    assert _files(tmp_path / "out") == _files(tmp_path / "whole")
+
+
+def test_of_two_exports_at_once_the_second_is_refused(name: str, corpus: Corpus, tmp_path: Path) -> None:
+    with (
+        held(tmp_path / ".out.lock", lambda holder: AssertionError(holder)),
+        pytest.raises(CorpusError, match=r"another export is writing .*out \(process \d+"),
+    ):
+        export(corpus, name, tmp_path / "out")
+
+
+class _Watching:
+    """Counts what progress is told."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def begin(self, stage: str, total: int, done: int) -> None:
+        self.told.append((stage, total, done))
+
+    def advance(self, outcomes: Sequence[Outcome]) -> None:
+        self.told.append(len(outcomes))
+
+    def end(self) -> None:
+        self.told.append("end")
+
+
+def test_rows_are_told_while_they_are_written_and_those_that_were_there_are_not_counted_again(
+    name: str, corpus: Corpus, tmp_path: Path
+) -> None:
+    watching = _Watching()
+    export(corpus, name, tmp_path / "whole", progress=watching)
+    first, *rows, last = watching.told
+    assert (first, sum(rows), last) == (("export", 28, 0), 28, "end") and (len(rows) > 3) == exporter(name).pictures
+    if exporter(name).pictures:
+        _killed(tmp_path, name, "marked:9")
+        watching = _Watching()
+        kept = export(corpus, name, tmp_path / "out", progress=watching).kept
+        assert watching.told[0] == ("export", 28, kept) and sum(watching.told[1:-1]) == 28 - kept
+
+
+def test_a_corpus_on_the_hub_gives_the_same_bytes(
+    name: str, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve(tmp_path / "corpus") as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+        export(Corpus("hf://datasets/org/name"), name, tmp_path / "remote")
+    export(corpus, name, tmp_path / "here")
+    assert _files(tmp_path / "remote") == _files(tmp_path / "here")
+
+
+def test_a_part_is_exported_alone_and_one_without_rows_is_refused(name: str, corpus: Corpus, tmp_path: Path) -> None:
+    done = export(corpus.part("train", "Beta"), name, tmp_path / "part")
+    assert done.rows == 7
+    everything = b"".join(_files(tmp_path / "part").values())
+    column = "media" if "id" in done.left_out else "id"
+    others = corpus.rows([column], where={"dataset": ["Alpha", "Gamma"]}).to_pylist()
+    assert not any(row[column].encode() in everything for row in others)
+    with pytest.raises(CorpusError, match="no such rows, so there is nothing to export"):
+        export(corpus.part("validation", "Alpha"), name, tmp_path / "none")
+
+
+def test_whole_images_and_rows_of_which_little_is_known_are_exported(name: str, tmp_path: Path) -> None:
+    def change(shard: str, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            kept = ("id", "image", "mask", "label", "dataset", "media", "frame")
+            row |= {key: None for key in row if key not in kept} | {"geometry": "whole"}
+
+    corpus = Corpus(made.corpus(tmp_path / "corpus", change))
+    assert export(corpus, name, tmp_path / "out").rows == 28 and list(check(tmp_path / "out")) == []
 
 
 HOSTILE = [
@@ -196,6 +357,9 @@ HOSTILE = [
 def test_a_hostile_corpus_is_an_error_and_leaves_no_target(
     name: str, tmp_path: Path, column: str, value: Any, message: str
 ) -> None:
+    if column == "image" and not exporter(name).pictures:
+        return
+
     def change(shard: str, rows: list[dict[str, Any]]) -> None:
         rows[2][column] = value if shard == "test-gamma" else rows[2][column]
 
@@ -208,11 +372,27 @@ def test_a_hostile_corpus_is_an_error_and_leaves_no_target(
 def test_no_path_of_the_corpus_becomes_a_path_of_the_export(name: str, tmp_path: Path) -> None:
     def change(shard: str, rows: list[dict[str, Any]]) -> None:
         for row in rows:
-            row |= {"media": f"../../{row['media']}", "method": "/etc/passwd", "codec": "..\\x", "label": 99}
+            row |= {"media": f"../../{row['media']}", "method": "/etc/passwd", "codec": "..\\x"}
 
     export(Corpus(made.corpus(tmp_path / "corpus", change)), name, tmp_path / "out")
     assert {path.name for path in tmp_path.iterdir()} == {"corpus", "out"}
     assert not any(word in path.name for path in (tmp_path / "out").rglob("*") for word in ("mp4", "passwd", "\\"))
+
+
+@pytest.mark.parametrize("label", [99, -1, None])
+def test_a_row_that_is_neither_real_nor_fake_is_refused_or_told_and_never_guessed(
+    name: str, tmp_path: Path, label: int | None
+) -> None:
+    def change(shard: str, rows: list[dict[str, Any]]) -> None:
+        rows[1]["label"] = label
+
+    corpus = Corpus(made.corpus(tmp_path / "corpus", change))
+    try:
+        export(corpus, name, tmp_path / "out")
+    except CorpusError as error:
+        assert "is neither real nor fake" in str(error) and not (tmp_path / "out").exists()
+    else:
+        assert name not in ("deepfakebench", "workbench")
 
 
 @pytest.mark.parametrize("file", ["../x", "/x", "a//b", "a/../b", "", ".x", "a b", "ü", "a/.b", "x\n", "C:/x"])

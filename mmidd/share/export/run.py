@@ -18,26 +18,32 @@ from mmidd.corpus.read import Corpus
 from mmidd.engine.faults import fault
 from mmidd.engine.files import digest, disk_errors, fsync_folder, sha256_file
 from mmidd.engine.lock import held
+from mmidd.engine.run import Progress, Silent
+from mmidd.engine.units import Outcome
 from mmidd.errors import CorpusError, UsageError
 from mmidd.results import Result
-from mmidd.share.export.protocol import Sink, exporter
-from mmidd.share.export.sink import ABOUT, LIST, FolderSink, Label, check, read_label
+from mmidd.share.export.marks import LIST, MARK, Mark, read_mark, restore
+from mmidd.share.export.protocol import Exporter, exporter
+from mmidd.share.export.sink import ABOUT, FolderSink, Label, check, read_label
 from mmidd.show import corpus as show
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _SHOWN = 3
+_WRITTEN = Outcome("", "", "ok", ())
 
 
 @dataclass(frozen=True, repr=False)
 class Exported(Result):
-    """What was exported: rows, files and bytes, the columns that the layout cannot hold, and whether anything was written
-    (`changed`): an export that is there already is checked and left."""
+    """What was exported: rows, those that an export which was cut off had written before (`kept`), files and bytes, the
+    columns that the layout cannot hold, and whether anything was written (`changed`): an export that is there already is
+    checked and left."""
 
     to: str
     out: str
     rows: int
+    kept: int
     files: int
     bytes: int
     left_out: tuple[str, ...]
@@ -51,54 +57,116 @@ class Exported(Result):
         return {**vars(self), "left_out": list(self.left_out)}
 
 
-def export(corpus: Corpus, to: str, out: Path) -> Exported:
-    """Write a corpus to the folder `out` in the layout that `to` names.
+def export(
+    corpus: Corpus, to: str, out: Path, *, progress: Progress | None = None, tell: Callable[[str], None] = lambda line: None
+) -> Exported:
+    """Write a corpus, or a part of one, to the folder `out` in the layout that `to` names.
 
     Nothing that is there is overwritten: the folder is new or empty, or it holds this very export, which is then checked.
-    A killed export leaves a folder beside it that the next one clears. Raises UsageError for an unknown layout, and
-    CorpusError for a folder that holds something else, a corpus that cannot be laid out so, and files that did not come
-    out as they were written.
+    A killed export leaves a folder beside it: the next one of the same corpus and layout goes on with what is right in it,
+    any other clears it, and `tell` hears which. Raises UsageError for an unknown layout, and CorpusError for a folder that
+    holds something else, a corpus that cannot be laid out so, and files that did not come out as they were written.
     """
     chosen = exporter(to)
     if isinstance(corpus.place, Folder) and out.resolve().is_relative_to(corpus.place.root.resolve()):
         raise UsageError(f"{out} lies in the corpus, whose files are sealed; choose a place beside it")
     if not out.resolve().name:
         raise UsageError(f"--out {out} is no place for an export; name a folder in it")
+    if not len(corpus):
+        raise CorpusError(f"{corpus.place.path('')} holds no such rows, so there is nothing to export")
     out = out.parent.resolve() / out.name if out.name not in ("", "..") else out.resolve()
     label = Label(to, digest(corpus.about.content, [shard.name for shard in corpus.shards]), chosen.version, len(corpus))
     with _alone(out):
         if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
             return _told(_there(out, label), out, changed=False)
-        _check_ids(corpus)
+        check_ids(corpus)
         building = out.with_name(f".{out.name}.exporting")
         with disk_errors(out):
-            _clear(building)
             try:
-                label = _write(building, chosen.layout, corpus, label)
+                label, kept = _made(building, chosen, corpus, label, progress or Silent(), tell)
                 fault("before_export_rename", out)
                 _move(building, out)
-            finally:
-                shutil.rmtree(building, ignore_errors=True)
-    return _told(label, out, changed=True)
+            except CorpusError:
+                if not corpus.place.remote:  # a network may be back soon; a corpus or a layout does not mend itself
+                    shutil.rmtree(building, ignore_errors=True)
+                raise
+    return _told(label, out, changed=True, kept=kept)
 
 
-def _write(building: Path, layout: Callable[[Corpus, Sink], tuple[str, ...]], corpus: Corpus, label: Label) -> Label:
-    """Write all files and the label that says so, and prove them."""
-    building.mkdir()
-    label.write(building)
-    with FolderSink(building) as sink:
-        left_out = layout(corpus, sink)
+def _made(
+    building: Path, chosen: Exporter, corpus: Corpus, label: Label, progress: Progress, tell: Callable[[str], None]
+) -> tuple[Label, int]:
+    """Write all files and the label that says so, and prove them; of a killed export what is there is kept.
+
+    Gives the label, and the rows that were kept.
+    """
+    found = _left(building, label, tell)
+    if isinstance(found, Label):
+        return found, found.rows
+    mark, digests = found
+    if not mark.rows:
+        building.mkdir()
+        label.write(building)
+    with _watched(progress, label.rows, mark.rows) as watch:
+        with FolderSink(building, mark, digests, watch) as sink:
+            left_out = chosen.layout(corpus, sink)
+        watch(label.rows)
     listed = sha256_file(building / LIST)
     label = replace(label, left_out=left_out, files=sink.files, bytes=sink.bytes, list_sha256=listed)
     label.write(building)
+    (building / MARK).unlink(missing_ok=True)
     _prove(building)
-    return label
+    return label, mark.rows
 
 
-def _check_ids(corpus: Corpus) -> None:
-    """Files are named by ids: each has to be one."""
-    ids = corpus.rows(["id"])["id"]
-    if pc.count_distinct(ids, mode="all").as_py() != len(ids):
+def _left(building: Path, wanted: Label, tell: Callable[[str], None]) -> tuple[Mark, dict[str, Any]] | Label:
+    """What a killed export left: a mark and its digests, or the label of a whole one; where it is of no use, it is cleared.
+
+    Raises CorpusError for a folder that no export wrote.
+    """
+    if not building.is_symlink() and not building.exists():
+        return Mark(), {}
+    found, mark = (read_label(building), read_mark(building)) if not building.is_symlink() else (None, None)
+    if found is not None and found.is_of(wanted):
+        if mark is None and found.list_sha256 is not None and not any(check(building)):
+            return found
+        digests = restore(building, mark) if mark is not None and mark.rows else None
+        if mark is not None and digests is not None:
+            tell(f"going on after the {mark.rows} of {wanted.rows} rows that an export which was cut off has written")
+            return mark, digests
+    _clear(building)
+    tell(f"{building.name} of an export that was cut off is of no use for this one: it is removed, all is written anew")
+    return Mark(), {}
+
+
+@contextmanager
+def _watched(progress: Progress, rows: int, done: int) -> Iterator[Callable[[int], None]]:
+    """Tells progress how many rows are written, however often it is asked."""
+    told = done
+
+    def watch(now: int) -> None:
+        nonlocal told
+        if now > told:
+            progress.advance((_WRITTEN,) * (now - told))
+            told = now
+
+    progress.begin("export", rows, done)
+    try:
+        yield watch
+    finally:
+        progress.end()
+
+
+def check_ids(corpus: Corpus) -> None:
+    """Files are named by ids: each has to be one, and no other row's."""
+    seen = 0
+    for _, batch in corpus.batches(["id"]):
+        sound = pc.fill_null(pc.match_substring_regex(batch["id"], "^[0-9a-f]{24}$"), False)
+        if not pc.all(sound).as_py():
+            name = batch["id"].filter(pc.invert(sound))[0].as_py() or ""
+            raise CorpusError(f"{corpus.place.path('')}: {name!r} is no sample id; `mmidd verify` says what is wrong")
+        seen += len(batch)
+    if pc.count_distinct(corpus.rows(["id"])["id"], mode="all").as_py() != seen:
         raise CorpusError(f"{corpus.place.path('')} holds a sample id twice: `mmidd verify` says which")
 
 
@@ -135,12 +203,11 @@ def _prove(folder: Path) -> None:
 
 def _clear(building: Path) -> None:
     """Remove what a killed export left."""
-    if building.is_symlink() or building.exists():
-        ours = building.is_dir() and not building.is_symlink()
-        begun = ours and all(path.name == ABOUT or path.suffix == ".tmp" for path in building.iterdir())
-        if not ours or (not begun and read_label(building) is None):
-            raise CorpusError(f"{building} is in the way and no export of mmidd wrote it; move it away")
-        shutil.rmtree(building)
+    ours = building.is_dir() and not building.is_symlink()
+    begun = ours and all(path.name == ABOUT or path.suffix == ".tmp" for path in building.iterdir())
+    if not ours or (not begun and read_label(building) is None):
+        raise CorpusError(f"{building} is in the way and no export of mmidd wrote it; move it away")
+    shutil.rmtree(building)
 
 
 def _move(building: Path, out: Path) -> None:
@@ -156,5 +223,5 @@ def _move(building: Path, out: Path) -> None:
     fsync_folder(out.parent)
 
 
-def _told(label: Label, out: Path, *, changed: bool) -> Exported:
-    return Exported(label.exporter, str(out), label.rows, label.files, label.bytes, label.left_out, changed)
+def _told(label: Label, out: Path, *, changed: bool, kept: int = 0) -> Exported:
+    return Exported(label.exporter, str(out), label.rows, kept, label.files, label.bytes, label.left_out, changed)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -15,9 +15,9 @@ from mmidd.engine.faults import fault
 from mmidd.engine.files import sha256_file, write_text
 from mmidd.errors import CorpusError
 from mmidd.findings import Finding
+from mmidd.share.export.marks import LIST, NAME, Mark, list_of
 
-ABOUT, LIST = ".mmidd-export.json", ".mmidd-export.sha256"
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+ABOUT = ".mmidd-export.json"
 _MOST_BYTES = 1 << 20
 
 
@@ -59,55 +59,101 @@ def read_label(folder: Path) -> Label | None:
 
 
 class FolderSink:
-    """Writes files into a new folder, and lists them. A context manager: at its end every file is closed."""
+    """Writes files into a folder, a new one or one that was brought back to its mark (with the `digests` of the files that
+    grow), and lists them. A context manager: at its end every file is closed. `watch` is told each mark's rows."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.files, self.bytes = folder, 0, 0
+    def __init__(
+        self,
+        folder: Path,
+        mark: Mark | None = None,
+        digests: Mapping[str, Any] | None = None,
+        watch: Callable[[int], None] = lambda rows: None,
+    ) -> None:
+        self._mark = mark or Mark()
+        self.folder, self.done, self.files, self.bytes = folder, self._mark.rows, self._mark.files, self._mark.bytes
+        self._digests, self._watch = dict(digests or {}), watch
         self._growing: dict[str, tuple[BinaryIO, Any]] = {}
         self._made: set[Path] = set()
 
     def __enter__(self) -> FolderSink:
-        self._list = (self.folder / LIST).open("x", encoding="ascii")
+        self._list = (self.folder / LIST).open("ab" if self._mark.rows else "xb")
+        for name, digest in self._digests.items():
+            self._growing[name] = ((self.folder / name).open("ab"), digest)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for name, (file, digest) in self._growing.items():
-            file.close()
-            self._note(name, digest.hexdigest())
-        self._list.close()
+        with ExitStack() as files:
+            files.push(self._list)
+            for file, _ in self._growing.values():
+                files.push(file)
+            for name in [*self._growing] if kind is None else ():
+                self.end(name)
 
     def put(self, name: str, data: bytes) -> None:
-        """Write a whole file."""
-        with self._new(name) as file:
+        """Write a whole file. It is listed before: what a kill leaves of it can be found by its name."""
+        path = self._place(name)
+        self._note(name, hashlib.sha256(data).hexdigest())
+        with _new(path, name) as file:
             file.write(data)
         self.bytes += len(data)
-        self._note(name, hashlib.sha256(data).hexdigest())
         fault("exported", name)
 
     def add(self, name: str, data: bytes) -> None:
         """Write on at the end of a file."""
         if name not in self._growing:
-            self._growing[name] = (self._new(name), hashlib.sha256())
+            path = self._place(name)
+            self._mark = replace(self._mark, growing={**self._mark.growing, name: (0, "")})
+            self._mark.write(self.folder)
+            self._growing[name] = (_new(path, name), hashlib.sha256())
         file, digest = self._growing[name]
         file.write(data)
         digest.update(data)
         self.bytes += len(data)
+        fault("exported", name)
 
-    def _new(self, name: str) -> BinaryIO:
-        if not _NAME.fullmatch(name):
+    def end(self, name: str) -> None:
+        """A growing file is whole."""
+        file, digest = self._growing.pop(name)
+        file.close()
+        self._note(name, digest.hexdigest())
+
+    def read(self, name: str) -> Iterator[bytes]:
+        """The lines of a growing file so far."""
+        self._growing[name][0].flush()
+        with (self.folder / name).open("rb") as file:
+            yield from file
+
+    def mark(self, rows: int) -> None:
+        """So many rows are done: a kill from now on loses nothing of them."""
+        growing = {}
+        for name, (file, digest) in self._growing.items():
+            file.flush()
+            growing[name] = (file.tell(), digest.hexdigest())
+        self._mark = Mark(rows, self.files, self.bytes, self._list.tell(), growing)
+        self._mark.write(self.folder)
+        self._watch(rows)
+        fault("marked", rows)
+
+    def _place(self, name: str) -> Path:
+        if not NAME.fullmatch(name):
             raise CorpusError(f"an export would write a file of the name {name!r}; names are plain words alone")
         path = self.folder / name
         if path.parent not in self._made:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._made.add(path.parent)
-        try:
-            return path.open("xb")
-        except FileExistsError as error:
-            raise CorpusError(f"an export would write {name} twice") from error
+        return path
 
     def _note(self, name: str, sha256: str) -> None:
-        self._list.write(f"{sha256}  {name}\n")
+        self._list.write(f"{sha256}  {name}\n".encode())
+        self._list.flush()
         self.files += 1
+
+
+def _new(path: Path, name: str) -> BinaryIO:
+    try:
+        return path.open("xb")
+    except FileExistsError as error:
+        raise CorpusError(f"an export would write {name} twice") from error
 
 
 def check(folder: Path) -> Iterator[Finding]:
@@ -143,10 +189,9 @@ def _unlisted(folder: Path, count: int) -> Iterator[Finding]:
 
 
 def _listed(folder: Path) -> Iterator[tuple[str, str]]:
-    with (folder / LIST).open(encoding="ascii", errors="replace") as file:
-        for line in file:
-            sha256, _, name = line.rstrip("\n").partition("  ")
-            if not _NAME.fullmatch(name):
+    with (folder / LIST).open("rb") as file:
+        for sha256, name in list_of(file, (folder / LIST).stat().st_size):
+            if not NAME.fullmatch(name):
                 raise CorpusError(f"{folder / LIST} lists {name!r}, which no export writes")
             yield name, sha256
 
