@@ -48,7 +48,8 @@ def test_every_row_is_exported_and_told(name: str, corpus: Corpus, tmp_path: Pat
     content = {each: data for each, data in found.items() if each not in (ABOUT, LIST)}
     sizes = {"files": len(content), "bytes": sum(map(len, content.values()))}
     assert done.document() == sizes | {
-        "to": name, "out": str(tmp_path / "out" / "deep"), "rows": 28, "kept": 0, "left_out": list(done.left_out), "changed": True,
+        "to": name, "out": str(tmp_path / "out" / "deep"), "rows": 28, "kept": 0, "changed": True,
+        "left_out": list(done.left_out),
     }  # fmt: skip
     assert set(done.left_out) <= set(corpus.columns)
     listed = (line.partition("  ") for line in found[LIST].decode().splitlines())

@@ -23,7 +23,7 @@ from mmidd.engine.units import Outcome
 from mmidd.errors import CorpusError, UsageError
 from mmidd.results import Result
 from mmidd.share.export.marks import LIST, MARK, Mark, read_mark, restore
-from mmidd.share.export.protocol import Exporter, exporter
+from mmidd.share.export.protocol import Sink, exporter
 from mmidd.share.export.sink import ABOUT, FolderSink, Label, check, read_label
 from mmidd.show import corpus as show
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 3
 _WRITTEN = Outcome("", "", "ok", ())
+Left = tuple[Mark, dict[str, Any]] | Label
+"""Of a killed export: its mark and the running digests of files that grow, or the label of one that was whole."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,8 +84,9 @@ def export(
         check_ids(corpus)
         building = out.with_name(f".{out.name}.exporting")
         with disk_errors(out):
+            found = _left(building, label, tell)
             try:
-                label, kept = _made(building, chosen, corpus, label, progress or Silent(), tell)
+                label, kept = _made(building, found, chosen.layout, corpus, label, progress or Silent())
                 fault("before_export_rename", out)
                 _move(building, out)
             except CorpusError:
@@ -94,13 +97,13 @@ def export(
 
 
 def _made(
-    building: Path, chosen: Exporter, corpus: Corpus, label: Label, progress: Progress, tell: Callable[[str], None]
-) -> tuple[Label, int]:
-    """Write all files and the label that says so, and prove them; of a killed export what is there is kept.
+    building: Path, found: Left, layout: Callable[[Corpus, Sink], tuple[str, ...]], corpus: Corpus, label: Label,
+    progress: Progress,
+) -> tuple[Label, int]:  # fmt: skip
+    """Write all files and the label that says so, and prove them; of a killed export what was found is kept.
 
     Gives the label, and the rows that were kept.
     """
-    found = _left(building, label, tell)
     if isinstance(found, Label):
         return found, found.rows
     mark, digests = found
@@ -109,7 +112,7 @@ def _made(
         label.write(building)
     with _watched(progress, label.rows, mark.rows) as watch:
         with FolderSink(building, mark, digests, watch) as sink:
-            left_out = chosen.layout(corpus, sink)
+            left_out = layout(corpus, sink)
         watch(label.rows)
     listed = sha256_file(building / LIST)
     label = replace(label, left_out=left_out, files=sink.files, bytes=sink.bytes, list_sha256=listed)
@@ -119,7 +122,7 @@ def _made(
     return label, mark.rows
 
 
-def _left(building: Path, wanted: Label, tell: Callable[[str], None]) -> tuple[Mark, dict[str, Any]] | Label:
+def _left(building: Path, wanted: Label, tell: Callable[[str], None]) -> Left:
     """What a killed export left: a mark and its digests, or the label of a whole one; where it is of no use, it is cleared.
 
     Raises CorpusError for a folder that no export wrote.
