@@ -82,4 +82,4 @@ def test_the_command_says_what_it_wrote_and_as_json_exactly_the_document(mmidd: 
     again = mmidd(*words, "--json")
     assert (again.code, again.err) == (0, "")
     assert again.document == export(Corpus(tmp_path / "corpus"), "imagefolder", tmp_path / "out").document()
-    assert mmidd(*words[:3], "webdataset", *words[4:]).code == 2
+    assert mmidd(*words[:3], "imagefoldre", *words[4:]).code == 2
