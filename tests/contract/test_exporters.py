@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -27,10 +29,46 @@ from mmidd.share.export.sink import ABOUT, FolderSink, check
 pytestmark = pytest.mark.parametrize("name", sorted(EXPORTERS.names()))
 
 
-@pytest.fixture
-def corpus(tmp_path: Path) -> Corpus:
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small corpus with all that makes exporting hard."""
-    return Corpus(made.corpus(tmp_path / "corpus"))
+    return made.corpus(tmp_path_factory.mktemp("made") / "corpus")
+
+
+@pytest.fixture
+def corpus(made_once: Path, tmp_path: Path) -> Corpus:
+    """A copy of it."""
+    shutil.copytree(made_once, tmp_path / "corpus")
+    return Corpus(tmp_path / "corpus")
+
+
+@dataclass(frozen=True)
+class Whole:
+    """An uninterrupted export: its files, and how often it passed a fault point."""
+
+    files: dict[str, bytes]
+    passes: dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def wholes() -> dict[str, Whole]:
+    """By exporter, as far as they were made."""
+    return {}
+
+
+@pytest.fixture
+def whole(name: str, wholes: dict[str, Whole], made_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """The exporter's."""
+    if name not in wholes:
+        place = tmp_path_factory.mktemp("whole")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(
+                "MMIDD_FAULT", ";".join(f"{point}:1000000:kill:{place / point}" for point in ("exported", "marked"))
+            )
+            export(Corpus(made_once), name, place / "out")
+        passes = {path.name: path.stat().st_size for path in place.iterdir() if path.is_file()}
+        wholes[name] = Whole(_files(place / "out"), passes)
+    return wholes[name]
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -183,15 +221,12 @@ def _killed(place: Path, name: str, point: str) -> None:
 
 @pytest.mark.parametrize("point", KILLS)
 def test_a_killed_export_leaves_no_target_and_the_next_one_is_as_if_nothing_had_been(
-    name: str, corpus: Corpus, tmp_path: Path, point: str, monkeypatch: pytest.MonkeyPatch
+    name: str, corpus: Corpus, whole: Whole, tmp_path: Path, point: str
 ) -> None:
     """Points with a fraction are that far into the export, by the passes of an uninterrupted one."""
     out, building = tmp_path / "out", tmp_path / ".out.exporting"
     where, _, share = point.partition(":")
-    monkeypatch.setenv("MMIDD_FAULT", f"{where}:1000000:kill:{tmp_path / 'count'}")
-    export(corpus, name, tmp_path / "whole")
-    monkeypatch.delenv("MMIDD_FAULT")
-    passes = (tmp_path / "count").stat().st_size if (tmp_path / "count").exists() else 0
+    passes = whole.passes.get(where, 0)
     if "/" in share and not passes:
         assert not exporter(name).pictures  # it reads columns alone and marks nothing
         return
@@ -201,22 +236,21 @@ def test_a_killed_export_leaves_no_target_and_the_next_one_is_as_if_nothing_had_
     there = {path: path.stat().st_mtime_ns for path in building.rglob("*") if path.suffix in (".jpg", ".png", ".webp")}
     done = export(corpus, name, out, tell=heard.append)
     assert done.kept == (28 if where == "before_export_rename" else mark.rows if mark else 0) and len(heard) <= 1
-    assert done.changed and list(check(out)) == [] and _files(out) == _files(tmp_path / "whole")
+    assert done.changed and list(check(out)) == [] and _files(out) == whole.files
     now = {path: (out / path.relative_to(building)).stat().st_mtime_ns for path in there}
     assert sum(now[path] == there[path] for path in there) >= done.kept - 1 if there and done.kept else True
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "count", "out", "whole"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "out"]
 
 
 def test_an_export_that_is_killed_again_and_again_ends_with_the_same_bytes(
-    name: str, corpus: Corpus, tmp_path: Path
+    name: str, corpus: Corpus, whole: Whole, tmp_path: Path
 ) -> None:
     if not exporter(name).pictures:
         return
     for _ in range(4):
         _killed(tmp_path, name, "marked:3")
     done = export(corpus, name, tmp_path / "out")
-    export(corpus, name, tmp_path / "whole")
-    assert done.kept > 20 and _files(tmp_path / "out") == _files(tmp_path / "whole")
+    assert done.kept > 20 and _files(tmp_path / "out") == whole.files
 
 
 def _damaged(building: Path) -> None:
@@ -244,7 +278,7 @@ def _not_listed(building: Path) -> None:
 
 @pytest.mark.parametrize("what", [_damaged, _lost, _no_mark, _leading_out, _not_listed])
 def test_what_a_killed_export_left_and_is_not_right_is_written_anew(
-    name: str, corpus: Corpus, tmp_path: Path, what: Callable[[Path], None]
+    name: str, corpus: Corpus, whole: Whole, tmp_path: Path, what: Callable[[Path], None]
 ) -> None:
     if not exporter(name).pictures:
         return
@@ -252,10 +286,8 @@ def test_what_a_killed_export_left_and_is_not_right_is_written_anew(
     what(tmp_path / ".out.exporting")
     heard: list[str] = []
     done = export(corpus, name, tmp_path / "out", tell=heard.append)
-    export(corpus, name, tmp_path / "whole")
-    damaged_but_not_listed = what in (_damaged, _lost) and done.kept > 0
-    assert not damaged_but_not_listed and "is removed, all is written anew" in heard[0]
-    assert _files(tmp_path / "out") == _files(tmp_path / "whole")
+    assert done.kept == 0 and "is removed, all is written anew" in heard[0]
+    assert _files(tmp_path / "out") == whole.files
 
 
 def test_only_an_export_of_the_same_part_in_the_same_layout_goes_on(name: str, corpus: Corpus, tmp_path: Path) -> None:
@@ -270,16 +302,14 @@ def test_only_an_export_of_the_same_part_in_the_same_layout_goes_on(name: str, c
 
 
 def test_a_full_disk_is_told_and_leaves_no_target_and_the_next_one_goes_on(
-    name: str, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, corpus: Corpus, whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MMIDD_FAULT", f"exported:5:ENOSPC:{tmp_path / 'tally'}")
     with pytest.raises(WorkError, match="the disk is full"):
         export(corpus, name, tmp_path / "out")
     assert {path.name for path in tmp_path.iterdir()} == {"corpus", "tally", ".out.exporting"}
     monkeypatch.delenv("MMIDD_FAULT")
-    assert export(corpus, name, tmp_path / "out").changed
-    export(corpus, name, tmp_path / "whole")
-    assert _files(tmp_path / "out") == _files(tmp_path / "whole")
+    assert export(corpus, name, tmp_path / "out").changed and _files(tmp_path / "out") == whole.files
 
 
 def test_of_two_exports_at_once_the_second_is_refused(name: str, corpus: Corpus, tmp_path: Path) -> None:
@@ -320,15 +350,33 @@ def test_rows_are_told_while_they_are_written_and_those_that_were_there_are_not_
         assert watching.told[0] == ("export", 28, kept) and sum(watching.told[1:-1]) == 28 - kept
 
 
-def test_a_corpus_on_the_hub_gives_the_same_bytes(
-    name: str, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class _Unplugged(_Watching):
+    """Takes a shard of the hub away when some rows are written."""
+
+    def __init__(self, shard: Path) -> None:
+        super().__init__()
+        self.shard = shard
+
+    def advance(self, outcomes: Sequence[Outcome]) -> None:
+        super().advance(outcomes)
+        if len(self.told) == 4:
+            self.shard.rename(self.shard.with_suffix(".away"))
+
+
+def test_a_corpus_on_the_hub_gives_the_same_bytes_also_when_the_hub_fails_in_between(
+    name: str, corpus: Corpus, whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shard = next((tmp_path / "corpus" / "data").glob("validation-beta-*"))
     with serve(tmp_path / "corpus") as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
         monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
-        export(Corpus("hf://datasets/org/name"), name, tmp_path / "remote")
-    export(corpus, name, tmp_path / "here")
-    assert _files(tmp_path / "remote") == _files(tmp_path / "here")
+        remote = Corpus("hf://datasets/org/name")
+        if exporter(name).pictures:
+            with pytest.raises(CorpusError, match="validation-beta.* cannot be read"):
+                export(remote, name, tmp_path / "out", progress=_Unplugged(shard))
+            shard.with_suffix(".away").rename(shard)
+        kept = export(remote, name, tmp_path / "out").kept
+    assert _files(tmp_path / "out") == whole.files and (kept > 6) == exporter(name).pictures
 
 
 def test_a_part_is_exported_alone_and_one_without_rows_is_refused(name: str, corpus: Corpus, tmp_path: Path) -> None:

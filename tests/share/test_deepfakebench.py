@@ -43,7 +43,7 @@ def _levelled(videos: dict[str, Any]) -> dict[str | None, dict[str, Any]]:
 
 
 def read(root: Path) -> Iterator[Frame]:
-    """{dataset: {label: {split: {[compression:] {video: {label, frames, masks}}}}}}; frames by the number that names them."""
+    """{dataset: {label: {split: {[compression:] {video: {label, frames, masks}}}}}}; frames by number."""
     for path in sorted((root / "dataset_json").iterdir()):
         ((dataset, labels),) = json.loads(path.read_bytes()).items()
         assert path.name == f"{dataset}.json"
