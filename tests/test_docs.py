@@ -17,6 +17,7 @@ from corpus.hub import serve
 
 from mmidd.cli import app
 from mmidd.cli.complete import OPTIONS
+from mmidd.share.export.protocol import EXPORTERS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -65,10 +66,13 @@ def test_every_example_of_reading_a_corpus_runs(built: Build, tmp_path: Path) ->
     (tmp_path / "sample").mkdir()
     (tmp_path / "sample" / "corpus").symlink_to(built.out)
     text = (ROOT / "docs" / "reading.md").read_text(encoding="utf-8")
-    blocks = [body for kind, body in _FENCE.findall(text) if kind == "python"]
-    export = [f"from mmidd import cli; assert cli.run({words}) == 0" for words in _quoted(text)]
-    (tmp_path / "page.py").write_text("\n".join([*blocks[:-1], *export, blocks[-1]]))
-    assert len(blocks) >= 10 and len(export) == 1
+    found = [
+        (block, shlex.split(words))
+        for block, words in re.findall(r"^```python\n(.*?)^```|^    mmidd (.+)$", text, re.M | re.S)
+    ]
+    steps = [block or f"from mmidd import cli; assert cli.run({words}) == 0" for block, words in found]
+    (tmp_path / "page.py").write_text("\n".join(steps))
+    assert len(steps) >= 17 and {words[3] for block, words in found if not block} == set(EXPORTERS.names())
     with serve(built.out) as hub:
         place = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_TELEMETRY": "1"}
         command = [sys.executable, "page.py"]

@@ -372,7 +372,7 @@ def test_a_corpus_on_the_hub_gives_the_same_bytes_also_when_the_hub_fails_in_bet
         monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
         remote = Corpus("hf://datasets/org/name")
         if exporter(name).pictures:
-            with pytest.raises(CorpusError, match="validation-beta.* cannot be read"):
+            with pytest.raises(CorpusError, match=r"validation-beta.* cannot be read"):
                 export(remote, name, tmp_path / "out", progress=_Unplugged(shard))
             shard.with_suffix(".away").rename(shard)
         kept = export(remote, name, tmp_path / "out").kept

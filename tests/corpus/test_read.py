@@ -82,6 +82,13 @@ def test_batches_are_numbered_and_together_all_rows(corpus: Corpus) -> None:
         assert max(len(batch) for _, batch in found) == min(rows, 3)
 
 
+def test_batches_may_begin_at_any_row(corpus: Corpus) -> None:
+    for since in (0, 1, 2, 3, 6, 7, 20, 27, 28):
+        found = list(corpus.batches(["id"], 2, since))
+        assert [name for _, batch in found for name in batch["id"].to_pylist()] == IDS[since:]
+        assert [start for start, _ in found] == [since + sum(len(b) for _, b in found[:n]) for n in range(len(found))]
+
+
 def test_rows_are_taken_in_the_order_that_was_asked_for(corpus: Corpus) -> None:
     for numbers in ([], [0], [27, 3, 3, 14, 0], np.array([5, 6, 7]), range(28)):
         table = corpus.take(numbers, ["media", "id"])
