@@ -68,7 +68,7 @@ def test_every_example_of_reading_a_corpus_runs(built: Build, tmp_path: Path) ->
     text = (ROOT / "docs" / "reading.md").read_text(encoding="utf-8")
     found = [
         (block, shlex.split(words))
-        for block, words in re.findall(r"^```python\n(.*?)^```|^    mmidd (.+)$", text, re.M | re.S)
+        for block, words in re.findall(r"^```python\n(.*?)^```|^    mmidd ([^\n]+)$", text, re.M | re.S)
     ]
     steps = [block or f"from mmidd import cli; assert cli.run({words}) == 0" for block, words in found]
     (tmp_path / "page.py").write_text("\n".join(steps))
@@ -93,11 +93,6 @@ def test_every_example_of_the_api_runs(tmp_path: Path) -> None:
     assert len(blocks) >= 9 and len(guarded) == 1
     done = subprocess.run([sys.executable, "page.py"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-
-
-def _quoted(text: str) -> list[list[str]]:
-    """The commands of a page that stand in lines of their own, indented."""
-    return [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("    mmidd ")]
 
 
 def test_commands_are_found_in_blocks_and_spans() -> None:
