@@ -40,7 +40,7 @@ def exported(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _expected(corpus: Corpus) -> list[dict[str, Any]]:
-    rows = corpus.rows([name for name in corpus.columns if name not in ("image", "mask")]).to_pylist()
+    rows: list[dict[str, Any]] = corpus.rows([name for name in corpus.columns if name not in ("image", "mask")]).to_pylist()
     for row in rows:
         for name in ("label", "forgery_type"):
             row[name] = None if row[name] is None else BY_NAME[name].classes[row[name]]
@@ -87,8 +87,8 @@ def test_pandas_duckdb_and_polars_read_both_files_alike(corpus: Corpus, exported
         found = [tuple(None if pandas.isna(value) else value for value in row) for row in read.itertuples(index=False)]
         assert found == wanted
         assert [tuple(row) for row in getattr(polars, f"read_{ending}")(path).select(names).rows()] == wanted
-        assert duckdb.sql(f"select {', '.join(names)} from '{path}'").fetchall() == wanted
-        assert duckdb.sql(f"select count(*) from '{exported / f'media.{ending}'}'").fetchall() == [(0,)]
+        assert duckdb.execute(f"select {', '.join(names)} from '{path}'").fetchall() == wanted
+        assert duckdb.execute(f"select count(*) from '{exported / f'media.{ending}'}'").fetchall() == [(0,)]
 
 
 def test_the_csv_tells_an_empty_text_from_none(exported: Path) -> None:
@@ -96,7 +96,7 @@ def test_the_csv_tells_an_empty_text_from_none(exported: Path) -> None:
 
     path = exported / "labels.csv"
     counts = "count(*) filter (environment_caption = ''), count(*) filter (environment_caption is null)"
-    found = duckdb.sql(f"select {counts} from read_csv('{path}', allow_quoted_nulls = false)").fetchall()
+    found = duckdb.execute(f"select {counts} from read_csv('{path}', allow_quoted_nulls = false)").fetchall()
     assert found == [(2, 2)]
 
 
