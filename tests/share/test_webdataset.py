@@ -95,3 +95,19 @@ def test_a_row_without_a_label_has_no_class_file(tmp_path: Path) -> None:
     export(Corpus(made.corpus(tmp_path / "corpus", change)).part("train", "alpha"), "webdataset", tmp_path / "out")
     with tarfile.open(tmp_path / "out" / "train-alpha-000000.tar", "r:") as tar:
         assert sum(name.endswith(".cls") for name in tar.getnames()) == 6
+
+
+def test_the_command_exports_a_part_and_goes_on_where_it_was(
+    mmidd: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.corpus(tmp_path / "corpus")
+    part = ["--split", "train", "--dataset", "Beta"]
+    words = ["export", str(tmp_path / "corpus"), "--to", "webdataset", "--out", str(tmp_path / "out"), *part]
+    monkeypatch.setenv("MMIDD_FAULT", f"marked:2:ENOSPC:{tmp_path / 'tally'}")
+    said = mmidd(*words)
+    assert said.code == 1 and "Mend it, then run the same command to go on" in said.err.replace("\n", " ")
+    monkeypatch.delenv("MMIDD_FAULT")
+    said = mmidd(*words)
+    assert said.code == 0 and "7 rows as 1 files" in said.out and "6 of them from before it was cut off" in said.out
+    assert "going on after the 6 of 7 rows" in said.err and "export: 7 rows, 6 up to date" in said.err
+    assert mmidd(*words[:5], str(tmp_path / "none"), "--dataset", "Alpa").code == 1

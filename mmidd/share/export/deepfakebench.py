@@ -194,7 +194,7 @@ What is other than what its own preprocessing writes:
 - `landmarks5` has five points in pixels of the crop (eyes, nose, mouth corners, image left first; float32, 5 x 2). There is
   no folder `landmarks`: DeepfakeBench wants 81 points of dlib there, and no model here gives those. Where a file of it is
   missing, its loader takes zeros and says nothing. So do not train what needs the 81 points with this: FWA, Face X-ray, SBI,
-  SLADD, LSDA, and whatever else sets `with_landmark`.
+  LSDA, and whatever else sets `with_landmark`.
 - Labels of datasets that DeepfakeBench does not know are `NAME_Real` and `NAME_Fake`; those of DF40 are `METHOD_Fake` and
   `DF40_Real`. The lists FF-DF, FF-F2F, FF-FS, FF-NT and FaceShifter name frames that FaceForensics++ names too.
 """
