@@ -74,19 +74,20 @@ class Augmentation(ABC):
     """How likely it happens, 0..1."""
 
     LIMITS: ClassVar[dict[str, Range]] = {}
-    """Between what the ranges of its fields have to lie; a field of one number likewise."""
+    """Between what the ranges among its fields have to lie."""
+    NUMBERS: ClassVar[dict[str, Range]] = {}
+    """And those fields that are one number, like `p`."""
 
     def __post_init__(self) -> None:
         name = type(self).__name__
-        for field, limits in {"p": (0.0, 1.0), **self.LIMITS}.items():
+        for field, limits in {"p": (0, 1), **self.NUMBERS}.items():
             value = getattr(self, field)
-            if isinstance(value, list):
-                value = tuple(value)
-                object.__setattr__(self, field, value)
-            if _finite(value) and not limits[0] <= value <= limits[1] or (field == "p" and not _finite(value)):
+            if not (_finite(value) and limits[0] <= value <= limits[1]):
                 raise UsageError(f"{name}({field}={value!r}): give a number from {limits[0]:g} to {limits[1]:g}")
-            if value is not None and not _finite(value):
+        for field, limits in self.LIMITS.items():
+            if (value := getattr(self, field)) is not None:
                 in_range(f"{name}({field}={value!r})", value, limits)
+                object.__setattr__(self, field, tuple(value))  # YAML gives lists
 
     @abstractmethod
     def draw(self, chance: np.random.Generator, shape: tuple[int, int]) -> Operation:
@@ -101,7 +102,10 @@ def in_range(where: str, value: object, limits: Range) -> None:
     """UsageError unless it is two numbers within the limits, the smaller first (`where` says what it is)."""
     low, high = limits
     if not (
-        isinstance(value, tuple) and len(value) == 2 and all(map(_finite, value)) and low <= value[0] <= value[1] <= high
+        isinstance(value, tuple | list)
+        and len(value) == 2
+        and all(map(_finite, value))
+        and low <= value[0] <= value[1] <= high
     ):
         raise UsageError(f"{where}: give two numbers, the smaller first, from {low:g} to {high:g}")
 
@@ -119,6 +123,11 @@ def one_of(where: str, given: Sequence[str], known: Sequence[str]) -> None:
 
 def uniform(chance: np.random.Generator, limits: Range) -> float:
     return float(chance.uniform(*limits))
+
+
+def whole(chance: np.random.Generator, limits: Range) -> int:
+    """A whole number from the first to the last, both included."""
+    return int(chance.integers(int(limits[0]), int(limits[1]) + 1))
 
 
 def pixels_of(image: torch.Tensor) -> Pixels:

@@ -19,7 +19,7 @@ import simplejpeg
 from PIL import Image
 
 from mmidd.errors import UsageError
-from mmidd.training.augment.base import Augmentation, Operation, Pixels, Range, Stills, in_range, one_of, uniform
+from mmidd.training.augment.base import Augmentation, Operation, Pixels, Range, Stills, in_range, one_of, uniform, whole
 
 Subsampling = Literal["444", "422", "420"]
 FPS = 25
@@ -150,8 +150,7 @@ class Jpeg(Augmentation):
         one_of("Jpeg(subsampling=...)", self.subsampling, ["444", "422", "420"])
 
     def draw(self, chance: np.random.Generator, shape: tuple[int, int]) -> Operation:
-        low, high = self.quality
-        return AsJpeg(int(chance.integers(low, high + 1)), self.subsampling[int(chance.integers(len(self.subsampling)))])
+        return AsJpeg(whole(chance, self.quality), self.subsampling[int(chance.integers(len(self.subsampling)))])
 
     def on_tensors(self) -> bool:
         return False
@@ -165,7 +164,7 @@ class WebP(Augmentation):
     LIMITS: ClassVar[dict[str, Range]] = {"quality": (1, 100)}
 
     def draw(self, chance: np.random.Generator, shape: tuple[int, int]) -> Operation:
-        return AsWebp(int(chance.integers(self.quality[0], self.quality[1] + 1)))
+        return AsWebp(whole(chance, self.quality))
 
     def on_tensors(self) -> bool:
         return False
@@ -208,7 +207,7 @@ class Video(Augmentation):
     chains: tuple[tuple[Encoding, ...], ...] = ((Encoding(),),)
     still_frames: int = 3
     drift: int = 2
-    LIMITS: ClassVar[dict[str, Range]] = {"still_frames": (1, 64), "drift": (0, 16)}
+    NUMBERS: ClassVar[dict[str, Range]] = {"still_frames": (1, 64), "drift": (0, 16)}
 
     def __post_init__(self) -> None:
         super().__post_init__()

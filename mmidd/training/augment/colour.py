@@ -45,7 +45,7 @@ class Contrasted(Operation):
         return _tables(self.factor, (mean - self.factor * mean,) * 3)
 
     def frames(self, pixels: Pixels) -> Pixels:
-        sums = pixels.reshape(-1, 3).sum(0, dtype=np.int64)
+        sums = np.array(cv2.sumElems(pixels.reshape(-1, pixels.shape[-2], 3))[:3]).astype(np.int64)
         return _looked_up(pixels, self._around(_mean_luma(sums, pixels.size // 3)))
 
     @staticmethod
