@@ -2,8 +2,8 @@
 
 After Shiohara and Yamasaki, "Detecting Deepfakes with Self-Blended Images" (CVPR 2022), section 3.2, written from what the
 paper says: two copies of a real; one of them, by chance the source or the target, changed in its colours and frequencies;
-the source resized and shifted a little; a mask over the face, deformed elastically and blurred twice, scaled by a ratio; and the
-source laid over the target by that mask.
+the source resized and shifted a little; a mask over the face, deformed elastically and blurred twice, scaled by a ratio;
+and the source laid over the target by that mask.
 
 Where it differs: the paper's mask is the hull of 68 or 81 landmarks. A corpus has five. The hull here is that of a mean
 face's outline (drawn for mmidd) brought onto the five points by an affine map: it follows the pose and the proportions of
@@ -157,10 +157,8 @@ class SelfBlend:
         )
         seed = int(chance.integers(2**63))
         alphas = np.stack([self._alpha(each, shape, chance_of(seed)) for each in points])
-        source = move.frames(source)
-        weights = alphas[..., None]
-        mixed = target + weights * (source.astype(np.float32) - target)
-        return np.where(weights > 0, np.rint(mixed), target).astype(np.uint8), alphas
+        laid = [_laid(*each) for each in zip(move.frames(source), target, alphas, strict=True)]
+        return np.stack(laid), alphas
 
     def _alpha(self, points: Floats, shape: tuple[int, int], chance: np.random.Generator) -> Shares:
         """(height, width): the source's share of each pixel; 0 where it is too small to change any."""
@@ -186,6 +184,17 @@ def _through(change: Augment, pixels: Pixels, chance: np.random.Generator) -> Pi
     for operation in change.drawn(chance, (pixels.shape[1], pixels.shape[2])):
         pixels = pixels if operation is None else operation.frames(pixels)
     return pixels
+
+
+def _laid(source: Pixels, target: Pixels, alpha: Shares) -> Pixels:
+    """The source over the target (height, width, 3); where `alpha` is 0 the target to the bit."""
+    found = target.copy()
+    rows, columns = (np.flatnonzero(alpha.any(axis)) for axis in (1, 0))
+    if len(rows):
+        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        under = target[box].astype(np.float32)
+        found[box] = np.rint(under + alpha[box][..., None] * (source[box] - under)).astype(np.uint8)
+    return found
 
 
 def _kernel(reach: float) -> tuple[int, int]:
