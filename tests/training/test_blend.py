@@ -82,7 +82,7 @@ def test_the_mask_covers_what_changed_and_follows_the_face() -> None:
         mask = found["mask"][0]
         assert found["mask"].shape == (1, 96, 96) and set(mask.unique().tolist()) == {0, 255}
         assert (
-            not (differs & (mask == 0)).any() and float((mask > 0).float().sum()) < 1.1 * float(differs.float().sum()) + 20
+            not (differs & (mask == 0)).any() and float((mask > 0).float().sum()) < 1.3 * float(differs.float().sum()) + 20
         )
         assert abs(float(np.nonzero(mask.numpy())[1].mean()) - (48 + shift)) < 6
 
@@ -144,5 +144,5 @@ WRONG: dict[str, Any] = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_what_cannot_be_is_refused_with_a_way_out(case: str) -> None:
-    with pytest.raises(UsageError, match="give|there are|ask|only reals"):
+    with pytest.raises(UsageError, match=r"give|there are|ask|only reals"):
         WRONG[case]()

@@ -22,6 +22,7 @@ from mmidd.errors import UsageError
 from mmidd.training.augment.base import Augmentation, Operation, Pixels, Range, Stills, in_range, one_of, uniform, whole
 
 Subsampling = Literal["444", "422", "420"]
+_FACTORS = {"444": 0x111111, "422": 0x211111, "420": 0x221111}
 FPS = 25
 
 
@@ -31,9 +32,9 @@ class AsJpeg(Stills):
     subsampling: Subsampling
 
     def still(self, pixels: Pixels) -> Pixels:
-        encoded = simplejpeg.encode_jpeg(
-            pixels, self.quality, colorspace="RGB", colorsubsampling=self.subsampling, fastdct=False
-        )
+        # simplejpeg encodes with the fast transform below quality 96, whatever it is told; nobody's encoder does.
+        parameters = (cv2.IMWRITE_JPEG_QUALITY, self.quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _FACTORS[self.subsampling])
+        _, encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), parameters)
         found: Pixels = simplejpeg.decode_jpeg(encoded, colorspace="RGB")
         return found
 
@@ -138,7 +139,7 @@ def _moving(pixels: Pixels, count: int, drift: tuple[int, int]) -> list[Pixels]:
 
 @dataclass(frozen=True, kw_only=True)
 class Jpeg(Augmentation):
-    """libjpeg-turbo, the slow and exact transform; a whole quality and a chroma subsampling drawn."""
+    """libjpeg-turbo as OpenCV and Pillow call it (the same pixels); a whole quality and a chroma subsampling drawn."""
 
     quality: tuple[int, int] = (40, 100)
     subsampling: tuple[Subsampling, ...] = ("420",)

@@ -85,7 +85,7 @@ PRESETS: dict[str, Preset] = {
         "UniversalFakeDetect, data/ and train.py (commit 76a0e3e)",
         "blur sigma 0-3 .5, then JPEG 30-100 .5, then a random crop of 224/256 of the sides, then flip",
         "resizing to 256 comes before the list (the dataset's size); the crop is enlarged to the picture's size again; one"
-        " JPEG encoder where it takes OpenCV's or Pillow's",
+        " JPEG encoder, since OpenCV's and Pillow's give the same pixels",
         lambda: (
             Blur(p=0.5, sigma=(0, 3)),
             Jpeg(p=0.5, quality=(30, 100)),
