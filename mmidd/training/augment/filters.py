@@ -9,15 +9,14 @@ from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from mmidd.training.augment.base import Augmentation, Operation, Pixels, Range, Stills, one_of, rounded, uniform
+from mmidd.training.augment.matrices import blurring, resizing, separable
 from mmidd.training.draws import mixed
 
 Interpolation = Literal["nearest", "linear", "cubic", "area"]
 _HOW = {"nearest": cv2.INTER_NEAREST, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -36,16 +35,11 @@ class ThereAndBack(Stills):
 
     @staticmethod
     def many(images: torch.Tensor, operations: Sequence[ThereAndBack]) -> torch.Tensor:
-        """Each item's size is its own: it becomes two matrices, padded with zeros to the largest size of the batch."""
-        sides = images.shape[-2:]
-        most = [max(each.shape[axis] for each in operations) for axis in (0, 1)]
-        down = [np.zeros((len(operations), most[axis], sides[axis]), np.float32) for axis in (0, 1)]
-        up = [np.zeros((len(operations), sides[axis], most[axis]), np.float32) for axis in (0, 1)]
-        for i, each in enumerate(operations):
-            for axis in (0, 1):
-                small = each.shape[axis]
-                down[axis][i, :small] = resizing(sides[axis], small, each.down)
-                up[axis][i, :, :small] = resizing(small, sides[axis], each.up)
+        sides, n = images.shape[-2:], len(operations)
+        small = [[each.shape[axis] for each in operations] for axis in (0, 1)]
+        downs, ups = [each.down for each in operations], [each.up for each in operations]
+        down = (resizing([sides[axis]] * n, small[axis], downs, images.device) for axis in (0, 1))
+        up = (resizing(small[axis], [sides[axis]] * n, ups, images.device) for axis in (0, 1))
         return separable(separable(images, *down), *up)
 
 
@@ -67,9 +61,8 @@ class Blurred(Stills):
 
     @staticmethod
     def many(images: torch.Tensor, operations: Sequence[Blurred]) -> torch.Tensor:
-        height, width = (
-            np.stack([blurring(side, each.kernel, each.sigma) for each in operations]) for side in images.shape[-2:]
-        )
+        kernels, sigmas = [each.kernel for each in operations], [each.sigma for each in operations]
+        height, width = (blurring(side, kernels, sigmas, images.device) for side in images.shape[-2:])
         soft = separable(images, height, width)
         amount = torch.tensor([each.sharpen for each in operations], device=images.device).reshape(-1, 1, 1, 1)
         sharp = rounded(images * (1 + amount) - soft * amount)
@@ -126,52 +119,6 @@ def _mix(numbers: torch.Tensor) -> torch.Tensor:
     found = (found ^ _shifted(found, 30)) * _signed(_FACTORS[0])
     found = (found ^ _shifted(found, 27)) * _signed(_FACTORS[1])
     return found ^ _shifted(found, 31)
-
-
-def separable(images: torch.Tensor, rows: Floats, columns: Floats) -> torch.Tensor:
-    """(n, 3, h, w) uint8, each through its matrices for rows (n, h2, h) and columns (n, w2, w), rounded once."""
-    left, right = (torch.from_numpy(each).to(images.device)[:, None] for each in (rows, columns))
-    return rounded(left @ images.float() @ right.transpose(-1, -2))
-
-
-def resizing(size: int, wanted: int, how: Interpolation) -> Floats:
-    """(wanted, size): OpenCV's resize of one axis as a matrix."""
-    if how == "area" and wanted < size:
-        edges = np.arange(wanted + 1) * (size / wanted)
-        pixels = np.arange(size)
-        overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-        shares: Floats = (np.maximum(overlap, 0) * (wanted / size)).astype(np.float32)
-        return shares
-    matrix = np.zeros((wanted, size), np.float32)
-    rows = np.arange(wanted)
-    if how == "nearest":
-        matrix[rows, np.minimum(np.floor(rows * (size / wanted)).astype(int), size - 1)] = 1
-        return matrix
-    centres = (rows + 0.5) * (size / wanted) - 0.5
-    base = np.floor(centres).astype(int)
-    t = centres - base
-    weights = [(0, 1 - t), (1, t)] if how == "linear" else [(k, _cubic(np.abs(t - k))) for k in (-1, 0, 1, 2)]
-    for offset, weight in weights:
-        np.add.at(matrix, (rows, np.clip(base + offset, 0, size - 1)), weight)
-    return matrix
-
-
-def _cubic(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The cubic kernel with a = -0.75, as OpenCV and torch have it."""
-    a = -0.75
-    near, far = (a + 2) * x**3 - (a + 3) * x**2 + 1, a * (x**3 - 5 * x**2 + 8 * x - 4)
-    return np.where(x <= 1, near, far)
-
-
-def blurring(size: int, kernel: int, sigma: float) -> Floats:
-    """(size, size): a Gaussian along one axis as a matrix, borders reflected without the border pixel."""
-    matrix = np.zeros((size, size), np.float32)
-    rows = np.arange(size)
-    period = max(2 * (size - 1), 1)
-    for offset, weight in enumerate(cv2.getGaussianKernel(kernel, sigma).ravel(), -(kernel // 2)):
-        place = np.abs(rows + offset) % period
-        np.add.at(matrix, (rows, np.minimum(place, period - place)), weight)
-    return matrix
 
 
 @dataclass(frozen=True, kw_only=True)
