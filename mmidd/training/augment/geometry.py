@@ -28,11 +28,12 @@ _MIRRORED = [1, 0, 2, 4, 3]
 
 
 @dataclass(frozen=True)
-class Mirrored(Operation):
+class Mirrored(Stills):
     on_tensors: ClassVar[bool] = True
 
-    def frames(self, pixels: Pixels) -> Pixels:
-        return np.stack([cv2.flip(each, 1) for each in pixels])
+    def still(self, pixels: Pixels) -> Pixels:
+        found: Pixels = cv2.flip(pixels, 1)
+        return found
 
     def masks(self, masks: Pixels) -> Pixels:
         return np.ascontiguousarray(masks[..., ::-1])
