@@ -100,6 +100,16 @@ def test_a_batch_equals_its_pictures_one_by_one(name: str) -> None:
         assert name in ("jpeg", "webp", "video", "platforms", "one of") and int(apart.max()) == 0
 
 
+def test_a_batch_is_the_same_under_autocast_and_may_be_empty() -> None:
+    augment = Augment([Blur(sigma=(1, 2)), ResizeAndBack(), Rotate(), Colour()])
+    images = torch.stack([picture(seed=seed).contiguous() for seed in range(4)])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert _same(augment.batch(images, range(4)), augment.batch(images, [0, 1, 2, 3]))
+        within = augment.batch(images, range(4))
+    assert _same(within, augment.batch(images, range(4)))
+    assert augment.batch(images[:0], []).shape == (0, 3, 96, 96)
+
+
 def test_a_batch_takes_each_items_own_coin() -> None:
     augment = Augment([Flip(p=0.5), Brightness(p=0.5, factor=(0.5, 0.5)), Jpeg(p=0.5)])
     images, seeds = torch.stack([picture().contiguous()] * 16), list(range(16))

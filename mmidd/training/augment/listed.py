@@ -105,7 +105,7 @@ class Augment:
         but rounding differs. What `on_cpu` names is brought to the CPU and back, one picture after the other. Masks and
         landmarks stay as they are: where geometry has to move them, give the list to the dataset instead.
         """
-        numbers = [int(each) for each in seeds]
+        numbers = [int(each) for each in (seeds.tolist() if isinstance(seeds, torch.Tensor) else seeds)]
         if images.ndim != 4 or images.shape[1] != 3 or images.dtype != torch.uint8 or len(numbers) != len(images):
             raise UsageError(
                 f"batch takes uint8 images (n, 3, h, w) and n seeds, not {images.dtype} {tuple(images.shape)}"
@@ -113,15 +113,20 @@ class Augment:
             )
         shape = (int(images.shape[2]), int(images.shape[3]))
         drawn = [self.drawn(chance_of(seed), shape) for seed in numbers]
-        found = images.clone()
-        for place in range(len(self.steps)):
-            kinds: dict[type[Operation], list[int]] = {}
-            for item, operations in enumerate(drawn):
-                if (operation := operations[place]) is not None:
-                    kinds.setdefault(type(operation), []).append(item)
-            for kind, items in kinds.items():
-                found[items] = kind.many(found[items], [drawn[item][place] for item in items])
-        return found
+        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):  # halves would be off by several levels
+            return _together(images.clone(), drawn)
+
+
+def _together(images: torch.Tensor, drawn: Sequence[Sequence[Operation | None]]) -> torch.Tensor:
+    """Each item through its own operations, in place: those of one kind at one place of the list at once."""
+    for place in range(len(drawn[0]) if drawn else 0):
+        kinds: dict[type[Operation], list[int]] = {}
+        for item, operations in enumerate(drawn):
+            if (operation := operations[place]) is not None:
+                kinds.setdefault(type(operation), []).append(item)
+        for kind, items in kinds.items():
+            images[items] = kind.many(images[items], [drawn[item][place] for item in items])
+    return images
 
 
 def _follow(sample: dict[str, Any], operations: Sequence[Operation], shape: tuple[int, int]) -> None:
