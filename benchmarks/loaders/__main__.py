@@ -40,7 +40,8 @@ class Bench:
         assert place is not None
         python = self.asked.streaming_python if case.streaming else sys.executable
         offline = {"HF_HOME": str(place.root / "hf"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-        env = {**ONE_THREAD, **offline, "PYTHONPATH": str(ROOT), STARTED: str(time.monotonic())}
+        bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(place.root / "bytecode")}
+        env = {**ONE_THREAD, **offline, **bytecode, "PYTHONPATH": str(ROOT), STARTED: str(time.monotonic())}
         words = [python, "-m", "benchmarks.loaders.alone", case.name, str(place.root), mode, str(workers)]
         ended = must(words, env=env)
         found: dict[str, Any] = json.loads(ended.out.strip().splitlines()[-1])
@@ -79,9 +80,8 @@ def measured(bench: Bench, document: dict[str, Any]) -> None:
         _tell(f"check, {case.name}", check)
         if check["wrong"]:
             document["wrong"].append(f"{case.name}: {', '.join(check['wrong'])}")
-        document["cases"].append(
-            {"name": case.name, "decoder": case.decoder, "order": case.order, "check": check, "workers": {}}
-        )
+        told = {"name": case.name, "decoder": case.decoder, "as_it_comes": case.as_it_comes, "order": case.order}
+        document["cases"].append({**told, "check": check, "workers": {}})
     starts = list(_asked(STARTS, asked, document)) if bench.million else []
     document["starts"] = [{"name": case.name, "order": case.order, "rounds": []} for case in starts]
     if any(case.name == "datasets, Arrow, again" for case in starts):

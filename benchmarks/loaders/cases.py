@@ -15,14 +15,16 @@ FEW = 256
 @dataclass(frozen=True)
 class Case:
     """A loader. `opens`: its function, MODULE:NAME in this package. `needs`: modules that are imported before it is opened.
-    `once`: every row comes exactly once in an epoch. `exact`: its decoder is simplejpeg, so its pixels are too.
-    `streaming`: it runs in the interpreter that --streaming-python names."""
+    `as_it_comes`: it decodes as its own documentation does, not by a faster decoder that was put in. `once`: every row comes
+    exactly once in an epoch. `exact`: its pixels are to be those of simplejpeg. `streaming`: it runs in the interpreter that
+    --streaming-python names. `most`: so many images are taken of its epoch. `workers`: with how many it is measured."""
 
     name: str
     opens: str
     needs: tuple[str, ...]
     decoder: str
     order: str
+    as_it_comes: bool = True
     once: bool = True
     exact: bool = False
     streaming: bool = False
@@ -42,31 +44,39 @@ CASES = (
     Case("WebDataset", "peers:webdataset", ("torch", "webdataset"), "Pillow", _WINDOW),
     Case(
         "WebDataset, simplejpeg", "peers:webdataset_fast", ("torch", "webdataset", "simplejpeg"), "simplejpeg", _WINDOW,
-        exact=True,
+        exact=True, as_it_comes=False,
     ),
     Case("datasets, Arrow", "peers:arrow", _DATASETS, "Pillow", "any row"),
-    Case("datasets, Arrow, simplejpeg", "peers:arrow_fast", _DATASETS, "simplejpeg", "any row", exact=True),
+    Case(
+        "datasets, Arrow, simplejpeg", "peers:arrow_fast", _DATASETS, "simplejpeg", "any row", exact=True, as_it_comes=False,
+    ),
     Case("datasets, streaming Parquet", "peers:streaming", _DATASETS, "Pillow", _WINDOW),
-    Case("datasets, streaming Parquet, simplejpeg", "peers:streaming_fast", _DATASETS, "simplejpeg", _WINDOW, exact=True),
+    Case(
+        "datasets, streaming Parquet, simplejpeg", "peers:streaming_fast", _DATASETS, "simplejpeg", _WINDOW, exact=True,
+        as_it_comes=False,
+    ),
     Case("MosaicML streaming", "peers:mosaic", ("torch", "streaming"), "Pillow", "its default (py1e)", streaming=True),
     Case(
         "MosaicML streaming, simplejpeg", "peers:mosaic_fast", ("torch", "streaming", "simplejpeg"), "simplejpeg",
-        "its default (py1e)", exact=True, streaming=True,
+        "its default (py1e)", exact=True, streaming=True, as_it_comes=False,
     ),
     Case(PNG, "peers:png_folder", ("torch", "cv2"), "OpenCV, PNG", "any row", exact=True),
     Case("JPEG folder, torchvision", "peers:jpeg_folder", ("torch", "torchvision"), "Pillow", "any row"),
-    Case("JPEG folder, OpenCV", "peers:jpeg_folder_cv2", ("torch", "torchvision", "cv2"), "OpenCV", "any row"),
+    Case(
+        "JPEG folder, OpenCV", "peers:jpeg_folder_cv2", ("torch", "torchvision", "cv2"), "OpenCV", "any row",
+        as_it_comes=False,
+    ),
     Case(
         "JPEG folder, simplejpeg", "peers:jpeg_folder_fast", ("torch", "torchvision", "simplejpeg"), "simplejpeg", "any row",
-        exact=True,
+        exact=True, as_it_comes=False,
     ),
     Case(
         "torch over pyarrow, a row group an image", "peers:pyarrow_naive", ("torch", "pyarrow.parquet", "simplejpeg"),
-        "simplejpeg", "any row", exact=True, most=FEW, workers=(0,),
+        "simplejpeg", "any row", exact=True, as_it_comes=False, most=FEW, workers=(0,),
     ),
     Case(
         "torch over pyarrow, row groups shuffled", "peers:pyarrow_groups", ("torch", "pyarrow.parquet", "simplejpeg"),
-        "simplejpeg", "row groups, then within each", exact=True,
+        "simplejpeg", "row groups, then within each", exact=True, as_it_comes=False,
     ),
 )  # fmt: skip
 

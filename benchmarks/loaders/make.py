@@ -129,7 +129,7 @@ def _repeated(source: Corpus, rows: int) -> pa.Table:
     ids = np.array([sample_id(*each) for each in named], object)
     pairs = pc.index_in(base["pair"], base["id"].combine_chunks()).fill_null(-1).to_numpy()
     pair = np.where(pairs[row] < 0, rows, copy * len(base) + pairs[row])
-    paired = np.where(pair < rows, ids[np.minimum(pair, rows - 1)], None)
+    paired = [ids[p] if p < rows else None for p in pair.tolist()]
     groups = [f"{name}/copy{c}" if name else None for c, name in zip(copy.tolist(), table["group"].to_pylist(), strict=True)]
     for name, values in {"id": ids, "media": media, "pair": paired, "group": groups}.items():
         table = table.set_column(table.schema.get_field_index(name), name, pa.array(values, pa.string()))

@@ -106,7 +106,11 @@ def arrow_cold(place: Place, workers: int) -> Batches:
 
 
 def _streamed(place: Place) -> Any:
-    from datasets import load_dataset
+    from datasets import config, load_dataset
+
+    config.SLEEP_TIME_ON_THREADS_SHUTDOWN = (
+        0  # it waits 5 s at the end of an epoch: much of a short one, nothing of a real one
+    )
 
     files = {"data_files": place.shards, "split": "train", "streaming": True, "columns": COLUMNS}
     return load_dataset("parquet", cache_dir=str(place.arrow), **files)
@@ -154,7 +158,7 @@ def mosaic_fast(place: Place, workers: int) -> Batches:
 # Folders of files.
 
 
-class _Pngs(Dataset[Any]):
+class _Pngs(Dataset):  # type: ignore[misc]  # torch is not looked into
     """As DeepfakeBench reads its frames: OpenCV, then BGR to RGB."""
 
     def __init__(self, place: Place) -> None:
@@ -207,7 +211,7 @@ def jpeg_folder_fast(place: Place, workers: int) -> Batches:
 # torch over pyarrow, as one writes it without a library.
 
 
-class _RowGroups(Dataset[Any]):
+class _RowGroups(Dataset):  # type: ignore[misc]  # torch is not looked into
     """Any row: the row group that holds it is read for each."""
 
     def __init__(self, place: Place) -> None:
@@ -219,7 +223,7 @@ class _RowGroups(Dataset[Any]):
         self.starts = [0, *accumulate(rows for _, _, rows in self.groups)]
 
     def __len__(self) -> int:
-        return self.starts[-1]
+        return int(self.starts[-1])
 
     def __getitem__(self, at: int) -> Any:
         place = bisect_right(self.starts, at) - 1
@@ -236,7 +240,7 @@ def pyarrow_naive(place: Place, workers: int) -> Batches:
     return shuffled(_RowGroups(place), workers, joined)
 
 
-class _Streamed(IterableDataset[Any]):
+class _Streamed(IterableDataset):  # type: ignore[misc]
     """Row groups in random order, and the rows of each."""
 
     def __init__(self, place: Place) -> None:
