@@ -156,7 +156,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=20_000, help="crops (default: %(default)s)")
     parser.add_argument("--million", type=int, default=1_000_000, metavar="ROWS", help="of the start-up; 0: none")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--workers", type=int, nargs="*", default=[0, 1, 2], help="none: start-up alone")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="loaders by name; * stands for anything")
     parser.add_argument(
         "--streaming-python", metavar="PYTHON", help="an interpreter that has mosaicml-streaming and simplejpeg"

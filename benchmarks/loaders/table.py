@@ -60,10 +60,11 @@ def _rates(document: dict[str, Any]) -> str:
             rows.append([
                 case["name"], case["decoder"], case["order"], f"{check['images']:,}", _spread(map(rate, rounds), "{:,.0f}"),
                 _spread(map(cpu_rate, rounds), "{:,.0f}"), _spread(ratios(document, case["name"]), "{:.2f}"),
+                _spread(ratios(document, case["name"], cpu_rate), "{:.2f}"),
                 f"{check['difference']:.3f}, {check['worst']:.3f}",
             ])  # fmt: skip
     head = ["no worker, one core", "decoder", "order", "images", "images/s", "images/s of CPU", f"{OURS}: times this",
-            "grey levels off, mean and worst image"]  # fmt: skip
+            "by CPU", "grey levels off, mean and worst image"]  # fmt: skip
     return _table(head, rows)
 
 
