@@ -40,7 +40,7 @@ class Bench:
         assert place is not None
         python = self.asked.streaming_python if case.streaming else sys.executable
         offline = {"HF_HOME": str(place.root / "hf"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-        bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(place.root / "bytecode")}
+        bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(ROOT / "build" / "bytecode")}
         env = {**ONE_THREAD, **offline, **bytecode, "PYTHONPATH": str(ROOT), STARTED: str(time.monotonic())}
         words = [python, "-m", "benchmarks.loaders.alone", case.name, str(place.root), mode, str(workers)]
         ended = must(words, env=env)
