@@ -10,6 +10,7 @@ import importlib
 import json
 import multiprocessing
 import os
+import resource
 import sys
 import time
 import zlib
@@ -38,10 +39,11 @@ def main(name: str, root: str, mode: str, workers: int) -> dict[str, Any]:
     opens = getattr(importlib.import_module(f"benchmarks.loaders.{module}"), function)
     imported = time.monotonic()
     if mode == "check":
-        return _checked(case, place, opens(place, workers))
+        return {**_checked(case, place, opens(place, workers)), "peak_mib": _peak_mib()}
     found = _timed(case, lambda: opens(place, workers), len(place.ids) if mode == "rate" else 0)
     started = float(os.environ[STARTED])
-    return {"imports_s": imported - started, **found, "first_with_imports_s": found["first_s"] + imported - started}
+    found |= {"imports_s": imported - started, "first_with_imports_s": found["first_s"] + imported - started}
+    return found | {"peak_mib": _peak_mib()}
 
 
 def _timed(case: Case, opens: Callable[[], Any], rows: int) -> dict[str, Any]:
@@ -68,6 +70,15 @@ def _timed(case: Case, opens: Callable[[], Any], rows: int) -> dict[str, Any]:
     found |= {"images": images, "distinct": len(ids), "after_first": images - found["first_images"]}
     found |= {"after_first_s": wall, "after_first_cpu_s": cpu}
     return found | ({} if memory is None else {"process": main_memory, "workers": memory})
+
+
+def _peak_mib() -> float:
+    """Of this process since it became this program. (What the kernel tells of an ended child begins with its parent's.)"""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20), 1)  # macOS counts bytes
+    return round(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024, 1)
 
 
 def _memory(pid: int | None) -> dict[str, float]:

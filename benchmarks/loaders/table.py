@@ -132,6 +132,9 @@ def _spread(values: Iterable[float], shape: str) -> str:
     return f"{shape.format(median(found))} ({unit.format(min(found))}, {unit.format(max(found))})"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Nothing where there are no rows."""
+    if not rows:
+        return ""
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])

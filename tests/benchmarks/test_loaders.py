@@ -74,7 +74,7 @@ def test_every_loader_gives_every_row_once_and_the_same_pixels(result: tuple[dic
         assert (check["images"], check["distinct"], check["wrong"]) == (ROWS, ROWS, []), name
         assert check["worst"] <= 2, name
     exact = {case.name for case in CASES if case.exact} & set(found)
-    assert len(exact) >= 3 and len({found[name]["check"]["checksum"] for name in exact}) == 1
+    assert len(exact) >= 2 and len({found[name]["check"]["checksum"] for name in exact}) == 1
 
 
 def test_a_rate_is_of_the_images_after_the_first_batch_and_memory_is_of_each_worker(
