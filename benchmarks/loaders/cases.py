@@ -32,7 +32,7 @@ class Case:
     workers: tuple[int, ...] = (0, 1, 2)
 
 
-_MMIDD = ("mmidd.training",)
+_MMIDD = ("torch", "simplejpeg", "pyarrow.parquet", "mmidd.training")
 _DATASETS = ("torch", "datasets", "simplejpeg")
 _WINDOW = "shards, then a window of 1,000"
 
