@@ -22,6 +22,7 @@ from benchmarks.loaders.place import BATCH, Place
 from benchmarks.loaders.table import tables
 from benchmarks.processes import ROOT, BenchmarkError, commit, hardware, must, versions
 from mmidd.engine.start import ONE_THREAD
+from mmidd.errors import MmiddError
 
 FORMAT = 1
 
@@ -168,7 +169,7 @@ def main(words: list[str] | None = None) -> int:
             print(tables(json.loads(asked.markdown.read_text(encoding="utf-8"))), end="")
             return 0
         return _bench(asked)
-    except (BenchmarkError, OSError) as error:
+    except (BenchmarkError, MmiddError, OSError) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
 

@@ -101,7 +101,7 @@ def test_what_is_not_there_is_told_with_its_reason(result: tuple[dict[str, Any],
 def test_the_tables_have_every_measure_and_nothing_of_this_machines_folders(result: tuple[dict[str, Any], str]) -> None:
     document, text = result
     for start in document["starts"]:
-        assert start["rounds"][0]["first_images"] == 64 and f"| {start['name']} |" in text
+        assert 0 < start["rounds"][0]["first_images"] <= 64 and f"| {start['name']} |" in text
     assert set(BEGUN) <= {start["name"] for start in document["starts"]}
     assert all(f"| {name} |" in text for name in _cases(result))
     assert str(Path(sys.prefix)) not in text and "/tmp" not in text and tables(document) == text
@@ -148,7 +148,7 @@ def test_every_case_names_a_function_and_no_two_have_one_name() -> None:
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(["--markdown", "no.json"], "No such file"), (["made", "--corpus", "no/such", "--rows", "8"], "no corpus")],
+    [(["--markdown", "no.json"], "No such file"), (["made", "--corpus", "no/such", "--rows", "8"], "is not a folder")],
 )
 def test_a_user_error_is_one_line(words: list[str], said: str, tmp_path: Path) -> None:
     words = [str(tmp_path / "made") if word == "made" else word for word in words]
