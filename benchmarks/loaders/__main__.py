@@ -44,7 +44,10 @@ class Bench:
         bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(ROOT / "build" / "bytecode")}
         env = {**ONE_THREAD, **offline, **bytecode, "PYTHONPATH": str(ROOT), STARTED: str(time.monotonic())}
         words = [python, "-m", "benchmarks.loaders.alone", case.name, str(place.root), mode, str(workers)]
-        found: dict[str, Any] = json.loads(must(words, env=env).out.strip().splitlines()[-1])
+        try:
+            found: dict[str, Any] = json.loads(must(words, env=env).out.strip().splitlines()[-1])
+        finally:
+            shutil.rmtree(place.cold, ignore_errors=True)
         return found
 
 

@@ -25,6 +25,8 @@ from benchmarks.loaders.place import Place
 
 STARTED = "MMIDD_BENCH_STARTED"
 """The variable that says when the process was started, on the monotonic clock that all processes share."""
+_KEPT = list[Any]()
+"""Iterators that are not taken down: `datasets` may wait for its threads for ever where it is broken off."""
 _FIELDS = {"Rss": "rss_mib", "Pss": "pss_mib", "Private_Clean": "own_mib", "Private_Dirty": "own_mib"}
 
 
@@ -51,6 +53,7 @@ def _timed(case: Case, opens: Callable[[], Any], rows: int) -> dict[str, Any]:
     No `rows`: the first batch alone."""
     began, cpu_before = time.monotonic(), time.process_time()
     batches = iter(opens())
+    _KEPT.append(batches)
     first = next(batches)
     at, cpu = time.monotonic(), time.process_time()
     found: dict[str, Any] = {"first_s": at - began, "first_cpu_s": cpu - cpu_before, "first_images": len(first["id"])}
@@ -126,4 +129,5 @@ def _checked(case: Case, place: Place, batches: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))))
+    print(json.dumps(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))), flush=True)
+    os._exit(0)

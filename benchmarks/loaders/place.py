@@ -52,6 +52,11 @@ class Place:
         """The cache of `datasets`."""
         return self.root / "arrow"
 
+    @property
+    def cold(self) -> Path:
+        """Another cache of `datasets`, removed after every measure."""
+        return self.root / "cold"
+
     @cached_property
     def _known(self) -> dict[str, npt.NDArray[Any]]:
         with np.load(self.root / "known.npz") as file:
