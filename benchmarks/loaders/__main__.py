@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import shutil
 import sys
 import time
@@ -60,7 +61,7 @@ def lacking(case: Case, asked: argparse.Namespace) -> str | None:
         try:
             must([asked.streaming_python, "-c", code])
         except (BenchmarkError, OSError):
-            return f"not installed in {asked.streaming_python}: {', '.join(case.needs)}"
+            return f"the interpreter of --streaming-python lacks one of {', '.join(case.needs)}"
         return None
     missing = [name for name in case.needs if not _there(name)]
     return f"not installed: {', '.join(missing)}" if missing else None
@@ -90,6 +91,7 @@ def measured(bench: Bench, document: dict[str, Any]) -> None:
     if any(case.name == "datasets, Arrow, again" for case in starts):
         bench.run(next(case for case in starts if case.name == "datasets, Arrow, again"), "first", 0)
     for number in range(asked.rounds):
+        document["load_average"].append(round(os.getloadavg()[0], 2))
         for workers in asked.workers:
             turn = list(zip(cases, document["cases"], strict=True))
             for case, entry in turn[:: -1 if number % 2 else 1]:
@@ -178,12 +180,19 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _bench(asked: argparse.Namespace) -> int:
+    for pattern in asked.only:
+        if not any(fnmatch(case.name, pattern) for case in (*CASES, *STARTS)):
+            raise BenchmarkError(
+                f"--only {pattern}: there is no such loader; there are: " + "; ".join(c.name for c in CASES)
+            )
+    if asked.rows < BATCH + 1 or asked.rounds < 1:
+        raise BenchmarkError(f"--rows {asked.rows} --rounds {asked.rounds}: from {BATCH + 1} and from 1")
     place, million = _places(asked)
     document: dict[str, Any] = {
         "format": FORMAT, "made": datetime.now(UTC).date().isoformat(), "hardware": hardware(), "versions": versions(),
         "other_versions": _other_versions(asked.streaming_python), "commit": commit(), "rows": asked.rows, "batch": BATCH,
         "size": place.size, "rounds": asked.rounds, "million": asked.million, "absent": dict(LEFT_OUT), "wrong": [],
-        "cases": [], "starts": [],
+        "load_average": [], "cases": [], "starts": [],
     }  # fmt: skip
     try:
         measured(Bench(asked, place, million), document)

@@ -27,7 +27,8 @@ def _setting(document: dict[str, Any]) -> str:
         + (f"; in its own interpreter {others}" if others else "")
         + f"; commit {(code['sha'] or 'unknown')[:12]}{', files changed since' if code['dirty'] else ''}. "
         f"{document['rows']:,} crops of {document['size']} pixels, batches of {document['batch']}, "
-        f"{document['rounds']} rounds, all in turn."
+        f"{document['rounds']} rounds, all in turn; load average as each began: "
+        f"{', '.join(map(str, document['load_average']))}."
     )
 
 

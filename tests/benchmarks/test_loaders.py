@@ -148,7 +148,12 @@ def test_every_case_names_a_function_and_no_two_have_one_name() -> None:
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(["--markdown", "no.json"], "No such file"), (["made", "--corpus", "no/such", "--rows", "8"], "is not a folder")],
+    [
+        (["--markdown", "no.json"], "No such file"),
+        (["made", "--corpus", "no/such"], "is not a folder"),
+        (["made", "--only", "datsets*"], "no such loader"),
+        (["made", "--rows", "8"], "from 65"),
+    ],
 )
 def test_a_user_error_is_one_line(words: list[str], said: str, tmp_path: Path) -> None:
     words = [str(tmp_path / "made") if word == "made" else word for word in words]
