@@ -104,6 +104,13 @@ def measured(bench: Bench, document: dict[str, Any]) -> None:
         for case, entry in begun[:: -1 if number % 2 else 1]:
             entry["rounds"].append(bench.run(case, "first", 0))
             _tell(f"round {number + 1}, first batch, {case.name}", entry["rounds"][-1])
+        _keep(bench.asked, document)
+
+
+def _keep(asked: argparse.Namespace, document: dict[str, Any]) -> None:
+    """What there is so far: a run of half an hour may be ended."""
+    if asked.json is not None:
+        asked.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def _count(case: Case, check: dict[str, Any], found: dict[str, Any]) -> None:
@@ -197,8 +204,7 @@ def _bench(asked: argparse.Namespace) -> int:
     try:
         measured(Bench(asked, place, million), document)
     finally:
-        if asked.json is not None:
-            asked.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        _keep(asked, document)
     print(tables(document), end="")
     for wrong in document["wrong"]:
         print(f"benchmarks: {wrong}", file=sys.stderr)
