@@ -1,0 +1,1 @@
+"""Loaders side by side: images a second of the same crops, the first batch, a worker's memory, a million rows."""
