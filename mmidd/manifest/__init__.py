@@ -12,6 +12,7 @@ from mmidd.manifest.format import (
     label_paths,
     load_manifest,
     shipped,
+    taken,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "load_manifest",
     "names_a_folder",
     "shipped",
+    "taken",
 ]
