@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationErro
 
 from mmidd.errors import ManifestError, MmiddError
 from mmidd.manifest.folders import Folder, folders
+from mmidd.manifest.folders import lasting as lasting_folders
 from mmidd.yamlfile import explain, load, place, read_text, unknown
 
 METHODS = "methods.yaml"
@@ -97,6 +98,11 @@ def registry() -> Methods:
     """The methods that ship with mmidd, and those of `methods.yaml` in the folder that MMIDD_MANIFESTS names, in those of
     other packages and in those of recipes that were read."""
     return _registry(folders())
+
+
+def lasting() -> Methods:
+    """Those of them that are known whatever recipe is read."""
+    return _registry(lasting_folders())
 
 
 @lru_cache(maxsize=16)

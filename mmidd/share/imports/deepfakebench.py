@@ -16,12 +16,13 @@ from typing import Any
 
 from mmidd.errors import DataError, UsageError
 from mmidd.manifest.accounting import SPLITS, Label, Split, frame_number
-from mmidd.manifest.methods import registry
+from mmidd.manifest.methods import lasting
 from mmidd.share.imports.names import clip, meaning
 from mmidd.share.imports.protocol import Choices, Importer, Item, Key, Known, Notes
 from mmidd.share.imports.root import File, Refused, Root, is_sane, split_path
 
 MOST_BYTES = 1 << 30
+MOST_TEXT = 200
 STRICT: tuple[Split | None, ...] = ("test", "validation", "train", None)
 """Which split a clip of several keeps: what was ever tested on must not be trained on."""
 _SCHEMA = "{dataset: {label name: {split: {[compression:] {clip: {label, frames}}}}}}"
@@ -117,10 +118,12 @@ def _members(value: Any, notes: Notes, *where: str) -> Iterator[tuple[str, Any]]
         notes.add("bad entry", "is no JSON object", "/".join(where))
         return
     for name, each in value.items():
-        if is_sane(name) and name:
+        if is_sane(name) and 0 < len(name) <= MOST_TEXT:
             yield name, each
         else:
-            notes.add("bad entry", "a name that is empty or has control characters", "/".join((*where, name)))
+            notes.add(
+                "bad entry", f"a name with control characters, of none or of more than {MOST_TEXT}", "/".join((*where, name))
+            )
 
 
 def _below(clips: Any, notes: Notes, where: tuple[str, ...]) -> Iterator[tuple[str | None, str, Any]]:
@@ -212,7 +215,7 @@ def _normal(text: str) -> tuple[str, ...]:
 
 
 def _meanings(names: set[tuple[str, str]], choices: Choices, notes: Notes) -> dict[tuple[str, str], Known]:
-    methods, found, unknown = registry(), {}, set()
+    methods, found, unknown = lasting(), {}, set()
     for name, dataset in sorted(names):
         known = meaning(name, dataset, methods, choices.labels)
         if known is None:
@@ -261,7 +264,7 @@ def _agrees_inside(listed: Sequence[_Listed], label: Label, notes: Notes) -> boo
     for each in listed:
         if each.inside is None or each.inside == each.label_name:
             continue
-        said = meaning(each.inside, each.dataset, registry(), {})
+        said = meaning(each.inside, each.dataset, lasting(), {})
         if said is not None and said[0] != label:
             notes.add("two labels", f"says {each.inside!r} itself; it was not imported", "/".join(each.key))
             return False

@@ -16,7 +16,7 @@ from mmidd.errors import DataError, ManifestError
 from mmidd.manifest import clip_frames, kind_of, names_a_folder
 from mmidd.manifest.accounting import SPLITS, Label
 from mmidd.manifest.labelfiles import open_labels
-from mmidd.manifest.methods import ForgeryType, registry
+from mmidd.manifest.methods import ForgeryType, lasting
 from mmidd.share.imports.protocol import Choices, Importer, Item, Key, Notes
 from mmidd.share.imports.root import File, Refused, Root, is_sane, split_path
 from mmidd.yamlfile import unknown
@@ -69,7 +69,7 @@ def _rows(path: Path, notes: Notes) -> list[tuple[str, Row]]:
         if path.stat().st_size > MOST_BYTES:
             raise DataError(f"{path} has more than {MOST_BYTES >> 20} MiB; split it, and name all parts")
         opened = open_labels(_Shape(), f"{path.name}.csv", path.read_bytes(), ())
-        found = []
+        found: list[tuple[str, Row]] = []
         for place, row in opened.rows:
             if not found:
                 _check_columns(path, row)
@@ -163,7 +163,7 @@ def _described(
     if method and label == "real":
         notes.add("method of a real", f"{place}: {method!r} was left out", path)
         method = None
-    known = registry().find(method) if method else None
+    known = lasting().find(method) if method else None
     split = SPLITS.get((row["split"] or "").casefold())
     if split is None and row["split"]:
         notes.add("unknown split", f"{place}: {row['split']!r}; it goes by its group or by hash", path)

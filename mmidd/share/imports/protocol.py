@@ -34,7 +34,8 @@ Key = tuple[str, ...]
 LOST = frozenset(
     {
         "missing file", "refused path", "unreadable image", "empty file", "ambiguous place", "no frame number",
-        "second frame of a number", "no frames", "two labels", "two methods", "bad entry", "contradicting rows", "changed file",
+        "second frame of a number", "no frames", "two labels", "two methods", "bad entry", "contradicting rows",
+        "changed file",
     }
 )  # fmt: skip
 """Findings by which something that is listed was not imported. All others were settled as they say, and nothing is lost."""

@@ -101,7 +101,7 @@ class Root:
 
 def is_sane(text: str) -> bool:
     """Can a text from outside stand in a table, a name or a message? No control or invisible character, no half one."""
-    return text.isascii() and text.isprintable() or not any(unicodedata.category(each) in _CONTROL for each in text)
+    return (text.isascii() and text.isprintable()) or not any(unicodedata.category(each) in _CONTROL for each in text)
 
 
 def split_path(text: str, *, foreign: bool) -> tuple[str, ...]:
