@@ -35,7 +35,7 @@ class NotTaken(Exception):
 
 @dataclass
 class Copier:
-    """Brings files into a folder and notes the digest of each. `linked`: how many became links, `size`: their bytes in all."""
+    """Brings files into a folder and notes the digest of each. `linked`: how many became links; `size`: bytes in all."""
 
     root: Path
     link: bool

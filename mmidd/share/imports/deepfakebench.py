@@ -17,14 +17,14 @@ from typing import Any
 from mmidd.errors import DataError, UsageError
 from mmidd.manifest.accounting import SPLITS, Label, Split, frame_number
 from mmidd.manifest.methods import lasting
-from mmidd.share.imports.names import clip, meaning
+from mmidd.share.imports.clips import STRICT, once, pair
+from mmidd.share.imports.names import meaning
 from mmidd.share.imports.protocol import Choices, Importer, Item, Key, Known, Notes
-from mmidd.share.imports.root import File, Refused, Root, is_sane, split_path
+from mmidd.share.imports.root import File, Refused, Root, is_sane
+from mmidd.share.imports.tails import Ambiguous, Tails, folder_of
 
 MOST_BYTES = 1 << 30
 MOST_TEXT = 200
-STRICT: tuple[Split | None, ...] = ("test", "validation", "train", None)
-"""Which split a clip of several keeps: what was ever tested on must not be trained on."""
 _SCHEMA = "{dataset: {label name: {split: {[compression:] {clip: {label, frames}}}}}}"
 
 
@@ -50,18 +50,18 @@ def read(lists: Sequence[Path], root: Root, choices: Choices, notes: Notes) -> l
     """Every clip of the lists whose frames are below the root."""
     _refuse_lmdb(root)
     found: dict[Key, list[_Listed]] = defaultdict(list)
-    places = _Places(root, notes)
+    places = Tails(root, notes)
     for path in lists:
         listed = list(_clips(_load(path, notes), path, notes))
         if not listed:
             raise DataError(f"{path} lists no clip; DeepfakeBench's lists are {_SCHEMA}")
-        places.learn(str(path), listed)
+        places.learn(path.name, (frame for each in listed for frame in (*each.frames, *each.masks)))
         for each in listed:
             found[each.key].append(each)
     known = _meanings({(each[0].label_name, each[0].dataset) for each in found.values()}, choices, notes)
     items = (_item(key, each, known[each[0].label_name, each[0].dataset], places, notes) for key, each in found.items())
-    kept = _once([each for each in items if each is not None], notes)
-    _pair(kept)
+    kept = once([each for each in items if each is not None], notes)
+    pair(kept)
     return kept
 
 
@@ -155,65 +155,6 @@ def _listed(
     yield _Listed(dataset, label_name, split, compression, video, texts, drawn, inside if isinstance(inside, str) else None)
 
 
-class _Places:
-    """Where the listed folders are below the root: of each the longest tail that is there."""
-
-    def __init__(self, root: Root, notes: Notes) -> None:
-        self.root, self.notes = root, notes
-        self._found: dict[str, tuple[str, ...] | None] = {}
-        self._without: dict[str, str] = {}
-        self._ambiguous: set[tuple[str, ...]] = set()
-
-    def learn(self, source: str, listed: Sequence[_Listed]) -> None:
-        """Look every folder up that a list names. Two of them that would be one here are none."""
-        written: dict[tuple[str, ...], str] = {}
-        for text in dict.fromkeys(_folder(path) for each in listed for path in (*each.frames, *each.masks)):
-            place = self._place(text)
-            first = written.setdefault(place, text) if place is not None else text
-            if place is not None and _normal(first) != _normal(text):
-                self._ambiguous.add(place)
-                self.notes.add("ambiguous place", f"listed in {Path(source).name} as another folder too", text, first)
-
-    def _place(self, text: str) -> tuple[str, ...] | None:
-        if text not in self._found:
-            self._found[text] = None
-            try:
-                parts = split_path(f"{text}/_", foreign=True)[:-1]
-            except Refused:
-                return None
-            for begin in range(len(parts) or 1):
-                try:
-                    there = self.root.folder(parts[begin:])
-                except Refused:
-                    continue
-                if there is not None:
-                    self._found[text] = parts[begin:]
-                    self._without[text] = "/".join(parts[:begin])
-                    break
-        return self._found[text]
-
-    def file(self, path: str) -> File:
-        """The file that a listed path means. Raises Refused, in words that say which finding it is."""
-        name = split_path(path, foreign=True)[-1]
-        place = self._place(_folder(path))
-        if place in self._ambiguous:
-            raise Refused("ambiguous")
-        folder = None if place is None else self.root.folder(place)
-        found = None if folder is None else folder.file(name)
-        if found is None:
-            raise FileNotFoundError
-        self.notes.mapped[self._without[_folder(path)]] += 1
-        return found
-
-
-def _folder(path: str) -> str:
-    return path[: max(path.rfind("/"), path.rfind("\\"), 0)]
-
-
-def _normal(text: str) -> tuple[str, ...]:
-    return split_path(f"{text}/_", foreign=True)
-
-
 def _meanings(names: set[tuple[str, str]], choices: Choices, notes: Notes) -> dict[tuple[str, str], Known]:
     methods, found, unknown = lasting(), {}, set()
     for name, dataset in sorted(names):
@@ -237,7 +178,7 @@ def _meanings(names: set[tuple[str, str]], choices: Choices, notes: Notes) -> di
     return found
 
 
-def _item(key: Key, listed: list[_Listed], known: Known, places: _Places, notes: Notes) -> Item | None:
+def _item(key: Key, listed: list[_Listed], known: Known, places: Tails, notes: Notes) -> Item | None:
     """One clip with the frames that are there; None where none is."""
     splits = {each.split for each in listed}
     split = next(each for each in STRICT if each in splits or each is None)
@@ -253,7 +194,7 @@ def _item(key: Key, listed: list[_Listed], known: Known, places: _Places, notes:
     masks = _frames([each.masks for each in listed], places, notes, key, "mask") if label == "fake" else {}
     group = f"{first.dataset}/{first.label_name}"
     return Item(
-        key, group, first.video, "frames", label, _folder(first.frames[0]), files, masks, first.compression, method, kind,
+        key, group, first.video, "frames", label, folder_of(first.frames[0]), files, masks, first.compression, method, kind,
         split=split,
     )  # fmt: skip
 
@@ -273,7 +214,7 @@ def _agrees_inside(listed: Sequence[_Listed], label: Label, notes: Notes) -> boo
     return True
 
 
-def _frames(lists: Sequence[Sequence[str]], places: _Places, notes: Notes, key: Key, word: str) -> dict[int, File]:
+def _frames(lists: Sequence[Sequence[str]], places: Tails, notes: Notes, key: Key, word: str) -> dict[int, File]:
     found: dict[int, File] = {}
     paths = list(dict.fromkeys(path for each in lists for path in each))
     if twice := sum(len(each) - len(set(each)) for each in lists):
@@ -281,9 +222,11 @@ def _frames(lists: Sequence[Sequence[str]], places: _Places, notes: Notes, key: 
     for path in paths:
         try:
             file = places.file(path)
+        except Ambiguous:
+            notes.add("ambiguous place", f"{word}: its folder cannot be told from another one", "/".join(key), path)
+            continue
         except Refused as refused:
-            known = "ambiguous place" if str(refused) == "ambiguous" else "refused path"
-            notes.add(known, f"{word}: {refused}", "/".join(key), path)
+            notes.add("refused path", f"{word}: {refused}", "/".join(key), path)
             continue
         except FileNotFoundError:
             notes.add("missing file", f"{word} is not below the folder of images", "/".join(key), path)
@@ -299,68 +242,4 @@ def _frames(lists: Sequence[Sequence[str]], places: _Places, notes: Notes, key: 
     return dict(sorted(found.items()))
 
 
-def _once(items: list[Item], notes: Notes) -> list[Item]:
-    """Clips that show one file are one: the first stays, and two that say other things of it are none."""
-    owners: dict[str, Item] = {}
-    gone: set[int] = set()
-    for item in items:
-        rivals = {id(owner): owner for file in item.files.values() if (owner := owners.get(file.path)) is not None}
-        merged = [other for other in rivals.values() if _is_one(other, item, gone, notes)]
-        for file in item.files.values():
-            owners.setdefault(file.path, merged[0] if merged else item)
-    return [item for item in items if id(item) not in gone]
-
-
-def _is_one(first: Item, second: Item, gone: set[int], notes: Notes) -> bool:
-    """Two clips that show one file: is the second the first once more? Then it is taken up by that."""
-    where = ("/".join(first.key), "/".join(second.key))
-    methods = {each.method for each in (first, second) if each.method is not None}
-    if first.label != second.label or len(methods) > 1:
-        what = "two labels" if first.label != second.label else "two methods"
-        notes.add(what, "the same files; neither was imported", *where)
-        gone.update((id(first), id(second)))
-        return False
-    gone.add(id(second))
-    first.method, first.type = first.method or second.method, first.type or second.type
-    first.masks = first.masks or second.masks
-    first.files = dict(sorted({**second.files, **first.files}.items()))
-    splits = {first.split, second.split}
-    first.split = next(each for each in STRICT if each in splits)
-    told = "" if len(splits) == 1 else f"; of its splits {first.split} counts"
-    notes.add("same clip twice", f"the first is imported{told}", *where)
-    return True
-
-
-def _pair(items: list[Item]) -> None:
-    """Identities, and pairs with reals that are here, by the grammar of the clips' names."""
-    reals: dict[tuple[str | None, str, str | None], Item] = {}
-    for item in items:
-        if item.label == "real":
-            for dataset in (item.key[0], None):
-                reals.setdefault((dataset, item.name, item.compression), item)
-    for item in items:
-        said = clip(item.key[1], item.key[0], item.name, item.label)
-        if said is None:
-            continue
-        if said.real is not None:
-            near, far = ((dataset, said.real, item.compression) for dataset in (item.key[0], None))
-            real = reals.get(near) or reals.get(far)
-            real_said = real and clip(real.key[1], real.key[0], real.name, "real")
-            if real is None or real_said is None or real_said.target != said.target:
-                continue
-            item.pair = real.key
-        item.target, item.source, item.join = said.target, said.source, said.join
-
-
 IMPORTER = Importer(read, faces="keep")
-
-
-def labels_of(words: Sequence[str]) -> dict[str, Label]:
-    """What `--label NAME=real|fake` said. Raises UsageError for anything else."""
-    found: dict[str, Label] = {}
-    for word in words:
-        name, _, said = word.rpartition("=")
-        if not name or said not in ("real", "fake"):
-            raise UsageError(f"--label takes NAME=real or NAME=fake; got {word!r}")
-        found[name] = "real" if said == "real" else "fake"
-    return found

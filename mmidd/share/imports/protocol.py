@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from mmidd.errors import UsageError
 from mmidd.findings import Finding
@@ -127,3 +127,21 @@ def importer(name: str) -> Importer:
 
 Known = tuple[Literal["real", "fake"], str | None, ForgeryType | None]
 """What a label name says: real or fake, by which method, of which type."""
+
+
+def labels_of(words: Sequence[str]) -> dict[str, Label]:
+    """What `--label NAME=real|fake` said. Raises UsageError for anything else."""
+    return {name: cast("Label", said) for name, said in _said("--label", words, ("real", "fake"))}
+
+
+def types_of(words: Sequence[str]) -> dict[str, ForgeryType]:
+    """What `--method NAME=FS|FR|EFS|FE` said. Raises UsageError for anything else."""
+    return {name: cast("ForgeryType", said) for name, said in _said("--method", words, ("FS", "FR", "EFS", "FE"))}
+
+
+def _said(option: str, words: Sequence[str], allowed: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for word in words:
+        name, _, said = word.rpartition("=")
+        if not name or said not in allowed:
+            raise UsageError(f"{option} takes NAME=VALUE with one of {', '.join(allowed)}; got {word!r}")
+        yield name, said

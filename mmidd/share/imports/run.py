@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import csv
-import errno
 import io
 import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmidd.engine.faults import fault
-from mmidd.engine.files import canonical, digest, disk_errors, fsync_folder, sha256_file, write_text
-from mmidd.engine.lock import held
+from mmidd.engine.files import digest, disk_errors, sha256_file, write_text
 from mmidd.engine.run import Progress, Silent
 from mmidd.engine.units import Outcome
 from mmidd.errors import DataError, UsageError
-from mmidd.manifest import load_manifest, taken
-from mmidd.manifest.methods import ForgeryType, lasting, load_methods
+from mmidd.manifest import taken
+from mmidd.manifest.methods import ForgeryType
+from mmidd.recipe import read as read_recipe
 from mmidd.results import Result
 from mmidd.share.imports import types
 from mmidd.share.imports.copying import Copier, NotTaken
+from mmidd.share.imports.folder import ABOUT, LIST, alone, clear, label, move, prove
 from mmidd.share.imports.places import masks_of, place, slug
-from mmidd.share.imports.protocol import LOST, Choices, Item, Notes, importer
+from mmidd.share.imports.protocol import LOST, Choices, Item, Notes, importer, labels_of, types_of
 from mmidd.share.imports.root import File, Root, is_sane
 from mmidd.share.imports.written import Dataset, as_yaml, manifest, methods, recipe, shown, tables
 from mmidd.show import data as show
@@ -34,9 +33,8 @@ from mmidd.show import data as show
 if TYPE_CHECKING:
     from rich.console import Console
 
-ABOUT, LIST, FINDINGS = "import.json", "import.sha256", "import-findings.csv"
+FINDINGS = "import-findings.csv"
 _SHOWN = 3
-_MOST_BYTES = 1 << 26
 
 
 @dataclass(frozen=True, repr=False)
@@ -93,18 +91,18 @@ def import_dataset(
     own = types.settle(items, choices.types, notes)
     media = place(items)
     wanted = digest(kind, chosen.version, asdict(about), choices.link, own, list(_input(media)), len(notes.findings))
-    with _alone(target):
+    with alone(target):
         if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
             return _there(target, wanted)
         if not items:
             raise DataError(f"nothing can be imported: {_most(notes)}")
         building = target.with_name(f".{target.name}.importing")
         with disk_errors(target):
-            _clear(building)
+            clear(building)
             try:
                 done = _write(building, kind, about, media, own, choices, notes, wanted, progress or Silent())
                 fault("before_import_rename", target)
-                _move(building, target)
+                move(building, target)
             finally:
                 shutil.rmtree(building, ignore_errors=True)
     return Imported(**{**done, "out": str(target), "changed": True})
@@ -174,7 +172,7 @@ def _write(
     }  # fmt: skip
     whole = {**done, "input": wanted, "list_sha256": sha256_file(building / LIST)}
     write_text(building / ABOUT, json.dumps(whole, indent=1) + "\n", scratch=building)
-    _prove(building, whole)
+    prove(building, whole)
     return done
 
 
@@ -226,15 +224,11 @@ def _describe(
     """Label tables, manifest, methods and recipe; each is read back before it is believed."""
     for name, data in tables(came, places):
         copier.write(name, data)
-    text = as_yaml(manifest(about, came))
-    more = as_yaml(methods(own))
+    copier.write(f"manifests/{about.slug}.yaml", as_yaml(manifest(about, came)).encode())
     if own:
-        load_methods(more, "methods.yaml", lasting())
-        copier.write("manifests/methods.yaml", more.encode())
-    else:
-        load_manifest(text, f"{about.slug}.yaml")  # with methods of its own it is read when the recipe is
-    copier.write(f"manifests/{about.slug}.yaml", text.encode())
+        copier.write("manifests/methods.yaml", as_yaml(methods(own)).encode())
     copier.write("recipe.yaml", as_yaml(recipe(about, came)).encode())
+    read_recipe(str(copier.root / "recipe.yaml"))
 
 
 def _findings(notes: Notes) -> bytes:
@@ -269,76 +263,17 @@ def _most(notes: Notes) -> str:
     return f"{told or 'the lists name nothing'}{example}. Look at --images"
 
 
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    def busy(holder: str) -> DataError:
-        return DataError(f"another import is writing {out} ({holder}); wait until it has ended, or choose another --out")
-
-    with disk_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-    with held(out.with_name(f".{out.name}.lock"), busy):
-        yield
-
-
-def _label(folder: Path) -> dict[str, Any] | None:
-    """What a folder says of its import; None for one that no import wrote."""
-    try:
-        if (folder / ABOUT).stat().st_size > _MOST_BYTES:
-            return None
-        found = json.loads((folder / ABOUT).read_bytes())
-        return found if isinstance(found, dict) and isinstance(found.get("input"), str) else None
-    except (OSError, ValueError, RecursionError):
-        return None
-
-
 def _there(out: Path, wanted: str) -> Imported:
     """The import that is there already, if it is this one and whole. Raises DataError for anything else."""
-    found = _label(out) if out.is_dir() and not out.is_symlink() else None
+    found = label(out) if out.is_dir() and not out.is_symlink() else None
     if found is None:
         raise DataError(f"{out} holds something that is no import of mmidd; nothing was touched. Choose another --out")
     if found["input"] != wanted:
         raise DataError(f"{out} holds an import of other lists, files or choices; remove it, or choose another --out")
-    _prove(out, found)
+    prove(out, found)
     known = {name: value for name, value in found.items() if name not in ("input", "list_sha256")}
     known["examples"] = tuple(map(tuple, known["examples"]))
     return Imported(**{**known, "out": str(out), "changed": False})
 
 
-def _prove(folder: Path, about: dict[str, Any]) -> None:
-    """Raises DataError if a file is not as it was written."""
-    try:
-        sound = sha256_file(folder / LIST) == about.get("list_sha256")
-        for line in (folder / LIST).read_text().splitlines() if sound else ():
-            sha256, _, name = line.partition("  ")
-            if (folder / name).is_symlink() or sha256_file(folder / name) != sha256:
-                raise DataError(
-                    f"{folder}: {name} is not as it was imported. Remove the folder, check the disk, import again"
-                )
-    except OSError as error:
-        raise DataError(f"{folder} is not whole ({error.strerror}: {error.filename}); remove it and import again") from error
-    if not sound:
-        raise DataError(f"{folder}: {LIST} is not as it was written. Remove the folder, check the disk, import again")
-
-
-def _clear(building: Path) -> None:
-    """Remove what a killed import left."""
-    if building.is_symlink() or building.exists():
-        ours = building.is_dir() and not building.is_symlink()
-        begun = ours and all(path.suffix == ".tmp" for path in building.iterdir())
-        if not ours or (not begun and _label(building) is None):
-            raise DataError(f"{building} is in the way and no import of mmidd wrote it; move it away")
-        shutil.rmtree(building)
-
-
-def _move(building: Path, out: Path) -> None:
-    """Put the folder into its place; the system refuses one that was filled meanwhile."""
-    try:
-        building.rename(out)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        raise DataError(f"{out} was filled while the import ran; nothing of it was touched. Choose another --out") from error
-    fsync_folder(out.parent)
-
-
-__all__ = ["Choices", "Imported", "canonical", "import_dataset"]
+__all__ = ["Choices", "Imported", "import_dataset", "labels_of", "types_of"]

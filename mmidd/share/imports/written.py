@@ -7,7 +7,6 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import batched
 from typing import Any
 
 import yaml
@@ -38,11 +37,11 @@ class Dataset:
 
 def tables(media: Sequence[tuple[str, Item]], places: Mapping[tuple[str, ...], str]) -> Iterator[tuple[str, bytes]]:
     """The label tables, by name: a row for each medium. `places` says where each is, by its key."""
-    for number, part in enumerate(batched(media, ROWS)):
+    for number, begin in enumerate(range(0, len(media), ROWS)):
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(_row(place, item, places) for place, item in part)
+        writer.writerows(_row(place, item, places) for place, item in media[begin : begin + ROWS])
         yield f"labels/{number:03d}.csv", text.getvalue().encode()
 
 
