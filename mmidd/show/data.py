@@ -129,7 +129,8 @@ def imported(console: Console, done: Imported) -> None:
             console.print(f"  {plain(where)}: {plain(what)}")
     if done.findings:
         console.print(f"all of them: {plain(shell_word(f'{done.out}/import-findings.csv'))}")
-    kinds = ", ".join(f"{count} {kind}" for kind, count in done.kinds.items())
+    words = {"frames": "clips of frames", "image": "images", "video": "videos"}
+    kinds = ", ".join(f"{count} {words[kind]}" for kind, count in done.kinds.items())
     counts = ", ".join(f"{plain(name)} {count}" for name, count in done.methods.items())
     splits = ", ".join(f"{name} {count}" for name, count in done.splits.items())
     media = f"{done.media.get('real', 0)} real and {done.media.get('fake', 0)} fake"
@@ -139,5 +140,5 @@ def imported(console: Console, done: Imported) -> None:
     if done.lost:
         console.print(f"{done.lost} findings are of what is listed and was not imported", style="red")
     place = PurePath(done.out)
-    words = ("mmidd", "build", str(place / "recipe.yaml"), "--data", str(place.parent), "--out", "CORPUS")
-    console.print(f"next: {' '.join(plain(shell_word(word)) for word in words)}")
+    line = ("mmidd", "build", str(place / "recipe.yaml"), "--data", str(place.parent), "--out", "CORPUS")
+    console.print(f"next: {' '.join(plain(shell_word(word)) for word in line)}")

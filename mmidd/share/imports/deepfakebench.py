@@ -87,7 +87,7 @@ def _load(path: Path, notes: Notes) -> Any:
             raise DataError(f"{path}: no such file, or none that can be read")
         if path.stat().st_size > MOST_BYTES:
             raise DataError(f"{path} has more than {MOST_BYTES >> 20} MiB; is it a list of DeepfakeBench?")
-        return json.loads(path.read_bytes(), object_pairs_hook=once, parse_int=str, parse_constant=lambda _: None)
+        return json.loads(path.read_bytes(), object_pairs_hook=once, parse_int=lambda _: 0, parse_constant=lambda _: None)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     except RecursionError as error:

@@ -63,6 +63,7 @@ def manifest(about: Dataset, media: Sequence[tuple[str, Item]]) -> dict[str, Any
     compressions = in_order({item.compression for item in items if item.compression})
     fields: dict[str, Any] = {"group": _NAME, "name": _NAME, "suffix": "[a-z0-9]+", "part": r"\d{3}"}
     counts = Counter(item.label for item in items)
+    same = len({item.compression for item in items}) == 1  # counts are expected in each compression
     return {
         "name": about.name,
         "slug": about.slug,
@@ -80,7 +81,7 @@ def manifest(about: Dataset, media: Sequence[tuple[str, Item]]) -> dict[str, Any
         "tables": {"media": _table(items)},
         "rules": list(_rules(items, about.faces)),
         "ignore": ["import.json", "import.sha256", "import-findings.csv", "recipe.yaml", "manifests/*"],
-        **({} if len(compressions) > 1 else {"expected": [{"label": k, "count": n} for k, n in sorted(counts.items())]}),
+        **({"expected": [{"label": k, "count": n} for k, n in sorted(counts.items())]} if same else {}),
     }
 
 
@@ -95,27 +96,22 @@ def _table(items: Iterable[Item]) -> dict[str, Any]:
 def _rules(items: Sequence[Item], faces: FaceMode) -> Iterator[dict[str, Any]]:
     """A rule for each sort of media that is there: what they are, and how much is known of them."""
     methods = sorted({item.method for item in items if item.method})
-    sorts = {(i.kind, bool(i.compression), i.label, i.method is not None, i.join) for i in items}
-    for kind, compressed, label, named, join in sorted(sorts):
+    sorts = {(i.kind, bool(i.compression), i.label, i.method is not None, i.join, i.pair is not None) for i in items}
+    for kind, compressed, label, named, join, paired in sorted(sorts):  # those without a pair before those with one
         middle = "{compression}/{group}/{name}" if compressed else "{group}/{name}"
         path = SPACE[kind] + middle + ("" if kind == "frames" else ".{suffix}")
-        words = (
-            kind,
-            label,
-            *(["compressed"] if compressed else []),
-            *(["named"] if named else []),
-            *(["joined"] if join else []),
-        )
+        words = {"compressed": compressed, "named": named, "joined": join, "paired": paired}
         where: dict[str, Any] = {"media.label": label, "media.join": "yes" if join else "no"}
         rule: dict[str, Any] = {
-            "id": "-".join(words), "path": path, "kind": kind, "faces": faces, "look_up": {"media": path}, "where": where,
-            "label": label,
+            "id": "-".join((kind, label, *(word for word, holds in words.items() if holds))),
+            "path": path, "kind": kind, "faces": faces, "look_up": {"media": path}, "where": where, "label": label,
         }  # fmt: skip
         rule |= {"compression": "{compression}"} if compressed else {}
         if label == "fake":
             where["media.method"] = methods if named else NONE
+            where |= {} if paired else {"media.pair": [None]}
             rule |= {"method": "{media.method}"} if named else {"type_basis": "unknown"}
-            rule |= {"source_id": "{media.source}", "pair": "{media.pair}", "mask": f"masks/{middle}"}
+            rule |= {"source_id": "{media.source}", "mask": f"masks/{middle}"} | ({"pair": "{media.pair}"} if paired else {})
             rule |= {"aligned": False} if faces in ("keep", "whole") else {}  # each was cut by itself, if at all
         yield rule | {"target_id": "{media.target}", "join_identities": join, "split": "{media.split}"}
 
