@@ -129,7 +129,7 @@ def test_what_a_row_gets_wrong_is_told_with_its_line(tmp_path: Path) -> None:
     }  # fmt: skip
     assert done.lost == 7 and set(_rows(tmp_path)) == {f"{name}.png" for name in "aefghi"}
     text = (tmp_path / "data/mine/import-findings.csv").read_text()
-    assert "table.csv:3: label 'true' is none of real, fake" in text and "table.csv:17: not below the folder" in text
+    assert "table.csv:3: label 'true' is none of real, fake" in text and "table.csv:16: not below the folder" in text
 
 
 OUTSIDE = ["../secret.png", "/etc/hostname", "a/../../secret.png", "away.png", "..\\secret.png", "a//../../secret.png"]

@@ -148,9 +148,9 @@ def test_status_and_failures_need_the_work_folder_alone(root: Path) -> None:
 
 
 def test_two_datasets_in_one_recipe_and_two_of_one_name_in_one_process(root: Path) -> None:
-    picture(root / "pictures/a.png", 3)
     (root / "t.csv").write_text("path,label,method,type\na.png,fake,Novel,FE\n")
-    for name in ("One", "Two"):
+    for seed, name in enumerate(("One", "Two")):
+        picture(root / "pictures/a.png", seed)
         import_dataset("csv", [root / "t.csv"], root / "pictures", root / "data" / name, Choices(name, faces="whole"))
     text = "name: both\nmanifests: [data/One/manifests, data/Two/manifests]\ndatasets: [One, Two]\n"
     (root / "both.yaml").write_text(text + "captioner: none\n")

@@ -73,7 +73,7 @@ def _rows(path: Path, notes: Notes) -> list[tuple[str, Row]]:
         for place, row in opened.rows:
             if not found:
                 _check_columns(path, row)
-            found.append((place.replace(f"{path.name}.csv", path.name), {name: row.get(name) for name in COLUMNS}))
+            found.append((place.replace(f"{path.name}.csv", path.name), {name: row.get(name) or None for name in COLUMNS}))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     except ManifestError as error:
@@ -105,7 +105,7 @@ def _item(path: str, same: list[tuple[str, Row]], root: Root, notes: Notes) -> I
         notes.add("same row twice", f"{len(same) - 1} times more", path)
     long = next((name for name, value in row.items() if name not in ("path", "pair") and len(value or "") > MOST_TEXT), None)
     odd = next((name for name, value in row.items() if value and not is_sane(value)), None)
-    label, kind, fault = LABELS.get((row["label"] or "").casefold()), row["type"] or None, None
+    label, kind, fault = LABELS.get((row["label"] or "").casefold()), row["type"], None
     if odd or long:
         fault = f"{odd or long} has control characters, or more than {MOST_TEXT}"
     elif label is None:

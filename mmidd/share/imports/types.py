@@ -31,12 +31,17 @@ def settle(items: Sequence[Item], given: Mapping[str, ForgeryType], notes: Notes
         if kind is not None:
             own[name] = kind
             continue
-        why = f"listed as {' and '.join(sorted(said))}" if said else "nothing says its type: --method NAME=FS|FR|EFS|FE does"
-        notes.add("method without a type", f"{len(fakes)} fakes are of unknown type; {why}", name)
+        if said:
+            notes.add(
+                "two types of a method", f"listed as {' and '.join(sorted(said))}; it is not named, each has its own", name
+            )
+        else:
+            told = f"{len(fakes)} fakes are of unknown type; --method NAME=FS|FR|EFS|FE says it"
+            notes.add("method without a type", told, name)
         for item in fakes:
             item.method = None
     for item in items:
-        if item.label == "fake" and item.method is None and item.type is not None and not named.get(item.method or ""):
+        if item.label == "fake" and item.method is None and item.type is not None:
             item.method = UNNAMED.format(item.type)
             own[item.method] = item.type
     _contradictions(items, methods, notes)
