@@ -14,7 +14,6 @@ import pytest
 import typer.main
 from conftest import Build
 from corpus.hub import serve
-
 from share.lists import MADE, bench, clip, entry, picture, wrote
 
 from mmidd import cli

@@ -64,7 +64,7 @@ def datasets(
 
 
 def plugins(as_json: Json = False) -> int:
-    """List the face detectors, captioners, decoders, datasets, exporters and importers to choose from, of other packages too."""
+    """List the detectors, captioners, decoders, datasets, exporters and importers to choose from, others' packages too."""
     from mmidd.plugins import plugins as listed
 
     say(listed(), as_json=as_json)

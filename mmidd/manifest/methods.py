@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Literal
 
@@ -105,10 +105,16 @@ def lasting() -> Methods:
     return _registry(lasting_folders())
 
 
+@cache
+def _shipped() -> Methods:
+    return load_methods(
+        resources.files("mmidd.manifests").joinpath(METHODS).read_text(encoding="utf-8"), f"manifests/{METHODS}"
+    )
+
+
 @lru_cache(maxsize=16)
 def _registry(theirs: tuple[Folder, ...]) -> Methods:
-    text = resources.files("mmidd.manifests").joinpath(METHODS).read_text(encoding="utf-8")
-    methods = load_methods(text, f"manifests/{METHODS}")
+    methods = _shipped()
     for folder in theirs:
         if (own := _text(folder)) is None:
             continue
