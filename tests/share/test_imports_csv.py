@@ -132,6 +132,23 @@ def test_what_a_row_gets_wrong_is_told_with_its_line(tmp_path: Path) -> None:
     assert "table.csv:3: label 'true' is none of real, fake" in text and "table.csv:16: not below the folder" in text
 
 
+def test_a_pair_in_two_splits_is_told_and_a_build_keeps_what_is_stricter(tmp_path: Path, mmidd: Run) -> None:
+    _pictures(tmp_path, "a.png", "b.png", "c.png")
+    table = "path,label,type,split,pair\na.png,real,,train,\nb.png,fake,FS,test,a.png\nc.png,real,,train,\n"
+    done = _import(tmp_path, table, faces="whole")
+    assert done.findings == {"pair in two splits": 1} and done.lost == 0 and done.pairs == 1
+    recipe = [
+        "build",
+        str(tmp_path / "data/mine/recipe.yaml"),
+        "--data",
+        str(tmp_path / "data"),
+        "--out",
+        str(tmp_path / "corpus"),
+    ]
+    assert mmidd(*recipe, "--workers", "0").code == 0
+    assert Corpus(str(tmp_path / "corpus")).splits == {"train": 1, "test": 1}
+
+
 OUTSIDE = ["../secret.png", "/etc/hostname", "a/../../secret.png", "away.png", "..\\secret.png", "a//../../secret.png"]
 
 
