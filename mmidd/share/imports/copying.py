@@ -19,7 +19,8 @@ from mmidd.engine.faults import fault
 from mmidd.share.imports.root import File
 
 MOST_IMAGE_BYTES = 1 << 28
-ENDINGS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "BMP": "bmp", "TIFF": "tiff"}
+ENDINGS = {"PNG": "png", "JPEG": "jpg", "MPO": "jpg", "WEBP": "webp", "BMP": "bmp", "TIFF": "tiff"}
+"""By what Pillow calls a picture; MPO is a JPEG with further ones behind it, as phones write them."""
 _FICLONE = 0x40049409
 _CANNOT = (errno.EOPNOTSUPP, errno.EXDEV, errno.ENOTTY, errno.EINVAL, errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.EACCES)
 _PIECE = 1 << 22
@@ -142,7 +143,7 @@ def _ending(data: bytes) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=tuple(ENDINGS)) as picture:
+            with Image.open(io.BytesIO(data), formats=[each for each in ENDINGS if each != "MPO"]) as picture:
                 if not min(picture.size) or picture.format not in ENDINGS:
                     raise ValueError
                 return ENDINGS[picture.format]

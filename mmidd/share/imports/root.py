@@ -16,6 +16,8 @@ from mmidd.manifest.layout import path_fault
 from mmidd.media import composed
 
 MOST_CHARACTERS = 4096
+MOST_FOLDERS = 256
+"""Folders whose names are held at once: lists go through them one after the other."""
 _DRIVE = re.compile(r"[A-Za-z]:")
 _CONTROL = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
@@ -75,22 +77,35 @@ class Folder:
 
 
 class Root:
-    """The folder that all files lie below. Folders are read once."""
+    """The folder that all files lie below."""
 
     def __init__(self, folder: Path) -> None:
         self.path = os.path.realpath(folder)
         if not os.path.isdir(self.path):  # noqa: PTH112
             raise DataError(f"--images {folder} is no folder; name the one that the listed files lie below")
         self._inside = self.path.rstrip("/") + "/"
-        self._folders: dict[tuple[str, ...], Folder | None] = {}
+        self._places: dict[tuple[str, ...], str | None] = {}
+        self._folders: dict[tuple[str, ...], Folder] = {}
 
-    def folder(self, parts: tuple[str, ...]) -> Folder | None:
-        """A folder below the root; None where there is none. Raises Refused for one that links lead out to."""
-        if parts not in self._folders:
+    def place(self, parts: tuple[str, ...]) -> str | None:
+        """Where a folder below the root is, links resolved; None where there is none. Raises Refused for one that links lead
+        out to."""
+        if parts not in self._places:
             place = os.path.realpath("/".join((self.path, *parts)))
             if place != self.path and not place.startswith(self._inside):
                 raise Refused("a link that leads out of the folder of images")
-            self._folders[parts] = Folder(place, self._inside) if os.path.isdir(place) else None  # noqa: PTH112
+            self._places[parts] = place if os.path.isdir(place) else None  # noqa: PTH112
+        return self._places[parts]
+
+    def folder(self, parts: tuple[str, ...]) -> Folder | None:
+        """What lies in a folder below the root; None where there is none. Raises Refused as `place` and `Folder` do."""
+        if parts not in self._folders:
+            place = self.place(parts)
+            if place is None:
+                return None
+            while len(self._folders) >= MOST_FOLDERS:
+                del self._folders[next(iter(self._folders))]
+            self._folders[parts] = Folder(place, self._inside)
         return self._folders[parts]
 
     def file(self, parts: tuple[str, ...]) -> File | None:

@@ -40,7 +40,7 @@ class Tails:
                 return None
             for begin in range(len(parts) or 1):
                 try:
-                    there = self.root.folder(parts[begin:])
+                    there = self.root.place(parts[begin:])
                 except Refused:
                     continue
                 if there is not None:
