@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -186,10 +186,11 @@ class _Found:
             self.manifests[manifest.name], self.sources[manifest.name] = manifest, source
 
 
-def _ours() -> Iterator[tuple[str, str]]:
-    for file in sorted(resources.files("mmidd.manifests").iterdir(), key=lambda each: each.name):
-        if file.name.endswith(".yaml") and file.name != METHODS:
-            yield f"manifests/{file.name}", file.read_text(encoding="utf-8")
+@cache
+def _ours() -> tuple[tuple[str, str], ...]:
+    files = sorted(resources.files("mmidd.manifests").iterdir(), key=lambda each: each.name)
+    mine = (file for file in files if file.name.endswith(".yaml") and file.name != METHODS)
+    return tuple((f"manifests/{file.name}", file.read_text(encoding="utf-8")) for file in mine)
 
 
 def _texts(folder: Folder) -> Iterator[tuple[str, str]]:
