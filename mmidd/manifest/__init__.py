@@ -12,6 +12,7 @@ from mmidd.manifest.format import (
     label_paths,
     load_manifest,
     shipped,
+    standing,
     taken,
 )
 
@@ -29,5 +30,6 @@ __all__ = [
     "load_manifest",
     "names_a_folder",
     "shipped",
+    "standing",
     "taken",
 ]

@@ -41,6 +41,7 @@ __all__ = [
     "label_paths",
     "load_manifest",
     "shipped",
+    "standing",
     "taken",
 ]
 
@@ -207,9 +208,14 @@ def _texts(folder: Folder) -> Iterator[tuple[str, str]]:
     yield from zip(map(str, files), texts, strict=True)
 
 
+def standing() -> Mapping[str, Manifest]:
+    """The manifests that are known whatever recipe is read."""
+    return _manifests(lasting())
+
+
 def taken(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Which of these names, slugs or folders are a dataset's already, whatever recipe is read; each with that dataset."""
-    known = {key: manifest.name for manifest in _manifests(lasting()).values() for key in _names(manifest)}
+    known = {key: manifest.name for manifest in standing().values() for key in _names(manifest)}
     yield from ((name, known[name.casefold()]) for name in names if name.casefold() in known)
 
 
