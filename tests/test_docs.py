@@ -98,7 +98,8 @@ def test_every_example_of_importing_runs(tmp_path: Path, monkeypatch: pytest.Mon
     for seed, name in enumerate(("real/ann.png", "fake/ann.png")):
         picture(tmp_path / "pictures" / name, seed)
     monkeypatch.chdir(tmp_path)
-    assert [cli.run(words) for words in _quoted(text)] == [0, 0, 0]
+    commands = [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("    mmidd ")]
+    assert [cli.run(words) for words in commands] == [0, 0, 0]
     assert (tmp_path / "corpus/mmidd.json").is_file()
     (block,) = [body for kind, body in _FENCE.findall(text) if kind == "python"]
     exec(compile(block, "importing.md", "exec"), {})
