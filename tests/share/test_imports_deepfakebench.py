@@ -306,8 +306,8 @@ def test_hard_links_are_made_where_they_are_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.skipif("deepfakebench" not in EXPORTERS, reason="the exporter of this layout is not here yet")
 def test_a_corpus_that_is_exported_and_imported_is_the_same(tmp_path: Path) -> None:
-    """Files lie as they were exported; what a build makes of them has the same labels, splits and methods. Pixels are the
-    same where they are encoded without loss: an import's recipe says PNG."""
+    """Frames, pixels, masks, labels and splits: pixels because an import's recipe says PNG. The lists of this layout name
+    no method, identity or pair of a dataset that DeepfakeBench does not know, so these do not come back."""
     from mmidd.share.export.run import export
 
     _import(tmp_path, bench(tmp_path / "rgb"))
@@ -321,9 +321,10 @@ def test_a_corpus_that_is_exported_and_imported_is_the_same(tmp_path: Path) -> N
 
     def content(place: str) -> list[Any]:
         corpus = Corpus(str(tmp_path / place))
-        rows = corpus.rows(["frame", "label", "method", "target_id", "source_id"]).to_pylist()
+        rows = corpus.rows(["frame", "label", "mask"]).to_pylist()
         pictures = (Image.open(io.BytesIO(data)).convert("RGB").tobytes() for _, data in corpus.images())
-        return sorted((*map(str, row.values()), pixels) for row, pixels in zip(rows, pictures, strict=True))
+        told = zip(rows, pictures, strict=True)
+        return sorted((row["frame"], row["label"], row["mask"] is not None, pixels) for row, pixels in told)
 
     assert content("first") == content("second")
     assert Corpus(str(tmp_path / "first")).splits == Corpus(str(tmp_path / "second")).splits
