@@ -11,6 +11,7 @@ from mmidd.manifest.folders import DATASETS
 from mmidd.registry import Listed, Registry
 from mmidd.results import Result
 from mmidd.share.export.protocol import EXPORTERS
+from mmidd.share.imports.protocol import IMPORTERS
 from mmidd.show import data as show
 from mmidd.video.registry import DECODERS
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 RESERVED: Registry[None] = Registry("detector", "mmidd.detectors", "DETECTOR")
 """Detectors of forgeries that other packages bring: listed, but nothing reads them yet."""
-REGISTRIES: tuple[Registry[Any], ...] = (DETECTORS, CAPTIONERS, DECODERS, DATASETS, EXPORTERS, RESERVED)
+REGISTRIES: tuple[Registry[Any], ...] = (DETECTORS, CAPTIONERS, DECODERS, DATASETS, EXPORTERS, IMPORTERS, RESERVED)
 
 
 @dataclass(frozen=True, repr=False)

@@ -22,12 +22,14 @@ from pydantic import (
 
 from mmidd import yamlfile
 from mmidd.captions.registry import CAPTIONERS
-from mmidd.errors import ManifestError, PluginError, RecipeError, UsageError, without_secrets
+from mmidd.errors import ManifestError, MmiddError, PluginError, RecipeError, UsageError, without_secrets
 from mmidd.faces.detector import DetectorConfig
 from mmidd.faces.pack import folder_name
 from mmidd.faces.registry import DETECTORS
 from mmidd.llm.key import check_address
+from mmidd.manifest import bundled as manifests
 from mmidd.manifest import find_manifest
+from mmidd.manifest.folders import Folder, know
 from mmidd.registry import Registry
 from mmidd.video.registry import DECODERS
 
@@ -39,6 +41,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "image": {"format": "png"},
     },
 }
+
+
+_MOST_MANIFESTS = 1000
 
 
 class Later:
@@ -110,6 +115,50 @@ def _plain_address(base_url: str) -> str:
     except UsageError as error:
         raise ValueError(str(error)) from None
     return base_url
+
+
+class ManifestFolder(Part):
+    """A folder of manifests of one's own, and its YAML files by name as they were when the recipe was read: whoever has the
+    recipe, or a build's note of it, needs that folder no more."""
+
+    folder: str
+    texts: dict[str, str] = Field(strict=False)
+
+    def known(self) -> Folder:
+        """The same, as the manifests' room has it."""
+        return Folder(Path(self.folder), "the recipe names", tuple(sorted(self.texts.items())))
+
+
+def _with_texts(value: Any) -> Any:
+    """What a recipe names is a folder, or several; what a note has was read already."""
+    listed = [value] if isinstance(value, str) else value
+    return [_read_folder(each) for each in listed] if isinstance(listed, list | tuple) else listed
+
+
+def _read_folder(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    place = Path(value).absolute()
+    try:
+        files = sorted(path for path in place.iterdir() if path.suffix == ".yaml")
+        if not files:
+            raise ValueError(f"no manifest (.yaml) lies in {place}")
+        return {"folder": str(place), "texts": {path.name: yamlfile.read_text(path) for path in files[:_MOST_MANIFESTS]}}
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ValueError(f"cannot read the manifests in {place}: {reason}") from error
+
+
+def _made_known(folders: tuple[ManifestFolder, ...]) -> tuple[ManifestFolder, ...]:
+    """From here on the process knows these manifests, if they are sound."""
+    if folders:
+        know([folder.known() for folder in folders])
+        try:
+            manifests()
+        except MmiddError as error:
+            know([])
+            raise ValueError(str(error)) from error
+    return folders
 
 
 class DatasetEntry(Part):
@@ -258,6 +307,9 @@ class Recipe(Part):
     description: str = ""
     preset: Literal["deepfakebench"] | None = None
     seed: int = Field(0, ge=0, le=2**31 - 1)
+    manifests: Annotated[  # before `datasets`, which it may make known
+        tuple[ManifestFolder, ...], LATER, Field(strict=False), BeforeValidator(_with_texts), AfterValidator(_made_known)
+    ] = ()
     datasets: Entries
     decoder: Annotated[str, AfterValidator(_of(DECODERS))] = "pyav"
     frames: Frames = Frames()
@@ -276,12 +328,15 @@ class Recipe(Part):
 
     def changed(self, settings: Sequence[str]) -> Recipe:
         """The same with `key=value` settings laid over it. Raises RecipeError, UsageError."""
-        return _with_settings(self.model_dump(mode="json", exclude_unset=True), settings) if settings else self
+        if settings:
+            return _with_settings(self.model_dump(mode="json", exclude_unset=True), settings)
+        _made_known(self.manifests)  # another recipe may have been read meanwhile
+        return self
 
     def published(self) -> dict[str, Any]:
         """The recipe as it may leave this machine."""
         parts = {"detector": self.detector.published(), "captioner": self.captioner.published()}
-        return {**self.model_dump(mode="json"), **parts}
+        return {**self.model_dump(mode="json", exclude={"manifests"}), **parts}
 
 
 def bundled() -> dict[str, str]:
@@ -300,7 +355,7 @@ def read(name: str, settings: Sequence[str] = ()) -> Recipe:
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise RecipeError(f"cannot read the recipe {name}: {reason}") from error
-        return parse(text, name, settings)
+        return parse(text, name, settings, path.parent)
     known = bundled()
     if name not in known:
         near = yamlfile.nearest(name, known)
@@ -309,13 +364,23 @@ def read(name: str, settings: Sequence[str] = ()) -> Recipe:
     return parse(known[name], f"{name}.yaml", settings)
 
 
-def parse(text: str, source: str, settings: Sequence[str] = ()) -> Recipe:
-    """Parse recipe YAML. Raises RecipeError that names file, line, key and the nearest known key."""
+def parse(text: str, source: str, settings: Sequence[str] = (), folder: Path = Path()) -> Recipe:
+    """Parse recipe YAML; folders of manifests in it are relative to `folder`. Raises RecipeError that names file, line, key
+    and the nearest known key."""
     document = yamlfile.load(text, source)
     if not isinstance(document.data, dict):
         raise RecipeError(f"{source}: a recipe is a mapping of keys, this is {_kind(document.data)}")
+    if "manifests" in document.data:
+        document.data["manifests"] = _beside(document.data["manifests"], folder)
     recipe = _validate(document.data, document, source)
     return _with_settings(document.data, settings) if settings else recipe
+
+
+def _beside(value: Any, folder: Path) -> Any:
+    """Folders that a recipe names, relative to its own place."""
+    if isinstance(value, list):
+        return [_beside(each, folder) for each in value]
+    return str(folder / value) if isinstance(value, str) and value else value
 
 
 def _with_settings(data: dict[str, Any], settings: Sequence[str]) -> Recipe:

@@ -41,6 +41,7 @@ COMMANDS = {
     "sample": "DIR",
     "datasets": "[NAME] --data --json",
     "export": "CORPUS --to --out --split --dataset --json",
+    "import": "KIND LIST... --images --out --name --licence --faces --label --method --link --json",
     "doctor": "--data --out --work --json",
 }
 

@@ -14,7 +14,9 @@ import pytest
 import typer.main
 from conftest import Build
 from corpus.hub import serve
+from share.lists import MADE, bench, clip, entry, picture, wrote
 
+from mmidd import cli
 from mmidd.cli import app
 from mmidd.cli.complete import OPTIONS
 from mmidd.share.export.protocol import EXPORTERS
@@ -78,6 +80,29 @@ def test_every_example_of_reading_a_corpus_runs(built: Build, tmp_path: Path) ->
         command = [sys.executable, "page.py"]
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, **place})
     assert done.returncode == 0, done.stderr
+
+
+def test_every_example_of_importing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of the page in their order, then its Python, on lists and pictures of the names that the page has."""
+    text = (ROOT / "docs" / "importing.md").read_text(encoding="utf-8")
+    frames = {
+        name: clip(tmp_path / "rgb", f"UADFV/{name}/frames/0001", seed=n) for n, name in enumerate(("real", "fake"), 7)
+    }
+    labels = {f"UADFV_{name.title()}": {"test": {"1": entry("", found)}} for name, found in frames.items()}
+    wrote(tmp_path / "UADFV.json", {"UADFV": labels})
+    complete = bench(tmp_path / "rgb")
+    clip(tmp_path / "rgb", f"{MADE}/Deepfakes/c23/frames/000_003", (99,), seed=9)
+    wrote(tmp_path / "FaceForensics++.json", complete)
+    table = next(body for kind, body in _FENCE.findall(text) if kind == "text")
+    wrote(tmp_path / "labels.csv", table)
+    for seed, name in enumerate(("real/ann.png", "fake/ann.png")):
+        picture(tmp_path / "pictures" / name, seed)
+    monkeypatch.chdir(tmp_path)
+    commands = [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("    mmidd ")]
+    assert [cli.run(words) for words in commands] == [0, 0, 0]
+    assert (tmp_path / "corpus/mmidd.json").is_file()
+    (block,) = [body for kind, body in _FENCE.findall(text) if kind == "python"]
+    exec(compile(block, "importing.md", "exec"), {})
 
 
 def test_every_example_of_the_api_runs(tmp_path: Path) -> None:

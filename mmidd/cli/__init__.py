@@ -30,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 for verb in (*build.VERBS, *corpus.VERBS, *data.VERBS):
-    app.command(name=verb.__name__)(verb)
+    app.command(name=verb.__name__.rstrip("_"))(verb)  # `import` is a word of Python
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -75,6 +75,11 @@ def exporters(incomplete: str) -> list[str]:
     return sorted(name for name in EXPORTERS.names() if name.startswith(incomplete) and _HARMLESS.fullmatch(name))
 
 
+def importers(incomplete: str) -> list[str]:
+    """What `mmidd import` takes."""
+    return [name for name in ("csv", "deepfakebench") if name.startswith(incomplete)]
+
+
 def _known() -> Iterator[tuple[str, str]]:
     """Name and slug of every manifest, by the lines that say them."""
     places = [*resources.files("mmidd.manifests").iterdir()]

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mmidd.cli import complete
-from mmidd.cli.console import COMPLETE, FINDINGS, err, out, say
+from mmidd.cli.console import COMPLETE, FINDINGS, WITH_FAILURES, err, out, progress, say
 from mmidd.cli.options import Json
 from mmidd.show import document, plain, plain_lines
+
+
+class Faces(StrEnum):
+    """How faces are had (docs/manifests.md)."""
+
+    detect = "detect"
+    padded = "padded"
+    keep = "keep"
+    whole = "whole"
 
 
 def sample(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")]) -> int:
@@ -54,7 +64,7 @@ def datasets(
 
 
 def plugins(as_json: Json = False) -> int:
-    """List the face detectors, captioners, decoders, datasets and exporters that can be chosen, also of other packages."""
+    """List the detectors, captioners, decoders, datasets, exporters and importers to choose from, others' packages too."""
     from mmidd.plugins import plugins as listed
 
     say(listed(), as_json=as_json)
@@ -81,4 +91,41 @@ def doctor(
     return COMPLETE if report.sound else FINDINGS
 
 
-VERBS = (sample, datasets, plugins, doctor)
+def import_(
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="What it is: deepfakebench or csv.", autocompletion=complete.importers)
+    ],
+    lists: Annotated[list[Path], typer.Argument(metavar="LIST...", help="Its JSON lists, or tables of path,label[,...].")],
+    images: Annotated[Path, typer.Option("--images", metavar="ROOT", help="The folder that the listed files lie below.")],
+    dataset: Annotated[Path, typer.Option("--out", metavar="DATASET", help="The dataset to make; nothing is overwritten.")],
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="What the dataset is called (default: as its folder).")
+    ] = None,
+    licence: Annotated[str, typer.Option("--licence", metavar="ID", help="Its licence, as SPDX names it.")] = "other",
+    faces: Annotated[
+        Faces | None,
+        typer.Option("--faces", help="Crops to keep, or pictures to look for faces in (deepfakebench: keep; csv: detect)."),
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", metavar="NAME=real|fake", help="What a label name means (repeatable).")
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", metavar="NAME=FS|FR|EFS|FE", help="The type of a method of your own (repeatable)."),
+    ] = None,
+    link: Annotated[bool, typer.Option("--link", help="Make hard links where the disk can, instead of copies.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Make a dataset that a recipe can name of files with lists of labels. Exit with 3 if something listed is lost."""
+    from mmidd.share.imports.run import Choices, import_dataset, labels_of, types_of
+
+    choices = Choices(
+        dataset.resolve().name if name is None else name, None if faces is None else faces.value, licence,
+        labels_of(label or ()), types_of(method or ()), link,
+    )  # fmt: skip
+    done = import_dataset(kind, lists, images, dataset, choices, progress(quiet=as_json))
+    say(done, as_json=as_json)
+    return WITH_FAILURES if done.lost else COMPLETE
+
+
+VERBS = (sample, datasets, plugins, doctor, import_)

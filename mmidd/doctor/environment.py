@@ -50,10 +50,10 @@ def _mine(name: str, value: str) -> Iterator[Check]:
 
 
 def _manifests(value: str) -> Check:
-    from mmidd.manifest import bundled, shipped
+    from mmidd.manifest import shipped, standing
 
     try:
-        more = len(bundled()) - len(shipped())
+        more = len(standing()) - len(shipped())
     except MmiddError as error:
         return Check("environment", "MMIDD_MANIFESTS", "problem", shown(error), "mend that file, or unset MMIDD_MANIFESTS")
     return Check("environment", "MMIDD_MANIFESTS", "ok", f"{shown(value)} adds {more} datasets")

@@ -12,6 +12,8 @@ from mmidd.manifest.format import (
     label_paths,
     load_manifest,
     shipped,
+    standing,
+    taken,
 )
 
 __all__ = [
@@ -28,4 +30,6 @@ __all__ = [
     "load_manifest",
     "names_a_folder",
     "shipped",
+    "standing",
+    "taken",
 ]

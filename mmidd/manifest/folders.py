@@ -1,9 +1,11 @@
-"""Where manifests lie beside those that ship with mmidd: the user's own folder, and those of other packages."""
+"""Where manifests lie beside those that ship with mmidd: the user's own folder, those that a recipe names, and those of
+other packages."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmidd.errors import PluginError
@@ -17,20 +19,44 @@ DATASETS: Registry[None] = Registry(
     (Row("bundled", "mmidd.manifests", "the manifests that come with mmidd", None),),
     folders=True,
 )
+_MOST_RECIPES = 32
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of manifests, and who names it, as messages say it."""
+    """A folder of manifests, and who names it, as messages say it.
+
+    `texts`: its files by name, as a recipe had them when it was read; None: they are read from the disk. `older`: of a
+    recipe that was read before the last one; what of it does not agree with the rest is left aside."""
 
     path: Path
     named: str
+    texts: tuple[tuple[str, str], ...] | None = None
+    older: bool = False
+
+
+_of_recipes: tuple[Folder, ...] = ()
 
 
 def folders() -> tuple[Folder, ...]:
-    """The folder that MMIDD_MANIFESTS names, then those of other packages. Raises PluginError for one that is not there."""
+    """The folder that MMIDD_MANIFESTS names, those of other packages, those of the recipe that was read last, and those of
+    recipes before it. Raises PluginError for one that is not there."""
+    return (*lasting(), *_of_recipes)
+
+
+def lasting() -> tuple[Folder, ...]:
+    """Those of them that are known whatever recipe is read."""
     own = os.environ.get(VARIABLE)
     return (*([Folder(Path(own), f"{VARIABLE} names")] if own else []), *_of_packages())
+
+
+def know(theirs: Sequence[Folder]) -> None:
+    """From now on this process knows the manifests of these folders, which one recipe names. Those of recipes that were read
+    before it stay known, as far as they agree with these: a work folder may serve several."""
+    global _of_recipes
+    paths = {folder.path for folder in theirs}
+    before = [replace(folder, older=True) for folder in _of_recipes if folder.path not in paths]
+    _of_recipes = (*theirs, *before[:_MOST_RECIPES])
 
 
 def _of_packages() -> list[Folder]:

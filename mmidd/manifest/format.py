@@ -11,20 +11,20 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache, cached_property
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
 from importlib import resources
-from itertools import chain
 from typing import Any
 
 from pydantic import ValidationError
 
-from mmidd.errors import ManifestError
+from mmidd.errors import ManifestError, MmiddError
 from mmidd.manifest.accounting import Accounting, Layout, Medium, account
 from mmidd.manifest.accounting import archive_paths as _archive_paths
 from mmidd.manifest.accounting import label_paths as _label_paths
 from mmidd.manifest.clips import Namer
 from mmidd.manifest.compilation import CompileFault, compile_layout, used_methods
-from mmidd.manifest.folders import Folder, folders
+from mmidd.manifest.folders import Folder, folders, lasting
 from mmidd.manifest.methods import METHODS, Method, registry
 from mmidd.manifest.spec import Spec
 from mmidd.media import composed
@@ -41,6 +41,8 @@ __all__ = [
     "label_paths",
     "load_manifest",
     "shipped",
+    "standing",
+    "taken",
 ]
 
 _LIST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.(?:json|csv|txt)")
@@ -136,8 +138,8 @@ def _validated(document: Document, source: str) -> Manifest:
 
 def bundled() -> Mapping[str, Manifest]:
     """Every manifest that mmidd knows, by name, in the order of their names: those that ship with it, those of the folder
-    that MMIDD_MANIFESTS names, and those that other packages bring. Raises ManifestError for a broken one, or for two that
-    claim one name, and PluginError for a package whose folder is not there."""
+    that MMIDD_MANIFESTS names, those that other packages bring, and those of recipes that were read. Raises ManifestError
+    for a broken one, or for two that claim one name, and PluginError for a package whose folder is not there."""
     return _manifests(folders())
 
 
@@ -146,32 +148,57 @@ def shipped() -> Mapping[str, Manifest]:
     return _manifests(())
 
 
-@cache
+@lru_cache(maxsize=16)
 def _manifests(theirs: tuple[Folder, ...]) -> Mapping[str, Manifest]:
-    found: dict[str, Manifest] = {}
-    keys: dict[str, str] = {}
-    sources: dict[str, str] = {}
-    ours = ((source, _validated(load(text, source), source)) for source, text in _ours())  # compiled when they are used
-    others = ((source, load_manifest(text, source)) for folder in theirs for source, text in _texts(folder))
-    for source, manifest in chain(ours, others):
-        if manifest.name in found:
-            first = sources[manifest.name]
-            raise ManifestError(f"{source}: a second manifest is named {manifest.name}; the first is {first}")
-        for key in _names(manifest):
-            if keys.setdefault(key, manifest.name) != manifest.name:
-                raise ManifestError(f"{source}: '{key}' already names {keys[key]}")
-        found[manifest.name], sources[manifest.name] = manifest, source
-    return dict(sorted(found.items()))
+    found = _Found({}, {}, {})
+    found.take((source, _validated(load(text, source), source)) for source, text in _ours())  # compiled when they are used
+    for folder in theirs:
+        more = found.copy()
+        try:
+            more.take((source, load_manifest(text, source)) for source, text in _texts(folder))
+        except MmiddError:
+            if not folder.older:
+                raise
+        else:
+            found = more
+    return dict(sorted(found.manifests.items()))
 
 
-def _ours() -> Iterator[tuple[str, str]]:
-    for file in sorted(resources.files("mmidd.manifests").iterdir(), key=lambda each: each.name):
-        if file.name.endswith(".yaml") and file.name != METHODS:
-            yield f"manifests/{file.name}", file.read_text(encoding="utf-8")
+@dataclass(frozen=True)
+class _Found:
+    """Manifests by name, with the file of each; and whom each name, slug and folder names."""
+
+    manifests: dict[str, Manifest]
+    sources: dict[str, str]
+    keys: dict[str, str]
+
+    def copy(self) -> _Found:
+        return _Found(dict(self.manifests), dict(self.sources), dict(self.keys))
+
+    def take(self, more: Iterable[tuple[str, Manifest]]) -> None:
+        """Add manifests. Raises ManifestError where one claims what another has."""
+        for source, manifest in more:
+            if manifest.name in self.manifests:
+                first = self.sources[manifest.name]
+                raise ManifestError(f"{source}: a second manifest is named {manifest.name}; the first is {first}")
+            for key in _names(manifest):
+                if self.keys.setdefault(key, manifest.name) != manifest.name:
+                    raise ManifestError(f"{source}: '{key}' already names {self.keys[key]}")
+            self.manifests[manifest.name], self.sources[manifest.name] = manifest, source
+
+
+@cache
+def _ours() -> tuple[tuple[str, str], ...]:
+    files = sorted(resources.files("mmidd.manifests").iterdir(), key=lambda each: each.name)
+    mine = (file for file in files if file.name.endswith(".yaml") and file.name != METHODS)
+    return tuple((f"manifests/{file.name}", file.read_text(encoding="utf-8")) for file in mine)
 
 
 def _texts(folder: Folder) -> Iterator[tuple[str, str]]:
     """The manifests of a folder; raises ManifestError for a folder or file that cannot be read."""
+    if folder.texts is not None:
+        yield from ((str(folder.path / name), text) for name, text in folder.texts if name != METHODS)
+        return
     try:
         files = sorted(path for path in folder.path.iterdir() if path.suffix == ".yaml" and path.name != METHODS)
         texts = [read_text(path) for path in files]
@@ -179,6 +206,17 @@ def _texts(folder: Folder) -> Iterator[tuple[str, str]]:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ManifestError(f"{folder.named} {folder.path}, which cannot be read: {reason}") from error
     yield from zip(map(str, files), texts, strict=True)
+
+
+def standing() -> Mapping[str, Manifest]:
+    """The manifests that are known whatever recipe is read."""
+    return _manifests(lasting())
+
+
+def taken(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Which of these names, slugs or folders are a dataset's already, whatever recipe is read; each with that dataset."""
+    known = {key: manifest.name for manifest in standing().values() for key in _names(manifest)}
+    yield from ((name, known[name.casefold()]) for name in names if name.casefold() in known)
 
 
 def _names(manifest: Manifest) -> set[str]:

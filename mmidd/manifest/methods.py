@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError
 
-from mmidd.errors import ManifestError
+from mmidd.errors import ManifestError, MmiddError
 from mmidd.manifest.folders import Folder, folders
+from mmidd.manifest.folders import lasting as lasting_folders
 from mmidd.yamlfile import explain, load, place, read_text, unknown
 
 METHODS = "methods.yaml"
@@ -82,6 +83,8 @@ def load_methods(text: str, source: str, known: Methods | None = None) -> Method
     by_name: dict[str, Method] = dict(known.by_name) if known else {}
     for key, entry in entries.items():
         method = Method(key, entry.type, entry.name, entry.year, entry.reference, entry.aliases)
+        if by_id.get(key) == method:  # two datasets of one's own may bring one method, in the same words
+            continue
         by_id[key] = method
         for name in {each.casefold() for each in (key, *entry.aliases)}:
             if name in by_name:
@@ -92,22 +95,46 @@ def load_methods(text: str, source: str, known: Methods | None = None) -> Method
 
 
 def registry() -> Methods:
-    """The methods that ship with mmidd, and those of `methods.yaml` in the folder that MMIDD_MANIFESTS names and in those
-    of other packages."""
+    """The methods that ship with mmidd, and those of `methods.yaml` in the folder that MMIDD_MANIFESTS names, in those of
+    other packages and in those of recipes that were read."""
     return _registry(folders())
 
 
+def lasting() -> Methods:
+    """Those of them that are known whatever recipe is read."""
+    return _registry(lasting_folders())
+
+
 @cache
+def _shipped() -> Methods:
+    return load_methods(
+        resources.files("mmidd.manifests").joinpath(METHODS).read_text(encoding="utf-8"), f"manifests/{METHODS}"
+    )
+
+
+@lru_cache(maxsize=16)
 def _registry(theirs: tuple[Folder, ...]) -> Methods:
-    text = resources.files("mmidd.manifests").joinpath(METHODS).read_text(encoding="utf-8")
-    methods = load_methods(text, f"manifests/{METHODS}")
-    for path in (folder.path / METHODS for folder in theirs):
-        if not path.is_file():
+    methods = _shipped()
+    for folder in theirs:
+        if (own := _text(folder)) is None:
             continue
         try:
-            text = read_text(path)
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-            raise ManifestError(f"{path}: cannot be read: {reason}") from error
-        methods = load_methods(text, str(path), methods)
+            methods = load_methods(own, str(folder.path / METHODS), methods)
+        except MmiddError:
+            if not folder.older:
+                raise
     return methods
+
+
+def _text(folder: Folder) -> str | None:
+    """A folder's registry; None where it has none."""
+    path = folder.path / METHODS
+    if folder.texts is not None:
+        return dict(folder.texts).get(METHODS)
+    if not path.is_file():
+        return None
+    try:
+        return read_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ManifestError(f"{path}: cannot be read: {reason}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mmidd.flow.check import Checks
     from mmidd.manifest.check import Checked
     from mmidd.plugins import Plugins
+    from mmidd.share.imports.run import Imported
 
 
 def checked(console: Console, checks: Checks) -> None:
@@ -112,3 +114,31 @@ def plugins(console: Console, found: Plugins) -> None:
         installed = "yes" if row.installed else f"pip install 'mmidd[{row.extra}]'" if row.extra else "no"
         table.add_row(*map(plain, (row.kind, row.name, source, installed, row.note or row.summary)))
     console.print(table)
+
+
+def imported(console: Console, done: Imported) -> None:
+    """What was imported, what was found on the way, and how it is built."""
+    for prefix, count in done.mapped.items():
+        console.print(
+            f"{count} listed files are below the images" + (f" without {plain(prefix)}" if prefix else " as listed")
+        )
+    for check, count in done.findings.items():
+        shown = [each for each in done.examples if each[0] == check]
+        console.print(f"{plain(check)}: {count}", style="yellow")
+        for _, what, where in shown:
+            console.print(f"  {plain(where)}: {plain(what)}")
+    if done.findings:
+        console.print(f"all of them: {plain(shell_word(f'{done.out}/import-findings.csv'))}")
+    words = {"frames": "clips of frames", "image": "images", "video": "videos"}
+    kinds = ", ".join(f"{count} {words[kind]}" for kind, count in done.kinds.items())
+    counts = ", ".join(f"{plain(name)} {count}" for name, count in done.methods.items())
+    splits = ", ".join(f"{name} {count}" for name, count in done.splits.items())
+    media = f"{done.media.get('real', 0)} real and {done.media.get('fake', 0)} fake"
+    state = "" if done.changed else " (unchanged)"
+    console.print(f"{media} media ({kinds}), {done.pairs} with a pair, in {plain(done.out)}{state}; every file checked")
+    console.print(f"methods: {counts or 'none'}; splits: {splits}")
+    if done.lost:
+        console.print(f"{done.lost} findings are of what is listed and was not imported", style="red")
+    place = PurePath(done.out)
+    line = ("mmidd", "build", str(place / "recipe.yaml"), "--data", str(place.parent), "--out", "CORPUS")
+    console.print(f"next: {' '.join(plain(shell_word(word)) for word in line)}")

@@ -107,7 +107,9 @@ def test_a_recipe_is_changed_as_it_is_read(key: str, tmp_path: Path) -> None:
 
 
 def test_every_key_of_a_recipe_is_tried() -> None:
-    assert set(CHANGES) >= set(_leaves(Recipe))
+    assert set(CHANGES) >= set(_leaves(Recipe)) - {
+        "manifests"
+    }  # it makes datasets known, and says nothing of how they are built
 
 
 @dataclass

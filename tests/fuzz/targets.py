@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import files, networks, texts
+from . import files, imports, networks, texts
 
-TARGETS = {target.name: target for target in (*texts.TARGETS, *files.TARGETS, *networks.TARGETS)}
+TARGETS = {target.name: target for target in (*texts.TARGETS, *files.TARGETS, *networks.TARGETS, *imports.TARGETS)}
