@@ -59,11 +59,18 @@ class Rows:
         return {"numbers": self.numbers, "corpus": self.corpus, "_held": {}}
 
     @property
-    def digest(self) -> str:
-        """16 hex digits over the files that hold the rows and their numbers: the same only for the same selection."""
-        if "digest" not in self._held:
+    def corpus_digest(self) -> str:
+        """16 hex digits over the data files of the corpus."""
+        if "corpus" not in self._held:
             told = "".join(f"{s.name}\0{self.corpus.files[s.name].sha256}\n" for s in self.corpus.shards)
-            self._held["digest"] = hashlib.sha256(told.encode() + self.numbers.tobytes()).hexdigest()[:16]
+            self._held["corpus"] = hashlib.sha256(told.encode()).hexdigest()[:16]
+        return str(self._held["corpus"])
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits over the numbers: the same only for the same selection."""
+        if "digest" not in self._held:
+            self._held["digest"] = hashlib.sha256(self.numbers.tobytes()).hexdigest()[:16]
         return str(self._held["digest"])
 
     def codes(self, name: str) -> Codes:
