@@ -21,9 +21,9 @@ class BalancedSampler(EpochSampler):
     """Classes of the column `by` in stated shares, which every batch meets as evenly as whole draws can.
 
     `weights`: None for equal shares, "natural" for those of the rows, or a number for each class; a class without one is
-    left out, and counted. Null is a class of its own (None), with nulls="leave" left out. A class is gone through in an order
-    by chance, over the ends of epochs too, before any row of it comes again. An epoch has `length` draws over all ranks;
-    without it as many as there are rows, made full global batches. `at_least` so many draws of each class are in every batch
+    left out, and counted. Null is a class of its own (None), with nulls="leave" left out. A class is gone through in an
+    order by chance, over the ends of epochs too, before any row of it comes again. An epoch has `length` draws over all
+    ranks; without it as many as there are rows, made full global batches. `at_least` so many draws of each class are in every batch
     of every rank, which goes before the shares. `counts` says how often a row of each class comes.
     """
 
@@ -122,7 +122,7 @@ class BalancedSampler(EpochSampler):
         return np.concatenate([head, rest.reshape(batches, -1)], axis=1).ravel()
 
     def _drawn(self, classes: Numbers, draws: Numbers, epoch: int) -> Numbers:
-        """The row of each draw of a class, numbered over all epochs: pass by pass through the class, each in an own order."""
+        """The row of each draw of a class, numbered over all epochs: pass by pass through the class, each in its order."""
         first = epoch * self._shares // self._sizes
         passes = -(-(epoch + 1) * self._shares // self._sizes) - first
         of = np.repeat(np.arange(len(passes)), passes)  # a block for each pass of a class

@@ -38,8 +38,8 @@ class Loader:
     `workers` processes decode (0: this one), each `prefetch` batches ahead, and stay for the next epoch. The batches are the
     same for any number of them. `state_dict` counts what was handed out, whatever was fetched ahead; after `load_state_dict`
     the next iteration gives the very next batch, and decodes nothing of what lies before. An iteration that was broken off
-    begins the same epoch anew when it is iterated again (as with torch): to go on instead, load the state; for other batches,
-    `set_epoch`. `timeout` are seconds that a batch may take, 0 for ever. Torch's own chance is not touched.
+    begins the same epoch anew when it is iterated again (as with torch): to go on instead, load the state; for other
+    batches, `set_epoch`. `timeout` are seconds that a batch may take, 0 for ever. Torch's own chance is not touched.
 
     What a worker raises of ours arrives as it was; CorpusError too for a worker that was killed and for a batch of which no
     row can be read. `skipped` counts and lists the rows that were left out.
@@ -65,7 +65,7 @@ class Loader:
         self.data, self.sampler, self.workers = data, sampler, workers
         self.skipped = Skips()
         self._epoch, self._done, self._resume = sampler.epoch, 0, 0
-        self._order = _FromHere(sampler)
+        self._order, self._turn = _FromHere(sampler), object()
         in_workers: dict[str, Any] = {
             "num_workers": workers,
             "prefetch_factor": prefetch,
@@ -99,9 +99,12 @@ class Loader:
 
     def __iter__(self) -> Iterator[Batch]:
         self._done, self._resume = self._resume, 0
+        self._turn = turn = object()
         self.sampler.set_epoch(self._epoch)
         self._order.epoch, self._order.start = self._epoch, self._done
         for batch in self._fetched():
+            if turn is not self._turn:
+                raise UsageError("another iteration over this loader has begun: make a second loader for two at once")
             self._done += 1
             if (found := self._checked(batch)) is not None:
                 yield found
@@ -131,7 +134,7 @@ class Loader:
             return batch
         if self.sampler.ranks > 1:
             raise CorpusError(
-                f"no row of batch {self._done - 1} of epoch {self._epoch} can be read, and the other ranks would wait for it: "
+                f"no row of batch {self._done - 1} of epoch {self._epoch} can be read, and other ranks would wait for it: "
                 f"{skipped[0] if skipped else 'it is empty'}"
             )
         return None
@@ -147,8 +150,8 @@ class Loader:
         return self.sampler.state(self._epoch, self._resume or self._done)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on after the batches of that state; where they were the whole epoch, with the next one. Raises CorpusError where
-        seed, sampler, batches, rows or corpus are other ones, and names them."""
+        """Go on after the batches of that state; where they were the whole epoch, with the next one. Raises CorpusError
+        where seed, sampler, batches, rows or corpus are other ones, and names them."""
         epoch, done = self.sampler.place_of(state)
         self._epoch, self._resume = (epoch, done) if done < len(self) else (epoch + 1, 0)
         self._done = self._resume
@@ -223,8 +226,8 @@ def _clear(error: RuntimeError) -> CorpusError | None:
     if lost := _LOST.search(str(error)):
         how = f"killed ({lost[2].strip()})" if lost[2] else "gone"
         return CorpusError(
-            f"a worker of the loader is {how}, pid {lost[1].strip()}: most often the machine ran out of memory, or of shared "
-            "memory (/dev/shm); use fewer workers, a smaller prefetch or batch_size, and go on from the last state"
+            f"a worker of the loader is {how}, pid {lost[1].strip()}: most often the machine ran out of memory, or of "
+            "shared memory (/dev/shm); use fewer workers, a smaller prefetch or batch_size, and go on from the last state"
         )
     if "timed out after" in str(error):
         return CorpusError(f"the loader got no batch in time ({error}): a larger timeout, or 0 to wait for ever")

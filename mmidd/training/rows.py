@@ -173,7 +173,7 @@ def select(
     if asked:
         numbers = _by_value(corpus, numbers, asked)
     rows = Rows(numbers, corpus)
-    return rows if fraction == 1 else Rows(numbers[_first_groups(rows, fraction, seed)], corpus)
+    return rows if fraction == 1 else Rows(numbers[first_groups(rows, fraction, seed)], corpus)
 
 
 def _by_name(corpus: Corpus, split: str | None, asked: dict[str, Any]) -> tuple[Numbers, dict[str, Any]]:
@@ -234,7 +234,7 @@ def _counted(name: str, column: pa.ChunkedArray) -> str:
     return ", ".join(f"{'null' if value is None else value} {count:,}" for value, count in counts[:_TOLD]) + more
 
 
-def _first_groups(rows: Rows, fraction: float, seed: int) -> npt.NDArray[np.bool_]:
+def first_groups(rows: Rows, fraction: float, seed: int) -> npt.NDArray[np.bool_]:
     """Which rows are of the groups that come first. A group counts to the dataset of its first row."""
     rows.load("dataset", "group")
     groups, datasets = rows.codes("group"), rows.codes("dataset").codes
