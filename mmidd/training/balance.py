@@ -23,8 +23,8 @@ class BalancedSampler(EpochSampler):
     `weights`: None for equal shares, "natural" for those of the rows, or a number for each class; a class without one is
     left out, and counted. Null is a class of its own (None), with nulls="leave" left out. A class is gone through in an
     order by chance, over the ends of epochs too, before any row of it comes again. An epoch has `length` draws over all
-    ranks; without it as many as there are rows, made full global batches. `at_least` so many draws of each class are in every batch
-    of every rank, which goes before the shares. `counts` says how often a row of each class comes.
+    ranks; without it as many as there are rows, made full global batches. `at_least` so many draws of each class are in
+    every batch of every rank, which goes before the shares. `counts` says how often a row of each class comes.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class BalancedSampler(EpochSampler):
         return Order(self.rows.numbers[self._drawn(classes, epoch * self._shares[classes] + place, epoch)][:, None])
 
     def _classes(self) -> Numbers:
-        """The class of each draw: draw j of n of a class stands at (j + 1/2) / n of the epoch, and so evenly. What must be
+        """The class of each draw: draw j of n of a class stands about j / n into the epoch, and so evenly. What must be
         in every batch stands at its head, and the rest is dealt among them."""
         batches = self.slots // self.batch_size
         least = self.at_least * batches
@@ -145,10 +145,15 @@ class BalancedSampler(EpochSampler):
 
 
 def _evenly(counts: Numbers) -> Numbers:
-    """So many of each class in one row, every stretch of it near their shares."""
+    """So many of each class in one row, every stretch of it near their shares. Classes of one count take turns."""
+    kinds, of = np.unique(counts, return_inverse=True)
+    alike = np.bincount(of, minlength=len(kinds))
+    turn = np.empty(len(counts), np.int64)
+    turn[np.argsort(of, kind="stable")] = np.arange(len(counts)) - np.repeat(np.cumsum(alike) - alike, alike)
     classes = np.repeat(np.arange(len(counts)), counts)
     number = np.arange(len(classes)) - np.repeat(np.cumsum(counts) - counts, counts)
-    found: Numbers = classes[np.argsort((number + 0.5) / counts[classes], kind="stable")]
+    place = (number + ((turn + 0.5) / alike[of])[classes]) / counts[classes]
+    found: Numbers = classes[np.argsort(place, kind="stable")]
     return found
 
 

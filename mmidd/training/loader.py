@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,6 @@ from mmidd.training.epochs import EpochSampler
 
 Batch = dict[str, Any]
 _MOST_LISTED = 1000
-_LOST = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) (?:is killed by signal: (\w[\w ]*)|exited unexpectedly)")
 
 
 @dataclass
@@ -61,7 +61,10 @@ class Loader:
         if workers < 0 or prefetch < 1 or timeout < 0:
             raise UsageError(f"workers={workers}, prefetch={prefetch}, timeout={timeout}: from 0, from 1, and from 0")
         if (rows := getattr(data, "rows", sampler.rows)).digest != sampler.rows.digest:
-            raise UsageError(f"the sampler is over other rows than the data: {sampler.rows} and {rows}")
+            raise UsageError(
+                f"the sampler is over {len(sampler.rows):,} rows, the data over {len(rows):,}, and not the same: make the "
+                "sampler of this data"
+            )
         self.data, self.sampler, self.workers = data, sampler, workers
         self.skipped = Skips()
         self._epoch, self._done, self._resume = sampler.epoch, 0, 0
@@ -105,8 +108,9 @@ class Loader:
         for batch in self._fetched():
             if turn is not self._turn:
                 raise UsageError("another iteration over this loader has begun: make a second loader for two at once")
+            found = self._checked(batch)
             self._done += 1
-            if (found := self._checked(batch)) is not None:
+            if found is not None:
                 yield found
         self._epoch, self._done = self._epoch + 1, 0
 
@@ -116,8 +120,9 @@ class Loader:
         except GeneratorExit:
             raise  # broken off by who iterates: the workers are used again
         except BaseException as error:
+            clear = _clear(error, getattr(self._torch._iterator, "_workers", ()))
             self.close()
-            if isinstance(error, RuntimeError) and (clear := _clear(error)):
+            if clear is not None:
                 raise clear from None
             raise
 
@@ -134,7 +139,7 @@ class Loader:
             return batch
         if self.sampler.ranks > 1:
             raise CorpusError(
-                f"no row of batch {self._done - 1} of epoch {self._epoch} can be read, and other ranks would wait for it: "
+                f"no row of batch {self._done} of epoch {self._epoch} can be read, and other ranks would wait for it: "
                 f"{skipped[0] if skipped else 'it is empty'}"
             )
         return None
@@ -143,7 +148,8 @@ class Loader:
         """End the workers; the next iteration starts new ones."""
         iterator, self._torch._iterator = self._torch._iterator, None
         if iterator is not None:
-            iterator._shutdown_workers()
+            with suppress(RuntimeError):  # torch tells here too of a worker that was killed; it ends the others all the same
+                iterator._shutdown_workers()
 
     def state_dict(self) -> dict[str, Any]:
         """Where it is, JSON-able: the epoch, the batches that were handed out, and the settings that they depend on."""
@@ -221,14 +227,24 @@ def _alone(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _clear(error: RuntimeError) -> CorpusError | None:
-    """What to say where torch says that a worker died or took too long."""
-    if lost := _LOST.search(str(error)):
-        how = f"killed ({lost[2].strip()})" if lost[2] else "gone"
-        return CorpusError(
-            f"a worker of the loader is {how}, pid {lost[1].strip()}: most often the machine ran out of memory, or of "
-            "shared memory (/dev/shm); use fewer workers, a smaller prefetch or batch_size, and go on from the last state"
-        )
-    if "timed out after" in str(error):
+def _clear(error: BaseException, workers: Sequence[Any]) -> CorpusError | None:
+    """What to say where a worker died or took too long. A dead one shows as torch's RuntimeError, or as a connection that
+    breaks while its tensors are fetched."""
+    if isinstance(error, RuntimeError) and "DataLoader timed out after" in str(error):
         return CorpusError(f"the loader got no batch in time ({error}): a larger timeout, or 0 to wait for ever")
+    if not isinstance(error, RuntimeError | OSError | EOFError):
+        return None
+    for _ in range(10 if isinstance(error, OSError | EOFError) else 2):  # its end may come a moment after its connection's
+        with suppress(RuntimeError):  # torch's word of it, which it says in the midst of whatever runs
+            if lost := next((each for each in workers if each.exitcode), None):
+                return _died(lost.exitcode, lost.pid)
+            time.sleep(0.1)
     return None
+
+
+def _died(code: int, pid: int) -> CorpusError:
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return CorpusError(
+        f"a worker of the loader {how} (pid {pid}): most often the machine ran out of memory, or of shared memory "
+        "(/dev/shm); use fewer workers, a smaller prefetch or batch_size, and go on from the last state"
+    )

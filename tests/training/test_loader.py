@@ -1,5 +1,5 @@
-"""The resume proof: stopped after any batch and gone on is the same as never stopped, sample by sample and pixel by pixel, for
-any number of workers and ranks; and what goes wrong in a worker is told in our words."""
+"""The resume proof: stopped after any batch and gone on is the same as never stopped, sample by sample and pixel by pixel,
+for any number of workers and ranks; and what goes wrong in a worker is told in our words."""
 
 from __future__ import annotations
 
@@ -98,11 +98,9 @@ def unbroken(rows: Rows) -> list[Seen]:
     return [seen(loader), seen(loader)]
 
 
-@pytest.mark.parametrize(("workers", "method"), [(1, None), (4, None), (2, "spawn")])
-def test_workers_change_nothing_and_neither_do_resumes(
-    rows: Rows, unbroken: list[Seen], workers: int, method: str | None
-) -> None:
-    loader = Loader(Pixels(rows), SAMPLERS["pairs"](rows, 6), workers=workers, start_method=method)
+@pytest.mark.parametrize("workers", [1, 4])
+def test_workers_change_nothing_and_neither_do_resumes(rows: Rows, unbroken: list[Seen], workers: int) -> None:
+    loader = Loader(Pixels(rows), SAMPLERS["pairs"](rows, 6), workers=workers)
     assert [seen(loader), seen(loader)] == unbroken
     count = len(unbroken[0])
     for stop in (1, 5, count - 1):
@@ -113,6 +111,12 @@ def test_workers_change_nothing_and_neither_do_resumes(
         loader.load_state_dict(state)
         assert seen(loader) == unbroken[0][stop:] and loader.epoch == 1
     assert seen(loader) == unbroken[1]
+    loader.close()
+
+
+def test_workers_that_are_spawned_change_nothing(rows: Rows, unbroken: list[Seen]) -> None:
+    loader = Loader(Pixels(rows), SAMPLERS["pairs"](rows, 6), workers=1, start_method="spawn")
+    assert seen(loader) == unbroken[0]
     loader.close()
 
 
@@ -149,13 +153,13 @@ def test_chance_of_others_is_neither_used_nor_touched(rows: Rows) -> None:
 
 def test_a_state_of_other_settings_is_refused(rows: Rows) -> None:
     state = Loader(Pixels(rows), ShuffleSampler(rows, 8)).state_dict()
-    with pytest.raises(CorpusError, match="seed was 0, is 3; .*|seed was 0, is 3"):
+    with pytest.raises(CorpusError, match="seed was 0, is 3"):
         Loader(Pixels(rows), ShuffleSampler(rows, 8, seed=3)).load_state_dict(state)
-    with pytest.raises(CorpusError, match="corpus was .* selection was"):
+    with pytest.raises(CorpusError, match=r"corpus was .* selection was"):
         Loader(Pixels(rows_of(9)), ShuffleSampler(rows_of(9), 8)).load_state_dict(state)
-    with pytest.raises(UsageError, match="over other rows"):
+    with pytest.raises(UsageError, match="over 148 rows, the data over 9"):
         Loader(Pixels(rows_of(9)), ShuffleSampler(rows, 8))
-    with pytest.raises(UsageError, match="one of mmidd.training's"):
+    with pytest.raises(UsageError, match=r"one of mmidd\.training's"):
         Loader(Pixels(rows), [[1]])  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="workers=-1"):
         Loader(Pixels(rows), ShuffleSampler(rows, 8), workers=-1)
@@ -175,10 +179,10 @@ def test_a_worker_that_was_killed_is_told_and_the_loader_goes_on_after_it() -> N
     data = Pixels(rows_of(40), deadly=[27])
     loader = Loader(data, SequentialSampler(rows_of(40), 4), workers=2)
     done = Seen()
-    with pytest.raises(CorpusError, match=r"worker of the loader is (killed|gone).*, pid \d+: .*memory"):
+    with pytest.raises(CorpusError, match=r"worker of the loader was killed by signal 9 \(pid \d+\): .*memory"):
         done += seen(loader)
     state = loader.state_dict()
-    data.deadly = []
+    data.deadly = ()
     loader.load_state_dict(state)
     assert seen(loader)[-1][0] == [46, 47, 48, 49]
 
@@ -187,13 +191,13 @@ class Slow(Pixels):
     """Takes longer for a batch than anyone waits."""
 
     def __getitem__(self, draw: Any) -> dict[str, Any]:
-        time.sleep(30)
+        time.sleep(3)
         return super().__getitem__(draw)
 
 
 def test_a_batch_that_takes_too_long_is_told() -> None:
     loader = Loader(Slow(rows_of(4)), SequentialSampler(rows_of(4), 4), workers=1, timeout=1)
-    with pytest.raises(CorpusError, match="no batch in time .*larger timeout"):
+    with pytest.raises(CorpusError, match=r"no batch in time .*larger timeout"):
         seen(loader)
 
 
@@ -214,21 +218,21 @@ def test_rows_that_were_skipped_are_counted_and_listed(workers: int) -> None:
     assert loader.skipped.count == 5 and loader.skipped.listed == [12, 14, 15, 16, 17] and "5 rows skipped" in repr(loader)
     loader.close()
     of_two = Loader(Skipping(rows_of(12)), SequentialSampler(rows_of(12), 2, rank=0, ranks=2))
-    with pytest.raises(CorpusError, match="batch 1 of epoch 0 .* other ranks would wait"):
+    with pytest.raises(CorpusError, match=r"batch 1 of epoch 0 .* other ranks would wait"):
         seen(of_two)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_plain_torch_takes_the_samplers(rows: Rows, unbroken: list[Seen], workers: int) -> None:
     sampler = SAMPLERS["pairs"](rows, 6)
-    plain = DataLoader(Pixels(rows), batch_sampler=sampler, num_workers=workers)  # type: ignore[var-annotated]
+    plain = DataLoader(Pixels(rows), batch_sampler=sampler, num_workers=workers)
     assert seen(plain) == unbroken[0] and len(plain) == len(unbroken[0])
     sampler.set_epoch(1)
     assert seen(plain) == unbroken[1]
 
 
 def _stateful(rows: Rows, workers: int) -> Any:
-    return StatefulDataLoader(Pixels(rows), batch_sampler=SAMPLERS["pairs"](rows, 6), num_workers=workers)  # type: ignore[arg-type]
+    return StatefulDataLoader(Pixels(rows), batch_sampler=SAMPLERS["pairs"](rows, 6), num_workers=workers)
 
 
 def _stream(rows: Rows, workers: int) -> Any:

@@ -133,8 +133,12 @@ def test_fractions_lie_inside_each_other_and_cut_no_group(
 ) -> None:
     """Groups without a name are clips of their own, here one row each."""
     media = [str(number) for number in range(len(table))]
-    columns = {"dataset": [str(each) for each, _ in table], "group": [name for _, name in table], "media": media}
-    rows = rows_of(len(table), columns | {"face": [0] * len(table)})
+    columns: dict[str, list[Any]] = {
+        "dataset": [str(each) for each, _ in table],
+        "group": [name for _, name in table],
+        "media": media,
+    }
+    rows = rows_of(len(table), columns | {"media": media, "face": [0] * len(table)})
     groups = [name or f"clip {number}" for number, (_, name) in enumerate(table)]
     home = {name: table[groups.index(name)][0] for name in groups}
     inner: set[int] = set()

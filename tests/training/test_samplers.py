@@ -140,7 +140,7 @@ def test_shares_are_exact_even_and_without_replacement(
             for name, weight in share.items():
                 assert abs(told[name] - length * weight / sum(share.values())) < 1
                 wanted = size * told[name] / length
-                assert all(abs(batch[name] - wanted) <= 2 for batch in flat)
+                assert all(abs(batch[name] - wanted) <= 1 + len(set(told.values())) / 2 for batch in flat)
         for found in batches:
             draws.update(rows_in(found).tolist())
         for name in classes:  # no row comes again before all of its class have come
@@ -163,7 +163,7 @@ def test_every_batch_has_each_type(folder: Path) -> None:
     for rank in range(2):
         sampler = BalancedSampler(rows, 8, by="forgery_type", weights="natural", at_least=1, rank=rank, ranks=2)
         kinds = dict(zip(rows.numbers.tolist(), rows.codes("forgery_type").codes.tolist(), strict=True))
-        assert all({kinds[draw.row] for draw in batch} == {0, 1, 2, 3, 4} for batch in epoch_of(sampler))  # type: ignore[index]
+        assert all({kinds[draw.row] for draw in batch} == {0, 1, 2, 3, 4} for batch in epoch_of(sampler))
 
 
 def test_a_large_column_is_balanced_in_reasonable_time() -> None:
@@ -246,13 +246,13 @@ def test_a_clip_is_one_item_of_frames_in_order(
     sampler = ClipSampler(rows, 2, frames=frames, spread=spread, consecutive=consecutive)
     drawn = [draw.row for batch in epoch_of(sampler) for draw in batch]
     assert sum(sampler.left_out.values()) == sum(length for length in lengths if length < frames)
-    clips = []
+    clips: list[int] = []
     for row in drawn:
         assert isinstance(row, tuple) and len(row) == frames
         of, seen = {int(rows.clip[number - 10]) for number in row}, [int(rows.frame[number - 10]) for number in row]
         assert len(of) == 1 and seen == sorted(set(seen))
         assert not consecutive or set(np.diff(seen)) <= {step}
-        clips += of
+        clips += sorted(of)
     assert sorted(clips) == long and (spread == "random" or clips == long)
 
 
@@ -260,11 +260,10 @@ def test_frames_in_a_row_are_sought_and_clips_without_are_counted() -> None:
     numbers = {"gap": [0, 1, 2, 10, 11, 12, 13], "sparse": [0, 5, 20, 21], "every fifth": [0, 5, 10, 15], "one": [3]}
     media = [name for name, frames in numbers.items() for _ in frames]
     frames = [frame for found in numbers.values() for frame in found]
-    base = {"dataset": ["A"] * len(media), "face": [0] * len(media)}
+    base: dict[str, list[Any]] = {"dataset": ["A"] * len(media), "face": [0] * len(media)}
     sampler = ClipSampler(rows_of(len(media), base | {"media": media, "frame": frames}), 2, frames=3)
-    seen = {
-        tuple(frames[row - 10] for row in draw.row) for e in range(40) for batch in epoch_of(sampler, e) for draw in batch
-    }  # type: ignore[union-attr]
+    rows = [draw.row for epoch in range(40) for batch in epoch_of(sampler, epoch) for draw in batch]
+    seen = {tuple(frames[number - 10] for number in row) for row in rows if isinstance(row, tuple)}
     assert seen == {(0, 1, 2), (10, 11, 12), (11, 12, 13), (0, 5, 10), (5, 10, 15)}
     assert sampler.left_out == {"rows of clips of fewer than 3 frames": 1, "rows of clips without 3 frames in a row": 4}
     assert sampler.counts()["clips drawn"] == 2
