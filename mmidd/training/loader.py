@@ -203,9 +203,15 @@ class _Guarded:
 
     def __getitems__(self, draws: list[Draw]) -> Any:
         try:
-            return self.collate([self.data[draw] for draw in draws])
+            return self.collate(items_of(self.data, draws))
         except MmiddError as error:
             return _Failed(error)
+
+
+def items_of(data: Any, draws: list[Draw]) -> list[Any]:
+    """What a dataset gives for the draws of a batch: all at once where it can."""
+    at_once: Callable[[list[Draw]], list[Any]] | None = getattr(data, "__getitems__", None)
+    return [data[draw] for draw in draws] if at_once is None else at_once(draws)
 
 
 def collate_of(data: Any) -> Callable[[list[Any]], Any]:

@@ -9,7 +9,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from mmidd.errors import CorpusError
 from mmidd.training.epochs import EpochSampler
-from mmidd.training.loader import Batch, collate_of
+from mmidd.training.loader import Batch, collate_of, items_of
 
 
 class CorpusStream(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not looked into
@@ -37,7 +37,7 @@ class CorpusStream(IterableDataset[Batch]):  # type: ignore[misc]  # torch is no
         for number, draws in enumerate(self.sampler.batches(self.sampler.epoch, self._done * workers)):
             if number % workers == worker:
                 self._done += 1
-                yield collate([self.data[draw] for draw in draws])
+                yield collate(items_of(self.data, draws))
 
     def state_dict(self) -> dict[str, Any]:
         """Where this worker is, JSON-able."""

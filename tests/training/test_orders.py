@@ -17,7 +17,8 @@ from mmidd.training.samplers import SequentialSampler, ShuffleSampler, StreamSam
 from training.memory import epoch_of, rows_in, rows_of
 
 
-@given(st.integers(1, 300), st.integers(1, 9), st.integers(1, 5), st.booleans())
+@settings(deadline=None)
+@given(st.integers(1, 150), st.integers(1, 9), st.integers(1, 5), st.booleans())
 def test_slots_are_cut_so_that_each_comes_once_and_no_rank_waits(slots: int, size: int, ranks: int, drop: bool) -> None:
     cuts = Cuts(slots, size, ranks, drop)
     parts = [[cuts.part(number, rank) for rank in range(ranks)] for number in range(len(cuts))]
@@ -103,19 +104,20 @@ ORDER = [18, 21, 10, 13, 12, 17, 14, 11, 19, 15, 16, 20]
 SEEDS = [682370450899765808, 15970784766469068367]
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3, 4, 6, 12])
-def test_a_stream_gives_each_row_group_to_one_worker_and_only_few_at_a_time(workers: int) -> None:
-    count, per_group = 24_000, 50
+def test_a_stream_gives_each_row_group_to_one_worker_and_only_few_at_a_time() -> None:
+    count, per_group = 12_000, 50
     groups = np.arange(count) // per_group
     sampler = StreamSampler(rows_of(count, row_groups=groups), 10, window=200)
-    readers: dict[int, set[int]] = {}
-    for number, batch in enumerate(epoch_of(sampler)):
-        for row in {(draw.row - 10) // per_group for draw in batch if isinstance(draw.row, int)}:
-            readers.setdefault(row, set()).add(number % workers)
-    assert len(readers) == count // per_group
-    assert sum(len(found) > 1 for found in readers.values()) <= sampler.lanes
-    lane = epoch_of(sampler)[:: sampler.lanes]
-    spans = [len({(draw.row - 10) // per_group for draw in batch if isinstance(draw.row, int)}) for batch in lane]
+    batches = epoch_of(sampler)
+    groups_of = [{(draw.row - 10) // per_group for draw in batch if isinstance(draw.row, int)} for batch in batches]
+    for workers in (1, 2, 3, 4, 6, 12):
+        readers: dict[int, set[int]] = {}
+        for number, here in enumerate(groups_of):
+            for group in here:
+                readers.setdefault(group, set()).add(number % workers)
+        assert len(readers) == count // per_group
+        assert sum(len(found) > 1 for found in readers.values()) <= sampler.lanes
+    spans = [len(here) for here in groups_of[:: sampler.lanes]]
     assert max(spans) <= 2 + 200 // per_group and np.mean(spans) > 3
 
 

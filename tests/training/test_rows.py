@@ -43,8 +43,8 @@ WHERE: list[dict[str, Any]] = [
 def test_rows_are_those_that_hold_the_values(folder: Path, where: dict[str, Any]) -> None:
     named = where | ({"dataset": ["Beta", "Gamma"]} if where.get("dataset") == ["Beta", "gamma"] else {})
     wanted = Corpus(folder).rows(["id"], named)["id"].to_pylist()
-    found = select(folder, where=where).numbers
-    assert [_truth(folder)[number]["id"] for number in found] == wanted and len(wanted) and (np.diff(found) > 0).all()
+    found, truth = select(folder, where=where).numbers, _truth(folder)
+    assert [truth[number]["id"] for number in found] == wanted and len(wanted) and (np.diff(found) > 0).all()
 
 
 def test_split_and_dataset_open_no_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
