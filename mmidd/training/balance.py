@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any, Literal, Unpack
 
@@ -14,6 +16,8 @@ from mmidd.training.draws import mixed
 from mmidd.training.epochs import PURPOSE, Base, EpochSampler, HasRows, Order
 from mmidd.training.rows import Numbers, Rows
 
+_MOST_NAMED = 32
+"""Classes that a state lists with their weights; of more it has a digest."""
 Weights = Mapping[str | None, float] | Literal["natural"] | None
 
 
@@ -51,7 +55,7 @@ class BalancedSampler(EpochSampler):
         every = np.bincount(found.codes, minlength=len(found.values))
         kept = [place for place, name in enumerate(found.values) if named.get(name, 0) > 0]
         self.classes = tuple(found.values[place] for place in kept)
-        out = [place for place in range(len(found.values)) if place not in set(kept)]
+        out = sorted({*range(len(found.values))} - {*kept})
         self.left_out = {f"{by} {_told(found.values[place])}": int(every[place]) for place in out}
         self._sizes = every[kept].astype(np.int64)
         order = np.argsort(found.codes, kind="stable")
@@ -92,7 +96,9 @@ class BalancedSampler(EpochSampler):
         return found
 
     def options(self) -> dict[str, Any]:
-        named = [[name, float(weight)] for name, weight in zip(self.classes, self._weights, strict=True)]
+        named: Any = [[name, float(weight)] for name, weight in zip(self.classes, self._weights, strict=True)]
+        if len(named) > _MOST_NAMED:
+            named = hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16]
         found = {"by": self.by, "weights": named, "at_least": self.at_least, "length": self.slots}
         return found | ({"batch_size": self.batch_size} if self.at_least else {})
 

@@ -46,3 +46,14 @@ def _row(base: dict[str, Any], media: str, frame: int, number: int, real: str | 
 def corpus_once(folder: Path) -> Path:
     """The corpus at this place, written if it is not there yet."""
     return folder if folder.exists() else corpus(folder)
+
+
+def broken_once(folder: Path) -> Path:
+    """The corpus, in which one real that two fakes were made from has no image that decodes."""
+    return folder if folder.exists() else made.corpus(folder, _break)
+
+
+def _break(shard: str, rows: list[dict[str, Any]]) -> None:
+    _change(shard, rows)
+    if shard == made.SHARDS[0]:
+        next(row for row in rows if not row["label"] and row["geometry"] == "own")["image"] = b"no image at all"

@@ -64,7 +64,7 @@ class Pixels:
             os.kill(os.getpid(), 9)
         chance = np.random.default_rng(draw.seed)
         return {
-            "row": draw.row,
+            "row": torch.tensor(draw.row),
             "image": torch.from_numpy(chance.integers(0, 256, (3, 2, 2), dtype=np.uint8)),
             "blend": draw.blend,
         }

@@ -56,8 +56,7 @@ def seen(batches: Any, most: int | None = None) -> Seen:
         batch = next(walk, None)
         if batch is None:
             break
-        ids = batch["row"].tolist() if isinstance(batch["row"], torch.Tensor) else [x.tolist() for x in batch["row"]]
-        found.append((ids, batch["image"].numpy().tobytes()))
+        found.append((batch["row"].tolist(), batch["image"].numpy().tobytes()))
     return found
 
 
@@ -263,7 +262,7 @@ def test_the_real_dataset_resumes_pixel_by_pixel(tmp_path: Path) -> None:
     dataset = pytest.importorskip("mmidd.training.dataset")
 
     def loader() -> Loader:
-        data = dataset.CorpusDataset(corpora.corpus_once(tmp_path / "corpus"), transform=_noise, columns=("label",))
+        data = dataset.CorpusDataset(corpora.corpus_once(tmp_path / "corpus"), transform=_noise, columns=("label", "row"))
         return Loader(data, PairSampler(data, 6, same_augmentation=True), workers=2)
 
     whole, first, again = loader(), loader(), loader()
@@ -273,6 +272,23 @@ def test_the_real_dataset_resumes_pixel_by_pixel(tmp_path: Path) -> None:
     assert seen(again) == every[4:]
     for each in (whole, first, again):
         each.close()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_real_datasets_errors_arrive(tmp_path: Path, workers: int) -> None:
+    dataset = pytest.importorskip("mmidd.training.dataset")
+
+    def loader(on_error: str) -> Loader:
+        data = dataset.CorpusDataset(corpora.broken_once(tmp_path / "corpus"), on_error=on_error, columns=("label", "row"))
+        return Loader(data, PairSampler(data, 6), workers=workers)
+
+    with pytest.raises(CorpusError, match=r"row \d+.* it is sample .* leaves such rows out"):
+        seen(loader("raise"))
+    skipping = loader("skip")
+    ids = [number for numbers, _ in seen(skipping) for number in numbers]
+    assert skipping.skipped.count == 2 and len({found.row for found in skipping.skipped.listed}) == 1
+    assert len(ids) == skipping.sampler.counts()["draws"] - 4  # a real that two fakes were made from, and these
+    skipping.close()
 
 
 def _noise(sample: Any, chance: np.random.Generator) -> Any:
