@@ -48,6 +48,9 @@ class Place(Protocol):
     def open(self, name: str) -> Any:
         """A file to read at any position, as pyarrow takes it; a context manager."""
 
+    def local(self, name: str) -> Path | None:
+        """Where a file lies, if on this machine."""
+
 
 def place_of(where: str | Path) -> Place:
     """The folder, or the repository at hf://datasets/ORG/NAME[@REVISION]. Raises CorpusError where there is no corpus."""
@@ -104,6 +107,9 @@ class Folder:
 
     def open(self, name: str) -> Any:
         return pa.OSFile(str(self._inside(name)))
+
+    def local(self, name: str) -> Path:
+        return self._inside(name)
 
     def _inside(self, name: str) -> Path:
         """A file's path. Links may only lead to the folder itself, or to the store that a snapshot of the Hub links to."""
@@ -186,6 +192,9 @@ class Hub:
     def open(self, name: str) -> Any:
         self.size(name)
         return self.fs.open(f"{self._root}/{name}", "rb", cache_type="none")
+
+    def local(self, name: str) -> None:
+        return None
 
     @cached_property
     def _sizes(self) -> dict[str, int]:
