@@ -24,6 +24,7 @@ from mmidd.filestate import State, state
 from mmidd.schema import IMAGE, arrow_schema
 
 Picture = Literal["image", "mask"]
+_COLUMNS: tuple[Picture, ...] = ("image", "mask")
 CACHE_BYTES = 256 << 20
 _MOST_FILES, _MOST_FOOTERS = 64, 32
 """Open at once: shards whose bytes are read, and shards whose footer (about a MB) is held."""
@@ -121,7 +122,7 @@ class Cells:
                 if values.plain:
                     return values.read(file.read, place)
         picture = self._pictures.get((shard, group, column), lambda: self._column(shard, group, column))[place]
-        return picture["bytes"].as_py() if picture.is_valid else None  # type: ignore[no-any-return]
+        return picture["bytes"].as_py() if picture.is_valid else None
 
     def table(self, shard: int, group: int, columns: Sequence[str]) -> pa.Table:
         """These columns of one row group, in the schema's types."""
@@ -153,7 +154,9 @@ class Cells:
                 before = _kept(path.stat()) if path is not None else None
             file = self._footer(shard)
             with self._reading(shard):
-                values = {column: _values(file, column, path is not None) for column in ("image", "mask")}
+                values: dict[Picture, list[Values | None]] = {
+                    column: _values(file, column, path is not None) for column in _COLUMNS
+                }
             self._layouts[shard] = found = _Layout(path, before, [0, *accumulate(file.groups)], values)
             self.check(shard)
         return found

@@ -1,4 +1,4 @@
-"""The page headers of a Parquet file: what its columns really unpack to, and where their values lie, whatever its footer says.
+"""The page headers of a Parquet file: what its columns unpack to and where their values lie, whatever its footer says.
 
 A footer is a claim. pyarrow believes the header of each page, so these are read first, without unpacking anything.
 """
@@ -80,8 +80,8 @@ def pages(read: Read, chunk: Chunk) -> Iterator[Page]:
         at += length
         if not (isinstance(whole, int) and isinstance(packed, int) and whole >= 0 and 0 <= packed <= chunk.end - at):
             raise ValueError("a page has no size")
-        about = found.get(_VALUES_OF[kind]) if kind in _VALUES_OF else None
-        values = _values(about, left) if kind in _VALUES_OF else 0
+        about: Any = found.get(_VALUES_OF[kind]) if kind in _VALUES_OF else {1: 0}
+        values = _values(about, left)
         plain = kind == 0 and about.get(2) == _PLAIN and (not chunk.levels or about.get(3) == _RLE)
         yield Page(at, packed, whole, values, plain, kind == _DICTIONARY)
         at, left, empty = at + packed, left - values, empty + (not values)

@@ -30,10 +30,10 @@ class Values:
         self._pages: list[Page] = []
         self._firsts: list[int] = []
         self._starts = self._lengths = array("I")
-        self.touched = False
+        self.touched = self.plain = False
 
     def touch(self, read: Read) -> None:
-        """Read the headers of its pages. Raises ValueError for what is none."""
+        """Read the headers of its pages: `plain` if its values lie as they are. Raises ValueError for what is none."""
         for page in pages(read, self._chunk):
             if page.values:
                 self._firsts.append(self._firsts[-1] + self._pages[-1].values if self._pages else 0)
@@ -41,12 +41,8 @@ class Values:
                 self._pages.append(page)
         self._starts = array("I", bytes(4 * self._chunk.values))
         self._lengths = array("I", [_UNREAD]) * self._chunk.values
+        self.plain = all(page.plain and page.packed == page.whole for page in self._pages)
         self.touched = True
-
-    @property
-    def plain(self) -> bool:
-        """Do its values lie one after the other? To be asked when it was touched."""
-        return all(page.plain and page.packed == page.whole for page in self._pages)
 
     def read(self, read: Read, place: int) -> bytes | None:
         """A value, None where it is null; its bytes alone are read where its page was read before. Raises ValueError."""
