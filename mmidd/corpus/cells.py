@@ -7,7 +7,7 @@ import time
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 import pyarrow as pa
 
 from mmidd.corpus.about import MANIFEST
-from mmidd.corpus.parquet import File, damaged, open_parquet, reading
+from mmidd.corpus.parquet import File, damaged, opened, reading
 from mmidd.corpus.plain import Values, values_of
 from mmidd.corpus.read import Corpus
 from mmidd.errors import CorpusError
@@ -163,20 +163,18 @@ class Cells:
 
     def _footer(self, shard: int) -> File:
         self._own()
-        held = self._footers.get(shard)
-        if held is None:
-            place, listed, stack = self.corpus.place, self.corpus.shards[shard], ExitStack()
-            with self._reading(shard):
-                file = stack.enter_context(open_parquet(place, listed.name, listed.bytes))
-                held = file, stack.pop_all()
+        file = self._footers.get(shard)
+        if file is None:
+            place, listed = self.corpus.place, self.corpus.shards[shard]
+            file = opened(place, listed.name, listed.bytes)
             if file.rows != listed.rows:
                 raise damaged(place, listed.name, f"it has {file.rows} rows, {MANIFEST} lists {listed.rows}")
             file.check()
-            self._footers[shard] = held
+            self._footers[shard] = file
             if len(self._footers) > _MOST_FOOTERS:
-                self._footers.popitem(last=False)[1][1].close()
+                self._footers.popitem(last=False)[1].close()
         self._footers.move_to_end(shard)
-        return held[0]
+        return file
 
     def _file(self, shard: int) -> _Opened:
         self._own()
@@ -219,7 +217,7 @@ class Cells:
     def _forget(self) -> None:
         self._pid = os.getpid()
         self._files = OrderedDict[int, _Opened]()
-        self._footers = OrderedDict[int, tuple[File, ExitStack]]()
+        self._footers = OrderedDict[int, File]()
 
 
 class _Short(Exception):

@@ -52,14 +52,27 @@ def reading(place: Place, name: str) -> Iterator[None]:
 def open_parquet(place: Place, name: str, size: int | None = None) -> Iterator[File]:
     """A Parquet file, of so many bytes where that is known, `reading`."""
     with reading(place, name):
+        file = opened(place, name, size)
+        try:
+            yield file
+        finally:
+            file.close()
+
+
+def opened(place: Place, name: str, size: int | None = None) -> File:
+    """The same for who closes it, or lets go of it, when it is read."""
+    with reading(place, name):
         found = place.size(name)
         if size is not None and found != size:
             raise damaged(place, name, f"it has {found} bytes, not the {size} that are listed")
-        with place.open(name) as source:
+        source = place.open(name)
+        try:
             _check_footer(source, found)
             limits = {"thrift_string_size_limit": _MOST_FOOTER, "thrift_container_size_limit": _MOST_ENTRIES}
-            with pq.ParquetFile(source, pre_buffer=place.remote, **limits) as file:
-                yield File(place, name, found, source, file)
+            return File(place, name, found, source, pq.ParquetFile(source, pre_buffer=place.remote, **limits))
+        except BaseException:
+            source.close()
+            raise
 
 
 def _check_footer(source: Any, size: int) -> None:
@@ -79,6 +92,11 @@ class File:
         self.rows: int = file.metadata.num_rows
         self.groups: list[int] = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
         """The rows of each row group."""
+
+    def close(self) -> None:
+        """Read no more."""
+        self._file.close()
+        self._source.close()
 
     def is_of(self, schema: pa.Schema) -> bool:
         """Has it the columns of a schema, or those of before some were added?"""

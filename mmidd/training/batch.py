@@ -21,7 +21,8 @@ class Skipped(NamedTuple):
 
 
 def collate(items: Sequence[Mapping[str, Any] | Skipped]) -> dict[str, Any]:
-    """One batch of samples. `blended` is 0 where a sample does not say it. Where rows were skipped it has `skipped`, a list of them, and nothing else if none is left.
+    """One batch of samples, `blended` being 0 where a sample does not say. Where rows were skipped it has `skipped`, a list
+    of them, and nothing else if none is left.
 
     Images stay in the order of bytes that they are decoded in (torch's channels_last). In a worker they are written straight
     into shared memory. Raises CorpusError for items of different keys or sizes.

@@ -108,7 +108,8 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
         if not -len(self) <= place < len(self):
             raise IndexError(f"position {place} of a dataset of {len(self)} rows")
         place = int(place) % len(self)
-        return Draw(int(self.rows.numbers[place]), int(mixed(0, 0, np.array([place]))[0]), place)
+        seed = int(mixed(0, 0, np.array([place]))[0]) if self.transform is not None else 0  # it takes as long as reading
+        return Draw(int(self.rows.numbers[place]), seed, place)
 
     def _item(self, draw: Draw, read: dict[tuple[int, bool], Sample]) -> Item:
         clip = isinstance(draw.row, tuple)
