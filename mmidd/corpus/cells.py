@@ -99,7 +99,7 @@ class Cells:
 
     def find(self, row: int) -> Spot:
         """Where a row lies. Raises CorpusError for a number that is none."""
-        if not 0 <= row < len(self.corpus):
+        if not 0 <= row < (self._ends[-1] if self._ends else 0):
             raise CorpusError(f"{self.corpus.place.path('')} has no row {row}: it has {len(self.corpus)}, numbered from 0")
         shard = bisect_right(self._ends, row)
         starts = self._layout(shard).starts
@@ -109,8 +109,12 @@ class Cells:
 
     def read(self, row: int, column: Picture = "image") -> bytes | None:
         """The encoded bytes of a row's image or mask; None where it has none."""
-        shard, group, place = self.find(row)
-        layout = self._layouts[shard]
+        return self.at(self.find(row), column)
+
+    def at(self, spot: Spot, column: Picture = "image") -> bytes | None:
+        """The same of a row that was found."""
+        shard, group, place = spot
+        layout = self._layout(shard)
         if (values := layout.values[column][group]) is not None:
             file = self._file(shard)
             with self._reading(shard):

@@ -24,6 +24,9 @@ from mmidd.training.rows import select
 from mmidd.training.sample import Sample, Transform
 
 COLUMNS = ("label", "forgery_type", "id", "row")
+_NUMBERS = {
+    name for name, column in BY_NAME.items() if pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+}
 _SMALL = ("label", "forgery_type")
 _BLENDS = {"label", "landmarks", "mask", "has_mask"}
 """What blending needs or makes, whether it was asked for or not."""
@@ -74,7 +77,10 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
             raise UsageError('image="encoded" gives the bytes as they are stored: neither size= nor mask= goes with it')
         self.rows = select(self.corpus, split=split, where=where, fraction=fraction, seed=seed)
         self.encoded, self.mask, self.transform, self.on_error = image == "encoded", mask, transform, on_error
-        self._stored = tuple(name for name in self.columns if name != "row")
+        named = tuple(name for name in self.columns if name != "row")
+        self._stored = tuple(dict.fromkeys((*named, "label"))) if mask else named
+        self._blended = tuple(dict.fromkeys((*named, "label", "landmarks")))
+        self._numbered, self._told = "row" in self.columns, f"{self.corpus.place.path('')}:"
         self._cache_bytes = cache_bytes
         self._cells, self._held = Cells(self.corpus, cache_bytes), Bounded[Read](cache_bytes)
 
@@ -142,11 +148,10 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
         return sample if self.transform is None else self.transform(sample, np.random.default_rng(draw.seed))
 
     def _sample(self, row: int, blend: bool) -> Sample:
-        spot = self._cells.find(row)
-        told = f"{self.corpus.place.path('')}: the image of row {row}"
-        data = self._cells.read(row)
+        spot, told = self._cells.find(row), f"{self._told} row {row}"
+        data = self._cells.at(spot)
         if not data:
-            raise UnreadableRow(f"{told} is not there")
+            raise UnreadableRow(f"{told} has no image")
         sample: dict[str, Any] = {}
         stored = (0, 0)
         if self.encoded:
@@ -154,36 +159,32 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
         else:
             pixels, stored = self.sizing.image(data, told)
             sample["image"] = tensor(pixels)
-        needed = (*self._stored, *(("label",) if self.mask or blend else ()), *(("landmarks",) if blend else ()))
-        names = tuple(dict.fromkeys(needed))
-        held = self._columns(spot, names)
+        names = self._blended if blend else self._stored
+        held = self._columns(spot, names) if names else {}
         for name in names:
             if name == "landmarks":
                 points = _placed(held["landmarks"][spot.place], held["transform"][spot.place])
                 sample[name] = torch.from_numpy(points if self.encoded else self.sizing.points(points, stored))
             else:
-                value = held[name][spot.place]
-                sample[name] = value.item() if isinstance(value, np.generic) else value.as_py() or ""
+                sample[name] = held[name][spot.place].item() if name in _NUMBERS else held[name][spot.place].as_py() or ""
         if self.mask or blend:
-            sample |= self._mask(row, stored, sample["label"])
+            sample |= self._mask(spot, stored, sample["label"], told)
             if not blend and "label" not in self.columns:
                 del sample["label"]
-        if "row" in self.columns:
+        if self._numbered:
             sample["row"] = row
         return cast(Sample, sample)
 
-    def _mask(self, row: int, stored: tuple[int, int], label: int) -> Read:
-        data = self._cells.read(row, "mask")
+    def _mask(self, spot: Spot, stored: tuple[int, int], label: int, told: str) -> Read:
+        data = self._cells.at(spot, "mask")
         if not data:
             height, width = (self.sizing.size,) * 2 if self.sizing.size is not None else stored
             return {"mask": torch.zeros((1, height, width), dtype=torch.uint8), "has_mask": int(label == 0)}
-        pixels = self.sizing.mask(data, stored, f"{self.corpus.place.path('')}: the mask of row {row}")
+        pixels = self.sizing.mask(data, stored, f"{told}, its mask")
         return {"mask": torch.from_numpy(pixels)[None], "has_mask": 1}
 
     def _columns(self, spot: Spot, names: Sequence[str]) -> Read:
         """Columns of a row group, ready to be indexed by a row's place in it."""
-        if not names:
-            return {}
 
         def make() -> tuple[Read, int]:
             stored = list(dict.fromkeys(name for each in names for name in (_PLACED if each == "landmarks" else (each,))))
