@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from itertools import accumulate
 
 from mmidd.corpus.pages import Chunk, Page, Read, pages, present
 
@@ -34,14 +35,13 @@ class Values:
 
     def touch(self, read: Read) -> None:
         """Read the headers of its pages: `plain` if its values lie as they are. Raises ValueError for what is none."""
-        for page in pages(read, self._chunk):
-            if page.values:
-                self._firsts.append(self._firsts[-1] + self._pages[-1].values if self._pages else 0)
-            if page.values or page.dictionary:
-                self._pages.append(page)
+        found = list(pages(read, self._chunk))
+        self._pages = [page for page in found if page.values]
+        self._firsts = [0, *accumulate(page.values for page in self._pages)][:-1]
         self._starts = array("I", bytes(4 * self._chunk.values))
         self._lengths = array("I", [_UNREAD]) * self._chunk.values
-        self.plain = all(page.plain and page.packed == page.whole for page in self._pages)
+        whole = all(page.plain and page.packed == page.whole for page in self._pages)
+        self.plain = whole and not any(page.dictionary for page in found)
         self.touched = True
 
     def read(self, read: Read, place: int) -> bytes | None:
