@@ -158,6 +158,12 @@ def _hub(address: str) -> Hub:
     return found
 
 
+def _hub_again(address: str, repo: str, commit: str, endpoint: str | None) -> Hub:
+    from huggingface_hub import HfFileSystem
+
+    return Hub(address, repo, commit, HfFileSystem(endpoint=endpoint))
+
+
 @dataclass(frozen=True)
 class Hub:
     """A dataset repository at one commit; files are read by range, nothing is kept on this machine."""
@@ -167,6 +173,9 @@ class Hub:
     commit: str
     fs: Any
     remote = True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _hub_again, (self.address, self.repo, self.commit, self.fs.endpoint)  # pickled, the fs forgets its endpoint
 
     @property
     def name(self) -> str:
