@@ -158,10 +158,12 @@ def _hub(address: str) -> Hub:
     return found
 
 
-def _hub_again(address: str, repo: str, commit: str, endpoint: str | None) -> Hub:
+def _hub_again(address: str, repo: str, commit: str, endpoint: str | None, sizes: dict[str, int]) -> Hub:
     from huggingface_hub import HfFileSystem
 
-    return Hub(address, repo, commit, HfFileSystem(endpoint=endpoint))
+    found = Hub(address, repo, commit, HfFileSystem(endpoint=endpoint))
+    found.__dict__["_sizes"] = sizes
+    return found
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,8 @@ class Hub:
     remote = True
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _hub_again, (self.address, self.repo, self.commit, self.fs.endpoint)  # pickled, the fs forgets its endpoint
+        # Pickled, the file system forgets its endpoint; and the files need not be listed again.
+        return _hub_again, (self.address, self.repo, self.commit, self.fs.endpoint, self._sizes)
 
     @property
     def name(self) -> str:
@@ -207,7 +210,8 @@ class Hub:
 
     @cached_property
     def _sizes(self) -> dict[str, int]:
-        found = self.fs.find(self._root, detail=True)
+        # What a file system remembers of a listing is part of it, once files of it were opened.
+        found = self.fs.find(self._root, detail=True, refresh=True)
         return {name.removeprefix(f"{self._root}/"): int(entry["size"] or 0) for name, entry in found.items()}
 
     @property
