@@ -99,6 +99,8 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
         draws = [each if isinstance(each, Draw) else self._draw(each) for each in asked]
         if self.encoded and any(draw.blend for draw in draws):
             raise UsageError('image="encoded" gives the bytes as they are stored: they cannot be blended')
+        if any(draw.row == () for draw in draws):
+            raise UsageError("a draw asks for a clip without rows")
         found: list[Item | None] = [None] * len(draws)
         read: dict[tuple[int, bool], Sample] = {}
         for place in sorted(range(len(draws)), key=lambda place: _first(draws[place])):

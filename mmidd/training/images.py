@@ -38,7 +38,7 @@ def decoded(data: bytes, told: str, least: int | None = None) -> tuple[Pixels, t
             scaled = {"min_height": least, "min_width": least, "min_factor": 2} if least and min(shape) >= 2 * least else {}
             return simplejpeg.decode_jpeg(data, **scaled), shape
     except ValueError:
-        pass  # CMYK, or damaged: Pillow decides
+        pass  # damaged: Pillow decides
     found = _by_opencv(data)
     if found is None:
         try:
@@ -49,13 +49,14 @@ def decoded(data: bytes, told: str, least: int | None = None) -> tuple[Pixels, t
 
 
 def _jpeg_shape(data: bytes) -> tuple[int, int] | None:
+    """The (height, width) of a JPEG of three colours or one; of four, Pillow makes other colours of them."""
     if not data.startswith(b"\xff\xd8"):
         return None
     try:
-        height, width = simplejpeg.decode_jpeg_header(data)[:2]
+        height, width, colours = simplejpeg.decode_jpeg_header(data)[:3]
     except ValueError:
         return None
-    return height, width
+    return (height, width) if colours in ("YCbCr", "Gray", "RGB") else None
 
 
 def _by_opencv(data: bytes) -> Pixels | None:

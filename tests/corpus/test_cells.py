@@ -102,7 +102,9 @@ def test_on_the_hub_row_groups_are_read_and_few_are_kept(tmp_path: Path, monkeyp
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
         _check(f"hf://datasets/{hub.repo}")
         found = Cells(pickle.loads(pickle.dumps(Corpus(f"hf://datasets/{hub.repo}"))), cache_bytes=1)
-        assert [found.read(row) for row in (0, 1, 27, 0)] == [_pictures(Corpus(folder), "image")[row] for row in (0, 1, 27, 0)]
+        assert [found.read(row) for row in (0, 1, 27, 0)] == [
+            _pictures(Corpus(folder), "image")[row] for row in (0, 1, 27, 0)
+        ]
         assert len(found._pictures._found) == 1
 
 
