@@ -123,7 +123,7 @@ class Cells:
                     values.touch(file.read)
                 elif time.monotonic() > layout.look_again:
                     self.check(shard)
-                if values.plain:
+                if values.plain and values.find(file.read, place):
                     return values.read(file.read, place)
         picture = self._pictures.get((shard, group, column), lambda: self._column(shard, group, column))[place]
         return picture["bytes"].as_py() if picture.is_valid else None

@@ -33,7 +33,6 @@ class Chunk:
     at: int
     end: int
     values: int
-    packed: bool
     levels: int
 
 
@@ -66,7 +65,8 @@ def chunk_of(found: Any, size: int, levels: int = 0) -> Chunk:
     end = at + found.total_compressed_size
     if not 0 <= at <= end <= size:
         raise ValueError("a column lies outside its file")
-    return Chunk(at, end, found.num_values, found.compression != "UNCOMPRESSED", levels)
+    # Not asked for its `compression`: pyarrow aborts on a codec that it does not know.
+    return Chunk(at, end, found.num_values, levels)
 
 
 def pages(read: Read, chunk: Chunk) -> Iterator[Page]:

@@ -15,8 +15,8 @@ _PREFIX = 4
 
 
 def values_of(chunk: Chunk, rows: int) -> Values | None:
-    """The values of a chunk of a column of bytes, in a row group of so many rows; None where they do not lie as they are."""
-    if chunk.packed or not 0 <= chunk.levels < 256 or chunk.end - chunk.at >= _NULL:
+    """The values of a chunk of a column of bytes, in a row group of so many rows; None where they cannot lie as they are."""
+    if not 0 <= chunk.levels < 256 or chunk.end - chunk.at >= _NULL:
         return None
     if chunk.values != rows:
         raise ValueError("a column has other values than rows")
@@ -44,12 +44,19 @@ class Values:
         self.plain = whole and not any(page.dictionary for page in found)
         self.touched = True
 
+    def find(self, read: Read, place: int) -> bool:
+        """Find the values of the page that holds this one, if they are not yet. Where they do not fill it as they should (it
+        is packed, or damaged) they are not `plain`, and this is False."""
+        if self._lengths[place] == _UNREAD:
+            try:
+                self._find(read, bisect_right(self._firsts, place) - 1)
+            except ValueError:
+                self.plain = False
+        return self.plain
+
     def read(self, read: Read, place: int) -> bytes | None:
-        """A value, None where it is null; its bytes alone are read where its page was read before. Raises ValueError."""
+        """A value that was found, None where it is null; its bytes alone are read."""
         length = self._lengths[place]
-        if length == _UNREAD:
-            self._find(read, bisect_right(self._firsts, place) - 1)
-            length = self._lengths[place]
         return None if length == _NULL else read(self._chunk.at + self._starts[place], length)
 
     def _find(self, read: Read, number: int) -> None:
@@ -75,6 +82,8 @@ class Values:
                 raise ValueError("a value lies outside its page")
             self._starts[place], self._lengths[place] = page.at + at - self._chunk.at, length
             at += length
+        if at != page.packed:
+            raise ValueError("a page holds more than its values")
 
     def _levels(self, page: Page, part: Read) -> tuple[bytes, int]:
         """Which values of a page are there, and where in it they begin."""

@@ -241,7 +241,6 @@ def test_what_pages_say_counts_and_not_what_the_footer_says(corpus: Path) -> Non
     data = (corpus / SHARD).read_bytes()
     told = {name: getattr(chunk, name) for name in (
         "data_page_offset", "dictionary_page_offset", "has_dictionary_page", "total_compressed_size", "num_values",
-        "compression",
     )}  # fmt: skip
     found = unpacked(io.BytesIO(data), len(data), SimpleNamespace(**told))
     assert found.bytes >= found.page >= found.dictionary > 0
