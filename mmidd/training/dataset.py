@@ -126,7 +126,7 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
             try:
                 if (row, draw.blend) not in read:
                     read[row, draw.blend] = self._sample(int(row), draw.blend)
-                frames.append(self._changed(read[row, draw.blend].copy(), draw))
+                frames.append(self._changed(read[row, draw.blend].copy(), draw, row))
             except UnreadableRow as error:
                 shard = self._cells.find(row).shard
                 self._cells.check(shard)  # a shard that changed meanwhile is no fault of the row
@@ -139,11 +139,14 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
                 ) from error
         return _clip(frames) if clip else frames[0]
 
-    def _changed(self, sample: Sample, draw: Draw) -> Sample:
+    def _changed(self, sample: Sample, draw: Draw, row: int) -> Sample:
         if draw.blend:
             from mmidd.training.blend import blend
 
-            sample = blend(sample, np.random.default_rng((draw.seed, 1)))
+            try:
+                sample = blend(sample, np.random.default_rng((draw.seed, 1)))
+            except CorpusError as error:
+                raise UnreadableRow(f"{self._told} row {row} cannot be blended: {error}") from error
             for key in _BLENDS - {*self.columns, *(("mask", "has_mask") if self.mask else ())}:
                 cast(dict[str, Any], sample).pop(key, None)
         # A generator for each frame: all of a clip are changed alike.

@@ -145,6 +145,12 @@ def test_a_real_is_blended_where_that_is_asked_for(folder: Path, monkeypatch: py
         CorpusDataset(folder, image="encoded")[Draw(2, 1, blend=True)]
 
 
+def test_a_row_that_cannot_be_blended_is_named_or_set_aside(folder: Path) -> None:
+    with pytest.raises(CorpusError, match="row 2 cannot be blended"):  # it has no landmarks
+        CorpusDataset(folder)[Draw(2, 1, blend=True)]
+    assert isinstance(CorpusDataset(folder, on_error="skip")[Draw(2, 1, blend=True)], Skipped)
+
+
 def test_opening_and_selecting_by_name_opens_no_shard(folder: Path, tmp_path: Path) -> None:
     copy = made.corpus(tmp_path / "corpus")
     for shard in (copy / "data").iterdir():
