@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmidd.corpus.pages import unpacked
+from mmidd.corpus.pages import Chunk, chunk_of, unpacked
 from mmidd.corpus.place import Place
 from mmidd.errors import CorpusError, check_memory, is_passing, reason
 from mmidd.schema import ADDED
@@ -36,23 +36,43 @@ def damaged(place: Place, name: str, why: str) -> CorpusError:
 
 
 @contextmanager
-def open_parquet(place: Place, name: str, size: int | None = None) -> Iterator[File]:
-    """A Parquet file, of so many bytes where that is known. Whatever reading it raises becomes a CorpusError, whose cause
-    is the fault; too little memory stays a MemoryError, for it says nothing against the file."""
+def reading(place: Place, name: str) -> Iterator[None]:
+    """Whatever reading a Parquet file raises in the block becomes a CorpusError, whose cause is the fault; too little memory
+    stays a MemoryError, for it says nothing against the file."""
     try:
-        found = place.size(name)
-        if size is not None and found != size:
-            raise damaged(place, name, f"it has {found} bytes, not the {size} that are listed")
-        with place.open(name) as source:
-            _check_footer(source, found)
-            limits = {"thrift_string_size_limit": _MOST_FOOTER, "thrift_container_size_limit": _MOST_ENTRIES}
-            with pq.ParquetFile(source, pre_buffer=place.remote, **limits) as file:
-                yield File(place, name, found, source, file)
+        yield
     except (*place.faults, ValueError, KeyError, OverflowError, pa.ArrowException) as error:
         check_memory(error)
         if is_passing(error) and isinstance(error, OSError):
             raise CorpusError(f"cannot read {place.path(name)}: {reason(error) or error.strerror}") from error
         raise damaged(place, name, type(error).__name__) from error
+
+
+@contextmanager
+def open_parquet(place: Place, name: str, size: int | None = None) -> Iterator[File]:
+    """A Parquet file, of so many bytes where that is known, `reading`."""
+    with reading(place, name):
+        file = opened(place, name, size)
+        try:
+            yield file
+        finally:
+            file.close()
+
+
+def opened(place: Place, name: str, size: int | None = None) -> File:
+    """The same for who closes it, or lets go of it, when it is read."""
+    with reading(place, name):
+        found = place.size(name)
+        if size is not None and found != size:
+            raise damaged(place, name, f"it has {found} bytes, not the {size} that are listed")
+        source = place.open(name)
+        try:
+            _check_footer(source, found)
+            limits = {"thrift_string_size_limit": _MOST_FOOTER, "thrift_container_size_limit": _MOST_ENTRIES}
+            return File(place, name, found, source, pq.ParquetFile(source, pre_buffer=place.remote, **limits))
+        except BaseException:
+            source.close()
+            raise
 
 
 def _check_footer(source: Any, size: int) -> None:
@@ -73,6 +93,11 @@ class File:
         self.groups: list[int] = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
         """The rows of each row group."""
 
+    def close(self) -> None:
+        """Read no more."""
+        self._file.close()
+        self._source.close()
+
     def is_of(self, schema: pa.Schema) -> bool:
         """Has it the columns of a schema, or those of before some were added?"""
         later = {*ADDED} - {*self.schema.names}
@@ -88,6 +113,16 @@ class File:
             raise self._damaged("its row groups have other rows than it says")
         if self.rows > self._size // (_LEAST_ROW if images else 1):
             raise self._damaged(f"it says that it has {self.rows} rows, in {self._size} bytes")
+
+    def chunks(self, leaf: str) -> list[Chunk] | None:
+        """Where a column (by its dotted path) lies in each row group; None where the file has no such, or one of lists."""
+        about = self._file.metadata
+        for column in range(about.num_columns):
+            found = about.schema.column(column)
+            if found.path == leaf and not found.max_repetition_level:
+                parts = [about.row_group(group).column(column) for group in range(about.num_row_groups)]
+                return [chunk_of(part, self._size, found.max_definition_level) for part in parts]
+        return None
 
     def table(self, schema: pa.Schema) -> pa.Table:
         """These columns of the file, in these types; null where the file is older than the column."""

@@ -48,6 +48,9 @@ class Place(Protocol):
     def open(self, name: str) -> Any:
         """A file to read at any position, as pyarrow takes it; a context manager."""
 
+    def local(self, name: str) -> Path | None:
+        """Where a file lies, if on this machine."""
+
 
 def place_of(where: str | Path) -> Place:
     """The folder, or the repository at hf://datasets/ORG/NAME[@REVISION]. Raises CorpusError where there is no corpus."""
@@ -105,6 +108,9 @@ class Folder:
     def open(self, name: str) -> Any:
         return pa.OSFile(str(self._inside(name)))
 
+    def local(self, name: str) -> Path:
+        return self._inside(name)
+
     def _inside(self, name: str) -> Path:
         """A file's path. Links may only lead to the folder itself, or to the store that a snapshot of the Hub links to."""
         path, root = self.root / name, self.root.resolve()
@@ -152,6 +158,14 @@ def _hub(address: str) -> Hub:
     return found
 
 
+def _hub_again(address: str, repo: str, commit: str, endpoint: str | None, sizes: dict[str, int]) -> Hub:
+    from huggingface_hub import HfFileSystem
+
+    found = Hub(address, repo, commit, HfFileSystem(endpoint=endpoint))
+    found.__dict__["_sizes"] = sizes
+    return found
+
+
 @dataclass(frozen=True)
 class Hub:
     """A dataset repository at one commit; files are read by range, nothing is kept on this machine."""
@@ -161,6 +175,10 @@ class Hub:
     commit: str
     fs: Any
     remote = True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickled, the file system forgets its endpoint; and the files need not be listed again.
+        return _hub_again, (self.address, self.repo, self.commit, self.fs.endpoint, self._sizes)
 
     @property
     def name(self) -> str:
@@ -187,9 +205,13 @@ class Hub:
         self.size(name)
         return self.fs.open(f"{self._root}/{name}", "rb", cache_type="none")
 
+    def local(self, name: str) -> None:
+        return None
+
     @cached_property
     def _sizes(self) -> dict[str, int]:
-        found = self.fs.find(self._root, detail=True)
+        # What a file system remembers of a listing is part of it, once files of it were opened.
+        found = self.fs.find(self._root, detail=True, refresh=True)
         return {name.removeprefix(f"{self._root}/"): int(entry["size"] or 0) for name, entry in found.items()}
 
     @property

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from mmidd.corpus.card import escape
+from mmidd.corpus.cells import Cells
 from mmidd.corpus.read import Corpus
 from mmidd.corpus.verify import Verified, verify
 from mmidd.errors import MediaError, sanitised
@@ -176,6 +177,11 @@ def run_corpus(data: bytes) -> bool:
             rows = opened.rows(opened.columns)
             require(rows.num_rows == len(opened) == sum(len(batch) for _, batch in opened.batches(["id"])), "other rows")
             require(all(picture.ndim == 3 for _, picture in opened.images(decode=True)), "an image of another shape")
+            cells = Cells(opened)
+            alone = [cells.read(row) for row in range(len(opened))]
+            require(alone == [picture for _, picture in opened.images()], "an image by itself is another")
+            masks = [picture and picture["bytes"] for picture in opened.rows(["mask"])["mask"].to_pylist()]
+            require([cells.read(row, "mask") for row in range(len(opened))] == masks, "a mask by itself is another")
             require(opened.media.num_rows >= 0 and bool(opened._repr_html_()), "no media")
         return not refused
     finally:
