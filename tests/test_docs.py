@@ -82,6 +82,21 @@ def test_every_example_of_reading_a_corpus_runs(built: Build, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
 
 
+def test_every_example_of_training_runs(built: Build, tmp_path: Path) -> None:
+    """All of them in one script and in order; and its detector is as short as the page says."""
+    (tmp_path / "sample").mkdir()
+    (tmp_path / "sample" / "corpus").symlink_to(built.out)
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    blocks = [body for kind, body in _FENCE.findall(text) if kind == "python"]
+    assert len(blocks) >= 8
+    detector = next(body for body in blocks if "mobilenet" in body)
+    assert sum(1 for line in detector.splitlines() if line and "import" not in line) <= 25
+    lines = "".join(f"    {line}\n" for line in "\n".join(blocks).splitlines())
+    (tmp_path / "page.py").write_text(f"def page():\n{lines}\n\nif __name__ == '__main__':\n    page()\n")
+    done = subprocess.run([sys.executable, "page.py"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_example_of_importing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands of the page in their order, then its Python, on lists and pictures of the names that the page has."""
     text = (ROOT / "docs" / "importing.md").read_text(encoding="utf-8")

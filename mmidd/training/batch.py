@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import get_worker_info
 
@@ -18,6 +20,45 @@ class Skipped(NamedTuple):
     row: int
     id: str
     reason: str
+
+
+class Room:
+    """Where the images of a batch are decoded to, side by side: the size of the first is that of all. In a worker it is
+    shared memory. What lies there already is not copied when it becomes a batch."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._images = count, torch.empty(0)
+        self._pixels: npt.NDArray[np.uint8] | None = None
+
+    def at(self, place: int) -> Slot:
+        """The place of one image."""
+        return Slot(self, place)
+
+    def pixels(self, place: int, shape: tuple[int, int]) -> npt.NDArray[np.uint8] | None:
+        """Where an image of that (height, width) is to be written: (height, width, 3). None for one of another size."""
+        if self._pixels is None:
+            self._images = _empty(self._count, torch.empty((*shape, 3), dtype=torch.uint8))
+            self._pixels = self._images.numpy()
+        return self._pixels[place] if self._pixels.shape[1:3] == shape else None
+
+    def tensor(self, place: int, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """Pixels as (3, height, width): the tensor of that place where they were written there."""
+        there = self._pixels is not None and pixels.ctypes.data == self._pixels[place].ctypes.data
+        return (self._images[place] if there else torch.from_numpy(pixels)).permute(2, 0, 1)
+
+
+class Slot(NamedTuple):
+    """The place of one image in a batch."""
+
+    room: Room
+    place: int
+
+    def __call__(self, shape: tuple[int, int]) -> npt.NDArray[np.uint8] | None:
+        return self.room.pixels(self.place, shape)
+
+    def tensor(self, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """Pixels as (3, height, width), without a copy."""
+        return self.room.tensor(self.place, pixels)
 
 
 def collate(items: Sequence[Mapping[str, Any] | Skipped]) -> dict[str, Any]:
@@ -60,10 +101,24 @@ def stacked(key: str, values: Sequence[torch.Tensor]) -> torch.Tensor:
                 f"{key!r} has different sizes in one batch ({', '.join(sorted(ways))}): "
                 "give size= to the dataset, or batches of one item"
             )
+    if (together := _side_by_side(values)) is not None:
+        return together
     found = _empty(len(values), first)
     for place, value in enumerate(values):
         found[place].copy_(value)
     return found
+
+
+def _side_by_side(values: Sequence[torch.Tensor]) -> torch.Tensor | None:
+    """The tensors as one where they are all of one memory, each behind the one before."""
+    first, size = values[0], values[0].numel()
+    at = (first.untyped_storage().data_ptr(), first.storage_offset(), first.stride())
+    if not size or first.untyped_storage().nbytes() != size * len(values) * first.element_size():
+        return None
+    for place, value in enumerate(values):
+        if (value.untyped_storage().data_ptr(), value.storage_offset() - place * size, value.stride()) != at:
+            return None
+    return first.as_strided((len(values), *first.shape), (size, *first.stride()))
 
 
 def _empty(count: int, like: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -17,7 +18,8 @@ from mmidd.corpus.read import Corpus
 from mmidd.corpus.where import unknown
 from mmidd.errors import CorpusError, UsageError
 from mmidd.schema import BY_NAME
-from mmidd.training.batch import Skipped, stacked
+from mmidd.training.arrow import filled
+from mmidd.training.batch import Room, Skipped, Slot, stacked
 from mmidd.training.draws import Draw, mixed
 from mmidd.training.images import Fit, Sizing, UnreadableRow, tensor
 from mmidd.training.rows import select
@@ -31,6 +33,8 @@ _SMALL = ("label", "forgery_type")
 _BLENDS = {"label", "landmarks", "mask", "has_mask"}
 """What blending needs or makes, whether it was asked for or not."""
 _PLACED = ("landmarks", "transform")
+_OURS = ("landmarks", "row", "seed")
+"""What a sample may have beside the schema's columns."""
 
 Item = Sample | Skipped
 Read = dict[str, Any]
@@ -41,10 +45,11 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
 
     `split`, `where`, `fraction` and `seed` select rows (`training.rows.select`); opening reads `mmidd.json`, and of the
     shards no more than these need. `columns` are the keys of a sample beside its picture: the schema's columns of numbers
-    and texts, `landmarks`, and `row`. A null is -1, NaN or "". `image` is "pixels" (uint8 (3, height, width), in the memory
-    order of channels_last), or "encoded" for the stored bytes. `size` and `fit` are `training.images.Sizing`'s. With `mask`
-    a sample has `mask` and `has_mask`: 1 where the corpus has one, and for reals, whose mask is 0 everywhere.
-    `cache_bytes` bounds the columns that are held, and the pictures where these have to be read by row groups.
+    and texts, `landmarks`, `row` and `seed` (the draw's, for `augment.batch`). A null is -1, NaN or "". `image` is "pixels"
+    (uint8 (3, height, width), in the memory order of channels_last), or "encoded" for the stored bytes. `size` and `fit` are
+    `training.images.Sizing`'s. With `mask` a sample has `mask` and `has_mask`: 1 where the corpus has one, and for reals,
+    whose mask is 0 everywhere. `cache_bytes` bounds the columns that are held, and the pictures where these have to be read
+    by row groups.
 
     `data[i]` is the i-th selected row, `data[draw]` what a sampler asks for, of any row of the corpus; several rows in a
     draw become one clip. A row that cannot be used is a CorpusError that names it, or with `on_error="skip"` a `Skipped`
@@ -77,10 +82,10 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
             raise UsageError('image="encoded" gives the bytes as they are stored: neither size= nor mask= goes with it')
         self.rows = select(self.corpus, split=split, where=where, fraction=fraction, seed=seed)
         self.encoded, self.mask, self.transform, self.on_error = image == "encoded", mask, transform, on_error
-        named = tuple(name for name in self.columns if name != "row")
+        named = tuple(name for name in self.columns if name not in ("row", "seed"))
         self._stored = tuple(dict.fromkeys((*named, "label"))) if mask else named
         self._blended = tuple(dict.fromkeys((*named, "label", "landmarks")))
-        self._numbered, self._told = "row" in self.columns, f"{self.corpus.place.path('')}:"
+        self._told = f"{self.corpus.place.path('')}:"
         self._cache_bytes = cache_bytes
         self._cells, self._held = Cells(self.corpus, cache_bytes), Bounded[Read](cache_bytes)
 
@@ -102,9 +107,10 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
         if any(draw.row == () for draw in draws):
             raise UsageError("a draw asks for a clip without rows")
         found: list[Item | None] = [None] * len(draws)
-        read: dict[tuple[int, bool], Sample] = {}
+        # What no transform makes anew is decoded to where it lies in the batch.
+        room = Room(len(draws)) if self.transform is None and len(draws) > 1 else None
         for place in sorted(range(len(draws)), key=lambda place: _first(draws[place])):
-            found[place] = self._item(draws[place], read)
+            found[place] = self._item(draws[place], None if room is None else room.at(place))
         lost = {item.unit for item in found if isinstance(item, Skipped)}
         return [
             item
@@ -116,17 +122,16 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
         if not -len(self) <= place < len(self):
             raise IndexError(f"position {place} of a dataset of {len(self)} rows")
         place = int(place) % len(self)
-        seed = int(mixed(0, 0, np.array([place]))[0]) if self.transform is not None else 0  # it takes as long as reading
+        seeded = self.transform is not None or "seed" in self.columns
+        seed = int(mixed(0, 0, np.array([place]))[0]) if seeded else 0  # it takes as long as reading
         return Draw(int(self.rows.numbers[place]), seed, place)
 
-    def _item(self, draw: Draw, read: dict[tuple[int, bool], Sample]) -> Item:
+    def _item(self, draw: Draw, slot: Slot | None) -> Item:
         clip = isinstance(draw.row, tuple)
         frames = []
         for row in cast(tuple[int, ...], draw.row) if clip else (cast(int, draw.row),):
             try:
-                if (row, draw.blend) not in read:
-                    read[row, draw.blend] = self._sample(int(row), draw.blend)
-                frames.append(self._changed(read[row, draw.blend].copy(), draw, row))
+                frames.append(self._sample(int(row), draw, None if clip or draw.blend else slot))
             except UnreadableRow as error:
                 shard = self._cells.find(row).shard
                 self._cells.check(shard)  # a shard that changed meanwhile is no fault of the row
@@ -137,22 +142,24 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
                 raise CorpusError(
                     f'{error}; it is sample {name} in {listed}; on_error="skip" leaves such rows out'
                 ) from error
-        return _clip(frames) if clip else frames[0]
-
-    def _changed(self, sample: Sample, draw: Draw, row: int) -> Sample:
-        if draw.blend:
-            from mmidd.training.blend import blend
-
-            try:
-                sample = blend(sample, np.random.default_rng((draw.seed, 1)))
-            except CorpusError as error:
-                raise UnreadableRow(f"{self._told} row {row} cannot be blended: {error}") from error
-            for key in _BLENDS - {*self.columns, *(("mask", "has_mask") if self.mask else ())}:
-                cast(dict[str, Any], sample).pop(key, None)
-        # A generator for each frame: all of a clip are changed alike.
+        sample = _clip(frames) if clip else frames[0]
+        if "seed" in self.columns:
+            sample["seed"] = draw.seed - (draw.seed >> 63 << 64)  # as the 64 bits of a tensor with a sign
         return sample if self.transform is None else self.transform(sample, np.random.default_rng(draw.seed))
 
-    def _sample(self, row: int, blend: bool) -> Sample:
+    def _blend(self, sample: Sample, seed: int, row: int) -> Sample:
+        from mmidd.training.blend import blend
+
+        try:
+            sample = blend(sample, np.random.default_rng((seed, 1)))  # not as the transform draws
+        except CorpusError as error:
+            raise UnreadableRow(f"{self._told} row {row} cannot be blended: {error}") from error
+        for key in _BLENDS - {*self.columns, *(("mask", "has_mask") if self.mask else ())}:
+            cast(dict[str, Any], sample).pop(key, None)
+        return sample
+
+    def _sample(self, row: int, draw: Draw, slot: Slot | None) -> Sample:
+        blend = draw.blend
         spot, told = self._cells.find(row), f"{self._told} row {row}"
         data = self._cells.at(spot)
         if not data:
@@ -162,8 +169,8 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
         if self.encoded:
             sample["encoded"] = data
         else:
-            pixels, stored = self.sizing.image(data, told)
-            sample["image"] = tensor(pixels)
+            pixels, stored = self.sizing.image(data, told, slot)
+            sample["image"] = tensor(pixels) if slot is None else slot.tensor(pixels)
         names = self._blended if blend else self._stored
         held = self._columns(spot, names) if names else {}
         for name in names:
@@ -176,9 +183,9 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
             sample |= self._mask(spot, stored, sample["label"], told)
             if not blend and "label" not in self.columns:
                 del sample["label"]
-        if self._numbered:
+        if "row" in self.columns:
             sample["row"] = row
-        return cast(Sample, sample)
+        return self._blend(cast(Sample, sample), draw.seed, row) if blend else cast(Sample, sample)
 
     def _mask(self, spot: Spot, stored: tuple[int, int], label: int, told: str) -> Read:
         data = self._cells.at(spot, "mask")
@@ -205,23 +212,25 @@ def _checked(columns: Sequence[str]) -> tuple[str, ...]:
         raise UsageError(f"columns are given as a list of names: [{columns!r}]")
     known = [name for name, column in BY_NAME.items() if not pa.types.is_nested(column.type)]
     for name in columns:
-        if name not in (*known, "landmarks", "row"):
+        if name not in (*known, *_OURS):
             hint = "; a sample has image and mask by image= and mask=" if name in ("image", "mask") else ""
-            raise CorpusError(unknown("column", name, [*known, "landmarks", "row"]) + hint)
+            raise CorpusError(unknown("column", name, [*known, *_OURS]) + hint)
     return tuple(dict.fromkeys(columns))
 
 
 def _ready(name: str, column: pa.Array) -> Any:
     """Numbers as numpy, null as -1 or NaN; lists as (rows, values), null as NaN; texts as they are."""
     if pa.types.is_fixed_size_list(column.type):
-        shape = (len(column), -1)
-        lists = pa.types.is_fixed_size_list(column.type.value_type)
-        flat = column.fill_null([[float("nan")] * 2] * 5 if lists else [float("nan")] * 6).flatten()
-        return (flat.flatten() if lists else flat).to_numpy(zero_copy_only=False).reshape(shape)
+        inner = column.type.value_type
+        lists = pa.types.is_fixed_size_list(inner)
+        null: list[Any] = [math.nan] * (inner.list_size if lists else column.type.list_size)
+        null = [null] * column.type.list_size if lists else null
+        flat = (column.fill_null(null) if column.null_count else column).flatten()
+        return filled(flat.flatten() if lists else flat, math.nan).reshape(len(column), -1)
     if pa.types.is_floating(column.type):
-        return column.to_numpy(zero_copy_only=False)
+        return filled(column, math.nan)
     if pa.types.is_integer(column.type):
-        found: npt.NDArray[Any] = column.fill_null(-1).to_numpy(zero_copy_only=False)
+        found = filled(column, -1)
         return found.astype(np.int8) if name in _SMALL else found
     return column
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -17,26 +17,34 @@ from mmidd.errors import CorpusError, UsageError
 
 Pixels = npt.NDArray[np.uint8]
 Fit = Literal["crop", "pad", "stretch"]
+
 _FITS = ("crop", "pad", "stretch")
 _MOST_SIZE = 8192
 _READ = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+class Into(Protocol):
+    """Gives where an image of a (height, width) is to be written, (height, width, 3); None where it may lie anywhere."""
+
+    def __call__(self, shape: tuple[int, int]) -> Pixels | None: ...
 
 
 class UnreadableRow(CorpusError):
     """One row's image cannot be used; the shard that holds it is sound otherwise."""
 
 
-def decoded(data: bytes, told: str, least: int | None = None) -> tuple[Pixels, tuple[int, int]]:
+def decoded(data: bytes, told: str, least: int | None = None, into: Into | None = None) -> tuple[Pixels, tuple[int, int]]:
     """RGB (height, width, 3), as `corpus.pictures.decoded` gives it, and the (height, width) that is stored.
 
     With `least` a JPEG whose sides are at least twice that is decoded at a half, a quarter or an eighth, no side below
-    `least`. Raises UnreadableRow, which begins with `told`.
+    `least`. A JPEG that is not scaled is decoded `into` its place. Raises UnreadableRow, which begins with `told`.
     """
     shape = _jpeg_shape(data)
     try:
         if shape and shape[0] * shape[1] <= MOST_PIXELS:
             scaled = {"min_height": least, "min_width": least, "min_factor": 2} if least and min(shape) >= 2 * least else {}
-            return simplejpeg.decode_jpeg(data, **scaled), shape
+            place = into(shape) if into is not None and not scaled else None
+            return simplejpeg.decode_jpeg(data, buffer=place, **scaled), shape
     except ValueError:
         pass  # damaged: Pillow decides
     found = _by_opencv(data)
@@ -103,11 +111,13 @@ class Sizing:
         if self.fit not in _FITS:
             raise UsageError(f"fit={self.fit!r}: one of {', '.join(_FITS)}")
 
-    def image(self, data: bytes, told: str) -> tuple[Pixels, tuple[int, int]]:
-        """An encoded image, decoded and sized, and the (height, width) that is stored. Raises UnreadableRow."""
-        least = None if self.size is None or self.fit == "pad" else self.size
-        pixels, stored = decoded(data, told, least)
-        return self._sized(pixels, stored), stored
+    def image(self, data: bytes, told: str, into: Into | None = None) -> tuple[Pixels, tuple[int, int]]:
+        """An encoded image, decoded and sized, and the (height, width) that is stored; written `into` its place where that
+        saves a copy. Raises UnreadableRow."""
+        if self.size is None:
+            return decoded(data, told, into=into)
+        pixels, stored = decoded(data, told, None if self.fit == "pad" else self.size)
+        return self._sized(pixels, stored, into), stored
 
     def mask(self, data: bytes, stored: tuple[int, int], told: str) -> Pixels:
         """The encoded mask of an image of that stored (height, width), sized as it: (height, width)."""
@@ -138,7 +148,7 @@ class Sizing:
         new_height, new_width = (max(1, round(side * self.size / max(stored))) for side in stored)
         return whole, _Box((self.size - new_height) // 2, (self.size - new_width) // 2, new_height, new_width)
 
-    def _sized(self, pixels: Pixels, stored: tuple[int, int]) -> Pixels:
+    def _sized(self, pixels: Pixels, stored: tuple[int, int], into: Into | None = None) -> Pixels:
         if self.size is None:
             return pixels
         taken, given = self._boxes(stored)
@@ -147,9 +157,9 @@ class Sizing:
         if (height, width) != (given.height, given.width):
             # The mean over an area does not alias; below a shrinking by 2 nor does the line, in a sixth of the time.
             area = height >= 2 * given.height or width >= 2 * given.width
-            pixels = cv2.resize(
-                pixels, (given.width, given.height), interpolation=cv2.INTER_AREA if area else cv2.INTER_LINEAR
-            )
+            place = into((self.size, self.size)) if into is not None and given.height == given.width == self.size else None
+            how = cv2.INTER_AREA if area else cv2.INTER_LINEAR
+            pixels = cv2.resize(pixels, (given.width, given.height), dst=place, interpolation=how)
         if pixels.shape[:2] != (self.size, self.size):
             found = np.zeros((self.size, self.size, 3), np.uint8)
             given.of(found)[:] = pixels

@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from mmidd.errors import CorpusError, MmiddError, UsageError
+from mmidd.training.batch import collate
 from mmidd.training.draws import Draw
 from mmidd.training.epochs import EpochSampler
 
@@ -215,8 +216,8 @@ def items_of(data: Any, draws: list[Draw]) -> list[Any]:
 
 
 def collate_of(data: Any) -> Callable[[list[Any]], Any]:
-    """How the items of a dataset become a batch: its own way, or torch's."""
-    found: Callable[[list[Any]], Any] = getattr(data, "collate", None) or torch.utils.data.default_collate
+    """How the items of a dataset become a batch: its own way, or ours."""
+    found: Callable[[list[Any]], Any] = getattr(data, "collate", None) or collate
     return found
 
 

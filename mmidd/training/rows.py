@@ -18,6 +18,7 @@ from mmidd.corpus.read import Corpus
 from mmidd.corpus.where import kept, unknown, values_of
 from mmidd.errors import CorpusError, UsageError
 from mmidd.schema import BY_NAME, SPLITS
+from mmidd.training.arrow import filled, places, valid
 
 Numbers = npt.NDArray[np.int64]
 Small = npt.NDArray[np.int32]
@@ -123,8 +124,8 @@ class Rows:
         if "pairs" not in self._held:
             parts = [(batch["id"], batch["pair"]) for _, batch in self._batches(["id", "pair"])]
             ids, pairs = (pa.chunked_array(part, pa.string()) for part in zip(*parts, strict=True))
-            found = pc.index_in(pairs, ids.combine_chunks()).fill_null(-2).to_numpy().astype(np.int64)
-            found[pairs.is_null().to_numpy()] = -1
+            found = filled(pc.index_in(pairs, ids.combine_chunks()).combine_chunks(), -2).astype(np.int64)
+            found[~valid(pairs.combine_chunks())] = -1
             self._held["pairs"] = found
         pair: Numbers = self._held["pairs"]
         return pair
@@ -214,7 +215,7 @@ def _by_value(corpus: Corpus, numbers: Numbers, asked: Mapping[str, Any]) -> Num
             raise CorpusError(f"where: {unknown('column', name, BY_NAME)}")
     held = {name: values_of(name, found) for name, found in asked.items()}
     parts = [batch for _, batch in _batches(corpus, numbers, list(asked))]
-    table = pa.Table.from_batches(parts).append_column("row", pa.array(numbers))
+    table = pa.Table.from_batches(parts).append_column("row", places(numbers))
     for name, values in held.items():
         left = kept(table, {name: values})
         if not len(left):
@@ -244,12 +245,12 @@ def first_groups(rows: Rows, fraction: float, seed: int) -> npt.NDArray[np.bool_
         clips, codes[apart] = np.unique(rows.clip[apart], return_inverse=True)
         codes[apart] += len(names) - 1
         names[-1:] = [f"\0{clip}" for clip in clips]
-    places = np.array([_hashed(seed, str(name)) for name in names], np.uint64)
+    order = np.array([_hashed(seed, str(name)) for name in names], np.uint64)
     _, first, sizes = np.unique(codes, return_index=True, return_counts=True)
     taken = np.zeros(len(names), np.bool_)
     for dataset in np.unique(datasets[first]):
         mine = np.flatnonzero(datasets[first] == dataset)
-        mine = mine[np.argsort(places[mine], kind="stable")]
+        mine = mine[np.argsort(order[mine], kind="stable")]
         ends = np.cumsum(sizes[mine])
         taken[mine[: int(np.searchsorted(ends, fraction * ends[-1])) + 1]] = True
     chosen: npt.NDArray[np.bool_] = taken[codes]
@@ -279,7 +280,7 @@ def _batches(corpus: Corpus, numbers: Numbers, columns: Sequence[str]) -> Iterat
         for begin, batch in part.batches(columns, _BATCH):
             here = mine[slice(*np.searchsorted(mine, (start + begin, start + begin + len(batch))))]
             whole = len(here) == len(batch)
-            yield here, batch if whole else batch.take(pa.array(here - start - begin))
+            yield here, batch if whole else batch.take(places(here - start - begin))
 
 
 def _coded(name: str, parts: Iterable[pa.Array]) -> Codes:
@@ -289,7 +290,7 @@ def _coded(name: str, parts: Iterable[pa.Array]) -> Codes:
     if not together.num_chunks:
         return Codes((), np.zeros(0, np.int32))
     values = together.chunk(0).dictionary.to_pylist()
-    found = np.concatenate([pc.fill_null(chunk.indices, len(values)).to_numpy() for chunk in together.chunks])
+    found = np.concatenate([filled(chunk.indices, len(values)) for chunk in together.chunks])
     order = sorted(range(len(values)), key=values.__getitem__)
     places = np.empty(len(order) + 1, np.int32)
     places[[*order, len(order)]] = np.arange(len(order) + 1, dtype=np.int32)

@@ -31,6 +31,8 @@ class Sample(TypedDict, total=False):
     """float32 (5, 2), pixels of the image; NaN for whole images."""
     row: int
     """Its number in the corpus."""
+    seed: int
+    """Of its draw, as a number of 64 bits with a sign."""
     id: str
     pair: str
     """Id of the real it was made from at the same frame; "" if there is none."""

@@ -22,10 +22,12 @@ from mmidd.corpus import pictures
 from mmidd.corpus.read import Corpus
 from mmidd.errors import CorpusError, UsageError
 from mmidd.training import blend as blending
+from mmidd.training.augment import Augment, Brightness, Flip
 from mmidd.training.batch import Skipped, collate
 from mmidd.training.dataset import CorpusDataset
 from mmidd.training.draws import Draw
 from mmidd.training.sample import Sample
+from training import corpora
 
 WRITTEN = [made.row(shard, number) for shard in sorted(made.SHARDS) for number in range(made.ROWS)]
 FIRST = "data/test-gamma-00000-of-00001.parquet"
@@ -288,3 +290,38 @@ def test_another_schema_version_is_told(tmp_path: Path) -> None:
     made.sign(folder, {**made.about(folder), "schema_version": 99})
     with pytest.raises(CorpusError, match="schema version 99"):
         CorpusDataset(folder)
+
+
+def test_a_batch_is_decoded_where_it_lies(folder: Path) -> None:
+    """Without a transform no JPEG is copied; images of other kinds, and rows left out, change nothing in the rest."""
+    data = CorpusDataset(folder, columns=())
+    jpegs = [number for number, row in enumerate(WRITTEN) if row["image"].startswith(b"\xff\xd8")]
+    items: Any = data.__getitems__(jpegs)
+    batch = collate(items)["image"]
+    assert batch.untyped_storage().data_ptr() == items[0]["image"].untyped_storage().data_ptr()
+    assert torch.equal(batch, torch.stack([_pixels(WRITTEN[number]["image"]) for number in jpegs]))
+    assert torch.equal(collate([items[0], *items[2:]])["image"], batch[[0, *range(2, len(jpegs))]])
+    mixed = collate(data.__getitems__([1, *jpegs]))["image"]
+    assert torch.equal(mixed, torch.stack([_pixels(WRITTEN[1]["image"]), *batch]))
+    sized = CorpusDataset(folder, size=24, columns=())
+    assert torch.equal(collate(sized.__getitems__([5, 1]))["image"], torch.stack([sized[5]["image"], sized[1]["image"]]))
+
+
+def test_what_is_drawn_for_a_sample_can_be_done_to_its_batch(tmp_path: Path) -> None:
+    """`seed` is what a transform's chance is made of, also where a batch on a GPU is changed at once."""
+    folder, augment = corpora.corpus_once(tmp_path / "corpus"), Augment([Flip(), Brightness(p=1)])
+    draws = [Draw(row, seed) for row, seed in ((3, 5), (4, (1 << 64) - 9))]
+    plain = collate(CorpusDataset(folder, columns=("seed",)).__getitems__(draws))
+    single = collate(CorpusDataset(folder, columns=(), transform=augment).__getitems__(draws))
+    assert torch.equal(augment.batch(plain["image"], plain["seed"]), single["image"])
+
+
+def test_a_transform_sees_a_clip_as_a_whole(folder: Path) -> None:
+    shapes = []
+
+    def look(sample: Sample, chance: np.random.Generator) -> Sample:
+        shapes.append(tuple(sample["image"].shape))
+        return sample
+
+    CorpusDataset(folder, transform=look)[Draw((2, 3, 4), 0)]
+    assert shapes == [(3, 3, 8, 10)]

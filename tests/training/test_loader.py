@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from mmidd.errors import CorpusError, UsageError
 from mmidd.training.balance import BalancedSampler
 from mmidd.training.clips import ClipSampler, FrameSampler
+from mmidd.training.dataset import CorpusDataset
 from mmidd.training.epochs import EpochSampler
 from mmidd.training.loader import Loader
 from mmidd.training.pairs import PairSampler
@@ -259,10 +260,8 @@ def test_a_stream_is_the_same_for_any_number_of_workers(rows: Rows, unbroken: li
 
 
 def test_the_real_dataset_resumes_pixel_by_pixel(tmp_path: Path) -> None:
-    dataset = pytest.importorskip("mmidd.training.dataset")
-
     def loader() -> Loader:
-        data = dataset.CorpusDataset(corpora.corpus_once(tmp_path / "corpus"), transform=_noise, columns=("label", "row"))
+        data = CorpusDataset(corpora.corpus_once(tmp_path / "corpus"), transform=_noise, columns=("label", "row"))
         return Loader(data, PairSampler(data, 6, same_augmentation=True), workers=2)
 
     whole, first, again = loader(), loader(), loader()
@@ -276,10 +275,8 @@ def test_the_real_dataset_resumes_pixel_by_pixel(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_the_real_datasets_errors_arrive(tmp_path: Path, workers: int) -> None:
-    dataset = pytest.importorskip("mmidd.training.dataset")
-
-    def loader(on_error: str) -> Loader:
-        data = dataset.CorpusDataset(corpora.broken_once(tmp_path / "corpus"), on_error=on_error, columns=("label", "row"))
+    def loader(on_error: Literal["raise", "skip"]) -> Loader:
+        data = CorpusDataset(corpora.broken_once(tmp_path / "corpus"), on_error=on_error, columns=("label", "row"))
         return Loader(data, PairSampler(data, 6), workers=workers)
 
     with pytest.raises(CorpusError, match=r"row \d+.* it is sample .* leaves such rows out"):
