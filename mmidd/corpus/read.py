@@ -126,6 +126,11 @@ class Corpus:
         table = pa.concat_tables(parts)
         return table if (order[1:] > order[:-1]).all() else table.take(pa.array(np.argsort(order)))
 
+    def row_groups(self, shard: Shard) -> tuple[int, ...]:
+        """The rows of each row group of one of `shards`."""
+        with self._open(shard) as file:
+            return tuple(file.groups)
+
     def row(self, number: int) -> dict[str, Any]:
         """All columns of one row, the image's bytes included."""
         found: dict[str, Any] = self.take([number], self.columns).to_pylist()[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -52,7 +53,8 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
     by row groups.
 
     `data[i]` is the i-th selected row, `data[draw]` what a sampler asks for, of any row of the corpus; several rows in a
-    draw become one clip. A row that cannot be used is a CorpusError that names it, or with `on_error="skip"` a `Skipped`
+    draw become one clip. A position has one seed for ever: torch's own samplers bring the same augmentations in each epoch
+    (warned of). A row that cannot be used is a CorpusError that names it, or with `on_error="skip"` a `Skipped`
     in its place. A shard that is missing or was changed is always an error.
     """
 
@@ -96,11 +98,20 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
         return {**self.__dict__, "_held": Bounded(self._cache_bytes)}
 
     def __getitem__(self, asked: int | Draw) -> Any:
-        return self.__getitems__([asked])[0]
+        return self._items([asked])[0]
 
     def __getitems__(self, asked: Sequence[int | Draw]) -> list[Item]:
         """The samples of a batch in the order that was asked for, read in the order of the corpus. Of a unit with a skipped
         row only that row's `Skipped` is there."""
+        if self.transform is not None and not all(isinstance(each, Draw) for each in asked):
+            warnings.warn(
+                "a batch was asked for by positions, which have the same augmentation in every epoch: give the DataLoader "
+                "one of mmidd.training's samplers as batch_sampler, or use mmidd.training.Loader",
+                stacklevel=2,
+            )
+        return self._items(asked)
+
+    def _items(self, asked: Sequence[int | Draw]) -> list[Item]:
         draws = [each if isinstance(each, Draw) else self._draw(each) for each in asked]
         if self.encoded and any(draw.blend for draw in draws):
             raise UsageError('image="encoded" gives the bytes as they are stored: they cannot be blended')

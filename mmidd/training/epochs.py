@@ -6,6 +6,7 @@ workers, and a place in the epoch is all that a resume needs.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypedDict
@@ -62,8 +63,8 @@ class EpochSampler(Sampler[list[Draw]]):  # type: ignore[misc]  # torch is not l
     of 1 rank of 64. All ranks have the same number of batches and every unit is drawn exactly once: the last global batch,
     where it holds fewer units than there are ranks the last two, are shared out evenly (with one unit a batch the last may
     hold two). With `drop_last` a global batch that is not full is left out, and `dropped` says how many units that is.
-    Without `rank` and `ranks`, those of torch.distributed where it runs. Raises UsageError for impossible settings,
-    CorpusError where there are fewer units than ranks.
+    Without `rank` and `ranks`, those of torch.distributed where it runs. Raises UsageError for impossible settings and
+    where WORLD_SIZE says that it should run, CorpusError where there are fewer units than ranks.
     """
 
     width = 1
@@ -161,9 +162,7 @@ class EpochSampler(Sampler[list[Draw]]):  # type: ignore[misc]  # torch is not l
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch the next iteration gives. The one it is in already changes nothing, not even after a resume."""
-        if not _is_count(epoch, 0):
-            raise UsageError(f"epoch={epoch!r}: epochs are numbered from 0")
-        if epoch != self.epoch:
+        if checked(epoch) != self.epoch:
             self.epoch, self._done, self._resume = epoch, 0, 0
 
     def settings(self) -> dict[str, Any]:
@@ -223,7 +222,7 @@ class EpochSampler(Sampler[list[Draw]]):  # type: ignore[misc]  # torch is not l
         of = f", rank {self.rank} of {self.ranks}" if self.ranks > 1 else ""
         return (
             f"<{type(self).__name__}: {counts['draws']:,} draws an epoch from {len(self.rows):,} rows in {len(self):,} "
-            f"batches of {self.batch_size}{told}; seed {self.seed}, epoch {self.epoch}{of}>"
+            f"batches of {self.batch_size}{told}; seed {self.seed}{of}>"
         )
 
     def _check_units(self, what: str = "rows") -> None:
@@ -242,6 +241,13 @@ class EpochSampler(Sampler[list[Draw]]):  # type: ignore[misc]  # torch is not l
 
     def _why(self) -> str:
         return ": " + ", ".join(f"{count:,} ({why})" for why, count in self.left_out.items()) if self.left_out else ""
+
+
+def checked(epoch: int) -> int:
+    """An epoch's number. Raises UsageError for what is none."""
+    if not _is_count(epoch, 0):
+        raise UsageError(f"epoch={epoch!r}: epochs are numbered from 0")
+    return epoch
 
 
 def shuffled(count: int, seed: int, epoch: int, purpose: int = 1) -> Numbers:
@@ -264,6 +270,11 @@ def _ranks(rank: int | None, ranks: int | None) -> tuple[int, int]:
         raise UsageError("rank and ranks go together: give both, or neither for those of torch.distributed")
     if rank is None or ranks is None:
         if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+            if (world := os.environ.get("WORLD_SIZE", "1")) not in ("", "0", "1"):
+                raise UsageError(
+                    f"WORLD_SIZE={world} says that there are several ranks, but torch.distributed does not run yet, so that "
+                    "each would see every row: call init_process_group before, or give rank= and ranks= (0 and 1 for all rows)"
+                )
             return 0, 1
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     if not _is_count(ranks, 1) or not _is_count(rank, 0) or rank >= ranks:

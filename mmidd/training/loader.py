@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from mmidd.errors import CorpusError, MmiddError, UsageError
 from mmidd.training.batch import collate
 from mmidd.training.draws import Draw
-from mmidd.training.epochs import EpochSampler
+from mmidd.training.epochs import EpochSampler, checked
 
 Batch = dict[str, Any]
 _MOST_LISTED = 1000
@@ -39,8 +39,8 @@ class Loader:
     `workers` processes decode (0: this one), each `prefetch` batches ahead, and stay for the next epoch. The batches are the
     same for any number of them. `state_dict` counts what was handed out, whatever was fetched ahead; after `load_state_dict`
     the next iteration gives the very next batch, and decodes nothing of what lies before. An iteration that was broken off
-    begins the same epoch anew when it is iterated again (as with torch): to go on instead, load the state; for other
-    batches, `set_epoch`. `timeout` are seconds that a batch may take, 0 for ever. Torch's own chance is not touched.
+    begins the same epoch anew when it is iterated again (as with torch; one whose last batch was handed out is through): to
+    go on instead, load the state; for other batches, `set_epoch`, here or of the sampler. `timeout` are seconds that a batch may take, 0 for ever. Torch's own chance is not touched.
 
     What a worker raises of ours arrives as it was; CorpusError too for a worker that was killed and for a batch of which no
     row can be read. `skipped` counts and lists the rows that were left out.
@@ -69,6 +69,7 @@ class Loader:
         self.data, self.sampler, self.workers = data, sampler, workers
         self.skipped = Skips()
         self._epoch, self._done, self._resume = sampler.epoch, 0, 0
+        self._heard = sampler.epoch
         self._order, self._turn = _FromHere(sampler), object()
         in_workers: dict[str, Any] = {
             "num_workers": workers,
@@ -94,17 +95,20 @@ class Loader:
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch the next iteration gives. The one that it is in already changes nothing, not even after a resume."""
-        self.sampler.set_epoch(epoch)
-        if epoch != self._epoch:
+        if checked(epoch) != self._epoch or self._done == len(self):
             self._epoch, self._done, self._resume = epoch, 0, 0
 
     def __len__(self) -> int:
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[Batch]:
+        if self.sampler.epoch != self._heard:  # Lightning, and who is used to torch's samplers, tell it the sampler
+            self._heard = self.sampler.epoch
+            self.set_epoch(self._heard)
+        if self._done == len(self):  # by next(), as transformers' Trainer does: the end was never asked for
+            self.set_epoch(self._epoch + 1)
         self._done, self._resume = self._resume, 0
         self._turn = turn = object()
-        self.sampler.set_epoch(self._epoch)
         self._order.epoch, self._order.start = self._epoch, self._done
         for batch in self._fetched():
             if turn is not self._turn:

@@ -132,19 +132,28 @@ class Rows:
 
     @property
     def row_groups(self) -> Small:
-        """The row group that holds each row, numbered through the corpus; from the footers of the files."""
+        """The row group that holds each row, numbered through the files that hold one; from their footers."""
         if "row_groups" not in self._held:
             found, before = np.zeros(len(self), np.int32), 0
             for start, shard in _starts(self.corpus):
                 here = slice(*np.searchsorted(self.numbers, (start, start + shard.rows)))
                 if here.start < here.stop:
-                    with self.corpus._open(shard) as file:
-                        ends = np.cumsum(file.groups)
+                    ends = np.cumsum(self.corpus.row_groups(shard))
                     found[here] = before + np.searchsorted(ends, self.numbers[here] - start, side="right")
                     before += len(ends)
             self._held["row_groups"] = found
         groups: Small = self._held["row_groups"]
         return groups
+
+    @property
+    def slugs(self) -> Small:
+        """A number for the dataset of each row, by the names of the files."""
+        if "slugs" not in self._held:
+            known, shards = {slug: number for number, slug in enumerate(self.corpus.datasets)}, self.corpus.shards
+            every = np.repeat([known[shard.dataset] for shard in shards], [shard.rows for shard in shards])
+            self._held["slugs"] = every.astype(np.int32)[self.numbers]
+        slugs: Small = self._held["slugs"]
+        return slugs
 
     def _batches(self, columns: Sequence[str]) -> Iterator[tuple[Numbers, pa.RecordBatch]]:
         """These columns of the rows, batch by batch, with their numbers."""

@@ -31,24 +31,28 @@ class ShuffleSampler(SequentialSampler):
 
 
 class StreamSampler(EpochSampler):
-    """All rows, each once, in an order by chance that reads the files in long pieces: row groups are shuffled, then each row
-    moves by chance within `window` rows.
+    """All rows, each once, in an order by chance that reads the files in long pieces: row groups are shuffled so that every
+    stretch has each dataset's share of them, then each row moves by chance within `window` rows.
 
-    The stream of row groups is cut into `lanes` for each rank, and batch i of a rank comes from its lane i mod `lanes`. As
-    torch gives batch i to worker i mod workers, a row group is read by one worker (but for those that lie across a cut)
-    wherever the number of workers divides `lanes`: 1, 2, 3, 4, 6 or 12 of 12; the order is the same for any number of them.
-    The images of about `window` rows for each lane of a worker are what a cache should hold. The order depends on `ranks`.
+    The stream of row groups is cut into `lanes` for each rank (halved until each has at least `window` rows, for a batch is
+    mixed from what lies within a window), and batch i of a rank comes from its lane i mod lanes. As torch gives batch i to
+    worker i mod workers, a row group is read by one worker (but for those that lie across a cut) wherever the number of
+    workers divides the lanes; the order is the same for any number of them. The images of about `window` rows for each lane
+    of a worker are what `cache_bytes` of the dataset should hold from hf://. The order depends on `ranks`.
     """
 
     any_ranks = False
 
     def __init__(
-        self, data: HasRows | Rows, batch_size: int, *, window: int = 4096, lanes: int = 12, **base: Unpack[Base]
+        self, data: HasRows | Rows, batch_size: int, *, window: int = 8192, lanes: int = 4, **base: Unpack[Base]
     ) -> None:
         super().__init__(data, batch_size, **base)
         if window < 1 or lanes < 1:
             raise UsageError(f"window={window}, lanes={lanes}: both are whole numbers from 1")
-        self.window, self.lanes, self.slots = window, lanes, len(self.rows)
+        self.window, self.slots = window, len(self.rows)
+        while lanes > 1 and self.slots < lanes * self.ranks * window:
+            lanes //= 2
+        self.lanes = lanes
         self._check_units()
         self._bounds = np.flatnonzero(np.diff(self.rows.row_groups, prepend=-1))
         if len(self._bounds) < self.ranks:
@@ -62,16 +66,26 @@ class StreamSampler(EpochSampler):
 
     def order(self, epoch: int) -> Order:
         stream, (places, piece) = self._stream(epoch), self._deal()
-        keys = piece * np.float64(self.slots + self.window) + np.arange(self.slots)
-        stream = stream[np.argsort(keys + self.window * shares(self.slots, self.seed, epoch, 3), kind="stable")]
+        counts = np.bincount(piece)
+        count, start = counts[piece], (np.cumsum(counts) - counts)[piece]
+        window = np.minimum(self.window, count)
+        # Held off its ends by half a window, a piece begins and ends as mixed as it is in its midst.
+        middle = np.clip(np.arange(self.slots) - start, window / 2, count - window / 2)
+        keys = start + middle + window * (shares(self.slots, self.seed, epoch, 3) - 0.5)
+        stream = stream[np.argsort(keys, kind="stable")]
         found = np.empty(self.slots, np.int64)
         found[places] = stream
         return Order(self.rows.numbers[found][:, None])
 
     def _stream(self, epoch: int) -> Numbers:
-        """Positions of rows, row group by row group, these in an order by chance."""
+        """Positions of rows, row group by row group: those of a dataset in an order by chance, and evenly spread."""
         sizes = np.diff(self._bounds, append=self.slots)
+        kinds, several = self.rows.slugs[self._bounds], np.bincount(self.rows.slugs[self._bounds])
         order = shuffled(len(sizes), self.seed, epoch, 2)
+        order = order[np.argsort(kinds[order], kind="stable")]
+        number = np.arange(len(order)) - (np.cumsum(several) - several)[kinds[order]]
+        place = (number + shares(len(order), self.seed, epoch, 4)) / several[kinds[order]]
+        order = order[np.argsort(place, kind="stable")]
         ends = np.cumsum(sizes[order])
         found: Numbers = np.arange(self.slots) + np.repeat(self._bounds[order] - (ends - sizes[order]), sizes[order])
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from mmidd.errors import CorpusError
@@ -25,13 +26,18 @@ class CorpusStream(IterableDataset[Batch]):  # type: ignore[misc]  # torch is no
         self._done: int | None = None
         """Batches of this worker that were handed out."""
         self._resume = 0
+        self._epoch = torch.tensor(-1).share_memory_()
+        """The epoch that was set, which workers that persist see too; -1 before."""
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch the next iteration gives."""
         self.sampler.set_epoch(epoch)
+        self._epoch.fill_(epoch)
 
     def __iter__(self) -> Iterator[Batch]:
         worker, workers = _worker()
+        if (epoch := int(self._epoch)) >= 0:
+            self.sampler.set_epoch(epoch)
         self._done, self._resume = self._resume, 0
         collate = collate_of(self.data)
         for number, draws in enumerate(self.sampler.batches(self.sampler.epoch, self._done * workers)):
@@ -49,7 +55,7 @@ class CorpusStream(IterableDataset[Batch]):  # type: ignore[misc]  # torch is no
         epoch, _ = self.sampler.place_of(state)
         if state.get("workers") != _worker()[1]:
             raise CorpusError(f"cannot go on with {_worker()[1]} workers: the epoch began with {state.get('workers')}")
-        self.sampler.set_epoch(epoch)
+        self.set_epoch(epoch)
         self._resume, self._done = int(state["batches"]), None
 
 

@@ -17,13 +17,14 @@ from mmidd.training.rows import Codes, Rows
 
 
 def rows_of(count: int, columns: Mapping[str, Sequence[Any]] | None = None, **held: Any) -> Rows:
-    """Rows 10, 11, ... with these columns. `held` are the arrays that else are computed: pair, row_groups."""
+    """Rows 10, 11, ... with these columns. `held` are the arrays that else are computed: pair, row_groups, slugs."""
     found: dict[str, Any] = {"corpus": "made", "digest": f"made{count}"}
     found |= {name: codes_of(values) for name, values in (columns or {}).items()}
     if "pair" in held:
         found["pairs"] = np.asarray(held["pair"], np.int64)
     if "row_groups" in held:
         found["row_groups"] = np.asarray(held["row_groups"], np.int32)
+        found["slugs"] = np.asarray(held.get("slugs", [0] * count), np.int32)
     return Rows(np.arange(10, 10 + count, dtype=np.int64), cast(Corpus, None), found)
 
 

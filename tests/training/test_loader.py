@@ -291,3 +291,48 @@ def test_the_real_datasets_errors_arrive(tmp_path: Path, workers: int) -> None:
 def _noise(sample: Any, chance: np.random.Generator) -> Any:
     noise = torch.from_numpy(chance.integers(0, 256, tuple(sample["image"].shape), dtype=np.uint8))
     return sample | {"image": sample["image"] ^ noise}
+
+
+def test_an_epoch_is_through_when_its_last_batch_was_handed_out(rows: Rows, unbroken: list[Seen]) -> None:
+    """transformers' Trainer takes as many batches as there are, and never asks for one more."""
+    loader = Loader(Pixels(rows), SAMPLERS["pairs"](rows, 6))
+    count = len(loader)
+    assert [seen(loader, count), seen(loader, count)] == unbroken
+    loader.set_epoch(1)
+    assert seen(loader, count) == unbroken[1]
+
+
+def test_the_epoch_may_be_told_to_the_sampler(rows: Rows, unbroken: list[Seen]) -> None:
+    sampler = SAMPLERS["pairs"](rows, 6)
+    loader, other = Loader(Pixels(rows), sampler), Loader(Pixels(rows), sampler)
+    assert [seen(loader), seen(loader)] == unbroken == [seen(other), seen(other)]  # one that others go through as well
+    again = Loader(Pixels(rows), SAMPLERS["pairs"](rows, 6))
+    sampler.set_epoch(1)
+    again.sampler.set_epoch(1)
+    assert seen(loader) == seen(again) == unbroken[1]
+    again.load_state_dict(loader.sampler.state(1, 3))
+    again.sampler.set_epoch(1)
+    assert seen(again) == unbroken[1][3:]
+
+
+def test_workers_that_persist_hear_of_the_epoch(rows: Rows, unbroken: list[Seen]) -> None:
+    stream = CorpusStream(Pixels(rows), SAMPLERS["pairs"](rows, 6))
+    loader = DataLoader(stream, batch_size=None, num_workers=2, persistent_workers=True)
+    for epoch in (0, 1, 0):
+        stream.set_epoch(epoch)
+        assert seen(loader) == unbroken[epoch]
+
+
+def test_ranks_that_have_not_met_yet_are_refused(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="WORLD_SIZE=2 says that there are several ranks"):
+        ShuffleSampler(rows, 6)
+    assert ShuffleSampler(rows, 6, rank=0, ranks=1).ranks == 1
+
+
+def test_positions_in_place_of_draws_are_warned_of(tmp_path: Path) -> None:
+    """They bring the same augmentations in every epoch."""
+    data = CorpusDataset(corpora.corpus_once(tmp_path / "corpus"), transform=_noise, columns=("label", "row"), size=16)
+    with pytest.warns(UserWarning, match="the same augmentation in every epoch"):
+        next(iter(DataLoader(data, batch_size=4, shuffle=True)))
+    assert seen(Loader(data, ShuffleSampler(data, 4)), 1) and data[0]

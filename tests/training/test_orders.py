@@ -108,7 +108,7 @@ SEEDS = [682370450899765808, 15970784766469068367]
 def test_a_stream_gives_each_row_group_to_one_worker_and_only_few_at_a_time() -> None:
     count, per_group = 12_000, 50
     groups = np.arange(count) // per_group
-    sampler = StreamSampler(rows_of(count, row_groups=groups), 10, window=200)
+    sampler = StreamSampler(rows_of(count, row_groups=groups), 10, window=200, lanes=12)
     batches = epoch_of(sampler)
     groups_of = [{(draw.row - 10) // per_group for draw in batch if isinstance(draw.row, int)} for batch in batches]
     for workers in (1, 2, 3, 4, 6, 12):
@@ -120,6 +120,20 @@ def test_a_stream_gives_each_row_group_to_one_worker_and_only_few_at_a_time() ->
         assert sum(len(found) > 1 for found in readers.values()) <= sampler.lanes
     spans = [len(here) for here in groups_of[:: sampler.lanes]]
     assert max(spans) <= 2 + 200 // per_group and np.mean(spans) > 3
+
+
+def test_a_batch_of_a_stream_has_of_every_dataset_and_of_several_row_groups() -> None:
+    """Datasets lie apart in a corpus: a batch of one of them alone would teach which one it is."""
+    count, per_group = 20_000, 500
+    groups, datasets = np.arange(count) // per_group, np.repeat([0, 1, 2], [10_000, 6_000, 4_000])
+    rows = rows_of(count, row_groups=groups, slugs=datasets)
+    for window, lanes in ((8192, 2), (4000, 4), (30_000, 1)):
+        sampler = StreamSampler(rows, 64, window=window, seed=1)
+        assert sampler.lanes == lanes
+        found = rows_in(epoch_of(sampler))[: count // 64 * 64].reshape(-1, 64) - 10
+        shares = (datasets[found][..., None] == np.arange(3)).mean(1)
+        assert (np.abs(shares.mean(0) - (0.5, 0.3, 0.2)) < 0.01).all() and (shares.std(0) < 0.13).all() and shares.max() < 0.95
+        assert np.mean([len({*each}) for each in groups[found].tolist()]) > 7
 
 
 REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
