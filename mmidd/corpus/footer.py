@@ -22,8 +22,8 @@ class Footer:
         groups = [about.row_group(number) for number in range(about.num_row_groups)]
         if any(group.num_columns != about.num_columns for group in groups):
             raise ValueError("a row group has other columns than its file")
-        self._about = about
-        self._unread = pq.ParquetFile(pa.PythonFile(_Unread(size), "r"), metadata=about, buffer_size=1, pre_buffer=False)
+        self._about, self._bytes = about, _NoBytes(size)
+        self._unread = pq.ParquetFile(pa.PythonFile(self._bytes, "r"), metadata=about, buffer_size=1, pre_buffer=False)
         self.rows: int = about.num_rows
         self.groups: list[int] = [group.num_rows for group in groups]
         """The rows of each row group."""
@@ -35,23 +35,21 @@ class Footer:
     def chunks(self, group: int, paths: Sequence[str]) -> dict[int, Any]:
         """pyarrow's metadata of the columns with these paths, in one row group, by their number. Raises what pyarrow
         raises for such as it cannot read."""
+        self._bytes.asked = False
         try:
             next(self._unread.iter_batches(1, row_groups=[group], columns=paths, use_threads=False), None)
-        except _Reached:
-            pass
+        except (OSError, pa.ArrowException):
+            if not self._bytes.asked:
+                raise  # else all columns were opened
         found = self._about.row_group(group)
         return {number: found.column(number) for number, told in enumerate(self.columns) if told.path in paths}
 
 
-class _Reached(Exception):
-    """All columns were opened, and now are to be read."""
-
-
-class _Unread(io.RawIOBase):
-    """A file of so many bytes that gives none of them."""
+class _NoBytes(io.RawIOBase):
+    """A file of so many bytes that gives none of them. `asked`: it was to."""
 
     def __init__(self, size: int) -> None:
-        self._size, self._at = size, 0
+        self._size, self._at, self.asked = size, 0, False
 
     def readable(self) -> bool:
         return True
@@ -67,4 +65,5 @@ class _Unread(io.RawIOBase):
         return self._at
 
     def read(self, size: int = -1) -> bytes:
-        raise _Reached
+        self.asked = True
+        return b""

@@ -144,7 +144,7 @@ class File:
                 found = _grown(batch, schema).cast(schema)
                 found.validate(full=True)
                 yield start, found
-                start, left = start + len(found), left - len(found)
+                start, left = start + len(batch), left - len(batch)  # without a column `found` has no length
             if left:
                 raise self._damaged("a row group has other rows than it says")
 
