@@ -1,8 +1,8 @@
 """What the footer of a Parquet file says of its columns, asked so that a hostile footer ends in an error.
 
-On what it cannot take in a column's metadata (size statistics that do not fit, encryption), pyarrow throws where its metadata
-objects are asked, which ends the process (its `.compression` does so on an unknown codec); where a file is read it is caught.
-So each column is first opened as if to be read, from a file that gives no bytes.
+Where its metadata objects are asked for a column that it cannot take (its size statistics do not fit, it is encrypted),
+pyarrow throws what nothing catches, and the process ends; so it does where `.compression` is asked of an unknown codec. Where
+a file is read the same is caught. So each column is first opened as if to be read, from a file that gives no bytes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Footer:
         self.sizes: list[int] = [group.total_byte_size for group in groups]
         """The bytes of each row group, unpacked."""
         self.columns: list[pq.ColumnSchema] = [about.schema.column(number) for number in range(about.num_columns)]
-        """Path, physical type and levels. What a column chunk says of these pyarrow does not read by, so nobody should ask."""
+        """Paths, physical types and levels as pyarrow reads by them; what each chunk says of these is not looked at."""
 
     def chunks(self, group: int, paths: Sequence[str]) -> dict[int, Any]:
         """pyarrow's metadata of the columns with these paths, in one row group, by their number. Raises what pyarrow
