@@ -1,8 +1,8 @@
 """What the footer of a Parquet file says of its columns, asked so that a hostile footer ends in an error.
 
 Where its metadata objects are asked for a column that it cannot take (its size statistics do not fit, it is encrypted),
-pyarrow throws what nothing catches, and the process ends; so it does where `.compression` is asked of an unknown codec. Where
-a file is read the same is caught. So each column is first opened as if to be read, from a file that gives no bytes.
+pyarrow throws what nothing catches, and the process ends; so it does where `.compression` is asked of an unknown codec.
+Where it reads a file it catches the same. So each column is first opened as if to be read, from a file that gives no bytes.
 """
 
 from __future__ import annotations

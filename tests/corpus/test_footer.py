@@ -51,6 +51,13 @@ def the_last_column(footer: Struct) -> None:
     group(footer)[COLUMNS][1][1][-1][ABOUT][1][SIZES][1][1] = LONG, 5
 
 
+def a_column_of_no_rows(footer: Struct) -> None:
+    bytes_of_what_is_no_text(footer)
+    rows = group(footer)[3][1]
+    group(footer)[3] = LONG, 0
+    group(footer, 1)[3] = LONG, rows + group(footer, 1)[3][1]
+
+
 def an_unknown_codec(footer: Struct) -> None:
     about(footer, "id")[4] = INT, 77
 
@@ -80,8 +87,8 @@ def another_count_of_values(footer: Struct) -> None:
 
 
 FORGERIES = (
-    a_level_too_few_in_the_histogram, bytes_of_what_is_no_text, the_last_column, an_unknown_codec, an_encrypted_column,
-    a_column_too_few, no_columns, a_column_too_many, a_column_without_metadata, another_count_of_values,
+    a_level_too_few_in_the_histogram, bytes_of_what_is_no_text, the_last_column, a_column_of_no_rows, an_unknown_codec,
+    an_encrypted_column, a_column_too_few, no_columns, a_column_too_many, a_column_without_metadata, another_count_of_values,
 )  # fmt: skip
 ASK = """
 import sys, pyarrow.parquet as pq
