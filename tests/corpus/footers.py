@@ -60,8 +60,7 @@ def _struct(data: bytes, at: int) -> tuple[Struct, int]:
         if head >> 4:
             field += head >> 4
         else:
-            value, at = _number(data, at)
-            field = (value >> 1) ^ -(value & 1)
+            field, at = _value(LONG, data, at)
         value, at = (None, at) if head & 15 in (1, 2) else _value(head & 15, data, at)
         found[field] = head & 15, value
     return found, at + 1
