@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mmidd.corpus.footer import Footer
 from mmidd.corpus.pages import Chunk, chunk_of, unpacked
 from mmidd.corpus.place import Place
 from mmidd.errors import CorpusError, check_memory, is_passing, reason
@@ -88,9 +89,10 @@ class File:
 
     def __init__(self, place: Place, name: str, size: int, source: Any, file: pq.ParquetFile) -> None:
         self._place, self._name, self._size, self._source, self._file = place, name, size, source, file
+        self._footer = Footer(file.metadata, size)
         self.schema: pa.Schema = file.schema_arrow
-        self.rows: int = file.metadata.num_rows
-        self.groups: list[int] = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+        self.rows = self._footer.rows
+        self.groups = self._footer.groups
         """The rows of each row group."""
 
     def close(self) -> None:
@@ -105,9 +107,7 @@ class File:
 
     def check(self, *, images: bool = True) -> None:
         """Refuse what no build writes, by what the footer says, before it takes memory. With `images` each row has one."""
-        about = self._file.metadata
-        sizes = [about.row_group(number).total_byte_size for number in range(about.num_row_groups)]
-        if min(self.groups, default=0) < 0 or any(not 0 <= size <= MOST_GROUP_BYTES for size in sizes):
+        if min(self.groups, default=0) < 0 or any(not 0 <= size <= MOST_GROUP_BYTES for size in self._footer.sizes):
             raise self._damaged(f"it has a row group of more than {MOST_GROUP_BYTES >> 20} MiB")
         if sum(self.groups) != self.rows:
             raise self._damaged("its row groups have other rows than it says")
@@ -116,11 +116,9 @@ class File:
 
     def chunks(self, leaf: str) -> list[Chunk] | None:
         """Where a column (by its dotted path) lies in each row group; None where the file has no such, or one of lists."""
-        about = self._file.metadata
-        for column in range(about.num_columns):
-            found = about.schema.column(column)
+        for number, found in enumerate(self._footer.columns):
             if found.path == leaf and not found.max_repetition_level:
-                parts = [about.row_group(group).column(column) for group in range(about.num_row_groups)]
+                parts = [self._footer.chunks(group, [leaf])[number] for group in range(len(self.groups))]
                 return [chunk_of(part, self._size, found.max_definition_level) for part in parts]
         return None
 
@@ -141,11 +139,14 @@ class File:
             held = self._there(schema)
             most = min(rows, self._fitting(number, held))
             # One row group after the other: asked for several, pyarrow holds many of them (742 MB for 64 images at a time).
+            left = self.groups[number]
             for batch in self._file.iter_batches(most, row_groups=[number], columns=held):
                 found = _grown(batch, schema).cast(schema)
                 found.validate(full=True)
                 yield start, found
-                start += len(found)
+                start, left = start + len(batch), left - len(batch)  # without a column `found` has no length
+            if left:
+                raise self._damaged("a row group has other rows than it says")
 
     def _there(self, schema: pa.Schema) -> list[str]:
         """The columns of a schema that the file has; only one that was added later may lack."""
@@ -159,16 +160,14 @@ class File:
         request, so there the footer is believed."""
         if self._place.remote:
             return 1 << 16
-        group, total, dictionary = self._file.metadata.row_group(number), 0, 1
-        for column in range(group.num_columns):
-            chunk = group.column(column)
-            if chunk.path_in_schema.partition(".")[0] not in names:
-                continue
-            if not 0 <= chunk.num_values <= _MOST_VALUES * max(1, group.num_rows):
+        columns, total, dictionary = self._footer.columns, 0, 1
+        paths = [column.path for column in columns if column.path.partition(".")[0] in names]
+        for column, chunk in self._footer.chunks(number, paths).items():
+            if not 0 <= chunk.num_values <= _MOST_VALUES * max(1, self.groups[number]):
                 raise self._damaged("a column has other values than rows")
             found = unpacked(self._source, self._size, chunk)
             total += found.bytes
-            dictionary = max(dictionary, found.dictionary if chunk.physical_type == "BYTE_ARRAY" else 1)
+            dictionary = max(dictionary, found.dictionary if columns[column].physical_type == "BYTE_ARRAY" else 1)
         if total > min(MOST_GROUP_BYTES, _MOST_FACTOR * self._size + _MOST_MORE):
             raise self._damaged(f"a row group of it unpacks to {total >> 20} MiB")
         return max(1, _MOST_BATCH // dictionary)
