@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import warnings
@@ -276,7 +277,41 @@ def _not_listed(building: Path) -> None:
     (building / LIST).write_bytes(b"")
 
 
-@pytest.mark.parametrize("what", [_damaged, _lost, _no_mark, _leading_out, _not_listed])
+def _rows(text: str) -> Callable[[Path], None]:
+    def change(building: Path) -> None:
+        (building / MARK).write_text(re.sub(r'"rows": \d+', f'"rows": {text}', (building / MARK).read_text()))
+
+    return change
+
+
+def _folder_is_a_link(building: Path) -> None:
+    """What is written into this folder would come to lie elsewhere."""
+    folder = next((path for path in sorted(building.iterdir()) if path.is_dir()), None)
+    if folder is None:  # this layout has none
+        return _damaged(building)
+    folder.rename(building.with_name("elsewhere"))
+    folder.symlink_to(building.with_name("elsewhere"))
+
+
+def _list_is_a_link(building: Path) -> None:
+    (building / LIST).rename(building.with_name("elsewhere"))
+    (building / LIST).symlink_to(building.with_name("elsewhere"))
+
+
+def _foreign_inside(building: Path) -> None:
+    (building / "thesis.txt").write_text("years of work")
+
+
+def _pipe(building: Path) -> None:
+    (building / MARK).unlink()
+    os.mkfifo(building / MARK)
+
+
+LEFT = [_damaged, _lost, _no_mark, _leading_out, _not_listed, _rows("28"), _rows("1000000"), _rows("-5"), _rows("Infinity"),
+        _folder_is_a_link, _list_is_a_link, _foreign_inside, _pipe]  # fmt: skip
+
+
+@pytest.mark.parametrize("what", LEFT)
 def test_what_a_killed_export_left_and_is_not_right_is_written_anew(
     name: str, corpus: Corpus, whole: Whole, tmp_path: Path, what: Callable[[Path], None]
 ) -> None:
@@ -284,10 +319,12 @@ def test_what_a_killed_export_left_and_is_not_right_is_written_anew(
         return
     _killed(tmp_path, name, "marked:9")
     what(tmp_path / ".out.exporting")
-    heard: list[str] = []
+    elsewhere, heard = tmp_path / "elsewhere", list[str]()
+    before = {path: path.read_bytes() for path in (elsewhere, *elsewhere.rglob("*")) if path.is_file()}
     done = export(corpus, name, tmp_path / "out", tell=heard.append)
     assert done.kept == 0 and "is removed, all is written anew" in heard[0]
     assert _files(tmp_path / "out") == whole.files
+    assert {path: path.read_bytes() for path in (elsewhere, *elsewhere.rglob("*")) if path.is_file()} == before
 
 
 def test_only_an_export_of_the_same_part_in_the_same_layout_goes_on(name: str, corpus: Corpus, tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ from mmidd.engine.run import Progress, Silent
 from mmidd.engine.units import Outcome
 from mmidd.errors import CorpusError, UsageError
 from mmidd.results import Result
-from mmidd.share.export.marks import LIST, MARK, Mark, read_mark, restore
+from mmidd.share.export.marks import ABOUT, LIST, MARK, Mark, read_mark, restore
 from mmidd.share.export.protocol import Sink, exporter
-from mmidd.share.export.sink import ABOUT, FolderSink, Label, check, read_label
+from mmidd.share.export.sink import FolderSink, Label, check, read_label
 from mmidd.show import corpus as show
 
 if TYPE_CHECKING:

@@ -15,9 +15,8 @@ from mmidd.engine.faults import fault
 from mmidd.engine.files import sha256_file, write_text
 from mmidd.errors import CorpusError
 from mmidd.findings import Finding
-from mmidd.share.export.marks import LIST, NAME, Mark, list_of
+from mmidd.share.export.marks import ABOUT, LIST, NAME, Mark, list_of
 
-ABOUT = ".mmidd-export.json"
 _MOST_BYTES = 1 << 20
 
 
@@ -46,7 +45,7 @@ class Label:
 def read_label(folder: Path) -> Label | None:
     """Whose a folder is; None for one that no export wrote."""
     try:
-        if (folder / ABOUT).stat().st_size > _MOST_BYTES:
+        if not (folder / ABOUT).is_file() or (folder / ABOUT).stat().st_size > _MOST_BYTES:
             return None
         found: Any = json.loads((folder / ABOUT).read_bytes())
         rows, files, size = (int(found[name]) for name in ("rows", "files", "bytes"))
@@ -54,7 +53,7 @@ def read_label(folder: Path) -> Label | None:
         return Label(
             str(found["exporter"]), str(found["corpus"]), int(found["version"]), rows, left_out, files, size, sha256
         )
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
 
 
