@@ -244,9 +244,9 @@ class _Opened:
             found += more
         return found
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # at exit modules may be gone before it is
         if hasattr(self, "_number"):
-            os.close(self._number)
+            close(self._number)
 
 
 def _kept(about: os.stat_result) -> State:

@@ -138,7 +138,7 @@ def imported(console: Console, done: Imported) -> None:
     console.print(f"{media} media ({kinds}), {done.pairs} with a pair, in {plain(done.out)}{state}; every file checked")
     console.print(f"methods: {counts or 'none'}; splits: {splits}")
     if done.lost:
-        console.print(f"{done.lost} findings are of what is listed and was not imported", style="red")
+        console.print(f"not imported of what is listed: {done.lost}", style="red")
     place = PurePath(done.out)
     line = ("mmidd", "build", str(place / "recipe.yaml"), "--data", str(place.parent), "--out", "CORPUS")
     console.print(f"next: {' '.join(plain(shell_word(word)) for word in line)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -82,6 +83,8 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
                 raise UsageError(f"{name}={value!r}: {' or '.join(known)}")
         if image == "encoded" and (mask or size is not None):
             raise UsageError('image="encoded" gives the bytes as they are stored: neither size= nor mask= goes with it')
+        if transform is not None:
+            _check_transform(transform)
         self.rows = select(self.corpus, split=split, where=where, fraction=fraction, seed=seed)
         self.encoded, self.mask, self.transform, self.on_error = image == "encoded", mask, transform, on_error
         named = tuple(name for name in self.columns if name not in ("row", "seed"))
@@ -93,6 +96,21 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __repr__(self) -> str:
+        size = f", {self.sizing.size} px" if self.sizing.size is not None else ""
+        transform = f", {self.transform!r}" if self.transform is not None else ""
+        return f"<CorpusDataset: {self.rows!r}{size}, {', '.join(self.columns)}{transform}>"
+
+    def settings(self) -> dict[str, Any]:
+        """What pictures depend on beside their draws, JSON-able; a loader's state of other settings is not taken."""
+        found: dict[str, Any] = {"size": self.sizing.size, "fit": self.sizing.fit, "transform": None}
+        if self.transform is not None:
+            # Of a list of augmentations its repr says all; that of anything else may be another one in each process.
+            kind = type(self.transform)
+            said = repr(self.transform) if kind.__name__ == "Augment" else kind.__qualname__
+            found["transform"] = getattr(self.transform, "__qualname__", said)
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_held": Bounded(self._cache_bytes)}
@@ -218,13 +236,27 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
         return self._held.get((spot.shard, spot.group, names), make)
 
 
+def _check_transform(transform: Any) -> None:
+    """Raises UsageError for what cannot be called with a sample and a generator, such as a transform of torchvision."""
+    way_out = "a transform takes (sample, chance): write Augment([...]), or seeded(transform) for one that takes an image"
+    if not callable(transform) or type(transform).__module__.startswith("torchvision."):
+        raise UsageError(f"transform={type(transform).__name__}: {way_out} (both in mmidd.training.augment)")
+    try:
+        inspect.signature(transform).bind(None, None)
+    except TypeError:
+        raise UsageError(f"transform={transform!r} cannot be called so: {way_out} (in mmidd.training.augment)") from None
+    except ValueError:
+        pass  # one in C does not tell
+
+
 def _checked(columns: Sequence[str]) -> tuple[str, ...]:
     if isinstance(columns, str):
         raise UsageError(f"columns are given as a list of names: [{columns!r}]")
     known = [name for name, column in BY_NAME.items() if not pa.types.is_nested(column.type)]
     for name in columns:
         if name not in (*known, *_OURS):
-            hint = "; a sample has image and mask by image= and mask=" if name in ("image", "mask") else ""
+            hints = {"image": "image=", "mask": "mask=True", "split": "split=", "box": "landmarks", "transform": "landmarks"}
+            hint = f"; a dataset has {hints[name]} for that" if name in hints else ""
             raise CorpusError(unknown("column", name, [*known, *_OURS]) + hint)
     return tuple(dict.fromkeys(columns))
 

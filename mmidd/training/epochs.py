@@ -201,12 +201,7 @@ class EpochSampler(Sampler[list[Draw]]):  # type: ignore[misc]  # torch is not l
             raise CorpusError(
                 "this is no state of a sampler or loader of mmidd: it has no epoch, slots or settings"
             ) from error
-        now = self.settings()
-        if differ := [name for name in {**then, **now} if then.get(name) != now.get(name)]:
-            told = "; ".join(f"{name} was {then.get(name)!r}, is {now.get(name)!r}" for name in differ)
-            raise CorpusError(
-                f"cannot go on with other settings than the epoch began with: {told}. Set them back, or begin anew"
-            )
+        refuse_other(then, self.settings())
         batches = self._cuts.number(slots)
         if epoch < 0 or batches is None:
             raise CorpusError(
@@ -243,6 +238,16 @@ class EpochSampler(Sampler[list[Draw]]):  # type: ignore[misc]  # torch is not l
         return ": " + ", ".join(f"{count:,} ({why})" for why, count in self.left_out.items()) if self.left_out else ""
 
 
+def refuse_other(then: Any, now: Any) -> None:
+    """Raises CorpusError where the settings of a state are not those of now, and names what differs."""
+    then, now = (dict(each) if isinstance(each, Mapping) else {} for each in (then, now))
+    if differ := [name for name in {**then, **now} if then.get(name) != now.get(name)]:
+        told = "; ".join(f"{name} was {then.get(name)!r}, is {now.get(name)!r}" for name in differ)
+        raise CorpusError(
+            f"cannot go on with other settings than the epoch began with: {told}. Set them back, or begin anew"
+        )
+
+
 def checked(epoch: int) -> int:
     """An epoch's number. Raises UsageError for what is none."""
     if not _is_count(epoch, 0):
@@ -273,7 +278,7 @@ def _ranks(rank: int | None, ranks: int | None) -> tuple[int, int]:
             if (world := os.environ.get("WORLD_SIZE", "1")) not in ("", "0", "1"):
                 raise UsageError(
                     f"WORLD_SIZE={world} says that there are several ranks, but torch.distributed does not run yet, so that "
-                    "each would see every row: call init_process_group before, or give rank= and ranks= (0 and 1 for all rows)"
+                    "each would see every row: call init_process_group before, or give rank= and ranks= (0 and 1: all rows)"
                 )
             return 0, 1
         return torch.distributed.get_rank(), torch.distributed.get_world_size()

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from mmidd.errors import CorpusError, MmiddError, UsageError
 from mmidd.training.batch import collate
 from mmidd.training.draws import Draw
-from mmidd.training.epochs import EpochSampler, checked
+from mmidd.training.epochs import EpochSampler, checked, refuse_other
 
 Batch = dict[str, Any]
 _MOST_LISTED = 1000
@@ -40,7 +40,8 @@ class Loader:
     same for any number of them. `state_dict` counts what was handed out, whatever was fetched ahead; after `load_state_dict`
     the next iteration gives the very next batch, and decodes nothing of what lies before. An iteration that was broken off
     begins the same epoch anew when it is iterated again (as with torch; one whose last batch was handed out is through): to
-    go on instead, load the state; for other batches, `set_epoch`, here or of the sampler. `timeout` are seconds that a batch may take, 0 for ever. Torch's own chance is not touched.
+    go on instead, load the state; for other batches, `set_epoch`, here or of the sampler. `timeout` are seconds that a batch
+    may take, 0 for ever. Torch's own chance is not touched.
 
     What a worker raises of ours arrives as it was; CorpusError too for a worker that was killed and for a batch of which no
     row can be read. `skipped` counts and lists the rows that were left out.
@@ -158,14 +159,20 @@ class Loader:
 
     def state_dict(self) -> dict[str, Any]:
         """Where it is, JSON-able: the epoch, the batches that were handed out, and the settings that they depend on."""
-        return self.sampler.state(self._epoch, self._resume or self._done)
+        return {**self.sampler.state(self._epoch, self._resume or self._done), "data": self._settings()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on after the batches of that state; where they were the whole epoch, with the next one. Raises CorpusError
-        where seed, sampler, batches, rows or corpus are other ones, and names them."""
+        where seed, sampler, batches, rows or corpus are other ones, or size and transform of the data, and names them."""
         epoch, done = self.sampler.place_of(state)
+        refuse_other(state.get("data", self._settings()), self._settings())
         self._epoch, self._resume = (epoch, done) if done < len(self) else (epoch + 1, 0)
         self._done = self._resume
+
+    def _settings(self) -> Any:
+        """Of the dataset, where it tells."""
+        found: Callable[[], Any] | None = getattr(self.data, "settings", None)
+        return None if found is None else found()
 
     def __repr__(self) -> str:
         told = f"epoch {self._epoch}, {self._done:,} of {len(self):,} batches, {self.workers} workers"

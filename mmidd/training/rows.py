@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,9 @@ Small = npt.NDArray[np.int32]
 _BATCH = 1 << 16
 _TOLD = 12
 """Values that a message lists."""
+_MOST_NEAR = 100_000
+_FAR_MORE = 1.5
+"""So many times as many rows as were asked for are warned of."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +188,16 @@ def select(
     if asked:
         numbers = _by_value(corpus, numbers, asked)
     rows = Rows(numbers, corpus)
-    return rows if fraction == 1 else Rows(numbers[first_groups(rows, fraction, seed)], corpus)
+    if fraction == 1:
+        return rows
+    chosen = Rows(numbers[first_groups(rows, fraction, seed)], corpus)
+    if len(chosen) > _FAR_MORE * fraction * len(rows):
+        warnings.warn(
+            f"fraction={fraction:g} gives {len(chosen):,} of {len(rows):,} rows, {len(chosen) / len(rows):.1%}: whole "
+            "groups are taken, and of each dataset one at least",
+            stacklevel=3,
+        )
+    return chosen
 
 
 def _by_name(corpus: Corpus, split: str | None, asked: dict[str, Any]) -> tuple[Numbers, dict[str, Any]]:
@@ -232,9 +246,24 @@ def _by_value(corpus: Corpus, numbers: Numbers, asked: Mapping[str, Any]) -> Num
                 f"{corpus.place.path('')}: no row is left by {name}={asked[name]!r}; "
                 f"{name} in the {len(table):,} rows before it: {_counted(name, table[name])}"
             )
+        _tell_unused(name, values, table[name])
         table = left
     found: Numbers = table["row"].to_numpy()
     return found
+
+
+def _tell_unused(name: str, values: pa.Array, column: pa.ChunkedArray) -> None:
+    """Warn of values, among those that were asked for, that no row holds: a name with a slip in it looks the same."""
+    classes = BY_NAME[name].classes
+    if not classes and column.type != pa.string():
+        return
+    there = column.unique()
+    if unused := [value for value in values.filter(pc.invert(pc.is_in(values, there))).to_pylist() if value is not None]:
+        told = str(_named(classes, unused[0]))
+        near = get_close_matches(told, [str(value) for value in there.to_pylist()[:_MOST_NEAR]], 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        more = f" (nor {len(unused) - 1} more)" if len(unused) > 1 else ""
+        warnings.warn(f"where: no row has {name} {told!r}{more}{hint}", stacklevel=5)
 
 
 def _counted(name: str, column: pa.ChunkedArray) -> str:

@@ -17,6 +17,7 @@ from corpus import made
 from corpus.hub import serve
 from PIL import Image
 from torch.utils.data import DataLoader
+from torchvision.transforms.v2 import RandomHorizontalFlip
 
 from mmidd.corpus import pictures
 from mmidd.corpus.read import Corpus
@@ -26,7 +27,9 @@ from mmidd.training.augment import Augment, Brightness, Flip
 from mmidd.training.batch import Skipped, collate
 from mmidd.training.dataset import CorpusDataset
 from mmidd.training.draws import Draw
+from mmidd.training.loader import Loader
 from mmidd.training.sample import Sample
+from mmidd.training.samplers import ShuffleSampler
 from training import corpora
 
 WRITTEN = [made.row(shard, number) for shard in sorted(made.SHARDS) for number in range(made.ROWS)]
@@ -265,7 +268,9 @@ def test_whole_images_of_other_shapes_need_a_size(tmp_path: Path) -> None:
     ("words", "message"),
     [
         ({"columns": "label"}, r"given as a list of names: \['label'\]"), ({"columns": ["lable"]}, "did you mean 'label'"),
-        ({"columns": ["image"]}, "by image= and mask="), ({"image": "bytes"}, "image='bytes'"),
+        ({"columns": ["image"]}, "has image= for that"), ({"image": "bytes"}, "image='bytes'"),
+        ({"columns": ["split"]}, "has split= for that"), ({"transform": [1]}, r"transform=list: .*Augment\(\[...\]\)"),
+        ({"transform": RandomHorizontalFlip()}, "seeded"), ({"transform": lambda image: image}, "cannot be called so"),
         ({"on_error": "ignore"}, "on_error='ignore'"), ({"image": "encoded", "mask": True}, "as they are stored"),
         ({"image": "encoded", "size": 8}, "as they are stored"), ({"size": -1}, "size=-1"),
         ({"fit": "cover"}, "fit='cover'"),
@@ -325,3 +330,19 @@ def test_a_transform_sees_a_clip_as_a_whole(folder: Path) -> None:
 
     CorpusDataset(folder, transform=look)[Draw((2, 3, 4), 0)]
     assert shapes == [(3, 3, 8, 10)]
+
+
+def test_a_state_is_of_its_pictures_too(tmp_path: Path) -> None:
+    """Size and augmentations are of an epoch as its order is."""
+    folder = corpora.corpus_once(tmp_path / "corpus")
+
+    def loader(**options: Any) -> Loader:
+        data = CorpusDataset(folder, **options)
+        return Loader(data, ShuffleSampler(data, 8))
+
+    state = loader(size=16, transform=Augment([Flip()])).state_dict()
+    loader(size=16, transform=Augment([Flip()])).load_state_dict(state)
+    with pytest.raises(CorpusError, match="size was 16, is 24"):
+        loader(size=24, transform=Augment([Flip()])).load_state_dict(state)
+    with pytest.raises(CorpusError, match=r"transform was .*, is None"):
+        loader(size=16).load_state_dict(state)

@@ -33,5 +33,5 @@ def test_what_the_papers_state_is_what_is_in_the_lists() -> None:
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"there is no preset 'efort'; there are none, effort"):
+    with pytest.raises(UsageError, match=r"no preset 'efort': one of 'none', 'effort'"):
         preset("efort")

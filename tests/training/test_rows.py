@@ -162,3 +162,10 @@ def test_a_fraction_of_a_corpus_keeps_pairs_together(folder: Path) -> None:
 
 def test_seeds_choose_other_groups(folder: Path) -> None:
     assert len({select(folder, fraction=0.3, seed=seed).digest for seed in range(8)}) > 3
+
+
+def test_what_no_row_holds_and_a_fraction_that_cannot_be_met_are_warned_of(folder: Path) -> None:
+    with pytest.warns(UserWarning, match=r"where: no row has method 'Swop'.*did you mean 'Swap'\?"):
+        select(folder, where={"method": ["Swap", "Swop"]})
+    with pytest.warns(UserWarning, match=r"fraction=0.001 gives .* whole groups are taken"):
+        select(folder, fraction=0.001)

@@ -1,4 +1,4 @@
-"""Tables without pictures, for pandas, DuckDB, Polars, R and spreadsheets: classes by name, one row a sample.
+"""Tables without pictures, for pandas, DuckDB, Polars, R and spreadsheets: classes by name, and the split, one row a sample.
 
     labels.parquet  labels.csv  media.parquet  media.csv
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -30,20 +30,28 @@ _RISKY = "^[=+\\-@\t\r\n'\uff1d\uff0b\uff0d\uff20]"
 
 def layout(corpus: Corpus, sink: Sink) -> tuple[str, ...]:
     """The two tables, each twice. Returns the pictures' columns, which are left out."""
-    rows = corpus.batches([column.name for column in TOLD])
-    _write(sink, "labels", _NAMED, (_named(batch) for _, batch in rows))
+    _write(sink, "labels", _NAMED, _rows(corpus))
     media = _media(corpus)
     _write(sink, "media", media.schema.remove_metadata(), media.replace_schema_metadata().to_batches(1 << 13))
     return tuple(name for name in NAMES if name not in _NAMED.names)
 
 
-_NAMED = pa.schema([(column.name, pa.string() if column.classes else column.type) for column in TOLD])
+_NAMED = pa.schema(
+    [*((column.name, pa.string() if column.classes else column.type) for column in TOLD), ("split", pa.string())]
+)
 
 
-def _named(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """A batch with its classes by name; null where the schema knows none of that number."""
+def _rows(corpus: Corpus) -> Iterator[pa.RecordBatch]:
+    """All rows, in the order of the corpus: its files' names begin with their split."""
+    for split in sorted(corpus.splits):
+        for _, batch in corpus.part(split).batches([column.name for column in TOLD]):
+            yield _named(batch, split)
+
+
+def _named(batch: pa.RecordBatch, split: str) -> pa.RecordBatch:
+    """A batch with its classes by name (null where the schema knows none of that number), and its split."""
     columns = [_classes(batch[name], BY_NAME[name].classes) for name in batch.schema.names]
-    return pa.RecordBatch.from_arrays(columns, schema=_NAMED)
+    return pa.RecordBatch.from_arrays([*columns, pa.array([split] * len(batch), pa.string())], schema=_NAMED)
 
 
 def _classes(column: pa.Array, classes: tuple[str, ...]) -> pa.Array:

@@ -36,7 +36,7 @@ def settle(items: Sequence[Item], given: Mapping[str, ForgeryType], notes: Notes
                 "two types of a method", f"listed as {' and '.join(sorted(said))}; it is not named, each has its own", name
             )
         else:
-            told = f"{len(fakes)} fakes are of unknown type; --method NAME=FS|FR|EFS|FE says it"
+            told = f"{len(fakes)} fakes are of unknown type, and so of method unknown; --method NAME=FS|FR|EFS|FE says it"
             notes.add("method without a type", told, name)
         for item in fakes:
             item.method = None

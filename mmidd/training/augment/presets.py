@@ -156,5 +156,5 @@ PRESETS: dict[str, Preset] = {
 def preset(name: str) -> Augment:
     """The list of that name; `PRESETS[name]` says where it is from and what of it is ours."""
     if name not in PRESETS:
-        raise UsageError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}, or write Augment([...])")
+        raise UsageError(f"no preset {name!r}: one of {', '.join(map(repr, PRESETS))}, or write Augment([...])")
     return Augment(PRESETS[name].steps())
