@@ -40,7 +40,8 @@ class Loader:
     same for any number of them. `state_dict` counts what was handed out, whatever was fetched ahead; after `load_state_dict`
     the next iteration gives the very next batch, and decodes nothing of what lies before. An iteration that was broken off
     begins the same epoch anew when it is iterated again (as with torch; one whose last batch was handed out is through): to
-    go on instead, load the state; for other batches, `set_epoch`, here or of the sampler. `timeout` are seconds that a batch may take, 0 for ever. Torch's own chance is not touched.
+    go on instead, load the state; for other batches, `set_epoch`, here or of the sampler. `timeout` are seconds that a batch
+    may take, 0 for ever. Torch's own chance is not touched.
 
     What a worker raises of ours arrives as it was; CorpusError too for a worker that was killed and for a batch of which no
     row can be read. `skipped` counts and lists the rows that were left out.
