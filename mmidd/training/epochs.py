@@ -278,7 +278,7 @@ def _ranks(rank: int | None, ranks: int | None) -> tuple[int, int]:
             if (world := os.environ.get("WORLD_SIZE", "1")) not in ("", "0", "1"):
                 raise UsageError(
                     f"WORLD_SIZE={world} says that there are several ranks, but torch.distributed does not run yet, so that "
-                    "each would see every row: call init_process_group before, or give rank= and ranks= (0 and 1: all rows)"
+                    "each would see every row: call init_process_group before, or give rank= and ranks= (0, 1: all rows)"
                 )
             return 0, 1
         return torch.distributed.get_rank(), torch.distributed.get_world_size()

@@ -107,8 +107,8 @@ class Rows:
             key = np.zeros(len(self), np.int64)
             for name in ("dataset", "media", "face"):
                 found = self.codes(name)
-                key = np.unique(key * max(1, len(found.values)) + found.codes, return_inverse=True)[1].astype(np.int64)
-            self._held["clip"] = key.astype(np.int32)
+                key = key * max(1, len(found.values)) + found.codes  # under 2 to the 63: media by datasets by faces
+            self._held["clip"] = np.unique(key, return_inverse=True)[1].astype(np.int32)
         found_clip: Small = self._held["clip"]
         return found_clip
 

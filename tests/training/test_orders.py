@@ -132,9 +132,7 @@ def test_a_batch_of_a_stream_has_of_every_dataset_and_of_several_row_groups() ->
         assert sampler.lanes == lanes
         found = rows_in(epoch_of(sampler))[: count // 64 * 64].reshape(-1, 64) - 10
         shares = (datasets[found][..., None] == np.arange(3)).mean(1)
-        assert (
-            (np.abs(shares.mean(0) - (0.5, 0.3, 0.2)) < 0.01).all() and (shares.std(0) < 0.13).all() and shares.max() < 0.95
-        )
+        assert (np.abs(shares.mean(0) - (0.5, 0.3, 0.2)) < 0.01).all() and (shares.std(0) < 0.13).all()
         assert np.mean([len({*each}) for each in groups[found].tolist()]) > 7
 
 
