@@ -219,7 +219,7 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
 
 
 def _checked(columns: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(columns, str):
+    if isinstance(columns, str) or not isinstance(columns, Sequence):
         raise UsageError(f"columns are given as a list of names: [{columns!r}]")
     known = [name for name, column in BY_NAME.items() if not pa.types.is_nested(column.type)]
     for name in columns:

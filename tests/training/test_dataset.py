@@ -271,6 +271,9 @@ def test_whole_images_of_other_shapes_need_a_size(tmp_path: Path) -> None:
         ({"fit": "cover"}, "fit='cover'"),
         ({"split": "dev"}, "split 'dev'"), ({"where": {"dataset": "Delta"}}, "Delta"), ({"where": {"frame": 99}}, "no row"),
         ({"where": {"dataset": "Alpha"}, "split": "test"}, "no row.*gamma"), ({"fraction": 0}, "fraction=0"),
+        ({"columns": None}, "given as a list of names"), ({"where": "label"}, "where='label': a mapping"),
+        ({"where": {"dataset": 5}}, "dataset 5: unknown"), ({"where": {"frame": 1 << 80}}, "'frame' holds int32"),
+        ({"fraction": "x"}, "fraction='x'"), ({"size": True}, "size=True"),
     ],
 )  # fmt: skip
 def test_a_wrong_question_says_what_is_wrong(words: dict[str, Any], message: str, folder: Path) -> None:
