@@ -156,7 +156,12 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
         sample = _clip(frames) if clip else frames[0]
         if "seed" in self.columns:
             sample["seed"] = draw.seed - (draw.seed >> 63 << 64)  # as the 64 bits of a tensor with a sign
-        return sample if self.transform is None else self.transform(sample, np.random.default_rng(draw.seed))
+        if self.transform is None:
+            return sample
+        changed: object = self.transform(sample, np.random.default_rng(draw.seed))
+        if not isinstance(changed, Mapping):  # a None would be left out, and nobody would hear of it
+            raise UsageError(f"the transform gave {type(changed).__name__} for a sample: it has to return the sample")
+        return cast(Sample, changed)
 
     def _blend(self, sample: Sample, seed: int, row: int) -> Sample:
         from mmidd.training.blend import blend
