@@ -22,10 +22,10 @@ from mmidd.corpus.read import Corpus
 from mmidd.engine.lock import held
 from mmidd.engine.units import Outcome
 from mmidd.errors import CorpusError, UsageError, WorkError
-from mmidd.share.export.marks import LIST, MARK, read_mark
+from mmidd.share.export.marks import ABOUT, LIST, MARK, read_mark
 from mmidd.share.export.protocol import EXPORTERS, Exporter, exporter
 from mmidd.share.export.run import Exported, export
-from mmidd.share.export.sink import ABOUT, FolderSink, check
+from mmidd.share.export.sink import FolderSink, check
 
 pytestmark = pytest.mark.parametrize("name", sorted(EXPORTERS.names()))
 
