@@ -22,7 +22,7 @@ def values_of(name: str, found: Any) -> pa.Array:
             raise CorpusError(f"where: {unknown(name, value, classes)}")
     try:
         return pa.array([classes.index(v) if classes and isinstance(v, str) else v for v in several], BY_NAME[name].type)
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise CorpusError(f"where: column {name!r} holds {BY_NAME[name].type}, not such as {several[0]!r}") from error
 
 

@@ -174,7 +174,12 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
         sample = _clip(frames) if clip else frames[0]
         if "seed" in self.columns:
             sample["seed"] = draw.seed - (draw.seed >> 63 << 64)  # as the 64 bits of a tensor with a sign
-        return sample if self.transform is None else self.transform(sample, np.random.default_rng(draw.seed))
+        if self.transform is None:
+            return sample
+        changed: object = self.transform(sample, np.random.default_rng(draw.seed))
+        if not isinstance(changed, Mapping):  # a None would be left out, and nobody would hear of it
+            raise UsageError(f"the transform gave {type(changed).__name__} for a sample: it has to return the sample")
+        return cast(Sample, changed)
 
     def _blend(self, sample: Sample, seed: int, row: int) -> Sample:
         from mmidd.training.blend import blend
@@ -250,7 +255,7 @@ def _check_transform(transform: Any) -> None:
 
 
 def _checked(columns: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(columns, str):
+    if isinstance(columns, str) or not isinstance(columns, Sequence):
         raise UsageError(f"columns are given as a list of names: [{columns!r}]")
     known = [name for name, column in BY_NAME.items() if not pa.types.is_nested(column.type)]
     for name in columns:

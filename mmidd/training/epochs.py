@@ -24,6 +24,8 @@ from mmidd.training.rows import Numbers, Rows
 PURPOSE = 48
 """Bits that places of an epoch take; above them stands what a number is for, 0 for the seeds of draws."""
 
+_MOST_EPOCHS = 1 << 62
+
 
 class HasRows(Protocol):
     """A dataset over selected rows."""
@@ -196,19 +198,21 @@ class EpochSampler(Sampler[list[Draw]]):  # type: ignore[misc]  # torch is not l
     def place_of(self, state: Mapping[str, Any]) -> tuple[int, int]:
         """Epoch and number of the next batch by a state. Raises CorpusError."""
         try:
-            epoch, slots, then = int(state["epoch"]), int(state["slots"]), dict(state["settings"])
+            epoch, slots, then = state["epoch"], state["slots"], dict(state["settings"])
         except (KeyError, TypeError, ValueError) as error:
             raise CorpusError(
                 "this is no state of a sampler or loader of mmidd: it has no epoch, slots or settings"
             ) from error
+        if not _is_count(epoch, 0) or not _is_count(slots, 0) or epoch >= _MOST_EPOCHS:
+            raise CorpusError(f"this is no state of mmidd, or was changed: epoch {epoch!r}, {slots!r} units done")
         refuse_other(then, self.settings())
         batches = self._cuts.number(slots)
-        if epoch < 0 or batches is None:
+        if batches is None:
             raise CorpusError(
                 f"cannot go on after {slots} of {self.slots} units with {self.ranks} ranks: the last batches are cut "
                 "otherwise for them. Go on with as many ranks as before until the epoch ends"
             )
-        return epoch, batches
+        return int(epoch), batches
 
     def __repr__(self) -> str:
         counts = self.counts()
@@ -250,7 +254,7 @@ def refuse_other(then: Any, now: Any) -> None:
 
 def checked(epoch: int) -> int:
     """An epoch's number. Raises UsageError for what is none."""
-    if not _is_count(epoch, 0):
+    if not _is_count(epoch, 0) or epoch >= _MOST_EPOCHS:
         raise UsageError(f"epoch={epoch!r}: epochs are numbered from 0")
     return epoch
 

@@ -104,7 +104,7 @@ class Sizing:
     fit: Fit = "crop"
 
     def __post_init__(self) -> None:
-        if self.size is not None and not (isinstance(self.size, int) and 1 <= self.size <= _MOST_SIZE):
+        if self.size is not None and not (type(self.size) is int and 1 <= self.size <= _MOST_SIZE):
             raise UsageError(
                 f"size={self.size!r}: a side of the images in pixels, 1 to {_MOST_SIZE}, or None for as they are"
             )

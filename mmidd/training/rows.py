@@ -182,7 +182,9 @@ def select(
     Raises CorpusError for an unknown value and where no row is left.
     """
     corpus = corpus if isinstance(corpus, Corpus) else Corpus(corpus)
-    if not 0 < fraction <= 1:
+    if where is not None and not isinstance(where, Mapping):
+        raise UsageError(f"where={where!r}: a mapping of columns and what they hold, {{'label': 'real'}}")
+    if not isinstance(fraction, int | float) or not 0 < fraction <= 1:
         raise UsageError(f"fraction={fraction!r}: a part of the rows is over 0 and at most 1")
     numbers, asked = _by_name(corpus, split, dict(where or {}))
     if asked:
@@ -222,7 +224,7 @@ def _by_name(corpus: Corpus, split: str | None, asked: dict[str, Any]) -> tuple[
 
 def _slugs(corpus: Corpus, asked: Any) -> set[str] | None:
     """The slugs of datasets that are asked for by name or slug; None where `mmidd.json` does not know the names."""
-    names = [asked] if asked is None or isinstance(asked, str) else list(asked)
+    names = list(asked) if isinstance(asked, Iterable) and not isinstance(asked, str) else [asked]
     named = {name: found.slug for name, found in corpus.about.datasets.items() if found.slug in corpus.datasets}
     if set(named.values()) != set(corpus.datasets):
         return None

@@ -132,6 +132,26 @@ def test_what_a_row_gets_wrong_is_told_with_its_line(tmp_path: Path) -> None:
     assert "table.csv:3: label 'true' is none of real, fake" in text and "table.csv:16: not below the folder" in text
 
 
+@pytest.mark.parametrize(
+    ("first", "second"), [("a.png", "./a.png"), ("f/a.png", "f//a.png"), ("f", "f/"), ("f/a.png", "f\\a.png")]
+)
+def test_one_path_in_two_spellings_is_one_medium(tmp_path: Path, first: str, second: str) -> None:
+    _pictures(tmp_path, "a.png", "f/a.png", "f/1.png", "b.png")
+    done = _import(tmp_path, f"path,label\n{first},real\n{second},fake\n{first},real\nb.png,real\n")
+    assert done.media == {"real": 1} and done.findings["contradicting rows"] == 1 and done.lost == 1
+    shutil.rmtree(tmp_path / "data")
+    done = _import(tmp_path, f"path,label\n{first},real\n{second},real\nb.png,real\n")
+    assert done.media == {"real": 2} and done.findings["same row twice"] == 1 and not done.lost
+
+
+def test_links_in_a_circle_in_a_folder_of_frames_are_told(tmp_path: Path) -> None:
+    _pictures(tmp_path, "f/1.png")
+    (tmp_path / "rgb/f/2.png").symlink_to("3.png")
+    (tmp_path / "rgb/f/3.png").symlink_to("2.png")
+    done = _import(tmp_path, "path,label\nf,real\n")
+    assert done.media == {"real": 1}
+
+
 def test_a_pair_in_two_splits_is_told_and_a_build_keeps_what_is_stricter(tmp_path: Path, mmidd: Run) -> None:
     _pictures(tmp_path, "a.png", "b.png", "c.png")
     table = "path,label,type,split,pair\na.png,real,,train,\nb.png,fake,FS,test,a.png\nc.png,real,,train,\n"

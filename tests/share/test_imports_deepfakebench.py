@@ -173,6 +173,32 @@ def test_one_clip_under_two_labels_is_refused_and_under_one_imported_once(tmp_pa
     assert done.findings == {"same clip twice": 1} and _rows(second)["A/A_Real/x"]["split"] == "test" and not done.lost
 
 
+def test_a_clip_that_shows_the_files_of_two_makes_them_one(tmp_path: Path) -> None:
+    first, second = (clip(tmp_path / "rgb", f"a/{name}", (number,), seed=number) for number, name in enumerate("xy", 1))
+    content = {"A": {"A_Real": {"train": {"x": entry("A_Real", first)}, "test": {"y": entry("A_Real", second)}}}}
+    content["A"]["A_Real"]["val"] = {"z": entry("A_Real", first + second)}
+    done = _import(tmp_path, content)
+    assert done.media == {"real": 1} and done.findings == {"same clip twice": 2}
+    assert {name: row["split"] for name, row in _rows(tmp_path).items()} == {"A/A_Real/x": "test"}
+    assert len(list((tmp_path / "data/mine/clips").rglob("*.png"))) == 2
+
+
+def test_whoever_shows_files_of_clips_that_contradict_each_other_is_not_imported(tmp_path: Path) -> None:
+    shared, other = clip(tmp_path / "rgb", "a/x"), clip(tmp_path / "rgb", "a/z", (7,), seed=1)
+    content = _two("A_Real", "B_Fake", shared)
+    content["C"] = {"A_Real": {"train": {"z": entry("A_Real", shared)}}, "B_Fake": {"train": {"w": entry("B_Fake", other)}}}
+    done = _import(tmp_path, content)
+    assert done.findings["two labels"] == 2 and done.lost == 2 and set(_rows(tmp_path)) == {"C/B_Fake/w"}
+
+
+def test_masks_that_are_no_paths_are_told_and_so_is_why_a_list_has_no_clip(tmp_path: Path) -> None:
+    frames = clip(tmp_path / "rgb", "a/x")
+    done = _import(tmp_path, {"A": {"DFD_fake": {"train": {"x": entry("DFD_fake", frames, masks=[1, *frames])}}}})
+    assert done.findings == {"bad entry": 1} and done.lost == 1
+    with pytest.raises(DataError, match=r"lists no clip \(A/A_Real: no split is called 'nope'\)"):
+        _import(tmp_path, {"A": {"A_Real": {"nope": {"x": entry("A_Real", frames)}}}})
+
+
 def test_what_a_clip_says_of_itself_is_compared(tmp_path: Path) -> None:
     clips = {name: clip(tmp_path / "rgb", f"a/{name}", seed=seed) for seed, name in enumerate("abc")}
     entries = {

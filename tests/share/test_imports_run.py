@@ -69,7 +69,12 @@ def _left_by_others(out: Path) -> None:
     _foreign(out.with_name(f".{out.name}.importing"))
 
 
-@pytest.mark.parametrize("there", [_foreign, _file, _link, _left_by_others])
+def _pipe(out: Path) -> None:
+    _foreign(out)
+    os.mkfifo(out / "import.json")
+
+
+@pytest.mark.parametrize("there", [_foreign, _file, _link, _left_by_others, _pipe])
 def test_what_is_there_is_left_alone(root: Path, there: Callable[[Path], None]) -> None:
     there(root / "data/mine")
     before = {path: path.is_file() and path.read_bytes() for path in (root / "data").rglob("*")}
@@ -82,6 +87,13 @@ def test_another_import_and_a_damaged_one_are_refused(root: Path) -> None:
     _import(root)
     with pytest.raises(DataError, match="an import of other lists, files or choices"):
         _import(root, name="Another")
+    about = root / "data/mine/import.json"
+    written = about.read_text()
+    for changed in (written.replace('"media"', '"medla"'), written.replace('"examples"', '"exemples"')):
+        about.write_text(changed)
+        with pytest.raises(DataError, match=r"import\.json is not as it was written"):
+            _import(root)
+    about.write_text(written)
     frame = next((root / "data/mine/clips").rglob("010.png"))
     frame.write_bytes(b"x")
     with pytest.raises(DataError, match="is not as it was imported"):

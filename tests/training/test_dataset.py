@@ -115,6 +115,14 @@ def _brighter(sample: Sample, chance: np.random.Generator) -> Sample:
     return sample
 
 
+@pytest.mark.parametrize("given", [None, []])
+def test_a_transform_that_gives_no_sample_is_told(folder: Path, given: Any) -> None:
+    data = CorpusDataset(folder, size=8, transform=lambda sample, chance: given if sample["row"] == 2 else sample)
+    assert len(data.__getitems__([0, 1])) == 2
+    with pytest.raises(UsageError, match=f"the transform gave {type(given).__name__} for a sample"):
+        data.__getitems__([1, 2, 3])
+
+
 def test_a_batch_comes_in_the_order_that_was_asked_for_and_one_seed_draws_once(folder: Path) -> None:
     data = CorpusDataset(folder, transform=_brighter)
     draws = [Draw(20, 5), Draw(3, 6), Draw((9, 2, 9), 5), Draw(3, 6), Draw(3, 7)]
@@ -276,6 +284,9 @@ def test_whole_images_of_other_shapes_need_a_size(tmp_path: Path) -> None:
         ({"fit": "cover"}, "fit='cover'"),
         ({"split": "dev"}, "split 'dev'"), ({"where": {"dataset": "Delta"}}, "Delta"), ({"where": {"frame": 99}}, "no row"),
         ({"where": {"dataset": "Alpha"}, "split": "test"}, "no row.*gamma"), ({"fraction": 0}, "fraction=0"),
+        ({"columns": None}, "given as a list of names"), ({"where": "label"}, "where='label': a mapping"),
+        ({"where": {"dataset": 5}}, "dataset 5: unknown"), ({"where": {"frame": 1 << 80}}, "'frame' holds int32"),
+        ({"fraction": "x"}, "fraction='x'"), ({"size": True}, "size=True"),
     ],
 )  # fmt: skip
 def test_a_wrong_question_says_what_is_wrong(words: dict[str, Any], message: str, folder: Path) -> None:

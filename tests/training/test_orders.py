@@ -179,6 +179,16 @@ def test_a_state_of_other_settings_is_refused_and_named() -> None:
         ShuffleSampler(rows_of(24), 4).load_state_dict({"epoch": 1})
 
 
+@pytest.mark.parametrize("key", ["epoch", "slots"])
+@pytest.mark.parametrize("value", [-1, 1 << 80, 1.5, "1", True, None, float("inf"), float("nan"), []])
+def test_a_state_that_was_changed_is_refused(key: str, value: Any) -> None:
+    sampler = ShuffleSampler(rows_of(24), 4, seed=1)
+    state = sampler.state(3, 2) | {key: value}
+    with pytest.raises(CorpusError, match=r"was changed: epoch|cannot go on after"):
+        sampler.load_state_dict(state)
+    assert sampler.epoch == 0
+
+
 def test_other_ranks_go_on_where_their_batches_begin_there() -> None:
     state = ShuffleSampler(rows_of(26), 4).state(1, 3)
     each = [ShuffleSampler(rows_of(26), 2, rank=rank, ranks=2) for rank in range(2)]

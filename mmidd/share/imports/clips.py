@@ -16,15 +16,26 @@ def once(items: list[Item], notes: Notes) -> list[Item]:
     gone: set[int] = set()
     for item in items:
         rivals = {id(owner): owner for file in item.files.values() if (owner := owners.get(file.path)) is not None}
-        merged = [other for other in rivals.values() if _is_one(other, item, gone, notes)]
+        paths = {file.path for each in (item, *rivals.values()) for file in each.files.values()}
+        first: Item | None = None
+        for other in rivals.values():  # several: the new clip shows that they are one
+            if not _is_one(first or other, other if first else item, gone, notes):
+                break
+            first = first or other
+        if first is not None:
+            owners |= dict.fromkeys(paths, first)
         for file in item.files.values():
-            owners.setdefault(file.path, merged[0] if merged else item)
+            owners.setdefault(file.path, item)
     return [item for item in items if id(item) not in gone]
 
 
 def _is_one(first: Item, second: Item, gone: set[int], notes: Notes) -> bool:
     """Two clips that show one file: is the second the first once more? Then it is taken up by that."""
     where = ("/".join(first.key), "/".join(second.key))
+    if id(first) in gone:  # owners that are gone contradicted others
+        notes.add("two labels", "the same files as of clips that contradict each other; it was not imported", *where)
+        gone.add(id(second))
+        return False
     methods = {each.method for each in (first, second) if each.method is not None}
     if first.label != second.label or len(methods) > 1:
         what = "two labels" if first.label != second.label else "two methods"

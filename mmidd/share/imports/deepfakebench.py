@@ -22,6 +22,7 @@ from mmidd.share.imports.names import meaning
 from mmidd.share.imports.protocol import Choices, Importer, Item, Key, Known, Notes
 from mmidd.share.imports.root import File, Refused, Root, is_sane
 from mmidd.share.imports.tails import Ambiguous, Tails, folder_of
+from mmidd.share.imports.written import shown
 
 MOST_BYTES = 1 << 30
 MOST_TEXT = 200
@@ -54,7 +55,9 @@ def read(lists: Sequence[Path], root: Root, choices: Choices, notes: Notes) -> l
     for path in lists:
         listed = list(_clips(_load(path, notes), path, notes))
         if not listed:
-            raise DataError(f"{path} lists no clip; DeepfakeBench's lists are {_SCHEMA}")
+            odd = notes.findings[-1] if notes.findings else None
+            told = f" ({', '.join(map(shown, odd.where))}: {shown(odd.what)})" if odd is not None else ""
+            raise DataError(f"{path} lists no clip{told}; DeepfakeBench's lists are {_SCHEMA}")
         places.learn(path.name, (frame for each in listed for frame in (*each.frames, *each.masks)))
         for each in listed:
             found[each.key].append(each)
@@ -152,6 +155,8 @@ def _listed(
     if len(texts) != len(frames):
         notes.add("bad entry", f"{len(frames) - len(texts)} of its frames are no paths", "/".join(where))
     drawn = tuple(each for each in masks if isinstance(each, str)) if isinstance(masks, list) else ()
+    if masks is not None and (not isinstance(masks, list) or len(drawn) != len(masks)):
+        notes.add("bad entry", "its masks are no list of paths, or some are none", "/".join(where))
     yield _Listed(dataset, label_name, split, compression, video, texts, drawn, inside if isinstance(inside, str) else None)
 
 

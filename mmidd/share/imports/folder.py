@@ -34,7 +34,7 @@ def alone(out: Path) -> Iterator[None]:
 def label(folder: Path) -> dict[str, Any] | None:
     """What a folder says of its import; None for one that no import wrote."""
     try:
-        if (folder / ABOUT).stat().st_size > _MOST_BYTES:
+        if not (folder / ABOUT).is_file() or (folder / ABOUT).stat().st_size > _MOST_BYTES:
             return None
         found = json.loads((folder / ABOUT).read_bytes())
         return found if isinstance(found, dict) and isinstance(found.get("input"), str) else None

@@ -52,11 +52,7 @@ def read(lists: Sequence[Path], root: Root, choices: Choices, notes: Notes) -> l
             rows[row.get("path") or ""].append((place, row))
     if not rows:
         raise DataError(f"{lists[0]} has no row below its header")
-    items: dict[Key, Item] = {}
-    for path_, same in rows.items():
-        item = _item(path_, same, root, notes)
-        if item is not None:
-            items[item.key] = item
+    items = _by_key([item for path_, same in rows.items() if (item := _item(path_, same, root, notes)) is not None], notes)
     _once(items, notes)
     _pairs(items, notes)
     return list(items.values())
@@ -175,6 +171,27 @@ def _described(
         target=row["identity"], source=row["source_identity"] if label == "fake" else None, split=split,
         pair=(row["pair"],) if row["pair"] else None, join=True,
     )  # fmt: skip
+
+
+def _by_key(found: Sequence[Item], notes: Notes) -> dict[Key, Item]:
+    """Media by key. A path that is spelled in several ways (`a.png` and `./a.png`) is one medium, if all say the same."""
+    items: dict[Key, Item] = {}
+    contradicted: set[Key] = set()
+    for item in found:
+        first = items.setdefault(item.key, item)
+        if first is item:
+            continue
+        if _said(first) == _said(item):
+            notes.add("same row twice", f"as {first.original} and as {item.original}", item.place)
+        else:
+            told = f"{first.original} and {item.original} are one path, and say other things of it"
+            notes.add("contradicting rows", told, item.place)
+            contradicted.add(item.key)
+    return {key: item for key, item in items.items() if key not in contradicted}
+
+
+def _said(item: Item) -> tuple[object, ...]:
+    return item.label, item.method, item.type, item.target, item.source, item.split, item.pair
 
 
 def _once(items: dict[Key, Item], notes: Notes) -> None:

@@ -73,7 +73,14 @@ class Folder:
 
     def files(self) -> list[str]:
         """The names of its files, links too."""
-        return sorted(name for name, entry in self._entries.items() if not entry.is_dir())
+        return sorted(name for name, entry in self._entries.items() if not _is_folder(entry))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links in a circle
+        return False
 
 
 class Root:

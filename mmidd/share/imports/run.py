@@ -272,8 +272,11 @@ def _there(out: Path, wanted: str) -> Imported:
         raise DataError(f"{out} holds an import of other lists, files or choices; remove it, or choose another --out")
     prove(out, found)
     known = {name: value for name, value in found.items() if name not in ("input", "list_sha256")}
-    known["examples"] = tuple(map(tuple, known["examples"]))
-    return Imported(**{**known, "out": str(out), "changed": False})
+    try:
+        known["examples"] = tuple(map(tuple, known["examples"]))
+        return Imported(**{**known, "out": str(out), "changed": False})
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{out / ABOUT} is not as it was written; remove the folder and import again") from error
 
 
 __all__ = ["Choices", "Imported", "import_dataset", "labels_of", "types_of"]
