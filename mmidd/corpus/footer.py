@@ -30,7 +30,8 @@ class Footer:
         self.sizes: list[int] = [group.total_byte_size for group in groups]
         """The bytes of each row group, unpacked."""
         self.columns: list[pq.ColumnSchema] = [about.schema.column(number) for number in range(about.num_columns)]
-        """Paths, physical types and levels as pyarrow reads by them; what each chunk says of these is not looked at."""
+        self.paths: list[str] = [column.path for column in self.columns]
+        """By these paths, physical types and levels pyarrow reads; what each chunk says of them is not looked at."""
 
     def chunks(self, group: int, paths: Sequence[str]) -> dict[int, Any]:
         """pyarrow's metadata of the columns with these paths, in one row group, by their number. Raises what pyarrow
@@ -42,7 +43,7 @@ class Footer:
             if not self._bytes.asked:
                 raise  # else all columns were opened
         found = self._about.row_group(group)
-        return {number: found.column(number) for number, told in enumerate(self.columns) if told.path in paths}
+        return {number: found.column(number) for number, path in enumerate(self.paths) if path in paths}
 
 
 class _NoBytes(io.RawIOBase):

@@ -116,8 +116,8 @@ class File:
 
     def chunks(self, leaf: str) -> list[Chunk] | None:
         """Where a column (by its dotted path) lies in each row group; None where the file has no such, or one of lists."""
-        for number, found in enumerate(self._footer.columns):
-            if found.path == leaf and not found.max_repetition_level:
+        for number, (path, found) in enumerate(zip(self._footer.paths, self._footer.columns, strict=True)):
+            if path == leaf and not found.max_repetition_level:
                 parts = [self._footer.chunks(group, [leaf])[number] for group in range(len(self.groups))]
                 return [chunk_of(part, self._size, found.max_definition_level) for part in parts]
         return None
@@ -161,7 +161,7 @@ class File:
         if self._place.remote:
             return 1 << 16
         columns, total, dictionary = self._footer.columns, 0, 1
-        paths = [column.path for column in columns if column.path.partition(".")[0] in names]
+        paths = [path for path in self._footer.paths if path.partition(".")[0] in names]
         for column, chunk in self._footer.chunks(number, paths).items():
             if not 0 <= chunk.num_values <= _MOST_VALUES * max(1, self.groups[number]):
                 raise self._damaged("a column has other values than rows")
