@@ -24,8 +24,8 @@ from mmidd.training.arrow import filled
 from mmidd.training.batch import Room, Skipped, Slot, stacked
 from mmidd.training.draws import Draw, mixed
 from mmidd.training.images import Fit, Sizing, UnreadableRow, tensor
-from mmidd.training.rows import select
 from mmidd.training.sample import Sample, Transform
+from mmidd.training.select import select
 
 COLUMNS = ("label", "forgery_type", "id", "row")
 _NUMBERS = {
@@ -45,7 +45,7 @@ Read = dict[str, Any]
 class CorpusDataset(Dataset):  # type: ignore[misc]
     """The selected rows of a corpus as samples, in the order of the corpus.
 
-    `split`, `where`, `fraction` and `seed` select rows (`training.rows.select`); opening reads `mmidd.json`, and of the
+    `split`, `where`, `fraction` and `seed` select rows (`training.select.select`); opening reads `mmidd.json`, and of the
     shards no more than these need. `columns` are the keys of a sample beside its picture: the schema's columns of numbers
     and texts, `landmarks`, `row` and `seed` (the draw's, for `augment.batch`). A null is -1, NaN or "". `image` is "pixels"
     (uint8 (3, height, width), in the memory order of channels_last), or "encoded" for the stored bytes. `size` and `fit` are

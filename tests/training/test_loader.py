@@ -23,8 +23,9 @@ from mmidd.training.dataset import CorpusDataset
 from mmidd.training.epochs import EpochSampler
 from mmidd.training.loader import Loader
 from mmidd.training.pairs import PairSampler
-from mmidd.training.rows import Rows, select
+from mmidd.training.rows import Rows
 from mmidd.training.samplers import BlendSampler, SequentialSampler, ShuffleSampler, StreamSampler
+from mmidd.training.select import select
 from mmidd.training.stream import CorpusStream
 from training import corpora
 from training.memory import Pixels, rows_of

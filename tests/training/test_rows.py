@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mmidd.corpus import read
 from mmidd.corpus.read import Corpus
 from mmidd.errors import CorpusError, UsageError
-from mmidd.training.rows import first_groups, select
+from mmidd.training.select import first_groups, select
 from training import corpora
 from training.memory import rows_of
 

@@ -17,8 +17,9 @@ from mmidd.training.balance import BalancedSampler
 from mmidd.training.clips import ClipSampler, FrameSampler
 from mmidd.training.epochs import EpochSampler
 from mmidd.training.pairs import PairSampler
-from mmidd.training.rows import Rows, select
+from mmidd.training.rows import Rows
 from mmidd.training.samplers import BlendSampler
+from mmidd.training.select import select
 from training import corpora
 from training.memory import clips_of, epoch_of, rows_in, rows_of
 
