@@ -25,6 +25,7 @@ from mmidd.flow.report import Report
 from mmidd.flow.setup import Setup, open_setup
 from mmidd.flow.walk import Walked, walk
 from mmidd.flow.walkers import Build as DoIt
+from mmidd.manifest import folders
 from mmidd.options import Options
 from mmidd.project import Project
 from mmidd.recipe import Recipe, read
@@ -47,6 +48,13 @@ def group_of(nodeid: str) -> str:
     """The tests of one group run in one process, one after the other: all that wait, else those of a file."""
     file = nodeid.partition("::")[0]
     return "waiting" if file.removeprefix("tests/").startswith(WAITING) else file
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_manifests_of_other_files() -> Iterator[None]:
+    """What recipes of one file of tests name is not known in the next one, whatever runs in the same process."""
+    yield
+    folders.forget()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -59,6 +59,12 @@ def know(theirs: Sequence[Folder]) -> None:
     _of_recipes = (*theirs, *before[:_MOST_RECIPES])
 
 
+def forget() -> None:
+    """From now on this process knows no recipe's manifests any more."""
+    global _of_recipes
+    _of_recipes = ()
+
+
 def _of_packages() -> list[Folder]:
     found = []
     for plugin in plugins_of(DATASETS.group):

@@ -239,8 +239,9 @@ def test_a_network_of_this_process_shares_one_channel_and_none_is_asked_for_noth
 
 
 WORKER = """
-import sys, time
+import signal, sys, time
 import numpy as np
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with Ctrl-C ignored
 from mmidd.faces import mtcnn_nets, weights
 from mmidd.networks.client import Served
 model = mtcnn_nets.output(weights.read_packaged(weights.MTCNN[2]))
