@@ -15,8 +15,7 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from mmidd.corpus.about import MANIFEST
-from mmidd.corpus.parquet import File, damaged, opened, reading
+from mmidd.corpus.parquet import File, opened_shard, reading
 from mmidd.corpus.plain import Values, values_of
 from mmidd.corpus.read import Corpus
 from mmidd.errors import CorpusError
@@ -169,12 +168,7 @@ class Cells:
         self._own()
         file = self._footers.get(shard)
         if file is None:
-            place, listed = self.corpus.place, self.corpus.shards[shard]
-            file = opened(place, listed.name, listed.bytes)
-            if file.rows != listed.rows:
-                raise damaged(place, listed.name, f"it has {file.rows} rows, {MANIFEST} lists {listed.rows}")
-            file.check()
-            self._footers[shard] = file
+            file = self._footers[shard] = opened_shard(self.corpus.place, self.corpus.shards[shard])
             if len(self._footers) > _MOST_FOOTERS:
                 self._footers.popitem(last=False)[1].close()
         self._footers.move_to_end(shard)

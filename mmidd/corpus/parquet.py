@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mmidd.corpus.about import MANIFEST, Shard
 from mmidd.corpus.footer import Footer
 from mmidd.corpus.pages import Chunk, chunk_of, unpacked
 from mmidd.corpus.place import Place
@@ -74,6 +75,19 @@ def opened(place: Place, name: str, size: int | None = None) -> File:
         except BaseException:
             source.close()
             raise
+
+
+def opened_shard(place: Place, shard: Shard) -> File:
+    """A shard that is as it is listed, as far as its size and its footer tell, for who closes it."""
+    file = opened(place, shard.name, shard.bytes)
+    try:
+        if file.rows != shard.rows:
+            raise damaged(place, shard.name, f"it has {file.rows} rows, {MANIFEST} lists {shard.rows}")
+        file.check()
+    except CorpusError:
+        file.close()
+        raise
+    return file
 
 
 def _check_footer(source: Any, size: int) -> None:

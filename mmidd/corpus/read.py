@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from copy import copy
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from mmidd.corpus import pictures
 from mmidd.corpus.about import MANIFEST, MEDIA, MOST_BYTES, About, Listed, Shard, parse
-from mmidd.corpus.parquet import VERIFY, File, damaged, open_parquet
+from mmidd.corpus.parquet import VERIFY, File, open_parquet, opened_shard, reading
 from mmidd.corpus.place import Place, place_of, read_bytes
 from mmidd.corpus.where import kept, unknown, values_of
 from mmidd.errors import CorpusError
@@ -229,10 +229,7 @@ class Corpus:
     @contextmanager
     def _open(self, shard: Shard) -> Iterator[File]:
         """A shard that is as it is listed, as far as its size and its footer tell."""
-        with open_parquet(self.place, shard.name, shard.bytes) as file:
-            if file.rows != shard.rows:
-                raise damaged(self.place, shard.name, f"it has {file.rows} rows, {MANIFEST} lists {shard.rows}")
-            file.check()
+        with reading(self.place, shard.name), closing(opened_shard(self.place, shard)) as file:
             yield file
 
     def _holding(

@@ -24,11 +24,12 @@ import numpy.typing as npt
 import torch
 
 from mmidd.errors import CorpusError, UsageError
-from mmidd.training.augment.base import Pixels, Range, chance_of, in_range, one_of, pixels_of, tensor_of, uniform
+from mmidd.training.augment.base import Pixels, Range, in_range, one_of, pixels_of, tensor_of, uniform
 from mmidd.training.augment.colour import Brightness, ChannelShift, Colour
 from mmidd.training.augment.filters import ResizeAndBack, Sharpen
 from mmidd.training.augment.geometry import Border, warp
 from mmidd.training.augment.listed import Augment, OneOf
+from mmidd.training.draws import chance_of
 from mmidd.training.sample import Sample
 
 Floats = npt.NDArray[np.float64]

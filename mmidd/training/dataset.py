@@ -22,7 +22,7 @@ from mmidd.errors import CorpusError, UsageError
 from mmidd.schema import BY_NAME
 from mmidd.training.arrow import filled
 from mmidd.training.batch import Room, Skipped, Slot, stacked
-from mmidd.training.draws import Draw, mixed
+from mmidd.training.draws import Draw, chance_of, mixed
 from mmidd.training.images import Fit, Sizing, UnreadableRow, tensor
 from mmidd.training.sample import Sample, Transform
 from mmidd.training.select import select
@@ -176,7 +176,7 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
             sample["seed"] = draw.seed - (draw.seed >> 63 << 64)  # as the 64 bits of a tensor with a sign
         if self.transform is None:
             return sample
-        changed: object = self.transform(sample, np.random.default_rng(draw.seed))
+        changed: object = self.transform(sample, chance_of(draw.seed))
         if not isinstance(changed, Mapping):  # a None would be left out, and nobody would hear of it
             raise UsageError(f"the transform gave {type(changed).__name__} for a sample: it has to return the sample")
         return cast(Sample, changed)

@@ -27,6 +27,11 @@ class Draw(NamedTuple):
     blend: bool = False
 
 
+def chance_of(seed: int) -> np.random.Generator:
+    """The generator that belongs to a draw's seed, given as uint64 or, as batches hold it, as int64."""
+    return np.random.default_rng(int(seed) % 2**64)
+
+
 def mixed(seed: int, epoch: int, places: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
     """A seed for each place of an epoch: splitmix64 (Steele et al., 2014) over the three numbers."""
     with np.errstate(over="ignore"):

@@ -25,7 +25,7 @@ from mmidd.corpus.read import Corpus
 from mmidd.errors import CorpusError
 from mmidd.share.export.benchnames import LEVELLED, level, places
 from mmidd.share.export.protocol import Exporter, Sink
-from mmidd.share.export.rows import ending, label_of, told, walk
+from mmidd.share.export.rows import compressions, ending, label_of, told, walk_parts
 
 _SPLITS = {"train": "train", "validation": "val", "test": "test"}
 _ENDINGS = ("jpg", "png", "webp")
@@ -53,18 +53,14 @@ class _Clip:
 
 def layout(corpus: Corpus, sink: Sink) -> tuple[str, ...]:
     """Every row as a frame, with mask and landmarks, and the lists of them. No column is left out: `index` has them."""
-    before = 0
-    for shard_split, slug in dict.fromkeys((shard.split, shard.dataset) for shard in corpus.shards):
-        part = corpus.part(shard_split, slug)
-        for start, rows in walk(part, sink.done - before):
-            for row in rows:
-                _tell(corpus, sink, _SPLITS[shard_split], slug, row)
-            sink.mark(before + start + len(rows))
-        before += len(part)
+    for split, slug, _, _, rows in walk_parts(corpus, sink):
+        for row in rows:
+            _tell(corpus, sink, _SPLITS[split], slug, row)
+    packed = compressions(corpus)
     labels: dict[str, int] = {}
     for slug in corpus.datasets:
         if len(corpus.part(dataset=slug)):
-            labels |= _lists(corpus, sink, slug)
+            labels |= _lists(sink, slug, packed)
     sink.put("label_dict.yaml", _label_dict(labels))
     sink.put("README.md", _README.encode())
     return ()
@@ -106,9 +102,8 @@ def landmarks_in_crop(landmarks: Any, transform: Any) -> bytes | None:
     return data.getvalue()
 
 
-def _lists(corpus: Corpus, sink: Sink, slug: str) -> dict[str, int]:
+def _lists(sink: Sink, slug: str, packed: Mapping[tuple[str, str], str]) -> dict[str, int]:
     """The JSON files that list a dataset, made from its index. Gives the labels that they name, and what they mean."""
-    compressions = _compressions(corpus, slug)
     clips: dict[str, _Clip] = {}
     trees: dict[str, dict[str, Any]] = {}
     labels: dict[str, int] = {}
@@ -121,7 +116,8 @@ def _lists(corpus: Corpus, sink: Sink, slug: str) -> dict[str, int]:
             for place in places(slug, line["method"], line["media"] or "", fake=fake):
                 labels[place.label] = int(fake)
                 splits = trees.setdefault(place.dataset, {}).setdefault(place.label, {key: {} for key in _SPLITS.values()})
-                said = [level(compressions.get(line["media"]), line["media"])] if place.dataset in LEVELLED else []
+                found = packed.get((line["dataset"], line["media"]))
+                said = [level(found, line["media"])] if place.dataset in LEVELLED else []
                 _into(splits, [clip.split, *said], clip)
         clips[name].add(line["frame"], line["file"], masked=line["mask"] is not None)
     for dataset, tree in trees.items():
@@ -158,13 +154,6 @@ def _pieces(tree: Any, label: str, depth: int = 0) -> Iterator[str]:
         yield f"{',' if number else ''}\n{json.dumps(key)}: "
         yield from _pieces(tree[key], key if depth == 1 else label, depth + 1)
     yield "}\n" if depth == 0 else "}"
-
-
-def _compressions(corpus: Corpus, slug: str) -> dict[str, str]:
-    """Of the media of a dataset that have one, the compression."""
-    names = [name for name, indexed in corpus.about.datasets.items() if indexed.slug == slug]
-    rows = corpus.media.select(["dataset", "media", "compression"]).to_pylist()
-    return {row["media"]: row["compression"] for row in rows if row["dataset"] in names and row["compression"]}
 
 
 def _label_dict(labels: Mapping[str, int]) -> bytes:

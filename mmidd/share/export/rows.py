@@ -11,6 +11,7 @@ import pyarrow as pa
 from mmidd.corpus.read import Corpus
 from mmidd.errors import CorpusError
 from mmidd.schema import BY_NAME, COLUMNS, IMAGE, Column
+from mmidd.share.export.protocol import Sink
 
 TOLD = tuple(column for column in COLUMNS if column.type != IMAGE)
 """All columns but the pictures."""
@@ -24,6 +25,23 @@ def walk(part: Corpus, since: int) -> Iterator[tuple[int, list[dict[str, Any]]]]
     """The number of the first row, and some rows with their pictures, from the row `since` on."""
     for start, batch in part.batches(NAMES, ROWS, max(0, since)):
         yield start, batch.to_pylist()
+
+
+def walk_parts(corpus: Corpus, sink: Sink) -> Iterator[tuple[str, str, Corpus, int, list[dict[str, Any]]]]:
+    """Split, dataset's slug, the corpus of both, and as `walk` its rows, from where the sink is; a mark after each."""
+    before = 0
+    for split, slug in dict.fromkeys((shard.split, shard.dataset) for shard in corpus.shards):
+        part = corpus.part(split, slug)
+        for start, rows in walk(part, sink.done - before):
+            yield split, slug, part, start, rows
+            sink.mark(before + start + len(rows))
+        before += len(part)
+
+
+def compressions(corpus: Corpus) -> Mapping[tuple[str, str], str]:
+    """Of each medium that has one, by dataset and path, the compression."""
+    rows = corpus.media.select(["dataset", "media", "compression"])
+    return {(row["dataset"], row["media"]): row["compression"] for row in rows.to_pylist() if row["compression"]}
 
 
 def ending(corpus: Corpus, name: str, picture: Mapping[str, Any] | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,12 +15,12 @@ import pyarrow.compute as pc
 from mmidd.corpus.place import Folder
 from mmidd.corpus.read import Corpus
 from mmidd.engine.faults import fault
-from mmidd.engine.files import digest, disk_errors, fsync_folder, sha256_file
-from mmidd.engine.lock import held
+from mmidd.engine.files import digest, disk_errors, sha256_file
 from mmidd.engine.run import Progress, Silent
 from mmidd.engine.units import Outcome
 from mmidd.errors import CorpusError, UsageError
 from mmidd.results import Result
+from mmidd.share.beside import alone, move
 from mmidd.share.export.marks import ABOUT, LIST, MARK, Mark, read_mark, restore
 from mmidd.share.export.protocol import Sink, exporter
 from mmidd.share.export.sink import FolderSink, Label, check, read_label
@@ -78,7 +77,7 @@ def export(
         raise CorpusError(f"{corpus.place.path('')} holds no such rows, so there is nothing to export")
     out = out.parent.resolve() / out.name if out.name not in ("", "..") else out.resolve()
     label = Label(to, digest(corpus.about.content, [shard.name for shard in corpus.shards]), chosen.version, len(corpus))
-    with _alone(out):
+    with alone(out, "export", CorpusError):
         if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
             return _told(_there(out, label), out, changed=False)
         check_ids(corpus)
@@ -88,7 +87,7 @@ def export(
             try:
                 label, kept = _made(building, found, chosen.layout, corpus, label, progress or Silent())
                 fault("before_export_rename", out)
-                _move(building, out)
+                move(building, out, "export", CorpusError)
             except CorpusError:
                 if not corpus.place.remote:  # a network may be back soon; a corpus or a layout does not mend itself
                     shutil.rmtree(building, ignore_errors=True)
@@ -162,26 +161,13 @@ def _watched(progress: Progress, rows: int, done: int) -> Iterator[Callable[[int
 
 def check_ids(corpus: Corpus) -> None:
     """Files are named by ids: each has to be one, and no other row's."""
-    seen = 0
-    for _, batch in corpus.batches(["id"]):
-        sound = pc.fill_null(pc.match_substring_regex(batch["id"], "^[0-9a-f]{24}$"), False)
-        if not pc.all(sound).as_py():
-            name = batch["id"].filter(pc.invert(sound))[0].as_py() or ""
-            raise CorpusError(f"{corpus.place.path('')}: {name!r} is no sample id; `mmidd verify` says what is wrong")
-        seen += len(batch)
-    if pc.count_distinct(corpus.rows(["id"])["id"], mode="all").as_py() != seen:
+    ids = corpus.rows(["id"])["id"]
+    sound = pc.fill_null(pc.match_substring_regex(ids, "^[0-9a-f]{24}$"), False)
+    if not pc.all(sound, min_count=0).as_py():
+        name = ids.filter(pc.invert(sound))[0].as_py() or ""
+        raise CorpusError(f"{corpus.place.path('')}: {name!r} is no sample id; `mmidd verify` says what is wrong")
+    if pc.count_distinct(ids, mode="all").as_py() != len(ids):
         raise CorpusError(f"{corpus.place.path('')} holds a sample id twice: `mmidd verify` says which")
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    def busy(holder: str) -> CorpusError:
-        return CorpusError(f"another export is writing {out} ({holder}); wait until it has ended, or choose another --out")
-
-    with disk_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-    with held(out.with_name(f".{out.name}.lock"), busy):
-        yield
 
 
 def _there(out: Path, wanted: Label) -> Label:
@@ -211,19 +197,6 @@ def _clear(building: Path) -> None:
     if not ours or (not begun and read_label(building) is None):
         raise CorpusError(f"{building} is in the way and no export of mmidd wrote it; move it away")
     shutil.rmtree(building)
-
-
-def _move(building: Path, out: Path) -> None:
-    """Put the folder into its place; the system refuses one that was filled meanwhile."""
-    try:
-        building.rename(out)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        raise CorpusError(
-            f"{out} was filled while the export ran; nothing of it was touched. Choose another --out"
-        ) from error
-    fsync_folder(out.parent)
 
 
 def _told(label: Label, out: Path, *, changed: bool, kept: int = 0) -> Exported:

@@ -15,7 +15,7 @@ from typing import Any
 
 from mmidd.corpus.read import Corpus
 from mmidd.share.export.protocol import Exporter, Sink
-from mmidd.share.export.rows import class_of, ending, told, walk
+from mmidd.share.export.rows import class_of, ending, told, walk_parts
 
 _MOST_SAMPLES, _BYTES = 10_000, 10**9
 _END = bytes(2 * tarfile.BLOCKSIZE)
@@ -23,19 +23,14 @@ _END = bytes(2 * tarfile.BLOCKSIZE)
 
 def layout(corpus: Corpus, sink: Sink) -> tuple[str, ...]:
     """Every row as files of a tar. No column is left out."""
-    before = 0
-    for split, slug in dict.fromkeys((shard.split, shard.dataset) for shard in corpus.shards):
-        part = corpus.part(split, slug)
+    for split, slug, part, start, rows in walk_parts(corpus, sink):
         each = samples_of_a_tar(len(part), sum(shard.bytes for shard in part.shards))
-        for start, rows in walk(part, sink.done - before):
-            for number, row in enumerate(rows, start):
-                name = f"{split}-{slug}-{number // each:06d}.tar"
-                sink.add(name, b"".join(_members(corpus, row)))
-                if (number + 1) % each == 0 or number + 1 == len(part):
-                    sink.add(name, _END)
-                    sink.end(name)
-            sink.mark(before + start + len(rows))
-        before += len(part)
+        for number, row in enumerate(rows, start):
+            name = f"{split}-{slug}-{number // each:06d}.tar"
+            sink.add(name, b"".join(_members(corpus, row)))
+            if (number + 1) % each == 0 or number + 1 == len(part):
+                sink.add(name, _END)
+                sink.end(name)
     return ()
 
 

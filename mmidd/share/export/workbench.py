@@ -29,7 +29,7 @@ from mmidd.engine.files import digest
 from mmidd.errors import CorpusError
 from mmidd.schema import FORGERY_TYPES, LABELS
 from mmidd.share.export.protocol import Exporter, Sink
-from mmidd.share.export.rows import class_of, label_of
+from mmidd.share.export.rows import class_of, compressions, label_of
 
 _COLUMNS = ("dataset", "key", "compression", "label", "score", "status", "label_key", "method", "n_frames")
 _OURS = ("target_id", "source_id", "pair_media", "group")
@@ -52,20 +52,20 @@ class _Video:
 
 def layout(corpus: Corpus, sink: Sink) -> tuple[str, ...]:
     """A file for each split of each dataset. Columns of single frames are left out."""
-    compressions = _compressions(corpus)
+    packed = compressions(corpus)
     found = {
         slug: {split: _videos(corpus, slug, split) for split in corpus.part(dataset=slug).splits} for slug in corpus.datasets
     }
     for slug, splits in found.items():
         lines = sorted(
-            f"{video.about['media']}\t{compressions.get(video.name, '')}\t{_word(split)}\n"
+            f"{video.about['media']}\t{packed.get(video.name, '')}\t{_word(split)}\n"
             for split, videos in splits.items()
             for video in videos
         )
         scheme = hashlib.sha256("".join(lines).encode()).hexdigest()
         for split, videos in splits.items():
             name = f"{slug}-{_word(split)}.scores"
-            sink.put(f"{name}.csv", _csv(slug, videos, compressions))
+            sink.put(f"{name}.csv", _csv(slug, videos, packed))
             sink.put(f"{name}.meta.json", _meta(corpus, slug, split, scheme, len(videos)))
     told = {"media", "dataset", "label", "forgery_type", "method", *_OURS}
     return tuple(name for name in corpus.columns if name not in told)
@@ -98,13 +98,7 @@ def _lost(corpus: Corpus, slug: str, split: str) -> Iterable[dict[str, Any]]:
             yield {name: row[name] for name in _WRITTEN} | {"label": LABELS.index(row["label"]), "type": known}
 
 
-def _compressions(corpus: Corpus) -> Mapping[tuple[str, str], str]:
-    """Of each medium that has one, the compression."""
-    rows = corpus.media.select(["dataset", "media", "compression"])
-    return {(row["dataset"], row["media"]): row["compression"] for row in rows.to_pylist() if row["compression"]}
-
-
-def _csv(slug: str, videos: Iterable[_Video], compressions: Mapping[tuple[str, str], str]) -> bytes:
+def _csv(slug: str, videos: Iterable[_Video], packed: Mapping[tuple[str, str], str]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*_COLUMNS, *(f"x_{name}" for name in _OURS)])
@@ -112,7 +106,7 @@ def _csv(slug: str, videos: Iterable[_Video], compressions: Mapping[tuple[str, s
         about = video.about
         writer.writerow(
             [
-                _id(slug), about["media"], compressions.get(video.name), about["label"], "", "missing", about["type"],
+                _id(slug), about["media"], packed.get(video.name), about["label"], "", "missing", about["type"],
                 about["method"], video.frames, *(about[name] for name in _OURS),
             ]
         )  # fmt: skip

@@ -1,34 +1,17 @@
-"""The folder that an import fills: beside its target, marked from the first moment, proved, and moved into place at once."""
+"""The folder that an import fills: beside its target, marked from the first moment, and proved."""
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmidd.engine.files import disk_errors, fsync_folder, sha256_file
-from mmidd.engine.lock import held
+from mmidd.engine.files import sha256_file
 from mmidd.errors import DataError
 
 ABOUT, LIST = "import.json", "import.sha256"
 _MOST_BYTES = 1 << 26
-
-
-@contextmanager
-def alone(out: Path) -> Iterator[None]:
-    """Nobody else imports to the same place."""
-
-    def busy(holder: str) -> DataError:
-        return DataError(f"another import is writing {out} ({holder}); wait until it has ended, or choose another --out")
-
-    with disk_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-    with held(out.with_name(f".{out.name}.lock"), busy):
-        yield
 
 
 def label(folder: Path) -> dict[str, Any] | None:
@@ -66,14 +49,3 @@ def clear(building: Path) -> None:
         if not ours or (not begun and label(building) is None):
             raise DataError(f"{building} is in the way and no import of mmidd wrote it; move it away")
         shutil.rmtree(building)
-
-
-def move(building: Path, out: Path) -> None:
-    """Put the folder into its place; the system refuses one that was filled meanwhile."""
-    try:
-        building.rename(out)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        raise DataError(f"{out} was filled while the import ran; nothing of it was touched. Choose another --out") from error
-    fsync_folder(out.parent)

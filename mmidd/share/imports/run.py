@@ -21,9 +21,10 @@ from mmidd.manifest import taken
 from mmidd.manifest.methods import ForgeryType
 from mmidd.recipe import read as read_recipe
 from mmidd.results import Result
+from mmidd.share.beside import alone, move
 from mmidd.share.imports import types
 from mmidd.share.imports.copying import Copier, NotTaken
-from mmidd.share.imports.folder import ABOUT, LIST, alone, clear, label, move, prove
+from mmidd.share.imports.folder import ABOUT, LIST, clear, label, prove
 from mmidd.share.imports.places import masks_of, place, slug
 from mmidd.share.imports.protocol import LOST, Choices, Item, Notes, importer, labels_of, types_of
 from mmidd.share.imports.root import File, Root, is_sane
@@ -91,7 +92,7 @@ def import_dataset(
     own = types.settle(items, choices.types, notes)
     media = place(items)
     wanted = digest(kind, chosen.version, asdict(about), choices.link, own, list(_input(media)), len(notes.findings))
-    with alone(target):
+    with alone(target, "import", DataError):
         if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
             return _there(target, wanted)
         if not items:
@@ -102,7 +103,7 @@ def import_dataset(
             try:
                 done = _write(building, kind, about, media, own, choices, notes, wanted, progress or Silent())
                 fault("before_import_rename", target)
-                move(building, target)
+                move(building, target, "import", DataError)
             finally:
                 shutil.rmtree(building, ignore_errors=True)
     return Imported(**{**done, "out": str(target), "changed": True})

@@ -6,7 +6,7 @@
 `batch` does to tensors where they lie what the list does to samples. `sheet` draws what a list does, to be looked at.
 """
 
-from mmidd.training.augment.base import Augmentation, Operation, chance_of
+from mmidd.training.augment.base import Augmentation, Operation
 from mmidd.training.augment.codecs import PLATFORMS, Encoding, Jpeg, Video, WebP, platforms
 from mmidd.training.augment.colour import Brightness, ChannelShift, Colour, Contrast, Grey
 from mmidd.training.augment.filters import Blur, Noise, ResizeAndBack, Sharpen
@@ -14,6 +14,7 @@ from mmidd.training.augment.geometry import Crop, CropShift, Flip, Rotate
 from mmidd.training.augment.listed import Augment, OneOf, chain, seeded
 from mmidd.training.augment.presets import PRESETS, Preset, preset
 from mmidd.training.augment.sheet import sheet
+from mmidd.training.draws import chance_of
 
 __all__ = [
     "PLATFORMS", "PRESETS", "Augment", "Augmentation", "Blur", "Brightness", "ChannelShift", "Colour", "Contrast", "Crop",

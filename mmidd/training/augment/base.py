@@ -23,11 +23,6 @@ Range = tuple[float, float]
 """Drawn uniformly between the two; where they are equal nothing is left to chance."""
 
 
-def chance_of(seed: int) -> np.random.Generator:
-    """The generator that belongs to a draw's seed, given as uint64 or, as batches hold it, as int64."""
-    return np.random.default_rng(int(seed) % 2**64)
-
-
 class Operation(ABC):
     """One augmentation with everything drawn: the same numbers do the same to a real and its fake, to stills and clips."""
 

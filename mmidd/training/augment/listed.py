@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from mmidd.errors import UsageError
-from mmidd.training.augment.base import Augmentation, Operation, Pixels, chance_of, pixels_of, tensor_of
-from mmidd.training.draws import mixed
+from mmidd.training.augment.base import Augmentation, Operation, Pixels, pixels_of, tensor_of
+from mmidd.training.draws import chance_of, mixed
 from mmidd.training.sample import Sample, Transform
 
 
