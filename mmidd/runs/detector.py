@@ -1,0 +1,133 @@
+"""What a reference detector is: a network with losses, what it sees, and the presets that it is trained with.
+
+A detector is one file with a `DETECTOR` and one row in `detectors/registry.py`; other packages bring theirs by entry point.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import nn
+
+from mmidd.errors import UsageError
+from mmidd.training.images import Fit
+
+Batch = Mapping[str, Any]
+"""What a loader gives, with `image` as `Input` says and everything on the network's device: float32 (n, 3, side, side) or
+(n, frames, 3, side, side); `label` and `forgery_type` int64 (n,), -1 for an unknown type; the columns of `Input.columns` (texts
+are lists, "" for null); with `Input.mask` `mask` uint8 (n, 1, side, side) and `has_mask` (n,)."""
+Features = dict[str, torch.Tensor]
+PRESETS = ("paper", "small", "tiny")
+
+
+class DetectorOptions(BaseModel):
+    """Base of a detector's own options: their defaults are the paper's. Unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a network sees. `side`: pixels, square, brought there by `fit`; `mean` and `std`: of RGB in 0..1; `frames`: more
+    than 1 for clips; `columns`: of the corpus, beside the label and the type; `mask`: with the mask of what was forged."""
+
+    side: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    fit: Fit = "crop"
+    frames: int = 1
+    columns: tuple[str, ...] = ()
+    mask: bool = False
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a batch costs. `terms`: scalars by name, weighted; their sum is minimised. `counts`: rows that a term left out, by
+    why ("unknown type", "no face caption")."""
+
+    terms: Mapping[str, torch.Tensor]
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """`fake`: how likely each is forged, float32 (n,) in 0..1. `types`: float32 (n, 5), adding up to 1, in the order of
+    `schema.FORGERY_TYPES`; None from a detector that knows no types."""
+
+    fake: torch.Tensor
+    types: torch.Tensor | None = None
+
+
+class Network(nn.Module):  # type: ignore[misc]
+    """Base of a detector's network. Parameters that are not trained have `requires_grad` false.
+
+    The loop computes `features` under mixed precision where that is asked for; `losses` and `scores` get them as float32 and
+    are computed in float32. All chance is torch's own, which the loop seeds before each part of a batch.
+    """
+
+    input: Input
+
+    @abstractmethod
+    def features(self, batch: Batch) -> Features:
+        """Of each row by itself: tensors whose first axis is the batch. Here lies the work."""
+
+    @abstractmethod
+    def losses(self, features: Features, batch: Batch, over: Mapping[str, int]) -> Loss:
+        """What these rows add to the loss of the whole batch, of which they may be a part: a sum over rows is divided by the
+        whole batch's number of them, `over` (see `rows`); a term that compares rows with each other, which cannot be
+        split, is weighted by its part (`part`)."""
+
+    @abstractmethod
+    def scores(self, features: Features) -> Scores:
+        """Of a network in `eval` mode."""
+
+    def rows(self, batch: Batch) -> dict[str, int]:
+        """How many rows of a batch each kind of term is the mean over. Asked of a whole batch on the CPU, before its image is
+        made floating."""
+        return {"rows": len(batch["label"])}
+
+    def checkpointing(self) -> None:
+        """Compute activations again in the backward pass instead of holding them. Raises UsageError where it cannot."""
+        raise UsageError(f"{type(self).__name__} has no gradient checkpointing: leave checkpointing=false")
+
+
+def part(batch: Batch, over: Mapping[str, int]) -> float:
+    """The share of the whole batch that these rows are."""
+    return len(batch["label"]) / max(1, over["rows"])
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a preset changes of the detector's options and of `runs.settings.Settings`."""
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Detector:
+    """One reference detector.
+
+    `build` makes a network of its options, frozen and trained parts told apart, randomly initialised parts drawn from torch's
+    own chance. `presets` has `paper` (as its authors train it), `small` (a pretrained backbone of modest size) and `tiny` (a
+    few random layers: minutes on a CPU, says nothing of the detector). `needs` are columns of the corpus that it cannot be
+    trained without, `uses` those that it can. `open_questions`: what the paper leaves open and how we read it.
+    """
+
+    title: str
+    paper: str
+    code: str
+    code_licence: str
+    backbone: str
+    backbone_licence: str
+    options: type[DetectorOptions]
+    build: Callable[[Any], Network]
+    presets: Mapping[str, Preset]
+    needs: tuple[str, ...] = ("label",)
+    uses: tuple[str, ...] = ()
+    open_questions: tuple[str, ...] = ()
