@@ -26,9 +26,10 @@ PRESETS = ("paper", "small", "tiny")
 
 
 class DetectorOptions(BaseModel):
-    """Base of a detector's own options: their defaults are the paper's. Unknown keys are errors."""
+    """Base of a detector's own options: their defaults are the paper's. Unknown keys are errors. Each says what it is, by
+    `Field(description=...)` or a docstring below it: `mmidd detectors NAME` shows it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True)

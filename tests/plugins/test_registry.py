@@ -43,7 +43,7 @@ def test_what_others_add_is_listed_and_not_imported(install: Install, capsys: py
     text = "[mmidd.face_detectors]\nbomb = bomb_faces:DETECTOR\n[mmidd.captioners]\nbomb = bomb_faces.words:C\n"
     text += "[mmidd.detectors]\nnet = bomb_faces:NET\n[console_scripts]\nbomb = bomb_faces:main\n"
     install("bomb-pkg", text, {"bomb_faces/__init__.py": BOMB}, "2.5")
-    for kind, name in (("face detector", "bomb"), ("captioner", "bomb"), ("detector", "net")):
+    for kind, name in (("face detector", "bomb"), ("captioner", "bomb"), ("reference detector", "net")):
         row = rows(kind)[name, "bomb-pkg"]
         assert (row.version, row.installed, row.note, row.summary) == ("2.5", True, None, "what bomb-pkg adds")
     assert run(["plugins"]) == 0 and "bomb-pkg 2.5" in capsys.readouterr().out

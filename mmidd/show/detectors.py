@@ -1,0 +1,109 @@
+"""The reference detectors, for people: the table of all, and the page of one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from mmidd.show import plain, shell_word, size
+
+if TYPE_CHECKING:
+    from mmidd.detectors.listing import About, Detectors, Known, PresetFacts
+
+
+def detectors(console: Console, found: Detectors) -> None:
+    """All of them; what is known of another package's without importing it is little."""
+    table = Table(
+        "name", "what it is\n[dim]from[/dim]", "licence of its code\n[dim]of its backbone[/dim]",
+        "parameters\n[dim]trained[/dim]", "needs\n[dim]presets[/dim]", "installed",
+        box=None,
+    )  # fmt: skip
+    for row in found.rows:
+        table.add_row(*_cells(row))
+    console.print(table)
+    console.print("mmidd detectors NAME: all about one; mmidd plugins: face detectors, and all else that has a name")
+
+
+def _cells(row: Known) -> tuple[str, ...]:
+    listed, facts = row.listed, row.facts
+    installed = "yes" if listed.installed else f"pip install 'mmidd[{listed.extra}]'" if listed.extra else "no"
+    if facts is None:
+        source = f"{listed.source} {listed.version or ''}".strip()
+        return (plain(listed.name), _two(listed.note or listed.summary, source), "-", "-", "-", installed)
+    return (
+        plain(listed.name),
+        _two(listed.summary, facts.paper),
+        _two(facts.code_licence, f"{facts.backbone}: {facts.backbone_licence}"),
+        _two(f"{facts.parameters:,}", _share(facts.trained, facts.parameters)),
+        _two(", ".join(facts.needs), " ".join(facts.presets)),
+        plain(installed),
+    )
+
+
+def _two(above: str, below: str) -> str:
+    return f"{plain(above)}\n[dim]{plain(below)}[/dim]"
+
+
+def _share(part: int, whole: int) -> str:
+    """`104,450 (0.034 %)`."""
+    return f"{part:,} ({100 * part / whole:.2g} %)" if 0 < part < whole else f"{part:,} (all)" if part else "0"
+
+
+def about(console: Console, found: About) -> None:
+    """One of them: what it is, its presets, its options, what its paper leaves open, and how it is trained."""
+    source = f"{found.source} {found.version or ''}".strip()
+    console.print(f"[bold]{plain(found.name)}[/bold]: {plain(found.title)} (from {plain(source)})")
+    _grid(
+        console,
+        {
+            "paper": found.paper,
+            "code": f"{found.code}; licence: {found.code_licence}",
+            "backbone": f"{found.backbone}; licence: {found.backbone_licence}",
+            "needs": ", ".join(found.needs) or "nothing",
+            "uses": ", ".join(found.uses) or "nothing else",
+        },
+    )
+    console.print("\n[bold]presets[/bold]: what differs from the defaults")
+    _grid(console, {preset.name: "\n".join(_preset(preset)) for preset in found.presets})
+    console.print("\n[bold]options[/bold] of its own (mmidd train --help has the settings that all share)")
+    table = Table("  option", "default", "values", "meaning", box=None)
+    for option in found.options:
+        table.add_row(*map(plain, (f"  {option.name}", _value(option.default), option.values, option.meaning)))
+    console.print(table)
+    if found.open_questions:
+        console.print("\n[bold]left open[/bold] by the paper, and how it is read here")
+        _grid(console, {f"{number}.": question for number, question in enumerate(found.open_questions, 1)})
+    console.print(f"\ntrain it: {' '.join(plain(shell_word(word)) for word in found.command)}")
+
+
+def _grid(console: Console, rows: Mapping[str, str]) -> None:
+    """Lines that begin with a word and are folded beside it."""
+    table = Table.grid(padding=(0, 2))
+    for name, text in rows.items():
+        table.add_row(f"  {plain(name)}", "\n".join(map(plain, text.split("\n"))))
+    console.print(table)
+
+
+def _preset(preset: PresetFacts) -> Iterable[str]:
+    if preset.size is None:
+        yield f"its network cannot be made here: {preset.why}"
+    else:
+        found = preset.size
+        sees = f"{found.side}x{found.side}" + (f" x {found.frames} frames" if found.frames > 1 else "")
+        yield f"sees {sees}; {found.parameters:,} parameters, trained {_share(found.trained, found.parameters)}"
+        yield f"{_gigabytes(found.held_bytes)} for weights, gradients and optimiser in float32, without activations"
+    for word, values in (("options", preset.options), ("settings", preset.settings)):
+        yield f"{word}: {' '.join(f'{key}={_value(value)}' for key, value in values.items()) or 'the defaults'}"
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e8 else size(count)
+
+
+def _value(value: Any) -> str:
+    """As `--set` takes it."""
+    return value if isinstance(value, str) and value else json.dumps(value)
