@@ -15,15 +15,21 @@ from .backbones import Weights, freeze, image_tower
 
 
 class GenDOptions(DetectorOptions):
-    """`uniformity` and `alignment` weigh the two terms."""
+    """GenD's."""
 
     backbone: str = "clip:openai/clip-vit-large-patch14"
+    """An image network by name or folder (docs/reference-detectors.md)."""
     weights: Weights = "pretrained"
+    """The backbone's own, or the same network freshly initialised."""
     uniformity: float = 0.5
+    """Weight of the term that spreads features over the sphere."""
     alignment: float = 0.1
+    """Weight of the term that draws features of one label together."""
 
 
 class GenD(Network):
+    compares = ("uniformity", "alignment")
+
     def __init__(self, options: GenDOptions) -> None:
         super().__init__()
         self.options, self.tower = options, image_tower(options.backbone, options.weights)

@@ -1,4 +1,4 @@
-"""What `mmidd detectors` says: all reference detectors by what is known without importing one, and all about a single one."""
+"""What `mmidd detectors` says: all reference detectors by what is known without importing one, and all about one."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class Option:
 
 @dataclass(frozen=True)
 class Size:
-    """A network by its preset: `side` and `frames` of what it sees, its parameters, those that are trained, and the bytes that
-    these and their gradients and the optimiser's state take in float32, activations not counted."""
+    """A network by its preset: `side` and `frames` of what it sees, its parameters, those that are trained, and the bytes
+    that these, their gradients and the optimiser's state take in float32, activations not counted."""
 
     side: int
     frames: int

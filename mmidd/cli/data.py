@@ -69,7 +69,7 @@ def detectors(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """List the reference detectors, which find forgeries and are trained; with NAME, all about one. (Face detectors: plugins.)"""
+    """List the reference detectors, which find forgeries; with NAME, all about one. Face detectors: `mmidd plugins`."""
     from mmidd.detectors import listing
 
     say(listing.detectors() if name is None else listing.about(name), as_json=as_json)

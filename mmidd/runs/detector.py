@@ -72,6 +72,9 @@ class Network(nn.Module):  # type: ignore[misc]
     """
 
     input: Input
+    compares: tuple[str, ...] = ()
+    """The terms that compare rows with each other: of a batch that is computed in parts they see one part at a time. All
+    others are sums over rows, the same however a batch is cut."""
 
     @abstractmethod
     def features(self, batch: Batch) -> Features:
