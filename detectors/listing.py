@@ -67,13 +67,15 @@ class Option:
 @dataclass(frozen=True)
 class Size:
     """A network by its preset: `side` and `frames` of what it sees, its parameters, those that are trained, and the bytes
-    that these, their gradients and the optimiser's state take in float32, activations not counted."""
+    that these, their gradients and the optimiser's state take in float32, activations not counted. `compares`: the terms that
+    compare rows."""
 
     side: int
     frames: int
     parameters: int
     trained: int
     held_bytes: int
+    compares: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ def _size(network: Network, settings: Settings) -> Size:
     every = sum(each.numel() for each in network.parameters())
     moments = _MOMENTS[settings.optimiser]
     seen = network.input
-    return Size(seen.side, seen.frames, every, trained, 4 * (every + trained * (1 + moments)))
+    return Size(seen.side, seen.frames, every, trained, 4 * (every + trained * (1 + moments)), network.compares)
 
 
 def _options(options: type[BaseModel]) -> Iterator[Option]:

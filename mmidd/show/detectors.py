@@ -15,33 +15,60 @@ if TYPE_CHECKING:
     from mmidd.detectors.listing import About, Detectors, Known, PresetFacts
 
 
+_TABLE = 110
+"""Columns of a console from which on they are a table: in a narrower one its cells would be read a word a line."""
+
+_HEADS = ("what it is", "from"), ("licence of its code", "of its backbone"), ("parameters", "trained"), ("needs", "presets")
+
+
 def detectors(console: Console, found: Detectors) -> None:
     """All of them; what is known of another package's without importing it is little."""
-    table = Table(
-        "name", "what it is\n[dim]from[/dim]", "licence of its code\n[dim]of its backbone[/dim]",
-        "parameters\n[dim]trained[/dim]", "needs\n[dim]presets[/dim]", "installed",
-        box=None,
-    )  # fmt: skip
-    for row in found.rows:
-        table.add_row(*_cells(row))
-    console.print(table)
+    if console.width >= _TABLE:
+        table = Table(box=None)
+        for head in ("name", *_HEADS, "installed"):
+            table.add_column(head if isinstance(head, str) else _two(*head), overflow="fold")
+        for row in found.rows:
+            table.add_row(*_cells(row))
+        console.print(table)
+    else:
+        _grid(console, {row.listed.name: "\n".join(_lines(row)) for row in found.rows})
     console.print("mmidd detectors NAME: all about one; mmidd plugins: face detectors, and all else that has a name")
 
 
 def _cells(row: Known) -> tuple[str, ...]:
     listed, facts = row.listed, row.facts
-    installed = "yes" if listed.installed else f"pip install 'mmidd[{listed.extra}]'" if listed.extra else "no"
     if facts is None:
-        source = f"{listed.source} {listed.version or ''}".strip()
-        return (plain(listed.name), _two(listed.note or listed.summary, source), "-", "-", "-", installed)
+        head = plain(listed.name), _two(listed.note or listed.summary, _source(listed.source, listed.version))
+        return (*head, "-", "-", "-", plain(_installed(row)))
     return (
         plain(listed.name),
         _two(listed.summary, facts.paper),
         _two(facts.code_licence, f"{facts.backbone}: {facts.backbone_licence}"),
         _two(f"{facts.parameters:,}", _share(facts.trained, facts.parameters)),
-        _two(", ".join(facts.needs), " ".join(facts.presets)),
-        plain(installed),
+        _two(", ".join(facts.needs), ", ".join(facts.presets)),
+        plain(_installed(row)),
     )
+
+
+def _lines(row: Known) -> Iterable[str]:
+    listed, facts = row.listed, row.facts
+    yield listed.note or listed.summary
+    if facts is None:
+        yield f"from {_source(listed.source, listed.version)}; installed: {_installed(row)}"
+        return
+    yield facts.paper
+    yield f"licences: code {facts.code_licence}; {facts.backbone} {facts.backbone_licence}"
+    yield f"{facts.parameters:,} parameters, trained {_share(facts.trained, facts.parameters)}"
+    yield f"needs {', '.join(facts.needs)}; presets {', '.join(facts.presets)}; installed: {_installed(row)}"
+
+
+def _source(package: str, version: str | None) -> str:
+    return f"{package} {version or ''}".strip()
+
+
+def _installed(row: Known) -> str:
+    extra = row.listed.extra
+    return "yes" if row.listed.installed else f"pip install 'mmidd[{extra}]'" if extra else "no"
 
 
 def _two(above: str, below: str) -> str:
@@ -55,8 +82,8 @@ def _share(part: int, whole: int) -> str:
 
 def about(console: Console, found: About) -> None:
     """One of them: what it is, its presets, its options, what its paper leaves open, and how it is trained."""
-    source = f"{found.source} {found.version or ''}".strip()
-    console.print(f"[bold]{plain(found.name)}[/bold]: {plain(found.title)} (from {plain(source)})")
+    source = plain(_source(found.source, found.version))
+    console.print(f"[bold]{plain(found.name)}[/bold]: {plain(found.title)} (from {source})")
     _grid(
         console,
         {
@@ -70,10 +97,9 @@ def about(console: Console, found: About) -> None:
     console.print("\n[bold]presets[/bold]: what differs from the defaults")
     _grid(console, {preset.name: "\n".join(_preset(preset)) for preset in found.presets})
     console.print("\n[bold]options[/bold] of its own (mmidd train --help has the settings that all share)")
-    table = Table("  option", "default", "values", "meaning", box=None)
-    for option in found.options:
-        table.add_row(*map(plain, (f"  {option.name}", _value(option.default), option.values, option.meaning)))
-    console.print(table)
+    _grid(
+        console, {each.name: f"{each.meaning}\n{each.values}, by default {_value(each.default)}" for each in found.options}
+    )
     if found.open_questions:
         console.print("\n[bold]left open[/bold] by the paper, and how it is read here")
         _grid(console, {f"{number}.": question for number, question in enumerate(found.open_questions, 1)})
@@ -81,8 +107,10 @@ def about(console: Console, found: About) -> None:
 
 
 def _grid(console: Console, rows: Mapping[str, str]) -> None:
-    """Lines that begin with a word and are folded beside it."""
+    """Lines that begin with a word and are folded beside it; nothing is cut."""
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, text in rows.items():
         table.add_row(f"  {plain(name)}", "\n".join(map(plain, text.split("\n"))))
     console.print(table)
@@ -96,6 +124,8 @@ def _preset(preset: PresetFacts) -> Iterable[str]:
         sees = f"{found.side}x{found.side}" + (f" x {found.frames} frames" if found.frames > 1 else "")
         yield f"sees {sees}; {found.parameters:,} parameters, trained {_share(found.trained, found.parameters)}"
         yield f"{_gigabytes(found.held_bytes)} for weights, gradients and optimiser in float32, without activations"
+        if found.compares:
+            yield f"compare rows, of a part of a batch alone (contrast=whole: of all of it): {', '.join(found.compares)}"
     for word, values in (("options", preset.options), ("settings", preset.settings)):
         yield f"{word}: {' '.join(f'{key}={_value(value)}' for key, value in values.items()) or 'the defaults'}"
 

@@ -1,4 +1,4 @@
-"""Rows as a loader gives them to a reference detector, made by chance: what its `Input` asks for, by the columns' own types."""
+"""Rows as a loader gives them to a reference detector, made by chance: what its `Input` asks for, by the columns' types."""
 
 from __future__ import annotations
 

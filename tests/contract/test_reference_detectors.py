@@ -1,4 +1,4 @@
-"""What every reference detector promises: its row here is its row in `detectors/registry.py`, and nothing more is asked for."""
+"""What every reference detector promises: a row of `detectors/registry.py` is held to it for the asking."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-
 from mmidd.detectors.listing import on_meta
 from mmidd.detectors.registry import REFERENCE_DETECTORS, Facts, reference_detector
+from safetensors.torch import load_file, save_file
+
 from mmidd.registry import Row
 from mmidd.runs.detector import PRESETS, Batch, Detector, Features, Network, Scores
 from mmidd.runs.settings import Settings
@@ -23,7 +23,7 @@ from .rows import part_of, rows
 
 ROWS = {row.name: row for row in REFERENCE_DETECTORS.rows}
 NAMES = [each.name for each in REFERENCE_DETECTORS.listed() if each.installed and each.note is None]
-"""Other packages' too, where there are any: `pytest tests/contract/test_reference_detectors.py -k NAME` is for their authors."""
+"""Other packages' too, where there are any: their authors run `pytest tests/contract/test_reference_detectors.py -k NAME`."""
 LABELS, TYPES = (0, 1, 0, 1, 0, 1, 1, 1), (0, 1, 0, 2, 0, 3, 4, 1)
 
 pytestmark = pytest.mark.parametrize("name", NAMES)
@@ -90,7 +90,9 @@ def test_every_word_that_describes_it_is_there(name: str) -> None:
     for key in ("title", "paper", "code", "code_licence", "backbone", "backbone_licence"):
         assert getattr(found, key).strip(), key
     assert tuple(found.presets)[: len(PRESETS)] == PRESETS
-    assert "label" in found.needs and {*found.needs, *found.uses} <= {*BY_NAME, "mask"} and not {*found.needs} & {*found.uses}
+    assert (
+        "label" in found.needs and {*found.needs, *found.uses} <= {*BY_NAME, "mask"} and not {*found.needs} & {*found.uses}
+    )
     assert all(each.strip() for each in found.open_questions)
 
 
@@ -244,7 +246,7 @@ def test_the_network_of_the_paper_is_laid_out_without_memory(name: str) -> None:
     network = paper(name)
     assert all(each.is_meta for each in network.parameters()) and network.input.side >= 8
     trained = [each for each in network.parameters() if each.requires_grad]
-    assert 0 < len(trained) and all(each.dtype == torch.float32 for each in trained)
+    assert len(trained) > 0 and all(each.dtype == torch.float32 for each in trained)
 
 
 def test_a_detector_is_what_the_registry_promises(name: str) -> None:
