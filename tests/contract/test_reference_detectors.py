@@ -23,7 +23,7 @@ from .rows import part_of, rows
 
 ROWS = {row.name: row for row in REFERENCE_DETECTORS.rows}
 NAMES = [each.name for each in REFERENCE_DETECTORS.listed() if each.installed and each.note is None]
-"""Other packages' too, where there are any: their authors run `pytest tests/contract/test_reference_detectors.py -k NAME`."""
+"""Other packages' too, where any are; their authors run `pytest tests/contract/test_reference_detectors.py -k NAME`."""
 LABELS, TYPES = (0, 1, 0, 1, 0, 1, 1, 1), (0, 1, 0, 2, 0, 3, 4, 1)
 
 pytestmark = pytest.mark.parametrize("name", NAMES)
@@ -33,15 +33,17 @@ pytestmark = pytest.mark.parametrize("name", NAMES)
 def paper(name: str) -> Network:
     """At its size in the paper, without memory."""
     detector = reference_detector(name)
-    return on_meta(detector, dict(detector.presets["paper"].options))
+    found: Network = on_meta(detector, dict(detector.presets["paper"].options))
+    return found
 
 
 def tiny(name: str, seed: int = 0) -> Network:
     """A network that computes here, of values drawn by that seed, in eval mode."""
     detector = reference_detector(name)
     torch.manual_seed(seed)
-    network = detector.build(detector.options(**detector.presets["tiny"].options))
-    return network.eval()
+    network: Network = detector.build(detector.options(**detector.presets["tiny"].options))
+    network.eval()
+    return network
 
 
 def mixed(network: Network, seed: int = 0) -> dict[str, Any]:
