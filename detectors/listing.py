@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import Console
 
-    from mmidd.runs.detector import Detector, Network, Preset
+    from mmidd.runs.detector import Detector, DetectorOptions, Network, Preset
     from mmidd.runs.settings import Settings
 
 
@@ -142,7 +142,7 @@ def _preset(detector: Detector, name: str, preset: Preset) -> PresetFacts:
     options, settings = detector.options(**preset.options), Settings(**preset.settings)
     changed = _changed(options, detector.options()), _changed(settings, Settings())
     try:
-        network = on_meta(detector, dict(preset.options))
+        network = laid_out(detector, options)
     except (MmiddError, ImportError) as error:
         return PresetFacts(name, *changed, None, sanitised(str(error)))
     return PresetFacts(name, *changed, _size(network, settings))
@@ -154,14 +154,12 @@ def _changed(given: BaseModel, defaults: BaseModel) -> dict[str, Any]:
     return {key: value for key, value in given.model_dump(mode="json").items() if value != usual[key]}
 
 
-def on_meta(detector: Detector, options: dict[str, Any]) -> Network:
-    """The detector's network without memory: parameters have shapes and no values, and no file of weights is read."""
+def laid_out(detector: Detector, options: DetectorOptions) -> Network:
+    """The detector's network on torch's `meta` device: without memory or values, and no file of weights is read."""
     import torch
 
-    if "weights" in detector.options.model_fields:
-        options = {**options, "weights": "random"}
     with torch.device("meta"):
-        return detector.build(detector.options(**options))
+        return detector.build(options)
 
 
 _MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}

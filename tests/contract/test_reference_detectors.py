@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from mmidd.detectors.listing import on_meta
+from mmidd.detectors.listing import laid_out
 from mmidd.detectors.registry import REFERENCE_DETECTORS, Facts, reference_detector
 from safetensors.torch import load_file, save_file
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.parametrize("name", NAMES)
 def paper(name: str) -> Network:
     """At its size in the paper, without memory."""
     detector = reference_detector(name)
-    found: Network = on_meta(detector, dict(detector.presets["paper"].options))
+    found: Network = laid_out(detector, detector.options(**detector.presets["paper"].options))
     return found
 
 
