@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from mmidd.errors import MissingExtra, UsageError
@@ -48,8 +49,12 @@ def reference_detector(name: str) -> Detector:
     Raises UsageError for none, MissingExtra where torch or what it needs is not installed, PluginError for another package's
     that does not work."""
     if name not in REFERENCE_DETECTORS:
-        names = ", ".join(sorted(REFERENCE_DETECTORS.names()))
-        raise UsageError(f"there is no reference detector {name!r}; there are: {names} (mmidd plugins lists face detectors)")
+        known = sorted(REFERENCE_DETECTORS.names())
+        near = get_close_matches(name, known, 1)
+        hint = (
+            f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)} (mmidd plugins lists face detectors)"
+        )
+        raise UsageError(f"there is no reference detector {name!r}; {hint}")
     try:
         from mmidd.runs.detector import Detector
     except ModuleNotFoundError as error:

@@ -82,6 +82,11 @@ def detectors(incomplete: str) -> list[str]:
     return sorted(name for name in REFERENCE_DETECTORS.names() if name.startswith(incomplete) and _HARMLESS.fullmatch(name))
 
 
+def presets(incomplete: str) -> list[str]:
+    """The presets that every reference detector has."""
+    return [name for name in ("paper", "small", "tiny") if name.startswith(incomplete)]
+
+
 def importers(incomplete: str) -> list[str]:
     """What `mmidd import` takes."""
     return [name for name in ("csv", "deepfakebench") if name.startswith(incomplete)]

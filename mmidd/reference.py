@@ -1,0 +1,37 @@
+"""The reference detectors by name: what the command line and `mmidd.train` call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmidd.corpus.read import Corpus
+    from mmidd.runs.train import Trained
+
+
+def train(
+    detector: str,
+    corpus: str | Path | Corpus,
+    out: str | Path,
+    *,
+    only: tuple[str, ...] | list[str] = (),
+    where: dict[str, Any] | None = None,
+    fraction: float = 1.0,
+    paired: bool | None = None,
+    holdout: float | None = None,
+    **more: Any,
+) -> Trained:
+    """Train the detector of that name on a corpus into the run folder `out`, or go on with it: `mmidd train`.
+
+    `preset`, `settings` (`key=value` words or a mapping), `seeds`, `workers`, `device`, `watch` and `tell` are those of
+    `mmidd.runs.train.train`, the others of `mmidd.runs.data.Selection`.
+    """
+    from mmidd.detectors.registry import reference_detector
+
+    found = reference_detector(detector)
+    from mmidd.runs.data import Selection
+    from mmidd.runs.train import train as run
+
+    selection = Selection(tuple(only), dict(where or {}), fraction, paired, holdout)
+    return run(found, detector, corpus, out, selection=selection, **more)
