@@ -67,8 +67,8 @@ class Option:
 @dataclass(frozen=True)
 class Size:
     """A network by its preset: `side` and `frames` of what it sees, its parameters, those that are trained, and the bytes
-    that these, their gradients and the optimiser's state take in float32, activations not counted. `compares`: the terms that
-    compare rows."""
+    that these, their gradients and the optimiser's state take in float32, activations not counted. `compares`: the terms
+    that compare rows."""
 
     side: int
     frames: int

@@ -119,7 +119,7 @@ def test_one_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPat
         patch.setitem(sys.modules, "mmidd.runs.detector", None)
         with pytest.raises(MissingExtra, match=r"the reference detector gend needs .*'mmidd\[train\]'"):
             reference_detector("gend")
-    with pytest.raises(UsageError, match="no reference detector 'gendd'; did you mean 'gend'?"):
+    with pytest.raises(UsageError, match="no reference detector 'gendd'; did you mean 'gend'"):
         reference_detector("gendd")
 
 
