@@ -28,7 +28,10 @@ def add_lora(tower: Any, rank: int, alpha: float, targets: Targets, *, dropout: 
         return
     from peft import LoraConfig, inject_adapter_in_model
 
-    names = list(_names(tower, targets))
+    try:
+        names = list(_names(tower, targets))
+    except UsageError as error:
+        raise UsageError(f"{error}; or lora_rank=0, which leaves the towers as they are") from error
     if not names:
         raise UsageError(f"{type(tower).__name__}: none of its layers of attention is one of {targets!r}: take lora_rank=0")
     inject_adapter_in_model(
