@@ -49,7 +49,9 @@ class Tall(Network):
         self.inner = _swin(options)
         patch = self.inner.patch_embed.patch_size[0]
         if options.side % (options.rows * patch):
-            raise UsageError(f"side {options.side}: has to be a multiple of rows x the backbone's patches, {options.rows * patch}")
+            raise UsageError(
+                f"side {options.side}: has to be a multiple of rows x the backbone's patches, {options.rows * patch}"
+            )
         self.frames = nn.Parameter(torch.empty(options.rows**2, self.inner.patch_embed.proj.out_channels))
         self.head = nn.Linear(self.inner.num_features, 2)
         nn.init.trunc_normal_(self.frames, std=0.02)
