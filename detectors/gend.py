@@ -1,5 +1,5 @@
-"""GenD (arXiv 2508.06248 v2, v3; WACV 2026): only the layer norms of a large image encoder are trained, and a linear head on unit
-features, held apart by a uniformity and an alignment term."""
+"""GenD (arXiv 2508.06248 v2, v3; WACV 2026): only the layer norms of a large image encoder are trained, and a linear head on
+unit features, held apart by a uniformity and an alignment term."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class GenD(Network):
 
 
 def spread(unit: torch.Tensor, label: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Uniformity, log mean exp(-2 d^2) over pairs i < j, and alignment, the mean of d^2 over those of one label; from the Gram matrix
-    of unit features (n, d)."""
+    """Uniformity, log mean exp(-2 d^2) over pairs i < j, and alignment, the mean of d^2 over those of one label; from the
+    Gram matrix of unit features (n, d)."""
     squares = (2 - 2 * unit @ unit.T).clamp(min=0)
     pairs = torch.ones_like(squares).triu(1)
     same = pairs * (label[:, None] == label)
@@ -80,8 +80,8 @@ DETECTOR = Detector(
         "paper": Preset(
             {},
             {
-                "epochs": 30, "batch": 128, "optimiser": "adamw", "lr": 3e-4, "min_lr": 1e-5, "warmup": 1.0, "schedule": "cycles",
-                "cycle": 10.0, "augment": "gend", "frames": 32, "patience": 30,
+                "epochs": 30, "batch": 128, "optimiser": "adamw", "lr": 3e-4, "min_lr": 1e-5, "warmup": 1.0,
+                "schedule": "cycles", "cycle": 10.0, "augment": "gend", "frames": 32, "patience": 30,
             },
         ),
         "small": _TINY,
