@@ -1,15 +1,15 @@
-"""TALL (arXiv 2307.07494, ICCV 2023): frames that follow each other become one picture, a thumbnail of each laid out in rows, and an
-image network with windows sees in it what differs between them.
+"""TALL (arXiv 2307.07494, ICCV 2023): frames that follow each other become one picture, a thumbnail of each laid out in
+rows, and an image network with windows sees in it what differs between them.
 
-From the authors' code (rainy-xu/TALL4Deepfake, commit 96d28d1: README, main.py, my_models/tall_swin.py, video_dataset_aug.py):
-4 frames of 112 pixels, 2x2; Swin-B of ImageNet-22k with windows of 14 patches in the first three stages and 7 in the last; one
-learned vector for each frame, added to all its patches; in training a square of 16 pixels at one random place, the same in each
-frame, set to the mean colour; cross-entropy with label smoothing .1; AdamW 1.5e-5, weight decay 1e-5, 10 epochs of warm-up, cosine to
-1.5e-7, 60 epochs, float32, 4 videos of 8 clips a step.
+From the authors' code (rainy-xu/TALL4Deepfake, commit 96d28d1: README, main.py, my_models/tall_swin.py,
+video_dataset_aug.py): 4 frames of 112 pixels, 2x2; Swin-B of ImageNet-22k with windows of 14 patches in the first three
+stages and 7 in the last; one learned vector for each frame, added to all its patches; in training a square of 16 pixels at
+one random place, the same in each frame, set to the mean colour; cross-entropy with label smoothing .1; stochastic depth
+.1; AdamW 1.5e-5, weight decay 1e-5, 10 epochs of warm-up, cosine to 1.5e-7, 60 epochs, float32, 4 videos of 8 clips a step.
 
-The windows matter: with 14, an unshifted window of the first two stages (56x56, 28x28 patches) lies inside one frame, a shifted one
-reaches into its neighbours, and from the third stage on a window holds all four frames. With Swin's own 7 a window would hold no
-more than one frame until the last stage, the shifts apart.
+The windows and their shifts matter: with 14, an unshifted window of the first two stages (56x56, 28x28 patches) lies inside
+one frame and a shifted one reaches into its neighbours; from the third stage on a window holds all four frames. With Swin's
+own 7 no unshifted window would hold more than one frame until the last stage.
 """
 
 from __future__ import annotations
@@ -24,48 +24,48 @@ from torch.nn import functional as F
 from mmidd.errors import UsageError
 from mmidd.runs.detector import Batch, Detector, DetectorOptions, Features, Input, Loss, Network, Preset, Scores
 
-from .backbones import IMAGENET_MEAN, IMAGENET_STD, Weights
+from .backbones import Weights, image_tower
 
 
 class TallOptions(DetectorOptions):
-    """`rows` squared frames make a thumbnail of `side` pixels. `window`: patches a window has at most on a side. `enlarge`: bring
-    each frame to the thumbnail's size first, and shrink what was laid out of those (a slight blur), as the released code does."""
+    """`rows` squared frames make a thumbnail as large as the backbone's images. `window`: patches on a side of a window, at
+    most. `enlarge`: bring each frame to the thumbnail's size, and shrink what is laid out of those (a slight blur), as the
+    released code does."""
 
     backbone: str = "timm:swin_base_patch4_window7_224.ms_in22k"
     weights: Weights = "pretrained"
-    side: int = Field(224, ge=8, description="pixels of the thumbnail")
     rows: int = Field(2, ge=1)
     window: int = Field(14, ge=2)
-    mask: int = Field(16, ge=0, description="pixels of a frame that are covered in training, square; 0: none")
+    mask: int = Field(16, ge=0, description="pixels on a side of what is covered of each frame in training; 0: nothing")
     enlarge: bool = True
     smoothing: float = Field(0.1, ge=0, lt=1)
-    drop_path: float = Field(0.1, ge=0, lt=1)
 
 
 class Tall(Network):
     def __init__(self, options: TallOptions) -> None:
         super().__init__()
-        self.options = options
-        self.inner = _swin(options)
-        patch = self.inner.patch_embed.patch_size[0]
-        if options.side % (options.rows * patch):
-            raise UsageError(
-                f"side {options.side}: has to be a multiple of rows x the backbone's patches, {options.rows * patch}"
-            )
-        self.frames = nn.Parameter(torch.empty(options.rows**2, self.inner.patch_embed.proj.out_channels))
-        self.head = nn.Linear(self.inner.num_features, 2)
+        self.options, self.tower = options, image_tower(options.backbone, options.weights)
+        side, inner, rows = self.tower.side, self.tower.inner, options.rows
+        if not hasattr(inner, "set_input_size") or not hasattr(inner, "layers") or not hasattr(inner, "patch_embed"):
+            raise UsageError(f"backbone {options.backbone!r}: TALL takes a Swin of timm, such as {TallOptions().backbone}")
+        patch = inner.patch_embed.patch_size[0]
+        if side % (rows * patch):
+            raise UsageError(f"rows {rows}: the backbone's {side} pixels are no multiple of {rows} x its patches of {patch}")
+        inner.set_input_size((side, side), window_size=options.window)
+        self.frames = nn.Parameter(torch.empty(rows**2, inner.patch_embed.proj.out_channels))
+        self.head = nn.Linear(self.tower.width, 2)
         nn.init.trunc_normal_(self.frames, std=0.02)
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
-        self.input = Input(options.side // options.rows, IMAGENET_MEAN, IMAGENET_STD, frames=options.rows**2)
+        self.input = Input(side // rows, self.tower.mean, self.tower.std, frames=rows**2)
 
     def features(self, batch: Batch) -> Features:
-        frames, rows = batch["image"], self.options.rows
+        frames, rows, inner = batch["image"], self.options.rows, self.tower.inner
         if self.training and self.options.mask:
             frames = cover(frames, self.options.mask)
-        patches = self.inner.patch_embed(thumbnail(frames, rows, enlarge=self.options.enlarge))  # (n, height, width, d)
+        patches = inner.patch_embed(thumbnail(frames, rows, enlarge=self.options.enlarge))  # (n, height, width, d)
         patches = patches + tiled(self.frames, rows, patches.shape[1], patches.shape[2])
-        return {"seen": self.inner.forward_head(self.inner.norm(self.inner.layers(patches)))}
+        return {"seen": inner.forward_head(inner.norm(inner.layers(patches)), pre_logits=True)}
 
     def losses(self, features: Features, batch: Batch, over: Any) -> Loss:
         wrong = F.cross_entropy(
@@ -77,7 +77,7 @@ class Tall(Network):
         return Scores(self.head(features["seen"]).softmax(1)[:, 1])
 
     def checkpointing(self) -> None:
-        self.inner.set_grad_checkpointing(True)
+        self.tower.checkpointing()
 
 
 def thumbnail(frames: torch.Tensor, rows: int, *, enlarge: bool = False) -> torch.Tensor:
@@ -93,7 +93,7 @@ def thumbnail(frames: torch.Tensor, rows: int, *, enlarge: bool = False) -> torc
 
 
 def cover(frames: torch.Tensor, side: int) -> torch.Tensor:
-    """Of each clip of (n, frames, 3, h, w) a square around one random pixel set to 0 in every frame, less what lies outside."""
+    """Of each clip of (n, frames, 3, h, w) a square around one random pixel, the same in each frame, set to 0."""
     count, height, width = len(frames), *frames.shape[-2:]
     y, x = (torch.randint(size, (count, 1)).to(frames.device) for size in (height, width))
     half = side // 2
@@ -110,19 +110,6 @@ def tiled(vectors: torch.Tensor, rows: int, height: int, width: int) -> torch.Te
     """(height, width, d): of each frame's vector (rows^2, d) as many as the thumbnail has patches of that frame."""
     grid = vectors.unflatten(0, (rows, rows))
     return grid.repeat_interleave(height // rows, 0).repeat_interleave(width // rows, 1)
-
-
-def _swin(options: TallOptions) -> Any:
-    """timm's Swin with these windows. A pretrained one's tables of relative positions are resized (bicubic) to fit them."""
-    import timm
-
-    kind, _, name = options.backbone.partition(":")
-    if kind != "timm":
-        raise UsageError(f"backbone {options.backbone!r}: TALL takes a Swin of timm, such as {TallOptions().backbone}")
-    shape: dict[str, Any] = {"img_size": options.side, "window_size": options.window, "drop_path_rate": options.drop_path}
-    if name == "tiny":
-        name, shape = "swin_tiny_patch4_window7_224", shape | {"embed_dim": 16, "depths": (2, 2), "num_heads": (2, 4)}
-    return timm.create_model(name, pretrained=options.weights == "pretrained", num_classes=0, **shape)
 
 
 DETECTOR = Detector(
@@ -144,27 +131,30 @@ DETECTOR = Detector(
         ),
         "small": Preset(
             {"backbone": "timm:swin_tiny_patch4_window7_224.ms_in1k"},
-            {"epochs": 10, "batch": 16, "lr": 5e-5, "schedule": "cosine", "warmup": 1.0, "weight_decay": 1e-5, "augment": "recce"},
+            {
+                "epochs": 10, "batch": 16, "lr": 5e-5, "schedule": "cosine", "warmup": 1.0, "weight_decay": 1e-5,
+                "augment": "recce",
+            },
         ),
         "tiny": Preset(
-            {"backbone": "timm:tiny", "weights": "random", "side": 64, "window": 8, "mask": 4, "drop_path": 0.0},
+            {"backbone": "timm:tiny-swin", "weights": "random", "window": 8, "mask": 4},
             {"epochs": 4, "batch": 8, "lr": 1e-3, "precision": "float32"},
         ),
     },
     needs=("label", "frame"),
     open_questions=(
-        "Clips: each has 4 frames that follow each other by one step; clips with fewer are left out, and the sampler says how many."
-        " The authors draw 8 clips of a video in every epoch and average their outputs before the loss; here a clip is a row with a"
-        " loss of its own, one of each video an epoch (of 60 epochs the authors' is 8 times as many clips).",
-        "Augmentation: the authors crop each clip alike at 1, .875, .75 or .66 of its sides and flip half of them; there is no such"
-        " preset, and only the flip is here (the preset recce is a flip and nothing else).",
-        "The authors' code keeps weights decaying off biases, norms and the frames' vectors; here the decay (1e-5) is on all.",
-        "Their cosine counts from the first epoch, so it goes on from below its height after the warm-up; here it starts after it.",
-        "They track an average of weights (decay .99996) and evaluate without it: left out.",
-        "The tables of relative positions are resized bilinearly there, bicubically by timm.",
-        "DeepfakeBench (commit 8a4a7bf) sets other figures: frames of 224 shrunk once, Adam 2e-5 with weight decay 5e-4, 100 epochs,"
-        " no smoothing, its usual augmentation, and covers the square at test time too, with -1. Of these `enlarge`, `smoothing` and"
-        " the settings can be set.",
-        "The paper's text is not at hand in full; where it differs from the code, this is the code.",
+        "Clips: 4 frames that follow each other by one step; clips with fewer are left out, and the sampler says how many."
+        " The authors draw 8 clips of a video in every epoch and average their outputs before the loss; here a clip is a row"
+        " with a loss of its own, one of each video an epoch (the authors' 60 epochs are 8 times as many clips).",
+        "Augmentation: the authors crop the frames of a clip alike, to 1, .875, .75 or .66 of their sides, and flip half of"
+        " the clips; the preset recce is a flip and nothing else.",
+        "The authors keep biases, norms and the frames' vectors from decaying; here the decay (1e-5) is on all.",
+        "Their cosine counts from the first epoch, so after the warm-up it goes on below its height; here it starts there.",
+        "They track an average of the weights (decay .99996) and evaluate without it: left out.",
+        "Tables of relative positions of other windows are resized bilinearly there, bicubically by timm here.",
+        "DeepfakeBench (commit 8a4a7bf) differs: frames of 224 shrunk once, Adam 2e-5 with weight decay 5e-4, 100 epochs, no"
+        " smoothing, its usual augmentation (xception's, with rotation), and the square is covered at test time too, by -1."
+        " All but the last can be set.",
+        "Of the paper's text only parts were at hand: where it differs from the code, this is the code.",
     ),
 )  # fmt: skip

@@ -121,7 +121,9 @@ def test_the_paper_has_a_swin_b_with_these_windows() -> None:
     with torch.device("meta"):
         network = Tall(TallOptions(weights="random"))
     assert network.input.side == 112 and network.input.frames == 4
-    windows = [[(block.window_size[0], block.shift_size[0]) for block in stage.blocks[:2]] for stage in network.inner.layers]
+    windows = [
+        [(block.window_size[0], block.shift_size[0]) for block in stage.blocks[:2]] for stage in network.tower.inner.layers
+    ]
     assert windows == [[(14, 0), (14, 7)], [(14, 0), (14, 7)], [(14, 0), (14, 0)], [(7, 0), (7, 0)]]
     trained = sum(each.numel() for each in network.parameters() if each.requires_grad)
     assert trained == PAPER
@@ -133,8 +135,8 @@ PAPER = 86_917_944 + 512 + 2_050
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"side": 60, "rows": 2}, "multiple of"), ({"backbone": "clip:tiny"}, "takes a Swin of timm")],
-    ids=["patches across frames", "no Swin"],
+    [({"rows": 3}, "no multiple of 3"), ({"backbone": "clip:tiny"}, "takes a Swin"), ({"backbone": "timm:tiny"}, "a Swin")],
+    ids=["patches across frames", "CLIP", "no Swin"],
 )
 def test_what_cannot_be_laid_out_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
