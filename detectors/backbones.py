@@ -3,7 +3,8 @@
 A name is
 
 - `clip:NAME`: a CLIP of the Hub such as `clip:openai/clip-vit-large-patch14`; `clip:tiny` is a random one for tests;
-- `timm:NAME`: any network of timm, such as `timm:vit_large_patch16_dinov3`; `timm:tiny` and `timm:tiny-cnn` for tests;
+- `timm:NAME`: any network of timm, such as `timm:vit_large_patch16_dinov3`; `timm:tiny`, `timm:tiny-cnn` and
+  `timm:tiny-swin` for tests;
 - a folder (also as `clip:FOLDER`, `timm:FOLDER`) with `config.json` and `model.safetensors` as transformers'
   `save_pretrained` or timm's `save_for_hf` write them.
 
@@ -79,7 +80,11 @@ CLIPS: dict[str, dict[str, Any]] = {
 _TIMM_TINY: dict[str, tuple[str, dict[str, Any]]] = {
     "tiny": ("test_vit", {"img_size": 64, "patch_size": 8}),
     "tiny-cnn": ("test_efficientnet", {}),
-}
+    "tiny-swin": (
+        "swin_tiny_patch4_window7_224",
+        {"img_size": 64, "window_size": 8, "embed_dim": 16, "depths": (2, 2), "num_heads": (2, 4)},
+    ),
+}  # fmt: skip
 _TINY_SIDE = 64
 _CLIP_KINDS = ("clip", "clip_vision_model")
 
@@ -96,7 +101,7 @@ class _Named:
     @property
     def folder(self) -> Path | None:
         path = Path(self.rest)
-        return path if path.is_dir() and self.rest not in ("tiny", "tiny-cnn") else None
+        return path if path.is_dir() and self.rest not in _TIMM_TINY else None
 
 
 def _named(name: str) -> _Named:
