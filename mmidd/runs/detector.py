@@ -91,9 +91,34 @@ class Network(nn.Module):  # type: ignore[misc]
         made floating."""
         return {"rows": len(batch["label"])}
 
+    def stored(self) -> tuple[str, ...]:
+        """The names, in `state_dict`, of what a checkpoint holds: all but the frozen parameters that a backbone's files give
+        again, which are those of a module that has a `source` (below). A detector that derives frozen ones from them holds
+        these too, unless they are the same wherever they are derived."""
+        frozen = {
+            parameter
+            for module in self.modules()
+            if _source(module).get("weights", "random") != "random"
+            for parameter in module.parameters()
+            if not parameter.requires_grad
+        }
+        named = dict(self.named_parameters(remove_duplicate=False))
+        own = {name for name, parameter in self.named_parameters() if parameter not in frozen}
+        return tuple(name for name in self.state_dict() if name in own or name not in named)
+
+    def sources(self) -> dict[str, dict[str, Any]]:
+        """Where its backbones are from: the `source` of each module that has one, by the module's name. JSON: `weights`
+        ("random", or how they were had), and for files what tells them from others, such as name, files, sha256."""
+        return {name: dict(found) for name, module in self.named_modules() if (found := _source(module))}
+
     def checkpointing(self) -> None:
         """Compute activations again in the backward pass instead of holding them. Raises UsageError where it cannot."""
         raise UsageError(f"{type(self).__name__} has no gradient checkpointing: leave checkpointing=false")
+
+
+def _source(module: nn.Module) -> Mapping[str, Any]:
+    found = getattr(module, "source", None)
+    return found if isinstance(found, Mapping) else {}
 
 
 def part(batch: Batch, over: Mapping[str, int]) -> float:
