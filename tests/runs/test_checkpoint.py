@@ -262,14 +262,15 @@ def test_what_the_disk_does_is_told_with_the_way_out(code: str, tmp_path: Path, 
 
 
 def writing(run: Path, steps: int, orders: str = "") -> tuple[int, int]:
-    """A process that writes, from where it was, the checkpoints of so many steps: its id, and where it says how far it is."""
+    """A process that writes, from where it was, the checkpoints of so many steps: its id, and where it says how far."""
     here, there = os.pipe()
     child = os.fork()
     if child:
         os.close(there)
         return child, here
     try:
-        os.environ["MMIDD_FAULT"] = orders
+        if orders:
+            os.environ["MMIDD_FAULT"] = orders
         found = checkpoint.latest(run / "checkpoints", lambda line: None)
         for step in range(found.step + 1 if found else 1, steps):
             network, moments = {"head": torch.full((20_000,), step)}, {"m": torch.full((20_000,), step)}
