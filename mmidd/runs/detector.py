@@ -111,6 +111,15 @@ class Network(nn.Module):  # type: ignore[misc]
         ("random", or how they were had), and for files what tells them from others, such as name, files, sha256."""
         return {name: dict(found) for name, module in self.named_modules() if (found := _source(module))}
 
+    def train(self, mode: bool = True) -> Network:
+        """Training mode, but for the parts none of whose parameters is trained: these compute as they were pretrained, with
+        their batch norm's statistics and without their dropout. Here and not in the loop, so that whoever trains a network,
+        a test or another trainer, gets the same."""
+        super().train(mode)
+        if mode:
+            _rest(self)
+        return self
+
     def checkpointing(self) -> None:
         """Compute activations again in the backward pass instead of holding them. Raises UsageError where it cannot."""
         raise UsageError(f"{type(self).__name__} has no gradient checkpointing: leave checkpointing=false")
@@ -119,6 +128,16 @@ class Network(nn.Module):  # type: ignore[misc]
 def _source(module: nn.Module) -> Mapping[str, Any]:
     found = getattr(module, "source", None)
     return found if isinstance(found, Mapping) else {}
+
+
+def _rest(module: nn.Module) -> None:
+    """Put the parts that are wholly frozen into eval mode; what has no parameters goes with what holds it."""
+    for child in module.children():
+        held = list(child.parameters())
+        if held and not any(each.requires_grad for each in held):
+            child.eval()
+        else:
+            _rest(child)
 
 
 def part(batch: Batch, over: Mapping[str, int]) -> float:
