@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _TABLE = 110
 """Columns of a console from which on they are a table: in a narrower one its cells would be read a word a line."""
 
-_HEADS = ("what it is", "from"), ("licence of its code", "of its backbone"), ("parameters", "trained"), ("needs", "presets")
+_HEADS = ("what it is", "from"), ("licence of the authors' code", "of the backbone"), ("parameters", "trained"), ("needs", "presets")
 
 
 def detectors(console: Console, found: Detectors) -> None:
@@ -32,6 +32,7 @@ def detectors(console: Console, found: Detectors) -> None:
         console.print(table)
     else:
         _grid(console, {row.listed.name: "\n".join(_lines(row)) for row in found.rows})
+    console.print("of mmidd's own every line is written anew (Apache-2.0); a paper's size is that of its preset `paper`")
     console.print("mmidd detectors NAME: all about one; mmidd plugins: face detectors, and all else that has a name")
 
 
@@ -57,7 +58,7 @@ def _lines(row: Known) -> Iterable[str]:
         yield f"from {_source(listed.source, listed.version)}; installed: {_installed(row)}"
         return
     yield facts.paper
-    yield f"licences: code {facts.code_licence}; {facts.backbone} {facts.backbone_licence}"
+    yield f"licence of the authors' code {facts.code_licence}; of {facts.backbone} {facts.backbone_licence}"
     yield f"{facts.parameters:,} parameters, trained {_share(facts.trained, facts.parameters)}"
     yield f"needs {', '.join(facts.needs)}; presets {', '.join(facts.presets)}; installed: {_installed(row)}"
 

@@ -105,7 +105,7 @@ def test_its_row_says_what_its_module_says(name: str) -> None:
     found, facts = reference_detector(name), row.facts
     for key in ("paper", "code_licence", "backbone", "backbone_licence"):
         assert getattr(facts, key) in getattr(found, key), key
-    assert (facts.needs, facts.presets) == (found.needs, tuple(found.presets))
+    assert (facts.needs, facts.presets) == ((*found.needs, *found.options().needs()), tuple(found.presets))
     counted = [sum(p.numel() for p in paper(name).parameters() if p.requires_grad or every) for every in (True, False)]
     assert counted == [facts.parameters, facts.trained]
     assert row.extra == "train" and "torch" in row.needs
