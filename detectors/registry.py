@@ -94,7 +94,8 @@ REFERENCE_DETECTORS: Registry[Facts] = Registry(
         Row(
             "tall", "mmidd.detectors.tall", "takes clips: four frames laid out as one thumbnail, for a Swin",
             Facts(
-                "arXiv 2307.07494 (ICCV 2023)", "MIT", "Swin-B, ImageNet-22k", "MIT", 86_920_506, 86_920_506, ("label", "frame")
+                "arXiv 2307.07494 (ICCV 2023)", "MIT", "Swin-B, ImageNet-22k", "MIT", 86_920_506, 86_920_506,
+                ("label", "frame"),
             ),
             "train", ("torch", "timm"),
         ),

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from mmidd.show import plain, shell_word, size
+from mmidd.show import plain, plain_lines, shell_word, size
 
 if TYPE_CHECKING:
     from mmidd.detectors.listing import About, Detectors, Known, PresetFacts
 
 
-_TABLE = 110
+_TABLE = 140
 """Columns of a console from which on they are a table: in a narrower one its cells would be read a word a line."""
 
-_HEADS = ("what it is", "from"), ("licence of the authors' code", "of the backbone"), ("parameters", "trained"), ("needs", "presets")
+_HEADS = (
+    ("what it is", "from"), ("licence of the authors' code", "of the backbone"), ("parameters", "trained"),
+    ("needs", "presets"),
+)  # fmt: skip
 
 
 def detectors(console: Console, found: Detectors) -> None:
@@ -31,7 +34,11 @@ def detectors(console: Console, found: Detectors) -> None:
             table.add_row(*_cells(row))
         console.print(table)
     else:
-        _grid(console, {row.listed.name: "\n".join(_lines(row)) for row in found.rows})
+        table = _columns()
+        for row in found.rows:
+            first, *others = _lines(row)
+            table.add_row(f"  {plain(row.listed.name)}", _two(first, "\n".join(others)))
+        console.print(table)
     console.print("of mmidd's own every line is written anew (Apache-2.0); a paper's size is that of its preset `paper`")
     console.print("mmidd detectors NAME: all about one; mmidd plugins: face detectors, and all else that has a name")
 
@@ -58,7 +65,7 @@ def _lines(row: Known) -> Iterable[str]:
         yield f"from {_source(listed.source, listed.version)}; installed: {_installed(row)}"
         return
     yield facts.paper
-    yield f"licence of the authors' code {facts.code_licence}; of {facts.backbone} {facts.backbone_licence}"
+    yield f"licences: the authors' code: {facts.code_licence}; {facts.backbone}: {facts.backbone_licence}"
     yield f"{facts.parameters:,} parameters, trained {_share(facts.trained, facts.parameters)}"
     yield f"needs {', '.join(facts.needs)}; presets {', '.join(facts.presets)}; installed: {_installed(row)}"
 
@@ -73,7 +80,7 @@ def _installed(row: Known) -> str:
 
 
 def _two(above: str, below: str) -> str:
-    return f"{plain(above)}\n[dim]{plain(below)}[/dim]"
+    return f"{plain(above)}\n[dim]{plain_lines(below)}[/dim]"
 
 
 def _share(part: int, whole: int) -> str:
@@ -109,12 +116,18 @@ def about(console: Console, found: About) -> None:
 
 def _grid(console: Console, rows: Mapping[str, str]) -> None:
     """Lines that begin with a word and are folded beside it; nothing is cut."""
+    table = _columns()
+    for name, text in rows.items():
+        table.add_row(f"  {plain(name)}", plain_lines(text))
+    console.print(table)
+
+
+def _columns() -> Table:
+    """A column of names, and one that is folded."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for name, text in rows.items():
-        table.add_row(f"  {plain(name)}", "\n".join(map(plain, text.split("\n"))))
-    console.print(table)
+    return table
 
 
 def _preset(preset: PresetFacts) -> Iterable[str]:
