@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
-
 from mmidd.detectors.listing import about
 from mmidd.detectors.registry import REFERENCE_DETECTORS, reference_detector
+from torch.utils.flop_counter import FlopCounterMode
+
 from mmidd.errors import UsageError
 from mmidd.runs.detector import Batch, Network
 
