@@ -204,8 +204,8 @@ def _colours(trunk: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
 
 
 def _drop_paths(net: Any, name: str, most: float) -> list[nn.Module]:
-    """Leave blocks of a ConvNeXt out at random in training, rarely at its beginning and `most` at its end: what does it. Raises
-    UsageError for another network."""
+    """Leave blocks of a ConvNeXt out at random in training, rarely at its beginning and `most` at its end: what does it.
+    Raises UsageError for another network."""
     from timm.layers import DropPath
 
     if type(net).__name__ != "ConvNeXt" or not isinstance(getattr(net.head, "norm", None), nn.Module):
