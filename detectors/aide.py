@@ -1,18 +1,20 @@
-"""AIDE (ICLR 2025): what the smoothest and the busiest patches of an image look like to a high-pass filter, beside what a large frozen
-network sees in the whole of it.
+"""AIDE (ICLR 2025): what the smoothest and the busiest patches of an image look like to a high-pass filter, beside what a
+large frozen network sees in the whole of it.
 
-The image is cut into windows of 32 x 32, every 16 pixels. A window's score is what it has of high frequencies: for each of six bands
-of its cosine transform (i + j in sixths of 0..64; where two bands meet, both) the mean of log(1 + |coefficient|), weighted by 2^band,
-summed over the channels. The two windows of the lowest score and the two of the highest are enlarged to the image's size and filtered by
-the 30 high-pass kernels of steganalysis (`srm`); a ResNet-50 of 30 channels sees the low ones, another the high ones, and the four
-outputs are averaged. The whole image goes through a frozen OpenCLIP ConvNeXt-XXL and a projection of 256. Two layers decide.
+The image is cut into windows of 32 x 32, every 16 pixels. A window's score is what it has of high frequencies: for each of
+six bands of its cosine transform (i + j in sixths of 0..64; where two bands meet, both) the mean of log(1 + |coefficient|),
+weighted by 2^band, summed over the channels. The two windows of the lowest score and the two of the highest are enlarged to
+the image's size and filtered by the 30 high-pass kernels of steganalysis (`srm`); a ResNet-50 of 30 channels sees the low
+ones, another the high ones, and the four outputs are averaged. The whole image goes through a frozen OpenCLIP ConvNeXt-XXL
+and a projection of 256. Two layers decide.
 
-AdamW, batches of 256 (8 x 32), 1e-4 falling by a cosine to 1e-6 over 20 epochs, no weight decay, label smoothing .1, blur .1 and JPEG .1,
-float32. 843,398,016 frozen parameters, 47,185,408 in the ResNets, 786,688 in the projection, 2,362,370 in the head. Source:
-github.com/shilinyan99/AIDE, `data/dct.py`, `models/AIDE.py`, `scripts/train.sh` (commit 6725b71, MIT), read for facts; written anew.
+AdamW, batches of 256 (8 x 32), 1e-4 falling by a cosine to 1e-6 over 20 epochs, no weight decay, label smoothing .1, blur
+.1 and JPEG .1, float32. 843,398,016 frozen parameters, 47,185,408 in the ResNets, 786,688 in the projection, 2,362,370 in
+the head. Source: github.com/shilinyan99/AIDE, `data/dct.py`, `models/AIDE.py`, `scripts/train.sh` (commit 6725b71, MIT),
+read for facts; written anew.
 
-`train_projection` is false, as released: there the projection is called where no gradient is kept, so it stays as it was drawn, for ever,
-and the published figures are of that. true trains it, which is what the paper tells.
+`train_projection` is false, as released: there the projection is called where no gradient is kept, so it stays as it was
+drawn, for ever, and the published figures are of that. true trains it, which is what the paper tells.
 """
 
 from __future__ import annotations
@@ -36,8 +38,9 @@ WINDOW, STRIDE, BANDS = 32, 16, 6
 
 
 class AIDEOptions(DetectorOptions):
-    """`trunk` (a ConvNeXt) sees the whole image, two of `residuals` the patches. `side`: of the square image that patches are cut from;
-    `shown`: of what the networks see. `drop_path`: how often a block of the frozen trunk is left out in training, at its end."""
+    """`trunk` (a ConvNeXt) sees the whole image, two of `residuals` the patches. `side`: of the square image that patches
+    are cut from; `shown`: of what the networks see. `drop_path`: how often a block of the frozen trunk is left out in
+    training, at its end."""
 
     trunk: str = "timm:convnext_xxlarge.clip_laion2b_soup"
     residuals: str = "timm:resnet50.tv_in1k"
@@ -54,7 +57,7 @@ class AIDE(Network):
         super().__init__()
         self.options, self.input = options, Input(options.side, IMAGENET_MEAN, IMAGENET_STD)
         self.trunk = image_tower(options.trunk, options.weights)
-        _drop_paths(self.trunk.inner, options.trunk, options.drop_path)
+        self._paths = _drop_paths(self.trunk.inner, options.trunk, options.drop_path)
         self.low, self.high = (_residual(options) for _ in range(2))
         self.projection = nn.Linear(self.trunk.width, 256)
         self.head = nn.Sequential(nn.Linear(256 + self.low.width, 1024), nn.GELU(), nn.Linear(1024, 2))
@@ -66,6 +69,13 @@ class AIDE(Network):
         (mean, std), (to_mean, to_std) = seen, wanted
         self.register_buffer("scale", std / to_std, persistent=False)
         self.register_buffer("shift", (mean - to_mean) / to_std, persistent=False)
+
+    def train(self, mode: bool = True) -> AIDE:
+        """What is frozen rests, but for the paths that the released loop drops."""
+        super().train(mode)
+        for each in self._paths:
+            each.train(mode)
+        return self
 
     def features(self, batch: Batch) -> Features:
         image = batch["image"]
@@ -89,7 +99,8 @@ class AIDE(Network):
         order = scores_of(windows(image * std + mean), self.bands).argsort(dim=1, stable=True)
         rows, last = torch.arange(len(image), device=image.device), order.shape[1] - 1
         lows, highs = [
-            [self._filtered(cut[rows, order[:, min(max(at, 0), last)]]) for at in pair] for pair in ((0, 1), (last, last - 1))
+            [self._filtered(cut[rows, order[:, min(max(at, 0), last)]]) for at in pair]
+            for pair in ((0, 1), (last, last - 1))
         ]
         return lows, highs
 
@@ -148,11 +159,11 @@ _STEPS = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
 
 
 def srm() -> torch.Tensor:
-    """The 30 linear kernels of the rich models of steganalysis (Fridrich and Kodovsky 2012), (30, 5, 5), each divided by its order: what
-    is predicted of a pixel by its neighbours, less the pixel.
+    """The 30 linear kernels of the rich models of steganalysis (Fridrich and Kodovsky 2012), (30, 5, 5), each divided by
+    its order: what is predicted of a pixel by its neighbours, less the pixel.
 
-    Eight differences of the first order and eight of the third, one a direction; four of the second, one a line; the halves of the
-    3 x 3 square in four directions, those of the 5 x 5 square, and the two squares.
+    Eight differences of the first order and eight of the third, one a direction; four of the second, one a line; the halves
+    of the 3 x 3 square in four directions, those of the 5 x 5 square, and the two squares.
     """
     first = [_line({1: 1}, step) for step in _STEPS]
     second = [_line({1: 1, -1: 1}, step) / 2 for step in _STEPS[:4]]
@@ -192,8 +203,9 @@ def _colours(trunk: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     return (IMAGENET_MEAN, IMAGENET_STD), (trunk.mean, trunk.std)
 
 
-def _drop_paths(net: Any, name: str, most: float) -> None:
-    """Leave blocks of a ConvNeXt out at random in training, rarely at its beginning and `most` at its end."""
+def _drop_paths(net: Any, name: str, most: float) -> list[nn.Module]:
+    """Leave blocks of a ConvNeXt out at random in training, rarely at its beginning and `most` at its end: what does it.
+    Raises UsageError for another network."""
     from timm.layers import DropPath
 
     if type(net).__name__ != "ConvNeXt" or not isinstance(getattr(net.head, "norm", None), nn.Module):
@@ -202,6 +214,7 @@ def _drop_paths(net: Any, name: str, most: float) -> None:
     for at, block in enumerate(blocks):
         rate = most * at / max(1, len(blocks) - 1)
         block.drop_path = DropPath(rate) if rate else nn.Identity()
+    return [block.drop_path for block in blocks]
 
 
 def _resized(image: torch.Tensor, side: int) -> torch.Tensor:
@@ -235,10 +248,10 @@ DETECTOR = Detector(
         ),
     },
     open_questions=(
-        "the released code trains no projection (train_projection=false, and so the paper preset); the paper tells of none that is random",
-        "the frozen trunk drops paths in training, as OpenCLIP builds it (.1) and the released loop leaves it: drop_path=0 for none",
-        "the released code cuts patches from images of any size; here from a square of `side` pixels, as the corpus has them",
+        "the released code trains no projection, and so does the paper preset; the paper knows of none that stays random",
+        "the frozen trunk drops paths in training: OpenCLIP builds it so (.1), and the released loop does not stop it",
+        "the released code cuts patches from images of any size; here from a square of side pixels, as corpora have them",
         "the released validation blurs and compresses too; here images are validated as they are",
-        "of the released filters the file is not published; these are the 30 that its users share, in their order, sums over colours",
+        "the file of filters is not in the released code: these are the 30 that steganalysis shares, in our order",
     ),
 )  # fmt: skip

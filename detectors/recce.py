@@ -1,21 +1,22 @@
 """RECCE (CVPR 2022): real faces are reconstructed, and what cannot be reconstructed well is where a fake is looked for.
 
-An Xception is cut at its fourth block: a decoder reconstructs the image from there, and is taught to by reals alone. Reals are drawn
-together and away from fakes at three places of it. What the decoder's layers show is brought into the encoder (`GraphReasoning`), and
-the error of the reconstruction says where it should look (`GuidedAttention`). The loss is
+An Xception is cut at its fourth block: a decoder reconstructs the image from there, and is taught to by reals alone. Reals
+are drawn together and away from fakes at three places of it. What the decoder's layers show is brought into the encoder
+(`GraphReasoning`), and the error of the reconstruction says where it should look (`GuidedAttention`). The loss is
 
     |BCE - .04| + .04  +  .1 reconstruction  +  .1 contrast
 
-with, at each of the three places, contrast = max(0, 1 - mean of c over two different reals + mean of c over a real and a fake), where c
-is (cosine + 1) / 2 of features pooled over the image; a mean over nothing is 0. White noise, N(0, 1e-6), goes into a random half of the
-images that are trained on.
+with, at each of the three places, contrast = max(0, 1 - mean of c over two different reals + mean of c over a real and a
+fake), where c is (cosine + 1) / 2 of features pooled over the image; a mean over nothing is 0. White noise, N(0, 1e-6),
+goes into a random half of the images that are trained on.
 
-299 pixels, mean = std = .5, flip .5 alone, Adam 2e-4 with L2 1e-5, halved every 22,500 steps, 90,000 steps, batches of 32, dropout .2.
-25,832,989 parameters. Source: github.com/VISION-SJTU/RECCE, `model/network/Recce.py`, `model/common.py`, `trainer/`, `config/` (commit
-58cabeb, MIT), read for facts; written anew.
+299 pixels, mean = std = .5, flip .5 alone, Adam 2e-4 with L2 1e-5, halved every 22,500 steps, 90,000 steps, batches of 32,
+dropout .2. 23,781,509 parameters. Source: github.com/VISION-SJTU/RECCE, `model/network/Recce.py`, `model/common.py`,
+`trainer/`, `config/` (commit 58cabeb, MIT), read for facts; written anew.
 
-Flooding is of the mean over a batch, and the contrast is between its rows. Where a batch is computed in parts (`micro`), each part has
-its own and is weighted by its rows; the reconstruction adds up exactly. Batch norms are of one part of one rank too.
+Flooding is of the mean over a batch, and the contrast is between its rows. Where a batch is computed in parts (`micro`),
+each part has its own and is weighted by its rows; the reconstruction adds up exactly. Batch norms are of one part of one
+rank too.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ _WIDTHS = (32, 64, 128, 256, 728, 1024, 1536, 2048)
 
 
 class RECCEOptions(DetectorOptions):
-    """`narrow` divides the width of every layer, for networks that are trained from scratch (`weights` random). `flood`, `noise` (a
-    standard deviation) and the weights of two losses: as above."""
+    """`narrow` divides the width of every layer, for networks that are trained from scratch (`weights` random). `flood`,
+    `noise` (a standard deviation) and the weights of two losses: as above."""
 
     backbone: str = "timm:legacy_xception"
     weights: Weights = "pretrained"
@@ -48,22 +49,26 @@ class RECCEOptions(DetectorOptions):
     dropout: float = Field(0.2, ge=0, lt=1)
     noise: float = Field(1e-6, ge=0)
     flood: float = Field(0.04, ge=0)
-    reconstruction: float = Field(0.1, ge=0)
-    contrast: float = Field(0.1, ge=0)
+    reconstruction_weight: float = Field(0.1, ge=0)
+    contrast_weight: float = Field(0.1, ge=0)
 
 
 class RECCE(Network):
     def __init__(self, options: RECCEOptions) -> None:
         super().__init__()
         self.options, self.input = options, Input(options.side, HALF, HALF)
+        if options.narrow > 1 and options.weights != "random":
+            raise UsageError(
+                f"narrow={options.narrow}: there are no pretrained weights of it; set weights=random, or narrow=1"
+            )
         self.tower = image_tower(options.backbone, options.weights)
         net = self.tower.inner
         if type(net).__name__ != "Xception":
-            raise UsageError(f"backbone {options.backbone!r}: RECCE is cut out of an Xception, timm:legacy_xception or a folder of it")
+            raise UsageError(
+                f"backbone {options.backbone!r}: RECCE is cut out of an Xception, timm:legacy_xception or a folder of it"
+            )
         widths = [width // options.narrow for width in _WIDTHS]
         if options.narrow > 1:
-            if options.weights != "random":
-                raise UsageError(f"narrow={options.narrow}: there are no pretrained weights of it; set weights=random, or narrow=1")
             _narrowed(net, widths)
         middle, (a, b, c) = widths[4], (256 // options.narrow, 128 // options.narrow, 64 // options.narrow)
         self.decoder1, self.decoder2 = _up(middle, a), _block(a)
@@ -75,8 +80,8 @@ class RECCE(Network):
         self.head = nn.Linear(widths[-1], 1)
 
     def features(self, batch: Batch) -> Features:
-        """`pooled`, what the head is put on; `error`, of the reconstruction, its mean over each image; `places`, as the contrast sees
-        them, beside each other; all by row."""
+        """`pooled`, what the head is put on; `error`, of the reconstruction, its mean over each image; `places`, as the
+        contrast sees them, beside each other; all by row."""
         image, net = batch["image"], self.tower.inner
         cut = _blocks(net, _stem(net, self._noised(image)), range(1, 5))
         coarse = self.decoder2(self.decoder1(self.dropout(cut)))
@@ -103,10 +108,10 @@ class RECCE(Network):
         return Loss(
             {
                 "flooded": weight * flooded(entropy, options.flood),
-                "reconstruction": options.reconstruction * (features["error"] * real).sum() / max(1, over["real"]),
-                "contrast": options.contrast * weight * apart,
+                "reconstruction": options.reconstruction_weight * (features["error"] * real).sum() / max(1, over["real"]),
+                "contrast": options.contrast_weight * weight * apart,
             },
-            {"fake: not reconstructed": int((~real).sum())},
+            {"fewer than two reals beside each other: no contrast of reals": len(label) if real.sum() < 2 else 0},
         )
 
     def rows(self, batch: Batch) -> dict[str, int]:
@@ -135,8 +140,8 @@ def _mean(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
 
 
 class GraphReasoning(nn.Module):  # type: ignore[misc]
-    """Each place of the encoder's map asks the patches of the decoder's maps that lie over it, 2 x 2 and 4 x 4, and takes a weighted mean
-    of each. `of`: channels of those two maps; `width`: of all that is asked and answered."""
+    """Each place of the encoder's map asks the patches of the decoder's maps that lie over it, 2 x 2 and 4 x 4, and takes a
+    weighted mean of each. `of`: channels of those two maps; `width`: of all that is asked and answered."""
 
     def __init__(self, channels: int, of: tuple[int, int], width: int, dropout: float) -> None:
         super().__init__()
@@ -144,9 +149,7 @@ class GraphReasoning(nn.Module):  # type: ignore[misc]
         self.gates = nn.ModuleList(_point(channels, width) for _ in of)
         self.answers = nn.ModuleList(nn.Sequential(_point(each, width), nn.ReLU(), _point(width, width)) for each in of)
         self.weigh = nn.ModuleList(nn.Linear(2 * width, 1, bias=False) for _ in of)
-        self.out = nn.Sequential(
-            _point(3 * width, channels), nn.ReLU(), _point(channels, channels), nn.Dropout(dropout)
-        )
+        self.out = nn.Sequential(_point(3 * width, channels), nn.ReLU(), _point(channels, channels), nn.Dropout(dropout))
 
     def forward(self, deep: torch.Tensor, maps: Sequence[torch.Tensor]) -> torch.Tensor:
         """Of the encoder's map (n, channels, h, w) and two of the decoder, 2 and 4 times its size: as the encoder's."""
@@ -183,7 +186,11 @@ def _point(channels: int, out: int) -> nn.Module:
 
 
 def _separable(channels: int, out: int) -> tuple[nn.Module, ...]:
-    return (nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False), _point(channels, out), nn.BatchNorm2d(out))
+    return (
+        nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
+        _point(channels, out),
+        nn.BatchNorm2d(out),
+    )
 
 
 def _up(channels: int, out: int) -> nn.Module:
@@ -256,8 +263,8 @@ DETECTOR = Detector(
         "how many GPUs saw 32 images each is not said: batch=32 is all of them here",
         "batch norms are synchronised over GPUs in the released code; here each rank's part of a batch has its own",
         "trained under float16 with a scaled loss; here bf16",
-        "validated every 1,000 steps on the test split's frames by accuracy; here on the validation split, as every detector is",
+        "its best checkpoint is that of the best accuracy on the test split; here the validation split chooses",
         "how many frames of a clip were used lies in index files that are not published: all",
-        "DeepfakeBench's RECCE has none of the two extra losses: reconstruction=0 and contrast=0 give that",
+        "DeepfakeBench's RECCE has none of the two extra losses: reconstruction_weight=0 and contrast_weight=0 give that",
     ),
 )  # fmt: skip

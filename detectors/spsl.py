@@ -1,12 +1,13 @@
 """SPSL (CVPR 2021) as DeepfakeBench trains it: Xception that sees, beside the image, the phase of its spectrum.
 
-The grey image is the mean of the normalised channels; of its Fourier transform F only the phase stays, exp(i angle F), and the real
-part of what that transforms back to is a fourth channel. Up-sampling leaves traces there that an amplitude hides. The first
-convolution has four channels, each the mean of the pretrained filter's three. All is trained by cross-entropy as Xception is, on 4
-frames of a clip (32 are scored). 20,811,338 parameters: Xception's and 32 more filters of 3 x 3.
+The grey image is the mean of the normalised channels; of its Fourier transform F only the phase stays, exp(i angle F), and
+the real part of what that transforms back to is a fourth channel. Up-sampling leaves traces there that an amplitude hides.
+The first convolution has four channels, each the mean of the pretrained filter's three. All is trained by cross-entropy as
+Xception is, on 4 frames of a clip (32 are scored). 20,811,338 parameters: Xception's and 32 more filters of 3 x 3.
 
-Source: DeepfakeBench, `training/detectors/spsl_detector.py`, `training/config/detector/spsl.yaml` (commit 8a4a7bf), read for facts
-alone. The paper cuts Xception short (three blocks); DeepfakeBench, whose figures are the ones compared with, does not.
+Source: DeepfakeBench, `training/detectors/spsl_detector.py`, `training/config/detector/spsl.yaml` (commit 8a4a7bf), read
+for facts alone. The paper cuts Xception short (three blocks); DeepfakeBench, whose figures are the ones compared with, does
+not.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from .xception import Xception, XceptionOptions, first_convolution, widen
 
 
 class SPSLOptions(XceptionOptions):
-    """`averaged`: which channels of the first convolution get the mean of the pretrained filter's three: all four, as released, or the
-    added one alone."""
+    """`averaged`: which channels of the first convolution get the mean of the pretrained filter's three: all four, as
+    released, or the added one alone."""
 
     averaged: Literal["all", "added"] = "all"
 
@@ -58,13 +59,15 @@ DETECTOR = Detector(
     build=SPSL,
     presets={
         "paper": Preset({}, {**_TRAINING, "augment": "spsl", "frames": 4}),
-        "small": Preset(XCEPTION.presets["small"].options, {**XCEPTION.presets["small"].settings, "augment": "spsl", "frames": 4}),
+        "small": Preset(
+            XCEPTION.presets["small"].options, {**XCEPTION.presets["small"].settings, "augment": "spsl", "frames": 4}
+        ),
         "tiny": XCEPTION.presets["tiny"],
     },
     open_questions=(
-        "the released code transforms over the batch and its channel too (torch.fft.fftn without dim), so that an image's phase depends"
-        " on the images beside it; here each image is transformed by itself, as the paper says",
-        "all four channels of the first convolution start as the mean filter, as released; averaged=added keeps the three as they are",
+        "the released code transforms over the whole batch (fftn without dim), so that an image's phase depends on the"
+        " images beside it; here each image is transformed by itself, as the paper says",
+        "all four channels begin as the mean filter, as released; averaged=added keeps the first three as they are",
         "the paper's Xception ends after three blocks, DeepfakeBench's does not: the latter",
     ),
 )

@@ -1,13 +1,21 @@
-"""Xception as DeepfakeBench trains it: a convolutional network, pretrained on ImageNet, with a linear head on its pooled features, all
-of it trained by cross-entropy. The baseline of the field, and, with other networks and self-blended images, of several others.
+"""Xception as DeepfakeBench trains it: a convolutional network, pretrained on ImageNet, with a linear head on its pooled
+features, all of it trained by cross-entropy. The baseline of the field, and, with other networks and self-blended images,
+of several others.
 
-Specification: 256 pixels, mean = std = .5, Adam 2e-4 with L2 5e-4, batches of 32, 10 epochs, a constant rate, no mixed precision, 32
-frames of a clip; flip .5, blur .5, colour .5, JPEG .5, no rotation. 20,811,050 parameters. Source: DeepfakeBench,
-`training/config/detector/xception.yaml` and `training/detectors/xception_detector.py` (commit 8a4a7bf), read for facts alone.
+Specification: 256 pixels, mean = std = .5, Adam 2e-4 with L2 5e-4, batches of 32, 10 epochs, a constant rate, no mixed
+precision, 32 frames of a clip; flip .5, blur .5, colour .5, JPEG .5, no rotation. 20,811,050 parameters. Source:
+DeepfakeBench, `training/config/detector/xception.yaml` and `training/detectors/xception_detector.py` (commit 8a4a7bf), read
+for facts alone.
 
-Any convolutional network of timm takes Xception's place: `mmidd train xception --set backbone=timm:tf_efficientnet_b4 --self-blended`
-is SBI's training (Self-Blended Images, CVPR 2022) without its optimiser SAM. Batch norms see the rows of one part of a batch
-(`micro`), of one rank: only with all rows in one part are their statistics the whole batch's.
+timm names the weights of its Xception as a pickle alone, which mmidd does not open. Once, where it is trusted, a folder is
+made of it, and given as the backbone:
+
+    python -c "import timm; timm.models.save_for_hf(timm.create_model('legacy_xception', pretrained=True), 'xception',
+    safe_serialization=True)"
+
+Any convolutional network of timm takes Xception's place: `mmidd train xception --set backbone=timm:tf_efficientnet_b4
+--self-blended` is SBI's training (Self-Blended Images, CVPR 2022) without its optimiser SAM. Batch norms see the rows of
+one part of a batch (`micro`), of one rank: only with all rows in one part are their statistics the whole batch's.
 """
 
 from __future__ import annotations
@@ -60,13 +68,15 @@ class Xception(Network):
 
 
 def first_convolution(tower: ImageTower, name: str) -> nn.Conv2d:
-    """The convolution that a timm network's image goes into. Raises UsageError, which begins with the backbone's name, where there is
-    none of three channels."""
+    """The convolution that a timm network's image goes into. Raises UsageError, which begins with the backbone's name,
+    where there is none of three channels."""
     network = tower.inner
     found = getattr(network, "pretrained_cfg", {}).get("first_conv")
     layer = network.get_submodule(found) if isinstance(found, str) else None
     if not isinstance(layer, nn.Conv2d) or layer.in_channels != 3 or layer.groups != 1:
-        raise UsageError(f"backbone {name!r} does not begin with a convolution of three channels: take a convolutional network of timm")
+        raise UsageError(
+            f"backbone {name!r} does not begin with a convolution of three channels: take a convolutional network of timm"
+        )
     return layer
 
 
@@ -94,7 +104,10 @@ DETECTOR = Detector(
         ),
         "small": Preset(
             {"backbone": "timm:tf_efficientnet_lite0", "side": 160},
-            {"epochs": 4, "batch": 32, "optimiser": "adam", "lr": 2e-4, "weight_decay": 5e-4, "augment": "xception", "frames": 8},
+            {
+                "epochs": 4, "batch": 32, "optimiser": "adam", "lr": 2e-4, "weight_decay": 5e-4, "augment": "xception",
+                "frames": 8,
+            },
         ),
         "tiny": Preset(
             {"backbone": "timm:test_resnet", "weights": "random", "side": 64},
