@@ -1,11 +1,11 @@
-"""CLIP-LoRA (Zanella and Ben Ayed, CVPR workshops 2024): both towers of CLIP by low-rank adapters, and the cosines to one prompt a
-class.
+"""CLIP-LoRA (Zanella and Ben Ayed, CVPR workshops 2024): both towers of CLIP by low-rank adapters, and the cosines to one
+prompt a class.
 
-Source: github.com/MaxZanella/CLIP-LoRA, `main.py`, `lora.py`, `loralib/layers.py`, `run_utils.py` (commits 5f32cce, 37a196d,
-68033ea): rank 2 on q, k and v of every layer of both towers, alpha 1 **over the root of the rank** (its own line for alpha / rank
-is commented out), dropout .25 before A; the prompt `a photo of a {}.` is read anew each step; cross-entropy over 100 cos;
-AdamW 2e-4, weight decay 1e-2, cosine to 1e-6, batch 32, 500 steps a shot (16 shots: 8,000). SD2 has it as a baseline and does
-not say how it trained it.
+Source: github.com/MaxZanella/CLIP-LoRA, `main.py`, `lora.py`, `loralib/layers.py`, `run_utils.py` (commits 5f32cce,
+37a196d, 68033ea): rank 2 on q, k and v of every layer of both towers, alpha 1 **over the root of the rank** (its own line
+for alpha / rank is commented out), dropout .25 before A; the prompt `a photo of a {}.` is read anew each step;
+cross-entropy over 100 cos; AdamW 2e-4, weight decay 1e-2, cosine to 1e-6, batch 32, 500 steps a shot (16 shots: 8,000).
+SD2 has it as a baseline and does not say how it trained it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class ClipLoraOptions(DetectorOptions):
     lora_alpha: float = Field(1.0, gt=0)
     lora_dropout: float = Field(0.25, ge=0, lt=1)
     lora_targets: Targets = "qkv"
-    lora_scaling: Literal["root", "rank"] = Field("root", description="alpha over the root of the rank (released), or over it")
+    lora_scaling: Literal["root", "rank"] = Field(
+        "root", description="alpha over the root of the rank (released), or over it"
+    )
     classes: Literal["two", "five"] = Field("two", description="real and fake, or the five types")
     scale: float = Field(100.0, gt=0, description="what cosines are multiplied by; not trained")
 

@@ -1,12 +1,13 @@
-"""Effort, or CLIP-SVD (ICML 2025, arXiv 2411.15633): of every weight of attention in CLIP ViT-L/14 all but the weakest singular
-directions stand still; those are trained, and a linear head.
+"""Effort, or CLIP-SVD (ICML 2025, arXiv 2411.15633): of every weight of attention in CLIP ViT-L/14 all but the weakest
+singular directions stand still; those are trained, and a linear head.
 
-Source: YZY-stack/Effort-AIGI-Detection, commit 96f5dea, `effort.yaml` and `effort_detector.py` (read for facts; CC BY-NC, so
-the code here is our own). Adam 2e-4 with L2 5e-4, batch 32, 10 epochs, 8 frames of each clip to train and to test, 224 pixels,
-cross-entropy alone. Layer norms, biases and everything else are frozen.
+Source: YZY-stack/Effort-AIGI-Detection, commit 96f5dea, `effort.yaml` and `effort_detector.py` (read for facts; CC BY-NC,
+so the code here is our own). Adam 2e-4 with L2 5e-4, batch 32, 10 epochs, 8 frames of each clip to train and to test, 224
+pixels, cross-entropy alone. Layer norms, biases and everything else are frozen.
 
-With W the backbone's weight and (u0, s0, v0) its weakest triplets, a layer computes (W - u0 s0 v0 + u s v) x + b. W is never
-changed and never copied: a checkpoint holds both triplets and the head, and on the same backbone gives the same network again.
+With W the backbone's weight and (u0, s0, v0) its weakest triplets, a layer computes (W - u0 s0 v0 + u s v) x + b. W is
+never changed and never copied: a checkpoint holds both triplets and the head, and on the same backbone gives the same
+network again.
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ class Triplets:
 def weakest(weight: torch.Tensor, rank: int = 1) -> Triplets:
     """The triplets of the `rank` smallest singular values, of a weight's own kind; computed in float64.
 
-    Inverse iteration on an LU factorisation, with a few directions to spare, until ||Wv - us|| and ||W'u - vs|| are at most
-    1e-10 ||W||. A full SVD takes its place where that does not come about: a singular weight, values that lie too close to
-    many others, a rank of a third of all. Raises UsageError for a rank that leaves nothing as it is, and for a weight that is
-    not finite.
+    Inverse iteration on an LU factorisation, with a few directions to spare, until ||Wv - us|| and ||W'u - vs|| are at
+    most 1e-10 ||W||. A full SVD takes its place where that does not come about: a singular weight, values that lie too
+    close to many others, a rank of a third of all. Raises UsageError for a rank that leaves nothing as it is, and for a
+    weight that is not finite.
     """
     out, wide = weight.shape
     least = min(out, wide)
@@ -134,8 +135,8 @@ class Residual(nn.Module):  # type: ignore[misc]
         return (self.weight + self.change()).detach()
 
     def off_orthogonal(self) -> torch.Tensor:
-        """Half of ||U'U - 1|| + ||V'V - 1|| (Frobenius), U being all left directions of the weight and V all right ones: those
-        that stand still are a basis of what u0 (v0) leaves, so this is ||u u' - u0 u0'||, and they need not be known."""
+        """Half of ||U'U - 1|| + ||V'V - 1|| (Frobenius), U being all left directions of the weight and V all right ones.
+        Those that stand still are a basis of what u0 (v0) leaves, so this is ||uu' - u0 u0'||: they need not be known."""
         left = torch.linalg.matrix_norm(self.u @ self.u.T - self.u0 @ self.u0.T)
         return (left + torch.linalg.matrix_norm(self.v.T @ self.v - self.v0.T @ self.v0)) / 2
 
@@ -152,7 +153,9 @@ class Effort(Network):
         freeze(self.tower)
         places = list(self.tower.attention_linears())
         if not places:
-            raise UsageError(f"backbone {options.backbone!r} has no linear layers of attention, which Effort trains: take a ViT")
+            raise UsageError(
+                f"backbone {options.backbone!r} has no linear layers of attention, which Effort trains: take a ViT"
+            )
         for holder, name in places:
             setattr(holder, name, Residual(getattr(holder, name), options.rank))
         slow = sum(not each.searched for each in self.residuals())
@@ -175,7 +178,9 @@ class Effort(Network):
         entropy = F.cross_entropy(self.head(features["seen"]), batch["label"], reduction="sum") / over["rows"]
         terms, weight = {"cross_entropy": entropy}, part(batch, over)
         if self.options.orthogonality:
-            terms["orthogonality"] = self.options.orthogonality * weight * _mean([e.off_orthogonal() for e in self.residuals()])
+            terms["orthogonality"] = (
+                self.options.orthogonality * weight * _mean([e.off_orthogonal() for e in self.residuals()])
+            )
         if self.options.keep:
             terms["keep"] = self.options.keep * weight * _mean([each.moved() for each in self.residuals()])
         return Loss(terms)
@@ -213,9 +218,10 @@ DETECTOR = Detector(
         ),
     },
     open_questions=(
-        "orthogonality and keep are in the paper and commented out in the released code: 0 by default, each the mean over the "
-        "layers, so that their weights are the paper's lambdas",
+        "orthogonality and keep are in the paper and commented out in the released code: 0 by default, each the mean over "
+        "the layers, so that their weights are the paper's lambdas",
         "L2 5e-4 pulls u, s and v to zero, not to where they began: as released",
-        "a weight that holds q, k and v in one (timm's ViTs) has its weakest directions taken as one weight: CLIP's are three",
+        "a weight that holds q, k and v in one (timm's ViTs) has its weakest directions taken as one weight: CLIP's are "
+        "three",
     ),
 )

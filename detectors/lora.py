@@ -17,11 +17,11 @@ _LETTERS = {
 
 
 def add_lora(tower: Any, rank: int, alpha: float, targets: Targets, *, dropout: float = 0.0, root: bool = False) -> None:
-    """Freeze a tower and, with `rank` over 0, put low-rank adapters beside those of its attention's linear layers: (alpha / rank)
-    B A, or with `root` (alpha / sqrt(rank)) B A. A layer that holds q, k and v in one is taken for any of them.
+    """Freeze a tower and, with `rank` over 0, put low-rank adapters beside those of its attention's linear layers: (alpha
+    / rank) B A, or with `root` (alpha / sqrt(rank)) B A. A layer that holds q, k and v in one is taken for any of them.
 
-    `tower` has `attention_linears`. B begins at zero, so nothing of its output changes. Raises UsageError for a tower without
-    attention.
+    `tower` has `attention_linears`. B begins at zero, so nothing of its output changes. Raises UsageError for a tower
+    without attention.
     """
     tower.requires_grad_(False)
     if rank == 0:

@@ -1,15 +1,16 @@
-"""SD2, the detector of MMI-DD: both towers of CLIP ViT-L/14 by LoRA, CLAM over every layer's class token, and two supervisions,
-texts of the five types and captions of face and environment.
+"""SD2, the detector of MMI-DD: both towers of CLIP ViT-L/14 by LoRA, CLAM over every layer's class token, and two
+supervisions, texts of the five types and captions of face and environment.
 
-Source: the paper's text (OpenReview hNd5L7WnjC; the code that it promises is not published). As it says: LoRA of rank 8 on both
-towers; CLAM is self-attention over the class tokens of all layers, their mean beside the final feature, and a light adapter;
-L_C, cross-entropy over the cosines to one text of each type, drawn from several phrasings; L_S, which makes the similarities
-of these five texts the identity; L_D, SigLIP's sigmoid loss between images and their face, and their environment, captions;
-alpha 2.0; lr 5e-7, batch 1024 by accumulation, 4 epochs. Scored by one simple text a type: fake is 1 - p(REAL), the type the
-largest. What it leaves open is in `open_questions`, and is an option where it could be read otherwise.
+Source: the paper's text (OpenReview hNd5L7WnjC; the code that it promises is not published). As it says: LoRA of rank 8
+on both towers; CLAM is self-attention over the class tokens of all layers, their mean beside the final feature, and a
+light adapter; L_C, cross-entropy over the cosines to one text of each type, drawn from several phrasings; L_S, which
+makes the similarities of these five texts the identity; L_D, SigLIP's sigmoid loss between images and their face, and
+their environment, captions; alpha 2.0; lr 5e-7, batch 1024 by accumulation, 4 epochs. Scored by one simple text a type:
+fake is 1 - p(REAL), the type the largest. What it leaves open is in `open_questions`, and is an option where it could be
+read otherwise.
 
-**Negatives.** A batch that is computed in parts of `micro` rows contrasts the rows of one part alone: 1024 accumulated from 32
-is 32 negatives, not 1024. `contrast=whole` takes all rows of the batch (GradCache), at twice the forward passes.
+**Negatives.** A batch that is computed in parts of `micro` rows contrasts the rows of one part alone: 1024 accumulated
+from 32 is 32 negatives, not 1024. `contrast=whole` takes all rows of the batch (GradCache), at twice the forward passes.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ class SD2Options(DetectorOptions):
     heads: int | None = Field(None, ge=1, description="of CLAM's attention; None: one for 64 of its width")
     text_head: bool = Field(False, description="a trained linear map of text features, the identity at first")
     captions: Literal["both", "face", "environment", "none"] = Field("both", description="which captions are contrasted")
-    positives: Literal["identical", "diagonal"] = Field("identical", description="which captions belong to an image: all of its wording")
+    positives: Literal["identical", "diagonal"] = Field(
+        "identical", description="which captions belong to an image: all of its wording"
+    )
     phrasings: int = Field(5, ge=1, le=5, description="of each type, to draw from; 1: the text that is scored with")
     alpha: float = Field(2.0, ge=0)
     alpha_on: Term = "contrast"
@@ -65,8 +68,8 @@ class SD2Options(DetectorOptions):
 
 
 class Clam(nn.Module):  # type: ignore[misc]
-    """Cross-layer attention: self-attention over the class tokens of all layers (n, depth, width), their mean beside the final
-    feature, and a linear adapter to `out`."""
+    """Cross-layer attention: self-attention over the class tokens of all layers (n, depth, width), their mean beside the
+    final feature, and a linear adapter to `out`."""
 
     def __init__(self, width: int, heads: int, last: int, out: int) -> None:
         super().__init__()
@@ -217,7 +220,8 @@ DETECTOR = Detector(
     presets={
         "paper": Preset({}, _PAPER),
         "small": Preset(
-            {"backbone": "clip:openai/clip-vit-base-patch16"}, {**_PAPER, "batch": 128, "micro": None, "lr": 2e-5, "epochs": 10}
+            {"backbone": "clip:openai/clip-vit-base-patch16"},
+            {**_PAPER, "batch": 128, "micro": None, "lr": 2e-5, "epochs": 10},
         ),
         "tiny": Preset(
             {"backbone": "clip:tiny", "weights": "random"},
@@ -227,20 +231,22 @@ DETECTOR = Detector(
     needs=("label", "forgery_type"),
     uses=("face_caption", "environment_caption"),
     open_questions=(
-        "micro-batches: the paper reaches 1024 by accumulation and does not say over which rows L_D contrasts. By default over "
-        "those of one part (micro=32), so a row meets 31 negatives; contrast=whole takes the whole batch (GradCache)",
+        "micro-batches: the paper reaches 1024 by accumulation and does not say over which rows L_D contrasts. By default "
+        "over those of one part (micro=32), so a row meets 31 negatives; contrast=whole takes the whole batch (GradCache)",
         "identical captions in a batch belong to each other's images (positives=identical); the paper's diagonal makes them "
         "negatives (positives=diagonal). They are the same where the text tower reads the same",
         "which term alpha multiplies is not known: alpha_on=contrast reads L_C + L_S + alpha (L_face + L_environment)",
-        "L_S: cross-entropy of the similarities of the five texts against the identity, at L_C's scale; where of the text side "
-        "nothing is trained (lora_rank=0, text_head=false) it would be a constant and is left out, which is counted",
-        "scales: CLIP's 100, fixed, for L_C and L_S; for L_D SigLIP's 10 and -10, trained, one pair for both kinds of captions",
-        "rows of unknown type take part in L_D alone, rows without a caption not in its term, neither as image; both counted",
-        "LoRA on q and v (as Hu et al.), alpha = rank, no dropout, no projections: lora_targets has q, k, v (and out). A layer "
-        "that holds q, k and v in one (timm) is taken as one",
+        "L_S: cross-entropy of the similarities of the five texts against the identity, at L_C's scale; where of the text "
+        "side nothing is trained (lora_rank=0, text_head=false) it would be a constant and is left out, which is counted",
+        "scales: CLIP's 100, fixed, for L_C and L_S; for L_D SigLIP's 10 and -10, trained, one pair for both kinds of "
+        "captions",
+        "rows of unknown type take part in L_D alone, rows without a caption not in its term, neither as image; both "
+        "counted",
+        "LoRA on q and v (as Hu et al.), alpha = rank, no dropout, no projections: lora_targets has q, k, v (and out). A "
+        "layer that holds q, k and v in one (timm) is taken as one",
         "CLAM: one layer of attention on class tokens before the last norm, without places (the order of layers tells "
-        "nothing), one head for 64 numbers, no residual; the final feature is the one after the norm; a linear adapter to the "
-        "texts' width. Of a network in stages their means, filled up with zeros",
+        "nothing), one head for 64 numbers, no residual; the final feature is the one after the norm; a linear adapter to "
+        "the texts' width. Of a network in stages their means, filled up with zeros",
         "phrasings are ours (detectors/texts.py); each part of a batch draws its own",
         "the score for AUC is not stated: 1 - p(REAL) of a softmax over the types at L_C's scale",
         "optimiser, weight decay and schedule are not stated: AdamW, 0, constant",

@@ -48,7 +48,8 @@ PHRASINGS: Mapping[str, tuple[str, ...]] = {
         "a real face with some of its features altered",
     ),
 }
-"""Of each type, in the order of `schema.FORGERY_TYPES`; the first is its label at test. Ours: the paper's are not published."""
+"""Of each type, in the order of `schema.FORGERY_TYPES`; the first is its label at test. Ours: the paper's are not
+published."""
 TWO_CLASSES = ("a photo of a real face.", "a photo of a fake face.")
 """Real and fake, in CLIP-LoRA's template `a photo of a {}.`"""
 
@@ -74,8 +75,9 @@ def check_words(name: str, tokenizer: Tokenizer) -> None:
     found = tokenizer(every)
     if found.unknown:
         raise WrongWeights(
-            f"backbone {name!r}: its tokenizer does not know {found.unknown} of the words of {len(every)} plain English texts "
-            "such as 'a real photo of a face': its vocabulary is not there, or is of another language; get the folder again"
+            f"backbone {name!r}: its tokenizer does not know {found.unknown} of the words of {len(every)} plain English "
+            "texts such as 'a real photo of a face': its vocabulary is not there, or is of another language; get the "
+            "folder again"
         )
     if same(found).sum() > len(every):
         raise WrongWeights(f"backbone {name!r}: its tokenizer makes the same of different texts: get the folder again")

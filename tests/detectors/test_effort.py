@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from mmidd.detectors.effort import DETECTOR, Effort, EffortOptions, Residual, weakest
 from torch import nn
 from torch.nn import functional as F
 
-from mmidd.detectors.effort import DETECTOR, Effort, EffortOptions, Residual, weakest
 from mmidd.errors import UsageError
 
 TINY = {"backbone": "clip:tiny", "weights": "random"}
@@ -133,7 +133,13 @@ def test_only_the_triplets_and_the_head_get_gradients_with_and_without_checkpoin
         batch = pictures()
         sum(network.losses(network.features(batch), batch, network.rows(batch)).terms.values()).backward()
         found.append({name: each.grad for name, each in network.named_parameters() if each.grad is not None})
-    assert len(found[0]) == 3 * 12 + 2 and {name.rpartition(".")[2] for name in found[0]} == {"u", "s", "v", "weight", "bias"}
+    assert len(found[0]) == 3 * 12 + 2 and {name.rpartition(".")[2] for name in found[0]} == {
+        "u",
+        "s",
+        "v",
+        "weight",
+        "bias",
+    }
     for name, each in found[0].items():
         assert each.abs().sum() > 0
         torch.testing.assert_close(found[1][name], each)
@@ -165,7 +171,9 @@ def test_the_regularisers_are_those_of_the_released_code(rank: int) -> None:
     disturb(layer)
     u, _, v = torch.linalg.svd(linear.weight.detach())
     left, right = torch.cat([u[:, :-rank], layer.u], dim=1), torch.cat([v[:-rank], layer.v])
-    both = torch.linalg.matrix_norm(left.T @ left - torch.eye(24)) + torch.linalg.matrix_norm(right @ right.T - torch.eye(24))
+    both = torch.linalg.matrix_norm(left.T @ left - torch.eye(24)) + torch.linalg.matrix_norm(
+        right @ right.T - torch.eye(24)
+    )
     torch.testing.assert_close(layer.off_orthogonal(), both / 2, rtol=1e-4, atol=1e-5)
     squares = (layer.merged().square().sum() - linear.weight.square().sum()).abs()
     torch.testing.assert_close(layer.moved(), squares, rtol=1e-3, atol=1e-5)
