@@ -3,14 +3,14 @@ blended in, and steers with what it found the attention of further class tokens 
 
 From the authors' code (OUC-VAS/ForensicsAdapter, commit a4cc94f: config/train.yaml, model/, dataset/abstract_dataset.py):
 
-- The image, 256 pixels, is cut into 16x16 patches for the adapter, and goes, at 224, through CLIP ViT-L/14, whose patches are
-  as many. The adapter: 128 queries and the patches through 8 blocks of a ViT-Tiny (192 wide, 3 heads, from scratch), the
-  places' vectors added again before every block; to its patches after blocks 1, 2 and 3 are added CLIP's after its blocks 1, 8
-  and 15, layer-normed, projected, times .01.
+- The image, 256 pixels, is cut into 16x16 patches for the adapter, and goes, at 224, through CLIP ViT-L/14, whose patches
+  are as many. The adapter: 128 queries and the patches through 8 blocks of a ViT-Tiny (192 wide, 3 heads, from scratch),
+  the places' vectors added again before every block; to its patches after blocks 1, 2 and 3 are added CLIP's after its
+  blocks 1, 8 and 15, layer-normed, projected, times .01.
 - Of the queries and the patches after block 8 three-layer perceptrons make maps (query x patch): where the boundary is, and
-  for each of CLIP's heads a bias of attention. 128 copies of CLIP's class token run through CLIP again beside its own tokens,
-  each seeing itself and the patches by its biases, seen by no other; after CLIP's block 7 a bottleneck (192) adds to its
-  patches, times .05. The copies after CLIP's last norm and projection, L2-normalised, are folded into one vector
+  for each of CLIP's heads a bias of attention. 128 copies of CLIP's class token run through CLIP again beside its own
+  tokens, each seeing itself and the patches by its biases, seen by no other; after CLIP's block 7 a bottleneck (192) adds
+  to its patches, times .05. The copies after CLIP's last norm and projection, L2-normalised, are folded into one vector
   (convolutions over the copies) and classified by a perceptron.
 - Loss: 10 cross-entropy + 200 boundary + 20 patches + 10 CLIP's patches. Boundary: the squared error of a picture, made of
   the queries' maps (of the patches that truly hold a boundary alone), to 4 m (1 - m) of the blurred mask m. Patches: after
@@ -22,6 +22,7 @@ From the authors' code (OUC-VAS/ForensicsAdapter, commit a4cc94f: config/train.y
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -43,8 +44,8 @@ PATCH = 16
 class ForensicsAdapterOptions(DetectorOptions):
     """`meets`: the adapter's block, and CLIP's whose patches are added after it. `contrasted`: blocks of the adapter whose
     patches are contrasted; `bottleneck`: CLIP's block that the bottleneck follows. Blocks are counted from 1. `count_all`:
-    pairs of patches that are none of a kind count with a cosine of 0, as in the released code; else not at all. The last four
-    weigh the terms."""
+    pairs of patches that are none of a kind count with a cosine of 0, as in the released code; else not at all. The last
+    four weigh the terms."""
 
     backbone: str = "clip:openai/clip-vit-large-patch14"
     weights: Weights = "pretrained"
@@ -52,7 +53,7 @@ class ForensicsAdapterOptions(DetectorOptions):
     width: int = Field(192, ge=8)
     heads: int = Field(3, ge=1)
     blocks: int = Field(8, ge=1)
-    meets: dict[int, int] = {1: 1, 2: 8, 3: 15}
+    meets: dict[int, int] = Field({1: 1, 2: 8, 3: 15})
     contrasted: tuple[int, ...] = (4, 5, 6)
     bottleneck: int = Field(7, ge=1)
     temperature: float = Field(0.5, gt=0)
@@ -85,8 +86,8 @@ class ForensicsAdapter(Network):
         self._again = True
 
     def features(self, batch: Batch) -> Features:
-        """`seen` (n, d). Of a batch with masks also `boundary` (n, side, side), and unit patches: `patches` (n, blocks, l, d)
-        and `clip_patches` (n, l, d)."""
+        """`seen` (n, d). Of a batch with masks also `boundary` (n, side, side), and unit patches: `patches` (n, blocks, l,
+        d) and `clip_patches` (n, l, d)."""
         image = batch["image"]
         inner, side = self.tower.inner, self.tower.side
         with torch.no_grad():
@@ -217,7 +218,7 @@ class Adapter(nn.Module):  # type: ignore[misc]
 def attention(bias: torch.Tensor) -> torch.Tensor:
     """What is added to CLIP's attention (n, heads, t, t) of [queries, class token, patches], from the biases of queries to
     patches (n, heads, queries, patches): a query sees itself and the patches, the others see each other."""
-    count, heads, queries, patches = bias.shape
+    queries, patches = bias.shape[2:]
     mask = bias.new_zeros(queries + 1 + patches, queries + 1 + patches)
     mask[:, :queries] = -torch.inf
     mask[:queries, queries] = -torch.inf
@@ -239,7 +240,7 @@ def _clip(options: ForensicsAdapterOptions) -> ClipTower:
 
 def _perceptron(*widths: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for into, out in zip(widths, widths[1:], strict=False):
+    for into, out in pairwise(widths):
         layers += [nn.Linear(into, out), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
@@ -289,15 +290,16 @@ DETECTOR = Detector(
     needs=("label",),
     uses=("mask",),
     open_questions=(
-        "Parameters: the paper says 5.7 M trained. The released network gives a gradient to 5,619,335; it makes the projections"
-        " of CLIP's patches (596,544) anew, at random, in every forward pass, in evaluation too, so they never learn. Here they"
-        " are learned, and places are learned on the adapter's own grid (16x16; there 14x14, enlarged): 11,520 more. 6,227,399.",
-        "Pairs that are none of a kind count as exp(0) in the released sums, for patches of the other kind are multiplied by 0"
-        " there; count_all=false leaves them out. Of its two ratios only that of real patches is used there, as here.",
+        "Parameters: the paper says 5.7 M trained. The released network gives a gradient to 5,619,335; it makes the"
+        " projections of CLIP's patches (596,544) anew, at random, in every forward pass, in evaluation too, so they never"
+        " learn. Here they are learned, and places are learned on the adapter's own grid (16x16; there 14x14, enlarged):"
+        " 11,520 more. 6,227,399.",
+        "Pairs that are none of a kind count as exp(0) in the released sums, for patches of the other kind are multiplied"
+        " by 0 there; count_all=false leaves them out. Of its two ratios only that of real patches is used there, as here.",
         "One grid of forged patches serves both networks; the released code cuts CLIP's anew from the mask at 224.",
-        "Masks: a real's boundary is empty. A fake without a mask is left out of boundary and patches and counted, and of the"
-        " batch norm of the boundary's picture too; order=self-blended gives one to every image. A mask that covers all has no"
-        " boundary.",
+        "Masks: a real's boundary is empty. A fake without a mask is left out of boundary and patches and counted, and of"
+        " the batch norm of the boundary's picture too; order=self-blended gives one to every image. A mask that covers"
+        " all has no boundary.",
         "Batch norm in the heads: a step in several parts is not the same as in one.",
         "The authors choose the checkpoint by AUC on the test split: refused here, validation chooses.",
         "Of the paper's text only parts were at hand: where it differs from the code, this is the code.",

@@ -18,8 +18,8 @@ def edge(mask: torch.Tensor) -> torch.Tensor:
 
 
 def cut(mask: torch.Tensor, grid: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of each of grid x grid patches of a mask uint8 (n, 1, h, w), in rows (n, l): is it forged, and does it hold a boundary,
-    being forged in part?"""
+    """Of each of grid x grid patches of a mask uint8 (n, 1, h, w), in rows (n, l): is it forged, and does it hold a
+    boundary, being forged in part?"""
     side = mask.shape[-1] // grid
     share = F.avg_pool2d((mask > FORGED).float(), side).flatten(1)
     return share > SHARE, (share > SHARE) & (share < 1)
@@ -40,8 +40,8 @@ def patch_contrast(unit: torch.Tensor, forged: torch.Tensor, temperature: float,
 
 
 def image_contrast(unit: torch.Tensor, label: torch.Tensor, temperature: float) -> tuple[torch.Tensor, int]:
-    """As `patch_contrast`, of pairs of patches within a real image, and pairs of one in it and one in a forged image, which is
-    another for each; of the label that there are more of so many are drawn. Also, how many reals took part."""
+    """As `patch_contrast`, of pairs of patches within a real image, and pairs of one in it and one in a forged image, which
+    is another for each; of the label that there are more of so many are drawn. Also, how many reals took part."""
     reals, forgeries = ((label == kind).nonzero()[:, 0] for kind in (0, 1))
     paired = min(len(reals), len(forgeries))
     if not paired:
