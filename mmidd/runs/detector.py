@@ -30,6 +30,11 @@ class DetectorOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def needs(self) -> dict[str, str]:
+        """Columns of the corpus that a network of these options cannot be trained without, beside `Detector.needs`, and what
+        to do where one is empty."""
+        return {}
+
 
 @dataclass(frozen=True)
 class Input:
