@@ -40,6 +40,10 @@ class CorpusError(MmiddError):
     """The output folder is not a corpus, holds something else, or would lose rows."""
 
 
+class RunError(MmiddError):
+    """A training run cannot begin or go on: its folder, its data, its numbers or its memory."""
+
+
 class MissingExtra(MmiddError):
     """An optional capability is not installed; the message names the `pip install` to run."""
 

@@ -88,7 +88,7 @@ ALLOWED = {
     "audit": {"captions", "corpus", "curation", "engine"},
     "share": {"corpus", "engine", "extraction", "manifest", "raw", "recipe"},
     "training": {"corpus"},
-    "runs": {"corpus", "training"},
+    "runs": {"corpus", "engine", "training"},
     "show": set(),
     "flow": {
         "stages", "engine", "extraction", "raw", "video", "faces", "captions", "curation", "corpus", "manifest",

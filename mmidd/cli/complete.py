@@ -75,6 +75,18 @@ def exporters(incomplete: str) -> list[str]:
     return sorted(name for name in EXPORTERS.names() if name.startswith(incomplete) and _HARMLESS.fullmatch(name))
 
 
+def detectors(incomplete: str) -> list[str]:
+    """The reference detectors, other packages' too."""
+    from mmidd.detectors.registry import REFERENCE_DETECTORS
+
+    return sorted(name for name in REFERENCE_DETECTORS.names() if name.startswith(incomplete) and _HARMLESS.fullmatch(name))
+
+
+def presets(incomplete: str) -> list[str]:
+    """The presets that every reference detector has."""
+    return [name for name in ("paper", "small", "tiny") if name.startswith(incomplete)]
+
+
 def importers(incomplete: str) -> list[str]:
     """What `mmidd import` takes."""
     return [name for name in ("csv", "deepfakebench") if name.startswith(incomplete)]

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from mmidd.engine.units import Outcome
@@ -90,6 +91,43 @@ class Lines:
         left = (self._total - finished) * seconds / max(self._ran, 1)
         eta = f", {duration(left)} left" if left > 0 else f", took {duration(seconds)}"
         return f"{self._stage}: {finished}/{self._total}, {told(self._counts)}, {self._ran / seconds:.1f}/s{eta}"
+
+
+class Steps:
+    """A run's steps: a bar on a terminal, a line every 30 s (the first after 5) elsewhere."""
+
+    def __init__(self, console: Console, every: float = EVERY) -> None:
+        self._console, self._every = console, every
+        self._bars: Progress | None = None
+        self._task = TaskID(0)
+        self._what, self._total, self._begun, self._told_at, self._from = "", 0, 0.0, 0.0, 0
+
+    def begin(self, what: str, total: int, done: int) -> None:
+        self._what, self._total, self._from, self._begun = what, total, done, time.monotonic()
+        self._told_at = self._begun - self._every + min(FIRST, self._every)
+        if not self._console.is_terminal:
+            self._write(f"{what}: {total:,} steps, {done:,} of them done")
+            return
+        columns = (BarColumn(bar_width=30), MofNCompleteColumn(), TextColumn("{task.fields[told]}"), TimeRemainingColumn())
+        self._bars = Progress(TextColumn("{task.description:<8}"), *columns, console=self._console)
+        self._bars.start()
+        self._task = self._bars.add_task(what, total=total, completed=done, told="")
+
+    def at(self, step: int, told: str) -> None:
+        if self._bars is not None:
+            self._bars.update(self._task, completed=step, told=told)
+        elif time.monotonic() - self._told_at >= self._every:
+            self._told_at = time.monotonic()
+            left = (self._told_at - self._begun) / max(1, step - self._from) * (self._total - step)
+            self._write(f"{self._what}: {step:,}/{self._total:,}, {told}, {duration(left)} left")
+
+    def end(self) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+    def _write(self, line: str) -> None:
+        self._console.print(escape(line))
 
 
 def told(counts: Counter[str]) -> str:

@@ -19,8 +19,8 @@ from mmidd.training.images import Fit
 
 Batch = Mapping[str, Any]
 """What a loader gives, with `image` as `Input` says and everything on the network's device: float32 (n, 3, side, side) or
-(n, frames, 3, side, side); `label` and `forgery_type` int64 (n,), -1 for an unknown type; the columns of `Input.columns` (texts
-are lists, "" for null); with `Input.mask` `mask` uint8 (n, 1, side, side) and `has_mask` (n,)."""
+(n, frames, 3, side, side); `label` and `forgery_type` int64 (n,), -1 for an unknown type; the columns of `Input.columns`
+(texts are lists, "" for null); with `Input.mask` `mask` uint8 (n, 1, side, side) and `has_mask` (n,)."""
 Features = dict[str, torch.Tensor]
 PRESETS = ("paper", "small", "tiny")
 
@@ -52,8 +52,8 @@ class Input:
 
 @dataclass(frozen=True)
 class Loss:
-    """What a batch costs. `terms`: scalars by name, weighted; their sum is minimised. `counts`: rows that a term left out, by
-    why ("unknown type", "no face caption")."""
+    """What a batch costs. `terms`: scalars by name, weighted; their sum is minimised. `counts`: rows that a term left out, by why
+    ("unknown type", "no face caption")."""
 
     terms: Mapping[str, torch.Tensor]
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -92,13 +92,57 @@ class Network(nn.Module):  # type: ignore[misc]
         """Of a network in `eval` mode."""
 
     def rows(self, batch: Batch) -> dict[str, int]:
-        """How many rows of a batch each kind of term is the mean over. Asked of a whole batch on the CPU, before its image is
-        made floating."""
+        """How many rows of a batch each kind of term is the mean over. Asked of a whole batch on the CPU, before its image
+        is made floating."""
         return {"rows": len(batch["label"])}
+
+    def stored(self) -> tuple[str, ...]:
+        """The names, in `state_dict`, of what a checkpoint holds: all but the frozen parameters that a backbone's files give
+        again, which are those of a module that has a `source` (below). A detector that derives frozen ones from them holds
+        these too, unless they are the same wherever they are derived."""
+        frozen = {
+            parameter
+            for module in self.modules()
+            if _source(module).get("weights", "random") != "random"
+            for parameter in module.parameters()
+            if not parameter.requires_grad
+        }
+        named = dict(self.named_parameters(remove_duplicate=False))
+        own = {name for name, parameter in self.named_parameters() if parameter not in frozen}
+        return tuple(name for name in self.state_dict() if name in own or name not in named)
+
+    def sources(self) -> dict[str, dict[str, Any]]:
+        """Where its backbones are from: the `source` of each module that has one, by the module's name. JSON: `weights`
+        ("random", or how they were had), and for files what tells them from others, such as name, files, sha256."""
+        return {name: dict(found) for name, module in self.named_modules() if (found := _source(module))}
+
+    def train(self, mode: bool = True) -> Network:
+        """Training mode, but for the parts none of whose parameters is trained: these compute as they were pretrained, with
+        their batch norm's statistics and without their dropout. Here and not in the loop, so that whoever trains a network,
+        a test or another trainer, gets the same."""
+        super().train(mode)
+        if mode:
+            _rest(self)
+        return self
 
     def checkpointing(self) -> None:
         """Compute activations again in the backward pass instead of holding them. Raises UsageError where it cannot."""
         raise UsageError(f"{type(self).__name__} has no gradient checkpointing: leave checkpointing=false")
+
+
+def _source(module: nn.Module) -> Mapping[str, Any]:
+    found = getattr(module, "source", None)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _rest(module: nn.Module) -> None:
+    """Put the parts that are wholly frozen into eval mode; what has no parameters goes with what holds it."""
+    for child in module.children():
+        held = list(child.parameters())
+        if held and not any(each.requires_grad for each in held):
+            child.eval()
+        else:
+            _rest(child)
 
 
 def part(batch: Batch, over: Mapping[str, int]) -> float:
@@ -118,10 +162,10 @@ class Preset:
 class Detector:
     """One reference detector.
 
-    `build` makes a network of its options, frozen and trained parts told apart, randomly initialised parts drawn from torch's
-    own chance. `presets` has `paper` (as its authors train it), `small` (a pretrained backbone of modest size) and `tiny` (a
-    few random layers: minutes on a CPU, says nothing of the detector). `needs` are columns of the corpus that it cannot be
-    trained without, `uses` those that it can. `open_questions`: what the paper leaves open and how we read it.
+    `build` makes a network of its options, frozen and trained parts told apart, randomly initialised parts drawn from
+    torch's own chance. `presets` has `paper` (as its authors train it), `small` (a pretrained backbone of modest size) and
+    `tiny` (a few random layers: minutes on a CPU, says nothing of the detector). No option is called as a setting. `needs`
+    are columns of the corpus that it cannot be trained without, `uses` those that it can. `open_questions`: what the paper leaves open and how we read it.
     """
 
     title: str

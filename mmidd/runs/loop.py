@@ -1,0 +1,280 @@
+"""The training loop of one seed: steps, validations, checkpoints; killed anywhere it goes on to the same weights."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import torch
+
+from mmidd.errors import CorpusError, RunError, is_memory
+from mmidd.runs import checkpoint, optim
+from mmidd.runs.chance import For, seed_torch
+from mmidd.runs.checkpoint import Checkpoint
+from mmidd.runs.data import Seen, dataset, loader, sampler
+from mmidd.runs.detector import Detector, DetectorOptions, Network
+from mmidd.runs.folder import SeedFolder
+from mmidd.runs.parts import check_sizes, flat
+from mmidd.runs.processes import Here
+from mmidd.runs.settings import Settings
+from mmidd.runs.step import Step, Told
+from mmidd.runs.stopping import Asked, stopping
+from mmidd.runs.validation import Validation, validate
+from mmidd.training import Loader
+
+_LINES = 1000
+"""Lines of a run's curve at most; each is of one step."""
+
+
+class Watch(Protocol):
+    """Who watches a run."""
+
+    def begin(self, what: str, total: int, done: int) -> None: ...
+
+    def at(self, step: int, told: str) -> None: ...
+
+    def end(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """One seed of a run. `folder` is the seed's own."""
+
+    detector: Detector
+    options: DetectorOptions
+    settings: Settings
+    seen: Seen
+    seed: int
+    at: Here
+    workers: int
+    folder: SeedFolder
+    watch: Watch
+    tell: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run knows of itself after a step, beside weights; JSON in a checkpoint. `worse`: validations since the best."""
+
+    step: int = 0
+    best: Mapping[str, Any] | None = None
+    worse: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    waited: float = 0.0
+    skipped: int = 0
+
+    def state(self, load: Loader) -> dict[str, Any]:
+        return {
+            "best": self.best,
+            "worse": self.worse,
+            "counts": dict(self.counts),
+            "seconds": round(self.seconds, 3),
+            "waited": round(self.waited, 3),
+            "skipped": self.skipped + load.skipped.count,
+            "loader": load.state_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a seed is trained with."""
+
+    network: Network
+    step: Step
+    load: Loader
+    validated: Any
+    per_epoch: int
+    total: int
+    every: int
+
+
+def built(detector: Detector, options: DetectorOptions, settings: Settings, seed: int) -> Network:
+    """A network whose random parts are the seed's. Raises RunError where there is too little memory for it."""
+    seed_torch(seed, For.building)
+    try:
+        network = detector.build(options)
+    except (RuntimeError, MemoryError) as error:
+        if is_memory(error):
+            raise RunError("there is not enough memory to hold the network: choose a smaller backbone") from error
+        raise
+    if settings.checkpointing:
+        network.checkpointing()
+    if not optim.trained(network):
+        raise RunError("nothing of this network is trained: its options freeze every parameter")
+    return network
+
+
+def train_seed(task: Task) -> dict[str, Any]:
+    """Train one seed to its end, or further from its last checkpoint; what came of it, as in `result.json`.
+
+    Raises KeyboardInterrupt where it was asked to stop, once a checkpoint is written.
+    """
+    if (done := task.folder.result()) is not None:
+        return done
+    devices = [task.at.device] if task.at.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        made = _made(task)
+        progress = _gone_on(task, made)
+        task.at.summed([0.0])  # nobody writes before all have read
+        try:
+            with stopping() as asked:
+                progress = _run(task, made, progress, asked)
+        finally:
+            made.load.close()
+            task.watch.end()
+    result = _result(task, made, progress)
+    if task.at.first:
+        task.folder.finish(result)
+    task.at.summed([0.0])
+    return result
+
+
+def _made(task: Task) -> Made:
+    own = check_sizes(task.settings, task.at.ranks)
+    network = built(task.detector, task.options, task.settings, task.seed).to(task.at.device)
+    look = network.input
+    order = sampler(task.seen.train, task.settings, look.frames, task.seed, own, task.at)
+    load = loader(dataset(task.seen.train, look, task.settings.augment), order, task.workers, task.at)
+    parameters = optim.trained(network)
+    step = Step(network, optim.optimiser(task.settings, parameters), parameters, task.settings, task.seed, task.at)
+    total = task.settings.steps or task.settings.epochs * len(order)
+    every = max(1, round(task.settings.validate_every * len(order)))
+    return Made(network, step, load, dataset(task.seen.validation, look), len(order), total, every)
+
+
+def _gone_on(task: Task, made: Made) -> Progress:
+    """From the last checkpoint, or from the start."""
+    found = checkpoint.latest(task.folder.checkpoints, task.tell if task.at.first else lambda line: None)
+    if found is None:
+        task.folder.cut_back(0) if task.at.first else None
+        return Progress()
+    checkpoint.restore(made.network, found.network)
+    optim.restore(made.step.optimiser, made.step.trained, dict(found.optimiser))
+    made.load.load_state_dict(found.state["loader"])
+    if task.at.first:
+        task.folder.cut_back(found.step)
+        task.tell(f"seed {task.seed}: goes on after step {found.step:,} of {made.total:,}")
+    known = {name: found.state[name] for name in ("best", "worse", "counts", "seconds", "waited", "skipped")}
+    return Progress(found.step, **known)
+
+
+def _over(task: Task, made: Made, progress: Progress) -> bool:
+    patience = task.settings.patience
+    return progress.step >= made.total or (patience is not None and progress.worse >= patience)
+
+
+def _run(task: Task, made: Made, progress: Progress, asked: Asked) -> Progress:
+    task.watch.begin(f"seed {task.seed}", made.total, progress.step)
+    made.network.train()
+    while not _over(task, made, progress):
+        before = progress.step
+        begun = time.perf_counter()
+        for batch in made.load:
+            waited = time.perf_counter() - begun
+            progress = _stepped(task, made, progress, batch, waited, begun)
+            validated = progress.step % made.every == 0 or progress.step == made.total
+            if validated:
+                progress = _validated(task, made, progress)
+            stop = bool(task.at.summed([float(asked.stop)])[0])
+            if validated or stop or progress.step % task.settings.save_every == 0:
+                _save(task, made, progress)
+            if stop:
+                raise KeyboardInterrupt
+            if _over(task, made, progress):
+                break
+            begun = time.perf_counter()
+        if progress.step == before:
+            raise CorpusError("an epoch gave no batch at all: none of its rows can be read")
+    return progress
+
+
+def _stepped(task: Task, made: Made, progress: Progress, batch: Any, waited: float, begun: float) -> Progress:
+    """One step, told and counted. It began with waiting for its batch."""
+    rate = optim.rate(task.settings, progress.step, made.total, made.per_epoch)
+    told = made.step.take(flat(batch, made.network.input.frames), progress.step, rate)
+    took = time.perf_counter() - begun
+    counts = Counter(progress.counts)
+    counts.update(told.counts)
+    progress = replace(
+        progress,
+        step=progress.step + 1,
+        counts=dict(counts),
+        seconds=progress.seconds + took,
+        waited=progress.waited + waited,
+    )
+    if task.at.first:
+        if progress.step % max(1, made.total // _LINES) == 0 or progress.step == made.total:
+            task.folder.log(_line(made, progress, told, rate, took))
+        task.watch.at(progress.step, f"loss {told.loss:.4f}, rate {rate:.1e}, {told.rows / max(took, 1e-9):.1f} rows/s")
+    return progress
+
+
+def _line(made: Made, progress: Progress, told: Told, rate: float, took: float) -> dict[str, Any]:
+    return {
+        "kind": "step",
+        "step": progress.step,
+        "epoch": round(progress.step / made.per_epoch, 4),
+        "loss": told.loss,
+        "terms": dict(told.terms),
+        "rate": rate,
+        "norm": told.norm,
+        "rows": told.rows,
+        "counts": dict(told.counts),
+        "seconds": round(took, 4),
+    }
+
+
+def _validated(task: Task, made: Made, progress: Progress) -> Progress:
+    """The first process validates, and tells the others whether it is the best so far."""
+    found = None
+    if task.at.first:
+        made.network.eval()
+        found = validate(made.network, made.validated, task.settings, task.at.device)
+        made.network.train()
+        value = _value(found, task.settings)
+        better = progress.best is None or (
+            value < progress.best["value"] if task.settings.select == "loss" else (value > progress.best["value"])
+        )
+        if better:
+            best = {"step": progress.step, "by": task.settings.select, "value": value, "validation": found.document()}
+            progress = replace(progress, best=best, worse=0)
+            task.folder.best(
+                Checkpoint(
+                    progress.step, checkpoint.stored(made.network), state={"select": task.settings.select, "value": value}
+                )
+            )
+        else:
+            progress = replace(progress, worse=progress.worse + 1)
+        task.folder.log({"kind": "validation", "step": progress.step, "best": better, **found.document()})
+    return replace(progress, **task.at.told({"best": progress.best, "worse": progress.worse}))
+
+
+def _value(found: Validation, settings: Settings) -> float:
+    value = getattr(found, settings.select)
+    return float(value if not isinstance(value, tuple) else value[0])
+
+
+def _save(task: Task, made: Made, progress: Progress) -> None:
+    if task.at.first:
+        state = optim.state_of(made.step.optimiser, made.step.trained)
+        task.folder.save(Checkpoint(progress.step, checkpoint.stored(made.network), state, progress.state(made.load)))
+
+
+def _result(task: Task, made: Made, progress: Progress) -> dict[str, Any]:
+    return {
+        "seed": task.seed,
+        "steps": progress.step,
+        "epochs": round(progress.step / made.per_epoch, 3),
+        "stopped early": progress.step < made.total,
+        "best": progress.best,
+        "left out by terms": dict(progress.counts),
+        "rows skipped": progress.skipped + made.load.skipped.count,
+        "minutes": round(progress.seconds / 60, 3),
+        "waiting for data": round(progress.waited / max(progress.seconds, 1e-9), 4),
+        "parameters": sum(each.numel() for each in made.network.parameters()),
+        "trained": sum(each.numel() for each in made.step.trained.values()),
+    }

@@ -1,0 +1,125 @@
+"""A detector trained on a corpus, one seed after the other, into one run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from mmidd.corpus.read import Corpus
+from mmidd.errors import UsageError
+from mmidd.results import Result
+from mmidd.runs.asked import Words, options_of
+from mmidd.runs.data import Selection, check_augment, check_needs, seen, usual_workers
+from mmidd.runs.detector import Detector
+from mmidd.runs.folder import SeedFolder
+from mmidd.runs.loop import Task, Watch, train_seed
+from mmidd.runs.parts import check_sizes
+from mmidd.runs.processes import here
+from mmidd.show import plain, shell_word
+
+
+@dataclass(frozen=True, repr=False)
+class Trained(Result):
+    """What a run came to. `seeds`: of each seed what its `result.json` holds; `changed`: was anything left to do?"""
+
+    out: Path
+    detector: str
+    preset: str
+    corpus: str
+    rows: Mapping[str, Any]
+    seeds: tuple[Mapping[str, Any], ...]
+    changed: bool
+    first: bool = True
+    """Is this the process that speaks, of those that torchrun started?"""
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "run": str(self.out),
+            "detector": self.detector,
+            "preset": self.preset,
+            "corpus": self.corpus,
+            "rows": dict(self.rows),
+            "changed": self.changed,
+            "seeds": [dict(each) for each in self.seeds],
+        }
+
+    def tell(self, console: Console) -> None:
+        if not self.first:
+            return
+        for each in self.seeds:
+            best, early = each["best"], ", stopped early" if each["stopped early"] else ""
+            console.print(
+                f"seed {each['seed']}: {each['steps']:,} steps{early}, {each['minutes']:.1f} min "
+                f"({each['waiting for data']:.0%} of it waiting for data); best after step {best['step']:,}: "
+                f"{plain(best['by'])} {best['value']:.3f} on validation"
+            )
+            if each["rows skipped"]:
+                console.print(f"  {each['rows skipped']:,} rows could not be read and were skipped", style="yellow")
+            for why, count in each["left out by terms"].items():
+                console.print(f"  {count:,} rows left out by a loss term: {plain(why)}", style="yellow")
+        state = "" if self.changed else " was finished already: nothing was done. For another run name another --out"
+        console.print(f"run: {plain(str(self.out))}{state}")
+        console.print(f"next: look at {plain(shell_word(str(self.out / 'index.html')))}")
+
+
+class _Nobody:
+    """Watches nothing."""
+
+    def begin(self, what: str, total: int, done: int) -> None: ...
+
+    def at(self, step: int, told: str) -> None: ...
+
+    def end(self) -> None: ...
+
+
+def train(
+    detector: Detector,
+    name: str,
+    corpus: str | Path | Corpus,
+    out: str | Path,
+    *,
+    preset: str = "paper",
+    settings: Words = (),
+    seeds: Sequence[int] = (0,),
+    selection: Selection | None = None,
+    workers: int | None = None,
+    device: str = "auto",
+    watch: Watch | None = None,
+    tell: Callable[[str], None] = print,
+) -> Trained:
+    """Train a detector, once for each seed, into `out`; what is there of the same run goes on where it was.
+
+    Everything that was asked for is checked before data is read, rows before a network is made. Raises UsageError, RunError,
+    CorpusError and WorkError, and KeyboardInterrupt where it was stopped, after a checkpoint.
+    """
+    options, how = options_of(detector, name, preset, settings)
+    check_augment(how.augment)
+    seeds = _seeds(seeds)
+    at = here(device)
+    check_sizes(how, at.ranks)
+    asked, found = selection or Selection(), corpus if isinstance(corpus, Corpus) else Corpus(corpus)
+    rows = seen(found, asked, how)
+    speak = tell if at.first else lambda line: None
+    for column, count in check_needs(rows.train, detector.needs, name).items():
+        speak(f"note: {count:,} of {len(rows.train):,} rows of train have no {column}")
+    folder = Path(out)
+    every = [SeedFolder(folder / f"seed-{seed}") for seed in seeds]
+    done = all(each.result() is not None for each in every)
+    decoding = usual_workers(at) if workers is None else workers
+    looking: Watch = watch if watch is not None and at.first else _Nobody()
+    results = tuple(
+        train_seed(Task(detector, options, how, rows, seed, at, decoding, place, looking, speak))
+        for seed, place in zip(seeds, every, strict=True)
+    )
+    return Trained(folder, name, preset, found.name, rows.document(), results, not done, at.first)
+
+
+def _seeds(seeds: Sequence[int]) -> tuple[int, ...]:
+    found = tuple(seeds)
+    if not found or len(set(found)) < len(found) or any(type(each) is not int or not 0 <= each < 1 << 31 for each in found):
+        raise UsageError(f"seeds {list(found)}: different whole numbers from 0, one at least")
+    return found
