@@ -94,8 +94,8 @@ def thumbnail(frames: torch.Tensor, rows: int, *, enlarge: bool = False) -> torc
 
 def cover(frames: torch.Tensor, side: int) -> torch.Tensor:
     """Of each clip of (n, frames, 3, h, w) a square around one random pixel, the same in each frame, set to 0."""
-    count, height, width = len(frames), *frames.shape[-2:]
-    y, x = (torch.randint(size, (count, 1)).to(frames.device) for size in (height, width))
+    height, width = frames.shape[-2:]
+    y, x = (torch.randint(size, (len(frames), 1)).to(frames.device) for size in (height, width))
     half = side // 2
 
     def within(middle: torch.Tensor, size: int) -> torch.Tensor:

@@ -167,9 +167,9 @@ class Detector:
     """One reference detector.
 
     `build` makes a network of its options, frozen and trained parts told apart, randomly initialised parts drawn from
-    torch's own chance. `presets` has `paper` (as its authors train it), `small` (a pretrained backbone of modest size) and `tiny` (a
-    few random layers: minutes on a CPU, says nothing of the detector). `needs` are columns of the corpus that it cannot be
-    trained without, `uses` those that it can. `open_questions`: what the paper leaves open and how we read it.
+    torch's own chance. `presets` has `paper` (as its authors train it), `small` (a pretrained backbone of modest size) and
+    `tiny` (a few random layers: minutes on a CPU, says nothing of the detector). No option is called as a setting. `needs`
+    are columns of the corpus that it cannot be trained without, `uses` those that it can. `open_questions`: what the paper leaves open and how we read it.
     """
 
     title: str

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from runs import toy
-
 from mmidd.detectors.gend import GenD, GenDOptions
+
 from mmidd.errors import RunError, UsageError
 from mmidd.runs import optim
 from mmidd.runs.chance import For, seed_torch
@@ -17,6 +16,7 @@ from mmidd.runs.parts import check_sizes, cut, normalised
 from mmidd.runs.processes import Here
 from mmidd.runs.settings import Settings
 from mmidd.runs.step import Step, Told
+from runs import toy
 
 SGD = {"optimiser": "sgd", "lr": 0.5, "momentum": 0.9, "batch": 24, "precision": "float32"}
 

@@ -30,14 +30,14 @@ class ToyOptions(DetectorOptions):
     nan: int | None = None
     hungry: bool = False
     columns: tuple[str, ...] = ()
-    frames: int = 1
+    clip: int = 1
 
 
 class Toy(Network):
     def __init__(self, options: ToyOptions) -> None:
         super().__init__()
         self.options, self.passes = options, 0
-        self.input = Input(16, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), frames=options.frames, columns=options.columns)
+        self.input = Input(16, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), frames=options.clip, columns=options.columns)
         self.frozen = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.Dropout(0.5)).requires_grad_(False)
         norm: nn.Module = nn.BatchNorm2d(8) if options.norm else nn.Identity()
         self.body = nn.Sequential(nn.Conv2d(6, 8, 3), norm, nn.GELU(), nn.Dropout(options.dropout))
@@ -64,7 +64,9 @@ class Toy(Network):
             "type": F.cross_entropy(self.kind(seen[known]), kind[known], reduction="sum") / max(1, over["typed"]),
         }
         if self.options.spread:
-            terms["spread"] = self.options.spread * part(batch, over) * (F.normalize(seen) @ F.normalize(seen).T).exp().mean()
+            terms["spread"] = (
+                self.options.spread * part(batch, over) * (F.normalize(seen) @ F.normalize(seen).T).exp().mean()
+            )
         return Loss(terms, {"unknown type": int((~known).sum())})
 
     def scores(self, features: Features) -> Scores:
@@ -112,7 +114,7 @@ def one_class(folder: Path) -> Path:
 def _change(shard: str, rows: list[dict[str, Any]]) -> None:
     corpora._change(shard, rows)
     for number, row in enumerate(rows):
-        row |= {"image": _picture(number), "transform": [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], "landmarks": [list(p) for p in FACE]}
+        row |= {"image": _picture(number), "transform": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0], "landmarks": [list(p) for p in FACE]}
         row |= {"width": 32, "height": 32}
 
 
