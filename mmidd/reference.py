@@ -30,7 +30,8 @@ def detector_of(name: str) -> Detector:
         raise MissingExtra("train", "training a detector") from error
     from mmidd.runs.detector import Detector
 
-    return REFERENCE_DETECTORS.load(name, Detector)
+    found: Detector = REFERENCE_DETECTORS.load(name, Detector)
+    return found
 
 
 def train(

@@ -45,8 +45,8 @@ def train(
         bool | None,
         typer.Option(
             "--paired/--unpaired",
-            help="Of train only fakes whose real is there, and those reals; or the reals of half the groups and the fakes of "
-            "the other (as many as --paired --fraction 0.5).",
+            help="Of train only fakes whose real is there, and those reals; or the reals of half the groups and the fakes "
+            "of the other (about as many as --paired --fraction 0.5).",
         ),
     ] = None,
     self_blended: Annotated[

@@ -1,1 +1,1 @@
-"""A detector trained on a corpus: what a detector is, how it is trained, resumed and validated, and the folder that says so."""
+"""A detector trained on a corpus: what one is, how it is trained, resumed and validated, and the folder that says so."""

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from mmidd.errors import UsageError
+from mmidd.errors import PluginError, UsageError
 from mmidd.runs.detector import Detector, DetectorOptions
 from mmidd.runs.settings import Settings
 
@@ -25,6 +25,8 @@ def options_of(detector: Detector, name: str, preset: str, words: Words = ()) ->
         raise UsageError(f"preset {preset!r}: {name} has {', '.join(detector.presets)}")
     chosen = detector.presets[preset]
     parts: dict[type[BaseModel], dict[str, Any]] = {detector.options: {**chosen.options}, Settings: {**chosen.settings}}
+    if both := detector.options.model_fields.keys() & Settings.model_fields.keys():
+        raise PluginError(f"the detector {name} has options that are called as settings: {', '.join(sorted(both))}")
     faults = []
     for key, value in _pairs(words):
         kind = next((each for each in parts if key in each.model_fields), None)

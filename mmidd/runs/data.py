@@ -15,8 +15,16 @@ from mmidd.errors import CorpusError, RunError, UsageError
 from mmidd.runs.detector import Input
 from mmidd.runs.processes import Here
 from mmidd.runs.settings import Settings
-from mmidd.training import BalancedSampler, BlendSampler, ClipSampler, CorpusDataset, FrameSampler, Loader, PairSampler
-from mmidd.training import ShuffleSampler
+from mmidd.training import (
+    BalancedSampler,
+    BlendSampler,
+    ClipSampler,
+    CorpusDataset,
+    FrameSampler,
+    Loader,
+    PairSampler,
+    ShuffleSampler,
+)
 from mmidd.training.augment import PRESETS, preset
 from mmidd.training.dataset import COLUMNS
 from mmidd.training.epochs import EpochSampler
@@ -29,10 +37,10 @@ HOLDOUT_SEED, HALVES_SEED, FRACTION_SEED = 1, 2, 0
 
 @dataclass(frozen=True)
 class Selection:
-    """Which rows. `only`: datasets, by name or slug; `where`: values of other columns; both of train and validation. Of train
-    alone: `fraction`, of whole groups; `paired` True: fakes whose real is there too, and those reals; False: of the same rows
-    the reals of one half of the groups and the fakes of the other, so that no fake meets its real. `holdout`: the share of
-    train's groups that is validated on instead of the validation split."""
+    """Which rows. `only`: datasets, by name or slug; `where`: values of other columns; both of train and validation. Of
+    train alone: `fraction`, of whole groups; `paired` True: fakes whose real is there too, and those reals; False: of the
+    same rows the reals of one half of the groups and the fakes of the other, so that no fake meets its real. `holdout`: the
+    share of train's groups that is validated on instead of the validation split."""
 
     only: tuple[str, ...] = ()
     where: Mapping[str, Any] = field(default_factory=dict)
@@ -48,7 +56,9 @@ class Selection:
             )
         for name, value in (("fraction", self.fraction), ("holdout", self.holdout)):
             if value is not None and not 0 < value <= (1 if name == "fraction" else 0.9):
-                raise UsageError(f"{name} {value}: a share of the rows, over 0 and at most {1 if name == 'fraction' else 0.9}")
+                raise UsageError(
+                    f"{name} {value}: a share of the rows, over 0 and at most {1 if name == 'fraction' else 0.9}"
+                )
 
     def document(self) -> dict[str, Any]:
         """JSON-able, as `run.json` keeps it."""
@@ -175,7 +185,7 @@ def check_needs(rows: Rows, needs: tuple[str, ...], name: str) -> dict[str, int]
     return {column: count for column, count in found.items() if count}
 
 
-def dataset(rows: Rows, look: Input, augment: str = "none", *, blended: bool = False) -> CorpusDataset:
+def dataset(rows: Rows, look: Input, augment: str = "none") -> CorpusDataset:
     """The rows as a network sees them. Unreadable ones are skipped and counted, with what belongs to them."""
     data = CorpusDataset(
         rows.corpus,

@@ -19,8 +19,8 @@ from mmidd.training.images import Fit
 
 Batch = Mapping[str, Any]
 """What a loader gives, with `image` as `Input` says and everything on the network's device: float32 (n, 3, side, side) or
-(n, frames, 3, side, side); `label` and `forgery_type` int64 (n,), -1 for an unknown type; the columns of `Input.columns` (texts
-are lists, "" for null); with `Input.mask` `mask` uint8 (n, 1, side, side) and `has_mask` (n,)."""
+(n, frames, 3, side, side); `label` and `forgery_type` int64 (n,), -1 for an unknown type; the columns of `Input.columns`
+(texts are lists, "" for null); with `Input.mask` `mask` uint8 (n, 1, side, side) and `has_mask` (n,)."""
 Features = dict[str, torch.Tensor]
 PRESETS = ("paper", "small", "tiny")
 
@@ -47,8 +47,8 @@ class Input:
 
 @dataclass(frozen=True)
 class Loss:
-    """What a batch costs. `terms`: scalars by name, weighted; their sum is minimised. `counts`: rows that a term left out, by
-    why ("unknown type", "no face caption")."""
+    """What a batch costs. `terms`: scalars by name, weighted; their sum is minimised. `counts`: rows that a term left out, by why
+    ("unknown type", "no face caption")."""
 
     terms: Mapping[str, torch.Tensor]
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -87,8 +87,8 @@ class Network(nn.Module):  # type: ignore[misc]
         """Of a network in `eval` mode."""
 
     def rows(self, batch: Batch) -> dict[str, int]:
-        """How many rows of a batch each kind of term is the mean over. Asked of a whole batch on the CPU, before its image is
-        made floating."""
+        """How many rows of a batch each kind of term is the mean over. Asked of a whole batch on the CPU, before its image
+        is made floating."""
         return {"rows": len(batch["label"])}
 
     def stored(self) -> tuple[str, ...]:
@@ -157,10 +157,10 @@ class Preset:
 class Detector:
     """One reference detector.
 
-    `build` makes a network of its options, frozen and trained parts told apart, randomly initialised parts drawn from torch's
-    own chance. `presets` has `paper` (as its authors train it), `small` (a pretrained backbone of modest size) and `tiny` (a
-    few random layers: minutes on a CPU, says nothing of the detector). `needs` are columns of the corpus that it cannot be
-    trained without, `uses` those that it can. `open_questions`: what the paper leaves open and how we read it.
+    `build` makes a network of its options, frozen and trained parts told apart, randomly initialised parts drawn from
+    torch's own chance. `presets` has `paper` (as its authors train it), `small` (a pretrained backbone of modest size) and
+    `tiny` (a few random layers: minutes on a CPU, says nothing of the detector). No option is called as a setting. `needs`
+    are columns of the corpus that it cannot be trained without, `uses` those that it can. `open_questions`: what the paper leaves open and how we read it.
     """
 
     title: str

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -66,6 +65,7 @@ class Progress:
     counts: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     waited: float = 0.0
+    skipped: int = 0
 
     def state(self, load: Loader) -> dict[str, Any]:
         return {
@@ -74,6 +74,7 @@ class Progress:
             "counts": dict(self.counts),
             "seconds": round(self.seconds, 3),
             "waited": round(self.waited, 3),
+            "skipped": self.skipped + load.skipped.count,
             "loader": load.state_dict(),
         }
 
@@ -157,7 +158,7 @@ def _gone_on(task: Task, made: Made) -> Progress:
     if task.at.first:
         task.folder.cut_back(found.step)
         task.tell(f"seed {task.seed}: goes on after step {found.step:,} of {made.total:,}")
-    known = {name: found.state[name] for name in ("best", "worse", "counts", "seconds", "waited")}
+    known = {name: found.state[name] for name in ("best", "worse", "counts", "seconds", "waited", "skipped")}
     return Progress(found.step, **known)
 
 
@@ -235,12 +236,17 @@ def _validated(task: Task, made: Made, progress: Progress) -> Progress:
         found = validate(made.network, made.validated, task.settings, task.at.device)
         made.network.train()
         value = _value(found, task.settings)
-        better = progress.best is None or (value < progress.best["value"] if task.settings.select == "loss" else (
-            value > progress.best["value"]))
+        better = progress.best is None or (
+            value < progress.best["value"] if task.settings.select == "loss" else (value > progress.best["value"])
+        )
         if better:
             best = {"step": progress.step, "by": task.settings.select, "value": value, "validation": found.document()}
             progress = replace(progress, best=best, worse=0)
-            task.folder.best(Checkpoint(progress.step, checkpoint.stored(made.network), state={"select": task.settings.select, "value": value}))
+            task.folder.best(
+                Checkpoint(
+                    progress.step, checkpoint.stored(made.network), state={"select": task.settings.select, "value": value}
+                )
+            )
         else:
             progress = replace(progress, worse=progress.worse + 1)
         task.folder.log({"kind": "validation", "step": progress.step, "best": better, **found.document()})
@@ -259,7 +265,6 @@ def _save(task: Task, made: Made, progress: Progress) -> None:
 
 
 def _result(task: Task, made: Made, progress: Progress) -> dict[str, Any]:
-    skipped = made.load.skipped
     return {
         "seed": task.seed,
         "steps": progress.step,
@@ -267,7 +272,7 @@ def _result(task: Task, made: Made, progress: Progress) -> dict[str, Any]:
         "stopped early": progress.step < made.total,
         "best": progress.best,
         "left out by terms": dict(progress.counts),
-        "rows skipped": skipped.count,
+        "rows skipped": progress.skipped + made.load.skipped.count,
         "minutes": round(progress.seconds / 60, 3),
         "waiting for data": round(progress.waited / max(progress.seconds, 1e-9), 4),
         "parameters": sum(each.numel() for each in made.network.parameters()),

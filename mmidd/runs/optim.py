@@ -20,7 +20,7 @@ def trained(network: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def optimiser(settings: Settings, parameters: Mapping[str, nn.Parameter]) -> torch.optim.Optimizer:
-    """Of the settings, over these parameters. `weight_decay` is L2 in Adam and SGD, decoupled in AdamW, of every parameter."""
+    """The one of the settings. `weight_decay` is L2 in Adam and SGD, decoupled in AdamW, of every parameter."""
     each, decay = list(parameters.values()), settings.weight_decay
     if settings.optimiser == "sgd":
         return torch.optim.SGD(each, settings.lr, momentum=settings.momentum, weight_decay=decay)

@@ -40,7 +40,7 @@ def cut(batch: Mapping[str, Any], micro: int | None) -> list[dict[str, Any]]:
 
 
 def flat(batch: Mapping[str, Any], frames: int) -> dict[str, Any]:
-    """A batch of clips with one entry a clip: what the loader gives for each frame (label, type, texts) as that of the first."""
+    """A batch of clips with one entry a clip: of what the loader gives for each frame (label, type, texts) the first."""
     if frames == 1:
         return dict(batch)
     found = dict(batch)

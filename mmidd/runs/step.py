@@ -82,9 +82,14 @@ class Step:
         own = self.network.rows(batch)
         return dict(zip(own, map(int, self.at.summed(list(own.values()))), strict=True))
 
+    def _place(self, part: int) -> int:
+        """The number of a part among those of all processes."""
+        own = self.settings.batch // self.at.ranks
+        return self.at.rank * (own // (self.settings.micro or own)) + part
+
     def _features(self, part: Mapping[str, Any], number: int, place: int) -> Features:
         """Of one part, under mixed precision, as float32. The same again where it is asked again."""
-        seed_torch(self.seed, For.features, step=number, part=place, rank=self.at.rank)
+        seed_torch(self.seed, For.features, step=number, part=self._place(place))
         mixed = self.settings.precision == "bf16"
         with torch.autocast(self.at.device.type, torch.bfloat16, enabled=mixed):
             found = self.network.features(ready(part, self.network.input))
@@ -99,28 +104,28 @@ class Step:
         found = []
         for place, part in enumerate(parts):
             features = self._features(part, number, place)
-            seed_torch(self.seed, For.losses, step=number, part=place, rank=self.at.rank)
+            seed_torch(self.seed, For.losses, step=number, part=self._place(place))
             loss = self._losses(features, ready(part, self.network.input), over)
             _summed(loss).backward()
             found.append(_detached(loss))
         return found
 
     def _whole(self, parts: Sequence[Mapping[str, Any]], over: Mapping[str, int], number: int) -> list[Loss]:
-        """GradCache (Gao et al., 2021): features of all parts without a graph, the loss of the whole batch of all processes on
-        them, then each part again with the gradient that its features got. Dropout draws the same both times."""
+        """GradCache (Gao et al., 2021): features of all parts without a graph, the loss of the whole batch of all processes
+        on them, then each part again with the gradient that its features got. Dropout draws the same both times."""
         statistics = {name: each.clone() for name, each in self.network.named_buffers()}
         with torch.no_grad():
             held = [self._features(part, number, place) for place, part in enumerate(parts)]
             for name, each in self.network.named_buffers():  # or batch norm would count each row twice
                 each.copy_(statistics[name])
         own = {name: torch.cat([each[name] for each in held]) for name in held[0]}
-        counts = self.at.gathered(len(parts[0]["label"]) if len(parts) == 1 else sum(len(each["label"]) for each in parts))
+        counts = self.at.gathered(sum(len(each["label"]) for each in parts))
         every = {name: self.at.rows_of_all(each, counts) for name, each in own.items()}
         for each in every.values():
             each.requires_grad_(each.is_floating_point())
         seed_torch(self.seed, For.losses, step=number)
         try:
-            loss = self._losses(every, self._columns(parts), over)
+            loss = self._losses(every, self._columns(parts, counts), over)
         except KeyError as error:
             raise UsageError(
                 f"contrast=whole: a loss of this detector needs {error} of the batch, which is not held for all of it; use "
@@ -144,16 +149,19 @@ class Step:
                 torch.autograd.backward([each for each, _ in pairs], [gradient for _, gradient in pairs])
         return [Loss({name: each.detach() / self.at.ranks for name, each in loss.terms.items()}, _shared(loss, self.at))]
 
-    def _columns(self, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def _columns(self, parts: Sequence[Mapping[str, Any]], counts: Sequence[int]) -> dict[str, Any]:
         """The batch of all processes without its images."""
         found: dict[str, Any] = {}
-        for key in parts[0]:
+        for key, first in parts[0].items():
+            held = [part[key] for part in parts]
             if key == "image":
                 continue
-            held = [each for part in parts for each in _listed(part[key])]
-            every = [each for theirs in self.at.gathered(held) for each in theirs]
-            tensors = isinstance(parts[0][key], torch.Tensor)
-            found[key] = torch.stack([each.to(self.at.device) for each in every]) if tensors else every
+            if isinstance(first, torch.Tensor):
+                found[key] = self.at.rows_of_all(torch.cat(held), counts)
+            else:
+                found[key] = [
+                    text for theirs in self.at.gathered([text for each in held for text in each]) for text in theirs
+                ]
         return found
 
     def _told(self, losses: Sequence[Loss], norm: torch.Tensor, over: Mapping[str, int]) -> Told:
@@ -185,10 +193,6 @@ def _shared(loss: Loss, at: Here) -> dict[str, int]:
     return dict(loss.counts) if at.first else {}
 
 
-def _listed(value: Any) -> list[Any]:
-    return list(value.cpu()) if isinstance(value, torch.Tensor) else list(value)
-
-
 def _check(told: Told, losses: Sequence[Loss], parts: Sequence[Mapping[str, Any]], number: int) -> None:
     """Raises RunError for what is no number: which terms, and the ids of the rows of the part where it is."""
     bad = [name for name, value in told.terms.items() if not _is_number(value)]
@@ -211,11 +215,10 @@ def _is_number(value: float) -> bool:
 
 def _no_memory(settings: Settings, at: Here, number: int) -> str:
     rows = settings.micro or settings.batch // at.ranks
-    ways = [f"--set micro={max(1, rows // 2)} (parts of {rows} rows now; the step stays the same)"]
-    if not settings.checkpointing:
-        ways.append("--set checkpointing=true")
-    if settings.precision == "float32":
-        ways.append("--set precision=bf16")
-    return f"step {number + 1}: not enough memory on {at.device} for {rows} rows at once; the last checkpoint is kept. Try " + (
-        ", ".join(ways)
+    ways = [f"--set micro={max(1, rows // 2)}"] if rows > 1 else []
+    ways += [] if settings.checkpointing else ["--set checkpointing=true"]
+    ways += ["--set precision=bf16"] if settings.precision == "float32" and at.device.type == "cuda" else []
+    return (
+        f"step {number + 1}: not enough memory on {at.device} for {rows} rows at once; the last checkpoint is kept. "
+        f"Begin another run with {' or '.join(ways) or 'a smaller backbone'}"
     )

@@ -109,13 +109,10 @@ def train(
     folder = Path(out)
     every = [SeedFolder(folder / f"seed-{seed}") for seed in seeds]
     done = all(each.result() is not None for each in every)
+    decoding = usual_workers(at) if workers is None else workers
+    looking: Watch = watch if watch is not None and at.first else _Nobody()
     results = tuple(
-        train_seed(
-            Task(
-                detector, options, how, rows, seed, at, usual_workers(at) if workers is None else workers, place,
-                watch if watch is not None and at.first else _Nobody(), speak,
-            )  # fmt: skip
-        )
+        train_seed(Task(detector, options, how, rows, seed, at, decoding, place, looking, speak))
         for seed, place in zip(seeds, every, strict=True)
     )
     return Trained(folder, name, preset, found.name, rows.document(), results, not done, at.first)
