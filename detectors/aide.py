@@ -38,18 +38,22 @@ WINDOW, STRIDE, BANDS = 32, 16, 6
 
 
 class AIDEOptions(DetectorOptions):
-    """`trunk` (a ConvNeXt) sees the whole image, two of `residuals` the patches. `side`: of the square image that patches
-    are cut from; `shown`: of what the networks see. `drop_path`: how often a block of the frozen trunk is left out in
-    training, at its end."""
-
     trunk: str = "timm:convnext_xxlarge.clip_laion2b_soup"
+    """A ConvNeXt that sees the whole image and stands still, by name or folder."""
     residuals: str = "timm:resnet50.tv_in1k"
+    """Two of this network see the patches, by name or folder."""
     weights: Weights = "pretrained"
+    """The networks' own, or the same ones freshly initialised."""
     side: int = Field(256, ge=WINDOW)
+    """Pixels of a side of the image that patches are cut from."""
     shown: int = Field(256, ge=WINDOW)
+    """Pixels of a side of what the networks see."""
     train_projection: bool = False
+    """Is the projection of the trunk's features trained? As released it stays random."""
     drop_path: float = Field(0.1, ge=0, lt=1)
+    """How often a block of the frozen trunk is left out in training, at its end."""
     smoothing: float = Field(0.1, ge=0, lt=1)
+    """Of the labels."""
 
 
 class AIDE(Network):

@@ -28,11 +28,17 @@ from .lora import Targets, add_lora
 
 class ClipLoraOptions(DetectorOptions):
     backbone: str = "clip:openai/clip-vit-large-patch14"
+    """A CLIP, both towers of it, by name or folder (docs/reference-detectors.md)."""
     weights: Weights = "pretrained"
+    """The backbone's own, or the same network freshly initialised."""
     lora_rank: int = Field(2, ge=1)
+    """Of every adapter."""
     lora_alpha: float = Field(1.0, gt=0)
+    """An adapter is multiplied by this over the rank, or over its root."""
     lora_dropout: float = Field(0.25, ge=0, lt=1)
+    """Before the adapters, in training."""
     lora_targets: Targets = "qkv"
+    """Which layers of attention have an adapter."""
     lora_scaling: Literal["root", "rank"] = Field(
         "root", description="alpha over the root of the rank (released), or over it"
     )

@@ -33,7 +33,9 @@ _CLOSE = 1e-10
 
 class EffortOptions(DetectorOptions):
     backbone: str = "clip:openai/clip-vit-large-patch14"
+    """An image network, by name or folder (docs/reference-detectors.md)."""
     weights: Weights = "pretrained"
+    """The backbone's own, or the same network freshly initialised."""
     rank: int = Field(1, ge=1, description="trained singular directions of each weight; all others stand still")
     orthogonality: float = Field(0.0, ge=0, description="weight of how far the bases are from orthogonal (released: off)")
     keep: float = Field(0.0, ge=0, description="weight of how far each weight's squared norm moved (released: off)")

@@ -42,29 +42,41 @@ PATCH = 16
 
 
 class ForensicsAdapterOptions(DetectorOptions):
-    """`meets`: the adapter's block, and CLIP's whose patches are added after it. `contrasted`: blocks of the adapter whose
-    patches are contrasted; `bottleneck`: CLIP's block that the bottleneck follows. Blocks are counted from 1. `count_all`:
-    pairs of patches that are none of a kind count with a cosine of 0, as in the released code; else not at all. The last
-    four weigh the terms."""
-
     backbone: str = "clip:openai/clip-vit-large-patch14"
+    """A CLIP's image tower, by name or folder (docs/reference-detectors.md)."""
     weights: Weights = "pretrained"
+    """The backbone's own, or the same network freshly initialised."""
     queries: int = Field(128, ge=4)
+    """Vectors that look for boundaries, and copies of CLIP's class token."""
     width: int = Field(192, ge=8)
+    """Of the adapter's tokens."""
     heads: int = Field(3, ge=1)
+    """Of the adapter's attention."""
     blocks: int = Field(8, ge=1)
+    """Of the adapter."""
     meets: dict[int, int] = Field({1: 1, 2: 8, 3: 15})
+    """After the adapter's block (the key) CLIP's patches of this block are added; blocks are counted from 1."""
     contrasted: tuple[int, ...] = (4, 5, 6)
+    """Blocks of the adapter whose patches are contrasted."""
     bottleneck: int = Field(7, ge=1)
+    """CLIP's block that the bottleneck follows."""
     temperature: float = Field(0.5, gt=0)
+    """Cosines of patches are divided by it."""
     count_all: bool = True
+    """Do pairs of patches that are none of a kind count with a cosine of 0, as in the released code?"""
     classification: float = 10.0
+    """Weight of the cross-entropy."""
     boundary: float = 200.0
+    """Weight of the boundary's error."""
     patches: float = 20.0
+    """Weight of the contrast of the adapter's patches."""
     clip_patches: float = 10.0
+    """Weight of the contrast of CLIP's patches."""
 
 
 class ForensicsAdapter(Network):
+    compares = ("patches", "clip_patches")
+
     def __init__(self, options: ForensicsAdapterOptions) -> None:
         super().__init__()
         self.options, self.tower = options, _clip(options)

@@ -40,14 +40,18 @@ SMALL_BACKBONE = "timm:vit_base_patch16_clip_quickgelu_224.openai"
 
 
 class TunedOptions(DetectorOptions):
-    """Of a backbone whose norms are trained, with a linear head. `tuned`: what of the backbone is trained; `norms`: which of
-    its norms, where the paper and its code differ (`ImageTower.norms`); `normalise`: is the head given unit features?"""
+    """Of a backbone whose norms are trained, with a linear head."""
 
     backbone: str = "clip:openai/clip-vit-large-patch14"
+    """An image network, by name or folder (docs/reference-detectors.md)."""
     weights: Weights = "pretrained"
+    """The backbone's own, or the same network freshly initialised."""
     tuned: Literal["norms", "none"] = "norms"
+    """What of the backbone is trained."""
     norms: Which = "as_released"
+    """Which of its norms, where the paper and its code differ (`ImageTower.norms`)."""
     normalise: bool = True
+    """Is the head given unit features?"""
 
 
 class Tuned(Network):
@@ -78,13 +82,15 @@ class Tuned(Network):
 
 
 class GenDOptions(TunedOptions):
-    """`uniformity` and `alignment` weigh the two terms; 0 leaves one out."""
-
     uniformity: float = 0.5
+    """Weight of the term that spreads features over the sphere; 0 leaves it out."""
     alignment: float = 0.1
+    """Weight of the term that draws features of one label together; 0 leaves it out."""
 
 
 class GenD(Tuned):
+    compares = ("uniformity", "alignment")
+
     def __init__(self, options: GenDOptions) -> None:
         super().__init__(options)
         self.weights = {"uniformity": options.uniformity, "alignment": options.alignment}

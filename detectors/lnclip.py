@@ -23,9 +23,8 @@ _NEARLY = 1 - 1e-7
 
 
 class LNCLIPOptions(TunedOptions):
-    """`slerp`: are features mixed within their class in training?"""
-
     slerp: bool = True
+    """Are features mixed within their class in training?"""
 
 
 class LNCLIP(Tuned):

@@ -39,21 +39,29 @@ _WIDTHS = (32, 64, 128, 256, 728, 1024, 1536, 2048)
 
 
 class RECCEOptions(DetectorOptions):
-    """`narrow` divides the width of every layer, for networks that are trained from scratch (`weights` random). `flood`,
-    `noise` (a standard deviation) and the weights of two losses: as above."""
-
     backbone: str = "timm:legacy_xception"
+    """An Xception of timm, by name or folder."""
     weights: Weights = "pretrained"
+    """The backbone's own, or the same network freshly initialised."""
     side: int = Field(299, ge=48)
+    """Pixels of a side of the image."""
     narrow: int = Field(1, ge=1, le=16)
+    """Divides the width of every layer, of networks that are trained from scratch (weights=random)."""
     dropout: float = Field(0.2, ge=0, lt=1)
+    """Where the encoder is cut, and before the head."""
     noise: float = Field(1e-6, ge=0)
+    """Standard deviation of the white noise on a random half of the images that are trained on."""
     flood: float = Field(0.04, ge=0)
+    """The cross-entropy is not minimised below this."""
     reconstruction_weight: float = Field(0.1, ge=0)
+    """Weight of the reconstruction's error on reals."""
     contrast_weight: float = Field(0.1, ge=0)
+    """Weight of the term that draws reals together and away from fakes."""
 
 
 class RECCE(Network):
+    compares = ("flooded", "contrast")
+
     def __init__(self, options: RECCEOptions) -> None:
         super().__init__()
         self.options, self.input = options, Input(options.side, HALF, HALF)

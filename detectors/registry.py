@@ -92,6 +92,12 @@ REFERENCE_DETECTORS: Registry[Facts] = Registry(
             "train", ("torch", "timm"),
         ),
         Row(
+            "forensics-adapter", "mmidd.detectors.forensics_adapter",
+            "a small transformer beside a frozen CLIP, taught where a face was blended in",
+            Facts("arXiv 2411.19715 (CVPR 2025)", "CC BY-NC 4.0", *_CLIP, 310_193_607, 6_227_399),
+            "train", ("torch", "transformers"),
+        ),
+        Row(
             "tall", "mmidd.detectors.tall", "takes clips: four frames laid out as one thumbnail, for a Swin",
             Facts(
                 "arXiv 2307.07494 (ICCV 2023)", "MIT", "Swin-B, ImageNet-22k", "MIT", 86_920_506, 86_920_506,

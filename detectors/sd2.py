@@ -39,12 +39,17 @@ KINDS = {"none": (), "face": ("face",), "environment": ("environment",), "both":
 
 class SD2Options(DetectorOptions):
     backbone: str = "clip:openai/clip-vit-large-patch14"
+    """A CLIP, both towers of it, by name or folder (docs/reference-detectors.md); with `text` the image network alone."""
     text: str | None = Field(None, description="the text tower, where it is not that of the same CLIP")
     weights: Weights = "pretrained"
+    """The backbone's own, or the same network freshly initialised."""
     lora_rank: int = Field(8, ge=0, description="0: both towers stand still, and the heads alone are trained")
     lora_alpha: float = Field(8.0, gt=0)
+    """An adapter is multiplied by this over the rank."""
     lora_dropout: float = Field(0.0, ge=0, lt=1)
+    """Before the adapters, in training."""
     lora_targets: Targets = "qv"
+    """Which layers of attention have an adapter."""
     heads: int | None = Field(None, ge=1, description="of CLAM's attention; None: one for 64 of its width")
     text_head: bool = Field(False, description="a trained linear map of text features, the identity at first")
     captions: Literal["both", "face", "environment", "none"] = Field("both", description="which captions are contrasted")
@@ -53,9 +58,12 @@ class SD2Options(DetectorOptions):
     )
     phrasings: int = Field(5, ge=1, le=5, description="of each type, to draw from; 1: the text that is scored with")
     alpha: float = Field(2.0, ge=0)
+    """Weight of the term that `alpha_on` names."""
     alpha_on: Term = "contrast"
+    """Which of the three losses alpha multiplies."""
     scale: float = Field(100.0, gt=0, description="what cosines to the types' texts are multiplied by: CLIP's own")
     learn_scale: bool = False
+    """Is `scale` trained?"""
     temperature: float = Field(10.0, gt=0, description="what cosines to captions are multiplied by, at first")
     bias: float = Field(-10.0, description="what is added to them, at first")
     learn_temperature: bool = Field(True, description="train temperature and bias, as SigLIP does")
@@ -83,6 +91,8 @@ class Clam(nn.Module):  # type: ignore[misc]
 
 
 class SD2(Network):
+    compares = ("face", "environment")
+
     def __init__(self, options: SD2Options) -> None:
         super().__init__()
         self.options, self.kinds = options, KINDS[options.captions]

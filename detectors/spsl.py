@@ -23,10 +23,9 @@ from .xception import Xception, XceptionOptions, first_convolution, widen
 
 
 class SPSLOptions(XceptionOptions):
-    """`averaged`: which channels of the first convolution get the mean of the pretrained filter's three: all four, as
-    released, or the added one alone."""
-
     averaged: Literal["all", "added"] = "all"
+    """Which channels of the first convolution begin as the mean of the pretrained filter's three: all four, as
+    released, or the added one."""
 
 
 class SPSL(Xception):

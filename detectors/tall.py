@@ -28,17 +28,20 @@ from .backbones import Weights, image_tower
 
 
 class TallOptions(DetectorOptions):
-    """`rows` squared frames make a thumbnail as large as the backbone's images. `window`: patches on a side of a window, at
-    most. `enlarge`: bring each frame to the thumbnail's size, and shrink what is laid out of those (a slight blur), as the
-    released code does."""
-
     backbone: str = "timm:swin_base_patch4_window7_224.ms_in22k"
+    """A Swin of timm, by name or folder."""
     weights: Weights = "pretrained"
+    """The backbone's own, or the same network freshly initialised."""
     rows: int = Field(2, ge=1)
+    """So many squared frames make a thumbnail, as large as the backbone's images."""
     window: int = Field(14, ge=2)
+    """Patches on a side of a window, at most."""
     mask: int = Field(16, ge=0, description="pixels on a side of what is covered of each frame in training; 0: nothing")
     enlarge: bool = True
+    """Bring each frame to the thumbnail's size and shrink what is laid out of those (a slight blur), as the released
+    code does."""
     smoothing: float = Field(0.1, ge=0, lt=1)
+    """Of the labels."""
 
 
 class Tall(Network):

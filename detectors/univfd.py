@@ -23,10 +23,10 @@ from .gend import CLIP_LICENCE, SMALL_BACKBONE, SMALL_SETTINGS, TINY, TINY_SETTI
 
 
 class UnivFDOptions(DetectorOptions):
-    """`backbone`: of a CLIP the projected features are taken, of any other network those that its classifier would see."""
-
     backbone: str = "clip:openai/clip-vit-large-patch14"
+    """Of a CLIP the projected features are taken, of another network those that its classifier would see."""
     weights: Weights = "pretrained"
+    """The backbone's own, or the same network freshly initialised."""
 
 
 class UnivFD(Network):

@@ -33,11 +33,12 @@ from .backbones import ImageTower, Weights, image_tower
 
 
 class XceptionOptions(DetectorOptions):
-    """`side`: pixels of the square image."""
-
     backbone: str = "timm:legacy_xception"
+    """A convolutional network, by name or folder (docs/reference-detectors.md)."""
     weights: Weights = "pretrained"
+    """The backbone's own, or the same network freshly initialised."""
     side: int = 256
+    """Pixels of a side of the image."""
 
 
 class Xception(Network):

@@ -30,7 +30,8 @@ def rows(wanted: Input, labels: tuple[int, ...], types: tuple[int, ...], seed: i
         batch.setdefault(name, _column(name, count, wanted.side))
     if wanted.mask:
         mask = torch.zeros(count, 1, wanted.side, wanted.side, dtype=torch.uint8)
-        mask[batch["label"] == 1, :, wanted.side // 4 : wanted.side // 2, wanted.side // 4 :] = 255
+        above, below = wanted.side // 4 + 3, wanted.side // 2 + 5  # where no grid of patches has its lines
+        mask[batch["label"] == 1, :, above:below, above:] = 255
         batch |= {"mask": mask, "has_mask": batch["label"].clone()}
     return batch
 
