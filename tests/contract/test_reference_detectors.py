@@ -198,6 +198,7 @@ def test_terms_that_compare_no_rows_are_the_same_however_a_batch_is_cut(name: st
 def test_gradients_reach_all_that_is_trained_and_nothing_else(name: str) -> None:
     """Over two steps: what is multiplied by a zero at the start has its first gradient at the second."""
     network = tiny(name)
+    network.train()
     batch, reached = mixed(network), set[str]()
     frozen = {key: each.detach().clone() for key, each in network.named_parameters() if not each.requires_grad}
     for _ in range(2):
