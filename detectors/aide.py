@@ -57,7 +57,7 @@ class AIDE(Network):
         super().__init__()
         self.options, self.input = options, Input(options.side, IMAGENET_MEAN, IMAGENET_STD)
         self.trunk = image_tower(options.trunk, options.weights)
-        _drop_paths(self.trunk.inner, options.trunk, options.drop_path)
+        self._paths = _drop_paths(self.trunk.inner, options.trunk, options.drop_path)
         self.low, self.high = (_residual(options) for _ in range(2))
         self.projection = nn.Linear(self.trunk.width, 256)
         self.head = nn.Sequential(nn.Linear(256 + self.low.width, 1024), nn.GELU(), nn.Linear(1024, 2))
@@ -69,6 +69,13 @@ class AIDE(Network):
         (mean, std), (to_mean, to_std) = seen, wanted
         self.register_buffer("scale", std / to_std, persistent=False)
         self.register_buffer("shift", (mean - to_mean) / to_std, persistent=False)
+
+    def train(self, mode: bool = True) -> AIDE:
+        """What is frozen rests, but for the paths that the released loop drops."""
+        super().train(mode)
+        for each in self._paths:
+            each.train(mode)
+        return self
 
     def features(self, batch: Batch) -> Features:
         image = batch["image"]
@@ -196,8 +203,9 @@ def _colours(trunk: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     return (IMAGENET_MEAN, IMAGENET_STD), (trunk.mean, trunk.std)
 
 
-def _drop_paths(net: Any, name: str, most: float) -> None:
-    """Leave blocks of a ConvNeXt out at random in training, rarely at its beginning and `most` at its end."""
+def _drop_paths(net: Any, name: str, most: float) -> list[nn.Module]:
+    """Leave blocks of a ConvNeXt out at random in training, rarely at its beginning and `most` at its end: what does it.
+    Raises UsageError for another network."""
     from timm.layers import DropPath
 
     if type(net).__name__ != "ConvNeXt" or not isinstance(getattr(net.head, "norm", None), nn.Module):
@@ -206,6 +214,7 @@ def _drop_paths(net: Any, name: str, most: float) -> None:
     for at, block in enumerate(blocks):
         rate = most * at / max(1, len(blocks) - 1)
         block.drop_path = DropPath(rate) if rate else nn.Identity()
+    return [block.drop_path for block in blocks]
 
 
 def _resized(image: torch.Tensor, side: int) -> torch.Tensor:

@@ -7,6 +7,12 @@ precision, 32 frames of a clip; flip .5, blur .5, colour .5, JPEG .5, no rotatio
 DeepfakeBench, `training/config/detector/xception.yaml` and `training/detectors/xception_detector.py` (commit 8a4a7bf), read
 for facts alone.
 
+timm names the weights of its Xception as a pickle alone, which mmidd does not open. Once, where it is trusted, a folder is
+made of it, and given as the backbone:
+
+    python -c "import timm; timm.models.save_for_hf(timm.create_model('legacy_xception', pretrained=True), 'xception',
+    safe_serialization=True)"
+
 Any convolutional network of timm takes Xception's place: `mmidd train xception --set backbone=timm:tf_efficientnet_b4
 --self-blended` is SBI's training (Self-Blended Images, CVPR 2022) without its optimiser SAM. Batch norms see the rows of
 one part of a batch (`micro`), of one rank: only with all rows in one part are their statistics the whole batch's.

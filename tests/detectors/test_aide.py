@@ -188,6 +188,7 @@ def test_paths_of_the_trunk_are_dropped_in_training_alone_as_timm_drops_them() -
         network.train(mode)
         found = [network._whole(normalised(chance(8, 3, 64, 64))) for _ in range(2)]
         assert torch.equal(*found) != mode
+        assert not any(each.training for each in network.trunk.modules() if next(each.parameters(), None) is not None)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

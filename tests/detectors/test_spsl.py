@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cmath
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -75,6 +76,20 @@ def test_the_first_convolution_begins_as_the_mean_of_the_pretrained_filter(avera
         torch.equal(after[:, channel], mean if averaged == "all" or channel == 3 else before[:, channel])
         for channel in range(4)
     )
+
+
+def test_pretrained_files_are_averaged_too(tmp_path: Path) -> None:
+    from timm import create_model
+    from timm.models import save_for_hf
+
+    torch.manual_seed(4)
+    saved = create_model("test_resnet")
+    save_for_hf(saved, tmp_path / "backbone", safe_serialization=True)
+    network = SPSL(SPSLOptions(backbone=str(tmp_path / "backbone"), side=32))
+    found = network.tower.inner.state_dict()
+    assert torch.equal(found.pop("conv1.0.weight")[:, 3], saved.conv1[0].weight.mean(dim=1))
+    assert all(torch.equal(each, saved.state_dict()[key]) for key, each in found.items())
+    assert network.tower.source["weights"] == "pretrained"
 
 
 def test_the_network_sees_the_image_and_its_phase() -> None:
