@@ -216,7 +216,7 @@ def area(scores: npt.NDArray[np.float64], label: npt.NDArray[np.int64], groups: 
     whole, precision, rate = (each(scores, label) for each in (auroc, average_precision, equal_error_rate))
     if whole is None or precision is None or rate is None:
         what = "fake" if label.all() else "real"
-        raise RunError(f"all {len(label):,} validation rows that can be scored are {what}: an AUROC needs both classes")
+        raise RunError(f"all validation rows that can be scored are {what}: an AUROC needs both classes")
     return Area(whole, auroc_interval(scores, label, groups), precision, rate)
 
 

@@ -17,14 +17,14 @@ ROWS = PERSONS * FRAMES * 2
 """Of each shard."""
 
 
-def corpus_once(folder: Path) -> Path:
-    """The corpus at this place, written if it is not there yet."""
-    return folder if folder.exists() else made.corpus(folder, _change)
+def corpus(folder: Path) -> Path:
+    """Write it."""
+    return made.corpus(folder, _change)
 
 
-def broken_once(folder: Path) -> Path:
+def broken(folder: Path) -> Path:
     """The same, but a frame of the first validation clip has no image that decodes."""
-    return folder if folder.exists() else made.corpus(folder, _break)
+    return made.corpus(folder, _break)
 
 
 def _change(shard: str, rows: list[dict[str, Any]]) -> None:
