@@ -148,8 +148,10 @@ def _clip_model(named: Named, weights: Weights, kind: Any) -> tuple[Any, Files |
     from transformers import CLIPConfig
 
     if weights == "random" or on_meta():
-        config = CLIPConfig(**_clip_config(named))
-        return kind(config if kind.__name__ == "CLIPModel" else _vision(config)), None
+        values = _clip_config(named)
+        with files.loading(named.whole):
+            config = CLIPConfig(**values)
+            return kind(config if kind.__name__ == "CLIPModel" else _vision(config)), None
     found = _clip_files(named, text=kind.__name__ == "CLIPModel")
     if found.config.get("model_type") not in _CLIP_KINDS:
         raise UsageError(

@@ -174,7 +174,7 @@ class TimmTower(ImageTower):
                 place, _, last = name.rpartition(".")
                 wanted = last in _LISTED and (not place or place.removeprefix("blocks.").isdecimal())
             elif self.blocks:
-                wanted = any(each in name for each in _LISTED)
+                wanted = "norm" in name
             else:
                 wanted = isinstance(module, _NORMS)
             if wanted:

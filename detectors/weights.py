@@ -129,8 +129,12 @@ def on_hub(name: str, repo: str, *, text: bool = False) -> Files:
     Raises MissingWeights. The Hub's own variables (HF_HOME, HF_HUB_OFFLINE, HF_ENDPOINT) are honoured.
     """
     folder = _cached(repo)
-    if folder is None or not (folder / "config.json").is_file() or not any(folder.glob("model*.safetensors")):
-        folder = _download(name, repo)
+    if folder is not None and (not text or any((folder / each).is_file() for each in VOCABULARIES)):
+        try:
+            return in_folder(name, folder, folder.name, text=text)
+        except MissingWeights:  # what another tool fetched of it is not enough
+            pass
+    folder = _download(name, repo)
     return in_folder(name, folder, folder.name, text=text)
 
 

@@ -292,6 +292,19 @@ def test_a_folder_with_code_of_its_own_is_read_without_running_it(clip_folder: P
     assert torch.equal(image_tower(str(tmp_path / "code"))(IMAGES).last, image_tower(str(clip_folder))(IMAGES).last)
 
 
+@pytest.mark.parametrize("weights", ["pretrained", "random"])
+@pytest.mark.parametrize(
+    "values", [{"vision_config": 7}, {"vision_config": {"hidden_size": 30}}, {"projection_dim": "many"}]
+)
+def test_a_configuration_that_means_nothing_is_told(
+    clip_folder: Path, tmp_path: Path, values: dict[str, Any], weights: Any
+) -> None:
+    shutil.copytree(clip_folder, tmp_path / "odd")
+    _changed(**values)(tmp_path / "odd")
+    with pytest.raises(WrongWeights, match="does not load"):
+        image_tower(str(tmp_path / "odd"), weights)
+
+
 UNKNOWN = [
     ("clip:tinny", "did you mean 'clip:tiny'"),
     ("clip:openai/clip-vit-large-patch14 ", "did you mean 'clip:openai/clip-vit-large-patch14'"),
@@ -348,6 +361,9 @@ def test_the_hubs_cache_is_read_without_a_network(clip_folder: Path, tmp_path: P
     assert tower.source["revision"] == commit
     assert torch.equal(tower(IMAGES).last, image_tower(str(clip_folder))(IMAGES).last)
     assert text_tower("clip:nobody/tiny-clip", "random").source == {"weights": "random"}
+    (repository / "snapshots" / commit / "model.safetensors").unlink()  # as another tool may leave it
+    with pytest.raises(MissingWeights, match="not at hand"):
+        image_tower("clip:nobody/tiny-clip")
 
 
 def test_a_download_is_announced_and_a_repository_of_pickles_refused(
