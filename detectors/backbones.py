@@ -15,11 +15,7 @@ back to. On torch's `meta` device no files are read, whatever `weights` is.
 
 from __future__ import annotations
 
-import inspect
-import re
 from dataclasses import dataclass
-from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,6 +24,7 @@ from torch import nn
 from mmidd.errors import UsageError
 
 from . import weights as files
+from .from_timm import TIMM_TINY, timm_tower
 from .text_towers import ClipText, FileTokenizer, HashedWords, TextTower, Tokenizer, Tokens, bert_text
 from .towers import (
     CLIP_MEAN,
@@ -42,7 +39,7 @@ from .towers import (
     Which,
     freeze,
 )
-from .weights import RANDOM, Files, Source, Weights
+from .weights import RANDOM, Files, Named, Source, Weights, folder_of, named_as, on_meta, unknown
 
 __all__ = [
     "CLIPS", "CLIP_MEAN", "CLIP_STD", "HALF", "IMAGENET_MEAN", "IMAGENET_STD", "ClipPair", "ClipText", "ClipTower",
@@ -76,47 +73,20 @@ CLIPS: dict[str, dict[str, Any]] = {
     "tiny": _clip(32, {**_TINY, "patch_size": 8, "image_size": 64}, {**_TINY, "num_hidden_layers": 2}),
 }
 """CLIPs whose shape is known here, so that a random one, or one on `meta`, needs no file. `tiny` is only ever random."""
-_TIMM_TINY: dict[str, tuple[str, dict[str, Any]]] = {
-    "tiny": ("test_vit", {"img_size": 64, "patch_size": 8}),
-    "tiny-cnn": ("test_efficientnet", {}),
-}
-_TINY_SIDE = 64
 _CLIP_KINDS = ("clip", "clip_vision_model")
-
-
-@dataclass(frozen=True)
-class _Named:
-    """A backbone's name, taken apart. `kind`: clip, timm, or empty for a plain folder."""
-
-    whole: str
-    kind: str
-    rest: str
-    side: int | None
-
-    @property
-    def folder(self) -> Path | None:
-        path = Path(self.rest)
-        return path if path.is_dir() and self.rest not in ("tiny", "tiny-cnn") else None
-
-
-def _named(name: str) -> _Named:
-    kind, colon, rest = name.partition(":")
-    if not colon or kind not in ("clip", "timm"):
-        kind, rest = "", name
-    at = re.fullmatch(r"(.+)@(\d{1,5})", rest)
-    return _Named(name, kind, at[1], int(at[2])) if at else _Named(name, kind, rest, None)
 
 
 def image_tower(name: str, weights: Weights = "pretrained") -> ImageTower:
     """The image network of that name. Raises UsageError for an unknown one, MissingWeights where its files are not at hand,
     WrongWeights where they are damaged or another network's."""
-    named = _named(name)
+    named = named_as(name)
     if (named.kind or _kind_of(named)) == "clip":
         from transformers import CLIPVisionModelWithProjection
 
         model, found = _clip_model(named, weights, CLIPVisionModelWithProjection)
+        named.check_side(model.config.patch_size)
         return ClipTower(model, found.source() if found else RANDOM, named.side)
-    return _timm_tower(named, weights)
+    return timm_tower(named, weights)
 
 
 @dataclass(frozen=True)
@@ -133,7 +103,7 @@ def clip_pair(name: str, weights: Weights = "pretrained") -> ClipPair:
     network that was never trained, hashed words, which need no file. Raises as `image_tower` does."""
     from transformers import CLIPModel
 
-    named = _named(name)
+    named = named_as(name)
     if (named.kind or _kind_of(named)) != "clip":
         raise UsageError(f"backbone {name!r} has no text tower: take a CLIP, such as clip:openai/clip-vit-large-patch14")
     model, found = _clip_model(named, weights, CLIPModel)
@@ -150,16 +120,16 @@ def text_tower(name: str, weights: Weights = "pretrained") -> TextTower:
     text:sentence-transformers/all-MiniLM-L6-v2; `text:tiny` is a random one), or a folder with either. Raises as
     `image_tower` does."""
     kind, _, rest = name.partition(":")
-    folder = Path(name)
-    if kind == "clip" or (folder.is_dir() and files.read_config(name, folder).get("model_type") == "clip"):
+    folder = folder_of(name)
+    if kind == "clip" or (folder is not None and files.read_config(name, folder).get("model_type") == "clip"):
         return clip_pair(name, weights).text
     return bert_text(name, rest if kind == "text" else name, weights, meta=on_meta())
 
 
-def _kind_of(named: _Named) -> str:
+def _kind_of(named: Named) -> str:
     """What lies in a plain folder."""
     if named.folder is None:
-        raise _unknown(named.whole, [*(f"clip:{each}" for each in CLIPS), *(f"timm:{each}" for each in _TIMM_TINY)])
+        raise unknown(named.whole, [*(f"clip:{each}" for each in CLIPS), *(f"timm:{each}" for each in TIMM_TINY)])
     config = files.read_config(named.whole, named.folder)
     if config.get("model_type") in _CLIP_KINDS:
         return "clip"
@@ -172,18 +142,7 @@ def _kind_of(named: _Named) -> str:
     )
 
 
-def _unknown(name: str, known: list[str]) -> UsageError:
-    near = get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known[:6])} ..."
-    return UsageError(f"there is no backbone {name!r}: neither a folder, nor clip:NAME of the Hub, nor timm:NAME; {hint}")
-
-
-def on_meta() -> bool:
-    """Are networks built without memory (`with torch.device("meta")`)?"""
-    return bool(torch.get_default_device().type == "meta")
-
-
-def _clip_model(named: _Named, weights: Weights, kind: Any) -> tuple[Any, Files | None]:
+def _clip_model(named: Named, weights: Weights, kind: Any) -> tuple[Any, Files | None]:
     """A model of transformers' class `kind`, and the files that it was read from, if it was."""
     from transformers import CLIPConfig
 
@@ -216,7 +175,7 @@ def _vision(config: Any) -> Any:
     return config.vision_config
 
 
-def _clip_config(named: _Named) -> dict[str, Any]:
+def _clip_config(named: Named) -> dict[str, Any]:
     if named.folder is not None:
         config = files.read_config(named.whole, named.folder)
     elif named.rest in CLIPS:
@@ -224,121 +183,17 @@ def _clip_config(named: _Named) -> dict[str, Any]:
     elif files.HUB_NAME.fullmatch(named.rest):
         config = files.config_on_hub(named.whole, named.rest)
     else:
-        raise _unknown(named.whole, [f"clip:{each}" for each in CLIPS])
+        raise unknown(named.whole, [f"clip:{each}" for each in CLIPS])
     if config.get("model_type") == "clip_vision_model":
         return {"vision_config": config, "projection_dim": config.get("projection_dim", 512)}
     return config
 
 
-def _clip_files(named: _Named, *, text: bool) -> Files:
+def _clip_files(named: Named, *, text: bool) -> Files:
     if named.folder is not None:
         return files.in_folder(named.whole, named.folder, text=text)
     if named.rest == "tiny":
         raise UsageError(f"backbone {named.whole!r} has no pretrained weights, it is for tests: add weights=random")
     if not files.HUB_NAME.fullmatch(named.rest):
-        raise _unknown(named.whole, [f"clip:{each}" for each in CLIPS])
+        raise unknown(named.whole, [f"clip:{each}" for each in CLIPS])
     return files.on_hub(named.whole, named.rest, text=text)
-
-
-def _timm_tower(named: _Named, weights: Weights) -> ImageTower:
-    import timm
-
-    plan = _timm_folder(named) if named.folder is not None else _timm_name(named)
-    arguments: dict[str, Any] = {**plan.arguments, **_sized(plan, named.side)}
-    if (
-        "dinov" in plan.architecture
-    ):  # GenD and DINO's authors take the class token; timm's default is the mean of the patches
-        arguments["global_pool"] = "token"
-    if weights == "random" or on_meta():
-        with files.loading(named.whole):
-            model = timm.create_model(plan.architecture, num_classes=0, pretrained_cfg_overlay=plan.card, **arguments)
-        return TimmTower(model, named.side or plan.side, RANDOM)
-    found = plan.files(named)
-    if len(found.tensors) != 1:
-        raise UsageError(
-            f"backbone {named.whole!r}: timm reads one model.safetensors, not parts of one; save it as one file"
-        )
-    with files.loading(named.whole):
-        # With its own number of classes timm loads strictly; with another it would leave out in silence what does not fit.
-        card = {**plan.card, "file": str(found.tensors[0]), "source": "", "custom_load": False}
-        model = timm.create_model(
-            plan.architecture, pretrained=True, num_classes=plan.classes, pretrained_cfg_overlay=card, **arguments
-        )
-        model.reset_classifier(0, *([arguments["global_pool"]] if "global_pool" in arguments else []))
-    return TimmTower(model.eval(), named.side or plan.side, found.source())
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """How timm builds a network: the architecture's name, arguments, what its card (`pretrained_cfg`) says otherwise, the
-    side and classes of the files, and the Hub's repository."""
-
-    architecture: str
-    arguments: dict[str, Any]
-    card: dict[str, Any]
-    side: int
-    classes: int
-    repo: str | None
-
-    def files(self, named: _Named) -> Files:
-        if named.folder is not None:
-            return files.in_folder(named.whole, named.folder)
-        if named.rest in _TIMM_TINY:
-            raise UsageError(f"backbone {named.whole!r} has no pretrained weights, it is for tests: add weights=random")
-        if self.repo is None:
-            raise UsageError(
-                f"backbone {named.whole!r}: timm knows no weights of it on the Hub; choose another, give a folder, or "
-                "weights=random"
-            )
-        return files.on_hub(named.whole, self.repo)
-
-
-def _timm_name(named: _Named) -> _Plan:
-    import timm
-
-    if named.rest in _TIMM_TINY:
-        architecture, arguments = _TIMM_TINY[named.rest]
-        return _Plan(architecture, arguments, {}, _TINY_SIDE, 0, None)
-    architecture, _, tag = named.rest.partition(".")
-    known = timm.list_pretrained() if tag else timm.list_models()
-    if named.rest not in known:
-        raise _unknown(named.whole, [f"timm:{each}" for each in known])
-    card = timm.models.get_pretrained_cfg(named.rest)
-    return _Plan(
-        architecture if not tag else named.rest, {}, {}, card.input_size[-1], card.num_classes, card.hf_hub_id or None
-    )
-
-
-def _timm_folder(named: _Named) -> _Plan:
-    import timm
-
-    assert named.folder is not None
-    config = files.read_config(named.whole, named.folder)
-    architecture = str(config.get("architecture"))
-    if not timm.is_model(architecture):
-        raise UsageError(
-            f"backbone {named.whole!r}: timm has no architecture {architecture[:60]!r}, which its config.json names"
-        )
-    card = {**config, **(config.get("pretrained_cfg") or {})}
-    kept = {key: card[key] for key in ("mean", "std", "input_size", "num_classes", "fixed_input_size") if key in card}
-    base = timm.models.get_pretrained_cfg(architecture, allow_unregistered=True)
-    size = kept.get("input_size") or (base.input_size if base else (3, 224, 224))
-    arguments = {key: value for key, value in (config.get("model_args") or {}).items() if key != "num_classes"}
-    return _Plan(architecture, arguments, kept, int(size[-1]), int(config.get("num_classes", 0)), None)
-
-
-def _sized(plan: _Plan, side: int | None) -> dict[str, Any]:
-    """What makes the network take images of another side: positions interpolated as it sees them, else as it loads."""
-    if side is None or side == plan.side:
-        return {}
-    import timm
-
-    accepted = inspect.signature(_class_of(plan.architecture, timm)).parameters
-    if "dynamic_img_size" in accepted:
-        return {"dynamic_img_size": True}
-    return {"img_size": side} if "img_size" in accepted else {}
-
-
-def _class_of(architecture: str, timm: Any) -> type[nn.Module]:
-    with torch.device("meta"):
-        return type(timm.create_model(architecture, num_classes=0))

@@ -16,6 +16,7 @@ from torch import nn
 from mmidd.errors import MissingWeights, UsageError, WrongWeights
 
 from . import weights as files
+from .towers import compute_again
 from .weights import RANDOM, Source
 
 CLIP_START, CLIP_END, CLIP_WORDS, CLIP_LENGTH = 49406, 49407, 49408, 77
@@ -119,7 +120,7 @@ class TextTower(nn.Module):  # type: ignore[misc]
 
     def checkpointing(self) -> None:
         """Compute activations again in the backward pass."""
-        self.inner.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        compute_again(self.inner)
 
 
 class ClipText(TextTower):

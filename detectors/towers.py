@@ -110,7 +110,12 @@ class ClipTower(ImageTower):
         yield self.inner.post_layernorm
 
     def checkpointing(self) -> None:
-        self.inner.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        compute_again(self.inner)
+
+
+def compute_again(model: Any) -> None:
+    """Activation checkpointing of a network of transformers, whatever its version calls that."""
+    getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
 _NORMS = (nn.LayerNorm, nn.GroupNorm, _BatchNorm)

@@ -80,7 +80,7 @@ DETECTOR = Detector(
             },
         ),
         "small": Preset(
-            {"backbone": "timm:vit_base_patch16_clip_quickgelu_224.openai"},
+            {"backbone": SMALL_BACKBONE},
             {**SMALL_SETTINGS, "lr": 1e-3, "augment": "univfd"},
         ),
         "tiny": Preset(TINY, TINY_SETTINGS),

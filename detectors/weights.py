@@ -10,13 +10,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
+
+import torch
 
 from mmidd.errors import MissingWeights, UsageError, WrongWeights, check_memory, sanitised
 from mmidd.filestate import state
 
 Weights = Literal["pretrained", "random"]
+TINY = ("tiny", "tiny-cnn")
+"""Small networks for tests, only ever random."""
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
 _WANTED = ("*.json", "*.txt", "*.model", "model*.safetensors")
@@ -25,6 +30,53 @@ _TOKENIZER = (*VOCABULARIES, "merges.txt", "tokenizer_config.json", "special_tok
 _MOST_NAMES = 4
 Source = dict[str, Any]
 RANDOM: Source = {"weights": "random"}
+
+
+@dataclass(frozen=True)
+class Named:
+    """A backbone's name, taken apart. `kind`: clip, timm, or empty for a plain folder; `side`: of `@SIDE`."""
+
+    whole: str
+    kind: str
+    rest: str
+    side: int | None
+
+    @property
+    def folder(self) -> Path | None:
+        return folder_of(self.rest)
+
+    def check_side(self, patch: int) -> None:
+        """Raises UsageError for a side that is not made of whole patches."""
+        if self.side is not None and (self.side == 0 or self.side % patch):
+            raise UsageError(
+                f"backbone {self.whole!r}: the network sees patches of {patch} pixels; give a side that is a multiple of "
+                f"it, such as @{max(1, round(self.side / patch)) * patch}"
+            )
+
+
+def named_as(name: str) -> Named:
+    """A name, taken apart; a folder whose name ends as a side does is that folder."""
+    kind, colon, rest = name.partition(":")
+    if not colon or kind not in ("clip", "timm"):
+        kind, rest = "", name
+    at = re.fullmatch(r"(.+)@(\d{1,5})", rest)
+    return Named(name, kind, at[1], int(at[2])) if at and folder_of(rest) is None else Named(name, kind, rest, None)
+
+
+def folder_of(place: str) -> Path | None:
+    """The folder that a name stands for, if it does; `tiny` is none, whatever lies where the command runs."""
+    return Path(place) if place and place not in TINY and Path(place).is_dir() else None
+
+
+def unknown(name: str, known: list[str]) -> UsageError:
+    near = get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known[:6])} ..."
+    return UsageError(f"there is no backbone {name!r}: neither a folder, nor clip:NAME of the Hub, nor timm:NAME; {hint}")
+
+
+def on_meta() -> bool:
+    """Are networks built without memory (`with torch.device("meta")`)?"""
+    return bool(torch.get_default_device().type == "meta")
 
 
 @dataclass(frozen=True)
