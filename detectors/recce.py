@@ -33,27 +33,27 @@ from mmidd.errors import UsageError
 from mmidd.runs.detector import Batch, Detector, DetectorOptions, Features, Input, Loss, Network, Preset, Scores, part
 
 from .backbones import HALF, Weights, image_tower
+from .xception import WEIGHTS
 
 _WIDTHS = (32, 64, 128, 256, 728, 1024, 1536, 2048)
 """Of Xception: its two first convolutions, blocks 1, 2, 3 to 11, 12, and its two last convolutions."""
 
 
 class RECCEOptions(DetectorOptions):
-    """`narrow` divides the width of every layer, for networks that are trained from scratch (`weights` random). `flood`,
-    `noise` (a standard deviation) and the weights of two losses: as above."""
-
-    backbone: str = "timm:legacy_xception"
-    weights: Weights = "pretrained"
-    side: int = Field(299, ge=48)
-    narrow: int = Field(1, ge=1, le=16)
-    dropout: float = Field(0.2, ge=0, lt=1)
-    noise: float = Field(1e-6, ge=0)
-    flood: float = Field(0.04, ge=0)
-    reconstruction_weight: float = Field(0.1, ge=0)
-    contrast_weight: float = Field(0.1, ge=0)
+    backbone: str = Field("timm:legacy_xception", description="an Xception: that one, or a folder of it")
+    weights: Weights = Field("pretrained", description=WEIGHTS)
+    side: int = Field(299, ge=48, description="pixels on a side of the image")
+    narrow: int = Field(1, ge=1, le=16, description="divides the width of every layer, of networks trained from scratch")
+    dropout: float = Field(0.2, ge=0, lt=1, description="in the encoder's two ends, the reasoning and the attention")
+    noise: float = Field(1e-6, ge=0, description="standard deviation of the noise in half of the images of training")
+    flood: float = Field(0.04, ge=0, description="the classification loss below which its gradient is turned round")
+    reconstruction_weight: float = Field(0.1, ge=0, description="of the reconstruction of reals")
+    contrast_weight: float = Field(0.1, ge=0, description="of the contrast between reals and fakes")
 
 
 class RECCE(Network):
+    compares = ("flooded", "contrast")
+
     def __init__(self, options: RECCEOptions) -> None:
         super().__init__()
         self.options, self.input = options, Input(options.side, HALF, HALF)
