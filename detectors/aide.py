@@ -32,28 +32,20 @@ from mmidd.errors import UsageError
 from mmidd.runs.detector import Batch, Detector, DetectorOptions, Features, Input, Loss, Network, Preset, Scores
 
 from .backbones import IMAGENET_MEAN, IMAGENET_STD, Weights, freeze, image_tower
-from .xception import first_convolution, widen
+from .xception import WEIGHTS, first_convolution, widen
 
 WINDOW, STRIDE, BANDS = 32, 16, 6
 
 
 class AIDEOptions(DetectorOptions):
-    trunk: str = "timm:convnext_xxlarge.clip_laion2b_soup"
-    """A ConvNeXt that sees the whole image and stands still, by name or folder."""
-    residuals: str = "timm:resnet50.tv_in1k"
-    """Two of this network see the patches, by name or folder."""
-    weights: Weights = "pretrained"
-    """The networks' own, or the same ones freshly initialised."""
-    side: int = Field(256, ge=WINDOW)
-    """Pixels of a side of the image that patches are cut from."""
-    shown: int = Field(256, ge=WINDOW)
-    """Pixels of a side of what the networks see."""
-    train_projection: bool = False
-    """Is the projection of the trunk's features trained? As released it stays random."""
-    drop_path: float = Field(0.1, ge=0, lt=1)
-    """How often a block of the frozen trunk is left out in training, at its end."""
-    smoothing: float = Field(0.1, ge=0, lt=1)
-    """Of the labels."""
+    trunk: str = Field("timm:convnext_xxlarge.clip_laion2b_soup", description="a ConvNeXt, frozen: sees the whole image")
+    residuals: str = Field("timm:resnet50.tv_in1k", description="two convolutional networks: see the filtered patches")
+    weights: Weights = Field("pretrained", description=WEIGHTS)
+    side: int = Field(256, ge=WINDOW, description="pixels on a side of the image that patches are cut from")
+    shown: int = Field(256, ge=WINDOW, description="pixels on a side of what the networks see")
+    train_projection: bool = Field(False, description="train what comes after the trunk; as released it stays random")
+    drop_path: float = Field(0.1, ge=0, lt=1, description="how often the trunk's last block is left out in training")
+    smoothing: float = Field(0.1, ge=0, lt=1, description="of the labels")
 
 
 class AIDE(Network):

@@ -122,7 +122,9 @@ def _files(named: Named, plan: _Plan) -> Files:
     elif plan.repo is None:
         raise UsageError(
             f"backbone {named.whole!r}: timm knows no weights of it on the Hub; choose another, give a folder, or "
-            "weights=random"
+            "weights=random. Where timm has them at an address of its own, this makes a folder of them once (it opens that "
+            'pickle without running what is in it): python -c "import timm; timm.models.save_for_hf(timm.create_model('
+            f"'{named.rest}', pretrained=True), 'FOLDER', safe_serialization=True)\""
         )
     else:
         found = files.on_hub(named.whole, plan.repo)

@@ -33,30 +33,22 @@ from mmidd.errors import UsageError
 from mmidd.runs.detector import Batch, Detector, DetectorOptions, Features, Input, Loss, Network, Preset, Scores, part
 
 from .backbones import HALF, Weights, image_tower
+from .xception import WEIGHTS
 
 _WIDTHS = (32, 64, 128, 256, 728, 1024, 1536, 2048)
 """Of Xception: its two first convolutions, blocks 1, 2, 3 to 11, 12, and its two last convolutions."""
 
 
 class RECCEOptions(DetectorOptions):
-    backbone: str = "timm:legacy_xception"
-    """An Xception of timm, by name or folder."""
-    weights: Weights = "pretrained"
-    """The backbone's own, or the same network freshly initialised."""
-    side: int = Field(299, ge=48)
-    """Pixels of a side of the image."""
-    narrow: int = Field(1, ge=1, le=16)
-    """Divides the width of every layer, of networks that are trained from scratch (weights=random)."""
-    dropout: float = Field(0.2, ge=0, lt=1)
-    """Where the encoder is cut, and before the head."""
-    noise: float = Field(1e-6, ge=0)
-    """Standard deviation of the white noise on a random half of the images that are trained on."""
-    flood: float = Field(0.04, ge=0)
-    """The cross-entropy is not minimised below this."""
-    reconstruction_weight: float = Field(0.1, ge=0)
-    """Weight of the reconstruction's error on reals."""
-    contrast_weight: float = Field(0.1, ge=0)
-    """Weight of the term that draws reals together and away from fakes."""
+    backbone: str = Field("timm:legacy_xception", description="an Xception: that one, or a folder of it")
+    weights: Weights = Field("pretrained", description=WEIGHTS)
+    side: int = Field(299, ge=48, description="pixels on a side of the image")
+    narrow: int = Field(1, ge=1, le=16, description="divides the width of every layer, of networks trained from scratch")
+    dropout: float = Field(0.2, ge=0, lt=1, description="in the encoder's two ends, the reasoning and the attention")
+    noise: float = Field(1e-6, ge=0, description="standard deviation of the noise in half of the images of training")
+    flood: float = Field(0.04, ge=0, description="the classification loss below which its gradient is turned round")
+    reconstruction_weight: float = Field(0.1, ge=0, description="of the reconstruction of reals")
+    contrast_weight: float = Field(0.1, ge=0, description="of the contrast between reals and fakes")
 
 
 class RECCE(Network):

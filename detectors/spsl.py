@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from pydantic import Field
 
 from mmidd.runs.detector import Detector, Preset
 
@@ -23,9 +24,11 @@ from .xception import Xception, XceptionOptions, first_convolution, widen
 
 
 class SPSLOptions(XceptionOptions):
-    averaged: Literal["all", "added"] = "all"
-    """Which channels of the first convolution begin as the mean of the pretrained filter's three: all four, as
-    released, or the added one."""
+    averaged: Literal["all", "added"] = Field(
+        "all",
+        description="channels of the first convolution that begin as the mean of the pretrained filter's three: all four, "
+        "as released, or the added one",
+    )
 
 
 class SPSL(Xception):

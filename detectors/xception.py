@@ -7,8 +7,8 @@ precision, 32 frames of a clip; flip .5, blur .5, colour .5, JPEG .5, no rotatio
 DeepfakeBench, `training/config/detector/xception.yaml` and `training/detectors/xception_detector.py` (commit 8a4a7bf), read
 for facts alone.
 
-timm names the weights of its Xception as a pickle alone, which mmidd does not open. Once, where it is trusted, a folder is
-made of it, and given as the backbone:
+timm has the weights of its Xception as a pickle alone, which mmidd does not open. A folder is made of it once, and given as
+the backbone (timm opens it without running what is in it):
 
     python -c "import timm; timm.models.save_for_hf(timm.create_model('legacy_xception', pretrained=True), 'xception',
     safe_serialization=True)"
@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
@@ -31,14 +32,13 @@ from mmidd.runs.detector import Batch, Detector, DetectorOptions, Features, Inpu
 
 from .backbones import ImageTower, Weights, image_tower
 
+WEIGHTS = "pretrained, or random for the same network freshly initialised"
+
 
 class XceptionOptions(DetectorOptions):
-    backbone: str = "timm:legacy_xception"
-    """A convolutional network, by name or folder (docs/reference-detectors.md)."""
-    weights: Weights = "pretrained"
-    """The backbone's own, or the same network freshly initialised."""
-    side: int = 256
-    """Pixels of a side of the image."""
+    backbone: str = Field("timm:legacy_xception", description="any convolutional network of timm, or a folder of one")
+    weights: Weights = Field("pretrained", description=WEIGHTS)
+    side: int = Field(256, ge=32, description="pixels on a side of the image")
 
 
 class Xception(Network):

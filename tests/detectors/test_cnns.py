@@ -186,20 +186,6 @@ def test_half_precision_gives_nearly_the_same_scores(name: str) -> None:
         assert float((full - network.scores(half).fake).abs().max()) < 0.05
 
 
-def test_six_steps_lower_the_loss(name: str) -> None:
-    network = built(name).train()
-    whole = batch(network)
-    optimiser = torch.optim.Adam((each for each in network.parameters() if each.requires_grad), lr=2e-3)
-    losses = []
-    for _ in range(6):
-        loss = total(network, whole, network.rows(whole))
-        loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
-        losses.append(float(loss.detach()))
-    assert losses[-1] < losses[0]
-
-
 @pytest.mark.parametrize("name", ["xception", "spsl", "aide"])
 def test_checkpointing_changes_no_gradient(name: str) -> None:
     found = []
@@ -222,7 +208,6 @@ def test_checkpointing_changes_no_gradient(name: str) -> None:
         ("recce", {"backbone": "timm:test_resnet"}, "RECCE is cut out of an Xception"),
         ("recce", {"weights": "pretrained"}, "narrow=16: there are no pretrained weights"),
         ("aide", {"trunk": "timm:test_resnet"}, "AIDE's is a ConvNeXt"),
-        ("aide", {"residuals": "clip:tiny"}, "'clip:tiny' does not begin with a convolution of three channels"),
         ("xception", {"backbone": "timm:xceptoin"}, "no backbone 'timm:xceptoin'"),
     ],
 )
