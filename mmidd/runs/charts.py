@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from mmidd.show import printable
 
-WIDTH, HEIGHT = 640, 260
-LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 34
+WIDTH, HEIGHT = 440, 230
+LEFT, RIGHT, TOP, BOTTOM = 52, 10, 10, 32
 COLOURS = 6
 _MOST_POINTS = 300
 
@@ -87,7 +87,7 @@ class Scale:
             pad = abs(high) * 0.1 or 1.0
             low, high = low - pad, high + pad
         step = 10 ** math.floor(math.log10((high - low) / 4))
-        step *= next(each for each in (1, 2, 5, 10) if (high - low) / (each * step) <= 6)
+        step *= next(each for each in (1, 2, 5, 10) if (high - low) / (each * step) <= 5)
         first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
         across = start < end
         ticks = tuple(number * step for number in range(first, last + 1) if not across or number * step <= high * (1 + 1e-9))

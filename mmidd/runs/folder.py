@@ -136,17 +136,11 @@ class RunFolder:
                 "another --out"
             )
 
-    def add(self, key: str, found: Any, check: bool = True) -> None:
-        """What is only known later, such as where backbones are from. Raises RunError where this run had another, unless
-        that is not to be checked: then what it had is kept."""
-        about, told = self.about(), number({key: found})
+    def add(self, key: str, found: Any) -> None:
+        """What is only known later, such as where backbones are from. What it says already is kept."""
+        about = self.about()
         if key not in about:
-            self.write(about | told)
-        elif check and (differ := differences({key: about[key]}, told)):
-            raise RunError(
-                f"{self.path} cannot go on, for it began with another {key}: {'; '.join(differ)}. Set that back, or choose "
-                "another --out"
-            )
+            self.write(about | {key: found})
 
     def seed(self, seed: int) -> SeedFolder:
         return SeedFolder(self.path / f"seed-{seed}")
@@ -176,13 +170,19 @@ class SeedFolder:
         """Say of the run what its network is, and what the columns alone are worth on the rows it is validated on. Raises
         RunError where its backbones are not those that the run began with."""
         run, parameters = RunFolder(self.path.parent), list(network.parameters())
-        run.add("sources", network.sources())
+        sources = network.sources()
+        if differ := differences(known_by(run.about().get("sources", sources)), known_by(number(sources))):
+            raise RunError(
+                f"{run.path} cannot go on, for it began with another backbone: {'; '.join(differ)}. Get that one's files back, "
+                "or choose another --out"
+            )
+        run.add("sources", sources)
         trained = sum(each.numel() for each in parameters if each.requires_grad)
         size = {"parameters": sum(each.numel() for each in parameters), "trained": trained}
-        run.add("network", size | {"input": vars(network.input)}, check=False)
+        run.add("network", size | {"input": vars(network.input)})
         if "columns_alone" not in run.about():
             found = alone(seen.train, seen.validation, settings, network.input.frames)
-            run.add("columns_alone", None if found is None else found.document(), check=False)
+            run.add("columns_alone", None if found is None else found.document())
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """It is trained to its end."""
@@ -243,6 +243,15 @@ class SeedFolder:
             with disk_errors(self.path):
                 self._board.close()
             self._board = None
+
+
+def known_by(sources: Mapping[str, Any]) -> dict[str, Any]:
+    """Of `Network.sources` what tells one backbone from another: how it was had and its files' digests, wherever they lie."""
+    kept = ("weights", "files")
+    return {
+        place: {key: source[key] for key in kept if key in source} if isinstance(source, Mapping) else source
+        for place, source in sources.items()
+    }
 
 
 def differences(then: Any, now: Any, place: str = "") -> list[str]:

@@ -83,8 +83,8 @@ def _summary(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> Iterator[str]:
     )
     state = "finished" if seeds and done == len(seeds) else f"not finished ({reached or 'no step yet'})"
     yield (
-        f"<p>{told(_at(about, 'detector', 'paper') or '')}. Preset <b>{told(about.get('preset', ''))}</b>; "
-        f"{len(seeds)} seed{'s' * (len(seeds) != 1)}, {state}; begun {told(_at(about, 'surroundings', 'begun') or '?')}.</p>"
+        f"<p>{told(_at(about, 'detector', 'paper') or '')}. Preset <b>{told(about.get('preset', ''))}</b>; {len(seeds)} "
+        f"seed{'s' * (len(seeds) != 1)}, {state}; begun {told(_at(about, 'surroundings', 'begun') or '?')}.</p>"
     )
     for split in ("train", "validation"):
         rows = _at(about, "rows", split) or {}
@@ -122,9 +122,12 @@ def _headline(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> str:
         else "What the numeric columns alone reach could not be measured: train has one class, or none of them differs."
     )
     lows = [_low(each) for _, each in best]
+    worse = isinstance(alone, int | float) and mean(values) <= alone
     weak = isinstance(alone, int | float) and any(low is not None and low <= alone for low in lows)
     verdict = (
-        "<p class='warn'>An interval reaches down to that: this figure does not show that the detector sees a forgery.</p>"
+        "<p class='warn'>The detector is no better than that: its figure says nothing of forgeries.</p>"
+        if worse
+        else "<p class='warn'>An interval reaches down to that: this figure does not show that the detector sees a forgery.</p>"
         if weak
         else "<p class='warn'>Chance lies in the interval.</p>"
         if any(low is not None and low <= 0.5 for low in lows)
@@ -146,7 +149,7 @@ def _table_of(seeds: Sequence[_Seed]) -> str:
         return ""
     return (
         "<h2>Seeds</h2><p class='soft'>Each by the network that is kept. In brackets: 95% interval over groups. Waiting: share "
-        f"of the time in which training waited for data.</p>{_table(heads, rows)}"
+        f"of the time in which training waited for data.</p>{_table(heads, rows, 'short')}"
     )
 
 
@@ -238,8 +241,8 @@ def _use(about: Mapping[str, Any], run: Path) -> str:
     command = _at(about, "surroundings", "command") or ""
     place = shlex.quote(run.name)
     code = (
-        "from mmidd.detectors.registry import REFERENCE_DETECTORS\nfrom mmidd.runs.trained import open_trained\n\n"
-        f"trained = open_trained({run.name!r}, REFERENCE_DETECTORS)\n"
+        "from mmidd.reference import open_trained\n\n"
+        f"trained = open_trained({run.name + '/seed-0'!r})  # trained.network, and what it sees: trained.input\n"
     )
     return (
         "<h2>Going on</h2><p>The same command goes on where this run stopped:</p>"
@@ -261,10 +264,10 @@ def _configuration(about: Mapping[str, Any]) -> str:
     return f"<h2>Configuration</h2><details><summary>All of it</summary>{_table(('key', 'value'), rows)}</details>"
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
     head = "".join(f"<th>{told(each)}</th>" for each in heads)
     body = "".join("<tr>" + "".join(f"<td>{told(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="wide {kind}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _at(value: Any, *keys: str) -> Any:
