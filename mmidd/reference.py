@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mmidd.corpus.read import Corpus
     from mmidd.runs.detector import Detector
     from mmidd.runs.train import Trained
+    from mmidd.runs.trained import Opened
 
 
 def detector_of(name: str) -> Detector:
@@ -57,3 +58,18 @@ def train(
 
     selection = Selection(tuple(only), dict(where or {}), fraction, paired, holdout)
     return run(found, detector, corpus, out, selection=selection, **more)
+
+
+def open_trained(folder: str | Path, *, download: bool = False) -> Opened:
+    """The network that a run kept, in eval mode, with what it sees: of RUN/seed-N, or of RUN where it has one seed. Its
+    backbone is downloaded only where `download` says so.
+
+    Raises RunError and WorkError for what is no whole run, MissingWeights without the backbone's files.
+    """
+    try:
+        from mmidd.runs.trained import open_trained as opened
+    except ImportError as error:
+        raise MissingExtra("train", "a trained detector") from error
+    from mmidd.detectors.registry import REFERENCE_DETECTORS
+
+    return opened(folder, REFERENCE_DETECTORS, download=download)

@@ -94,8 +94,9 @@ def latest(folder: Path, tell: Callable[[str], None]) -> Checkpoint | None:
     return None
 
 
-def write_best(run: Path, checkpoint: Checkpoint) -> Path:
-    """Put the best so far (without its optimiser) into `run`/best in the place of the one before."""
+def write_best(run: Path, checkpoint: Checkpoint, beside: Mapping[str, Callable[[Path], None]] | None = None) -> Path:
+    """Put the best so far (without its optimiser) into `run`/best in the place of the one before, and `beside` it files that
+    these functions write."""
     place, old = run / BEST, run / f".{BEST}.old"
     with disk_errors(place):
         run.mkdir(parents=True, exist_ok=True)
@@ -105,7 +106,7 @@ def write_best(run: Path, checkpoint: Checkpoint) -> Path:
         for left in (old, writing):
             if left.is_dir():
                 shutil.rmtree(left)
-        _write(writing, checkpoint, (MODEL,))
+        _write(writing, checkpoint, (MODEL,), beside)
         if place.exists():
             place.rename(old)
             fault("best_between", place)
@@ -175,7 +176,9 @@ def _put(writing: Path, place: Path, checkpoint: Checkpoint, names: tuple[str, .
     fsync_folder(place.parent)
 
 
-def _write(folder: Path, checkpoint: Checkpoint, names: tuple[str, ...]) -> None:
+def _write(
+    folder: Path, checkpoint: Checkpoint, names: tuple[str, ...], beside: Mapping[str, Callable[[Path], None]] | None = None
+) -> None:
     """All files of one, synced; nothing is left where that fails."""
     folder.mkdir()
     try:
@@ -185,6 +188,10 @@ def _write(folder: Path, checkpoint: Checkpoint, names: tuple[str, ...]) -> None
             fault("checkpoint_file", folder / name)
             files[name] = tensors.write(folder / name, of[name])
             fault("checkpoint_written", folder / name, folder / name)
+        for name, write_it in (beside or {}).items():
+            write_it(folder / name)
+            with (folder / name).open("rb") as file:
+                os.fsync(file.fileno())
         state = json.loads(json.dumps(dict(checkpoint.state), allow_nan=False))  # as it will be read
         about = {"format": FORMAT, "step": checkpoint.step, "files": files, "state": state}
         told = json.dumps({**about, "digest": digest(about)}, indent=1)

@@ -81,7 +81,11 @@ class Seen:
 
     def document(self) -> dict[str, Any]:
         return {
-            name: {"rows": len(rows), "digest": rows.digest, "label": rows.codes("label").counts}
+            name: {
+                "rows": len(rows),
+                "digest": rows.digest,
+                **{column: _counts(rows, column) for column in ("label", "forgery_type")},
+            }
             for name, rows in (("train", self.train), ("validation", self.validation))
         } | {"left_out": dict(self.left_out)}
 
@@ -233,6 +237,10 @@ def usual_workers(at: Here) -> int:
     """Worker processes of a rank where nobody said: one a core beside a GPU, at most two beside a CPU that computes."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(16, max(1, cores // at.ranks)) if at.device.type == "cuda" else min(2, max(0, cores // at.ranks - 1))
+
+
+def _counts(rows: Rows, column: str) -> dict[str, int]:
+    return {"unknown" if value is None else str(value): count for value, count in rows.codes(column).counts.items()}
 
 
 def _told(there: Mapping[str, int]) -> str:

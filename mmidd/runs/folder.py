@@ -1,22 +1,162 @@
-"""The folder of a run, and of each of its seeds."""
+"""The folder of a run and of each of its seeds: what was asked for, what was seen and measured, and who writes there now.
+
+RUN/run.json, index.html, seed-N/{metrics.jsonl, tensorboard/, checkpoints/, best/, result.json}
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mmidd.engine.files import disk_errors, write_text
-from mmidd.runs import checkpoint
+from mmidd.engine.lock import held
+from mmidd.errors import MissingExtra, RunError, without_secrets
+from mmidd.runs import checkpoint, page
 from mmidd.runs.checkpoint import Checkpoint
+from mmidd.runs.columns_alone import alone
+from mmidd.runs.curves import METRICS, RESULT, RUN, lines, number, read_json
+from mmidd.runs.data import Seen, Selection
+from mmidd.runs.detector import DetectorOptions, Network
+from mmidd.runs.processes import Here
+from mmidd.runs.settings import Settings
+from mmidd.runs.validation import Validation, write_scores
+from mmidd.training.rows import Rows
+
+FORMAT = "mmidd run 1"
+LOCK = ".lock"
+SCORES = "scores.parquet"
+_PACKAGES = (
+    "mmidd", "torch", "torchvision", "transformers", "timm", "peft", "accelerate", "safetensors", "scikit-learn", "numpy",
+    "pyarrow", "pillow", "opencv-python-headless",
+)  # fmt: skip
 
 
-@dataclass(frozen=True)
+def asked_for(
+    name: str, options: DetectorOptions, settings: Settings, selection: Selection, seen: Seen
+) -> dict[str, dict[str, Any]]:
+    """All that decides what a seed comes to, JSON: a run of another is another run."""
+    return {
+        "detector": {"name": name, "options": options.model_dump(mode="json")},
+        "settings": settings.model_dump(mode="json"),
+        "selection": selection.document(),
+        "data": {
+            "corpus": seen.train.corpus_digest,
+            "train": seen.train.digest,
+            "validation": seen.validation.digest,
+        },
+    }
+
+
+def surroundings(at: Here) -> dict[str, Any]:
+    """Where and by what a run was begun, JSON."""
+    return {
+        "command": without_secrets(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
+        "begun": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+        "device": torch.cuda.get_device_name(at.device) if at.device.type == "cuda" else platform.machine() + " CPU",
+        "processes": at.ranks,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "versions": {name: version for name in _PACKAGES if (version := _version(name)) is not None},
+    }
+
+
+@contextmanager
+def opened(
+    path: Path,
+    asked: Mapping[str, Any],
+    about: Mapping[str, Any],
+    at: Here,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Iterator[RunFolder]:
+    """The folder of the run that is asked for (`asked_for`), made where there is none; nobody else writes it meanwhile. Of
+    several processes the first one alone does this.
+
+    `about` is what else `run.json` is to say; of a run that is there already it is not taken, but another version of a
+    library is told. Raises RunError where the folder holds something else, a run of other settings (every difference is
+    named), or is being written by another process; WorkError as the disk does.
+    """
+
+    if not at.first:
+        yield RunFolder(path)
+        return
+
+    def busy(holder: str) -> RunError:
+        return RunError(f"another training writes {path} ({holder}); wait until it has ended, or choose another --out")
+
+    with disk_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+        _refuse_others(path)
+    with held(path / LOCK, busy, tell):
+        run = RunFolder(path)
+        if (path / RUN).exists():
+            run.check(asked)
+            _tell_versions(run.about(), about, tell)
+        else:
+            run.write({"format": FORMAT, "asked": dict(asked), **about})
+        yield run
+
+
+class RunFolder:
+    """RUN. `add` and `page` are for who holds it (`opened`)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def about(self) -> dict[str, Any]:
+        """What `run.json` says. Raises RunError where there is none of ours."""
+        found = read_json(self.path / RUN)
+        if found is None:
+            raise RunError(f"{self.path} is no run of mmidd train: it has no {RUN}")
+        if found.get("format") != FORMAT or not isinstance(found.get("asked"), dict):
+            raise RunError(
+                f"{self.path / RUN} is damaged, or of another version of mmidd ({str(found.get('format'))[:40]!r}; this one "
+                f"writes {FORMAT!r})"
+            )
+        return found
+
+    def write(self, about: Mapping[str, Any]) -> None:
+        write_text(self.path / RUN, json.dumps(number(about), indent=1, ensure_ascii=False) + "\n", scratch=self.path)
+
+    def check(self, asked: Mapping[str, Any]) -> None:
+        """Raises RunError that names everything in which this run is another than the one that is asked for."""
+        if differ := differences(self.about()["asked"], number(asked)):
+            raise RunError(
+                f"{self.path} holds a run of other settings: {'; '.join(differ)}. Set them back to go on with it, or choose "
+                "another --out"
+            )
+
+    def add(self, key: str, found: Any) -> None:
+        """What is only known later, such as where backbones are from. What it says already is kept."""
+        about = self.about()
+        if key not in about:
+            self.write(about | {key: found})
+
+    def seed(self, seed: int) -> SeedFolder:
+        return SeedFolder(self.path / f"seed-{seed}")
+
+    def page(self) -> None:
+        """Write `index.html` anew."""
+        write_text(self.path / page.NAME, page.page(self.path), scratch=self.path)
+
+
 class SeedFolder:
     """RUN/seed-N."""
 
-    path: Path
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._board: Any = None
+        self._from = 0
 
     @property
     def checkpoints(self) -> Path:
@@ -24,28 +164,144 @@ class SeedFolder:
 
     def result(self) -> dict[str, Any] | None:
         """What came of it, None where it is not finished."""
-        place = self.path / "result.json"
-        found: dict[str, Any] | None = json.loads(place.read_text()) if place.is_file() else None
-        return found
+        return read_json(self.path / RESULT)
 
-    def finish(self, result: dict[str, Any]) -> None:
-        write_text(self.path / "result.json", json.dumps(result, indent=1) + "\n", scratch=self.path)
+    def begin(self, network: Network, seen: Seen, settings: Settings) -> None:
+        """Say of the run what its network is, and what the columns alone are worth on the rows it is validated on. Raises
+        RunError where its backbones are not those that the run began with."""
+        run, parameters = RunFolder(self.path.parent), list(network.parameters())
+        sources = network.sources()
+        if differ := differences(known_by(run.about().get("sources", sources)), known_by(number(sources))):
+            raise RunError(
+                f"{run.path} cannot go on, for it began with another backbone: {'; '.join(differ)}. Get that one's files back, "
+                "or choose another --out"
+            )
+        run.add("sources", sources)
+        trained = sum(each.numel() for each in parameters if each.requires_grad)
+        size = {"parameters": sum(each.numel() for each in parameters), "trained": trained}
+        run.add("network", size | {"input": vars(network.input)})
+        if "columns_alone" not in run.about():
+            found = alone(seen.train, seen.validation, settings, network.input.frames)
+            run.add("columns_alone", None if found is None else found.document())
 
-    def log(self, record: dict[str, Any]) -> None:
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """It is trained to its end."""
+        self._close()
+        write_text(self.path / RESULT, json.dumps(number(result), indent=1) + "\n", scratch=self.path)
+        RunFolder(self.path.parent).page()
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """One line of `metrics.jsonl`, and the same for TensorBoard: `kind` step or validation, `step`, and what was
+        measured. What is no number is null."""
+        told = number(record)
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+            with (self.path / METRICS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(told) + "\n")
+                if told["kind"] == "validation":
+                    file.flush()
+                    os.fsync(file.fileno())
+            self._scalars(told)
+        if told["kind"] == "validation":
+            RunFolder(self.path.parent).page()
 
     def cut_back(self, step: int) -> None:
-        """Forget what was logged after a step."""
-        place = self.path / "metrics.jsonl"
+        """Forget what was logged after a step: it is done again."""
+        place = self.path / METRICS
+        self._close()
+        self._from = step + 1
         if place.is_file():
-            lines = [line for line in place.read_text().splitlines() if json.loads(line)["step"] <= step]
-            write_text(place, "".join(f"{line}\n" for line in lines), scratch=self.path)
+            kept = [json.dumps(line) for line in lines(place) if line["step"] <= step]
+            write_text(place, "".join(f"{line}\n" for line in kept), scratch=self.path)
 
     def save(self, found: Checkpoint) -> None:
+        """What was logged up to a checkpoint is on the disk before it is."""
+        with disk_errors(self.path):
+            if (self.path / METRICS).exists():
+                with (self.path / METRICS).open("rb") as file:
+                    os.fsync(file.fileno())
+            if self._board is not None:
+                self._board.flush()
         checkpoint.write(self.checkpoints, found)
 
-    def best(self, found: Checkpoint) -> None:
-        checkpoint.write_best(self.path, found)
+    def best(self, found: Checkpoint, validation: Validation, rows: Rows) -> None:
+        """Keep the network of this validation as the best, with the score of each row."""
+        scores = {SCORES: lambda path: write_scores(path, validation.scored, rows)}
+        checkpoint.write_best(self.path, found, beside=scores)
+
+    def _scalars(self, told: Mapping[str, Any]) -> None:
+        if self._board is None:
+            self._board = _board(self.path / "tensorboard", self._from)
+        step, under = told["step"], told["kind"]
+        for name, value in told.items():
+            for key, each in value.items() if name == "terms" else [(name, value)]:
+                if isinstance(each, int | float) and not isinstance(each, bool) and name != "step":
+                    self._board.add_scalar(f"{under}/{'term ' if name == 'terms' else ''}{key}", each, step)
+
+    def _close(self) -> None:
+        if self._board is not None:
+            with disk_errors(self.path):
+                self._board.close()
+            self._board = None
+
+
+def known_by(sources: Mapping[str, Any]) -> dict[str, Any]:
+    """Of `Network.sources` what tells one backbone from another: how it was had and its files' digests, wherever they lie."""
+    kept = ("weights", "files")
+    return {
+        place: {key: source[key] for key in kept if key in source} if isinstance(source, Mapping) else source
+        for place, source in sources.items()
+    }
+
+
+def differences(then: Any, now: Any, place: str = "") -> list[str]:
+    """What two JSON values differ in, by the names of their leaves."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        return [
+            told
+            for key in {**then, **now}
+            for told in differences(then.get(key, _ABSENT), now.get(key, _ABSENT), f"{place}.{key}" if place else key)
+        ]
+    return [] if then == now and type(then) is type(now) else [f"{place} was {_shown(then)}, is {_shown(now)}"]
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "absent"
+
+
+_ABSENT = _Absent()
+
+
+def _shown(value: Any) -> str:
+    told = repr(value) if isinstance(value, _Absent) else json.dumps(value, ensure_ascii=False)
+    return told if len(told) <= 80 else told[:79] + "…"
+
+
+def _refuse_others(path: Path) -> None:
+    """Raises RunError where a folder holds anything but a run, or what a run that was killed at once left."""
+    if (path / RUN).exists():
+        return
+    if other := sorted(each.name for each in path.iterdir() if each.name != LOCK and each.suffix != ".tmp"):
+        raise RunError(f"{path} holds something else ({other[0][:60]!r}, no {RUN}): choose another --out")
+
+
+def _tell_versions(then: Mapping[str, Any], now: Mapping[str, Any], tell: Callable[[str], None]) -> None:
+    before, after = (each.get("surroundings", {}).get("versions", {}) for each in (then, now))
+    if differ := differences(before, after):
+        tell(f"note: this run began with other versions ({'; '.join(differ)}): it goes on, but not to the same bits")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _board(folder: Path, since: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise MissingExtra("train", "logging for TensorBoard") from error
+    return SummaryWriter(str(folder), purge_step=since or None)

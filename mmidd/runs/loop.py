@@ -118,6 +118,8 @@ def train_seed(task: Task) -> dict[str, Any]:
     devices = [task.at.device] if task.at.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         made = _made(task)
+        if task.at.first:
+            task.folder.begin(made.network, task.seen, task.settings)
         progress = _gone_on(task, made)
         task.at.summed([0.0])  # nobody writes before all have read
         try:
@@ -229,26 +231,21 @@ def _line(made: Made, progress: Progress, told: Told, rate: float, took: float) 
 
 
 def _validated(task: Task, made: Made, progress: Progress) -> Progress:
-    """The first process validates, and tells the others whether it is the best so far."""
-    found = None
+    """All processes validate together; the first keeps what is the best so far."""
+    found = validate(made.network, made.validated, task.settings, task.at, workers=task.workers)
+    value = _value(found, task.settings)
+    before = progress.best
+    better = before is None or (value < before["value"] if task.settings.select == "loss" else value > before["value"])
+    if better:
+        best = {"step": progress.step, "by": task.settings.select, "value": value, "validation": found.document()}
+        progress = replace(progress, best=best, worse=0)
+    else:
+        progress = replace(progress, worse=progress.worse + 1)
     if task.at.first:
-        made.network.eval()
-        found = validate(made.network, made.validated, task.settings, task.at.device)
-        made.network.train()
-        value = _value(found, task.settings)
-        better = progress.best is None or (
-            value < progress.best["value"] if task.settings.select == "loss" else (value > progress.best["value"])
-        )
         if better:
-            best = {"step": progress.step, "by": task.settings.select, "value": value, "validation": found.document()}
-            progress = replace(progress, best=best, worse=0)
-            task.folder.best(
-                Checkpoint(
-                    progress.step, checkpoint.stored(made.network), state={"select": task.settings.select, "value": value}
-                )
-            )
-        else:
-            progress = replace(progress, worse=progress.worse + 1)
+            state = {"select": task.settings.select, "value": value}
+            kept = Checkpoint(progress.step, checkpoint.stored(made.network), state=state)
+            task.folder.best(kept, found, task.seen.validation)
         task.folder.log({"kind": "validation", "step": progress.step, "best": better, **found.document()})
     return replace(progress, **task.at.told({"best": progress.best, "worse": progress.worse}))
 

@@ -15,7 +15,7 @@ from mmidd.results import Result
 from mmidd.runs.asked import Words, options_of
 from mmidd.runs.data import Selection, check_augment, check_needs, seen, usual_workers
 from mmidd.runs.detector import Detector
-from mmidd.runs.folder import SeedFolder
+from mmidd.runs.folder import asked_for, opened, surroundings
 from mmidd.runs.loop import Task, Watch, train_seed
 from mmidd.runs.parts import check_sizes
 from mmidd.runs.processes import here
@@ -107,14 +107,24 @@ def train(
     for column, count in check_needs(rows.train, detector.needs, name).items():
         speak(f"note: {count:,} of {len(rows.train):,} rows of train have no {column}")
     folder = Path(out)
-    every = [SeedFolder(folder / f"seed-{seed}") for seed in seeds]
-    done = all(each.result() is not None for each in every)
     decoding = usual_workers(at) if workers is None else workers
     looking: Watch = watch if watch is not None and at.first else _Nobody()
-    results = tuple(
-        train_seed(Task(detector, options, how, rows, seed, at, decoding, place, looking, speak))
-        for seed, place in zip(seeds, every, strict=True)
-    )
+    about = {
+        "detector": {"name": name, "title": detector.title, "paper": detector.paper},
+        "preset": preset,
+        "corpus": {"name": found.name, "datasets": list(found.datasets)},
+        "rows": rows.document(),
+        "surroundings": surroundings(at),
+    }
+    with opened(folder, asked_for(name, options, how, asked, rows), about, at, speak) as run:
+        every = [run.seed(seed) for seed in seeds]
+        done = all(each.result() is not None for each in every)
+        results = tuple(
+            train_seed(Task(detector, options, how, rows, seed, at, decoding, place, looking, speak))
+            for seed, place in zip(seeds, every, strict=True)
+        )
+        if at.first:
+            run.page()
     return Trained(folder, name, preset, found.name, rows.document(), results, not done, at.first)
 
 

@@ -33,7 +33,7 @@ class Toy(Network):
         self.tower, self.head = Tower(width, weights), nn.Linear(width, 5 if types else 1)
         self.tower.linear.requires_grad_(False)
         self.types = types
-        self.input = Input(16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "resize", frames)
+        self.input = Input(16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "stretch", frames)
 
     def features(self, batch: Batch) -> Features:
         images = batch["image"]
