@@ -71,5 +71,5 @@ def test_a_state_put_back_goes_on_to_the_bit(asked: dict[str, Any]) -> None:
 
 def test_a_state_of_other_parameters_is_refused() -> None:
     parameters = optim.trained(nn.Linear(2, 2))
-    with pytest.raises(RunError, match="knows a parameter 'head.weight'"):
+    with pytest.raises(RunError, match=r"knows a parameter 'head\.weight'"):
         optim.restore(optim.optimiser(Settings(), parameters), parameters, {"head.weight/exp_avg": torch.zeros(2)})

@@ -74,8 +74,8 @@ class Toy(Network):
 
 
 TOY = Detector(
-    title="Toy", paper="none", code="none", code_licence="none", backbone="none", backbone_licence="none", options=ToyOptions,
-    build=Toy,
+    title="Toy", paper="none", code="none", code_licence="none", backbone="none", backbone_licence="none",
+    options=ToyOptions, build=Toy,
     presets={
         name: Preset({}, {"batch": 8, "precision": "float32", "lr": 0.01, "epochs": 2, "validate_every": 0.5})
         for name in ("paper", "tiny")
