@@ -90,7 +90,7 @@ def _kept(network: Network) -> float:
     with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
         features = network.features(_rows(network))
     del features
-    return sum(each.untyped_storage().nbytes() for each in found.values()) / ROWS
+    return float(sum(each.untyped_storage().nbytes() for each in found.values())) / ROWS
 
 
 def _storage(tensor: torch.Tensor) -> int:

@@ -131,7 +131,7 @@ def _about(name: str, detector: Detector) -> About:
         detector.title, detector.paper, detector.code, detector.code_licence, detector.backbone, detector.backbone_licence,
         detector.needs, detector.uses, detector.open_questions,
         tuple(_preset(detector, each, preset) for each, preset in detector.presets.items()),
-        tuple(_options(detector.options)),
+        tuple(options_of(detector.options)),
         ("mmidd", "train", name, "CORPUS", "--out", "RUN", "--preset", next(iter(detector.presets), "paper")),
     )  # fmt: skip
 
@@ -173,7 +173,8 @@ def _size(network: Network, settings: Settings) -> Size:
     return Size(seen.side, seen.frames, every, trained, 4 * (every + trained * (1 + moments)), network.compares)
 
 
-def _options(options: type[BaseModel]) -> Iterator[Option]:
+def options_of(options: type[BaseModel]) -> Iterator[Option]:
+    """Each field of a detector's options, or of `Settings`, in their order."""
     defaults = options().model_dump(mode="json")
     for name, field in options.model_fields.items():
         yield Option(name, defaults[name], _values(field.annotation), field.description or "")

@@ -19,30 +19,30 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(10, ge=1)
+    epochs: int = Field(10, ge=1, description="how often all rows are seen")
     steps: int | None = Field(None, ge=1, description="stop after so many steps; takes the place of epochs")
-    batch: int = Field(32, ge=1)
-    micro: int | None = Field(None, ge=1)
-    contrast: Contrast = "micro"
-    optimiser: Optimiser = "adamw"
-    lr: float = Field(1e-4, gt=0)
-    betas: tuple[float, float] = (0.9, 0.999)
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(0.0, ge=0)
-    clip_norm: float | None = Field(None, gt=0)
-    schedule: Schedule = "constant"
-    min_lr: float = Field(0.0, ge=0)
+    batch: int = Field(32, ge=1, description="rows (or clips) of a step, over all GPUs")
+    micro: int | None = Field(None, ge=1, description="rows that are computed at once; None: all of a GPU's share")
+    contrast: Contrast = Field("micro", description="terms that compare rows see a part, or the whole batch")
+    optimiser: Optimiser = Field("adamw", description="adam has L2 in the gradient, adamw decays weights")
+    lr: float = Field(1e-4, gt=0, description="the highest learning rate")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="of adam and adamw")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    weight_decay: float = Field(0.0, ge=0, description="of everything that is trained")
+    clip_norm: float | None = Field(None, gt=0, description="gradients are scaled down to this norm; None: never")
+    schedule: Schedule = Field("constant", description="of the rate, by step")
+    min_lr: float = Field(0.0, ge=0, description="where a cosine ends, and the warm-up begins")
     warmup: float = Field(0.0, ge=0, description="epochs in which the rate rises from min_lr, before the schedule")
     cycle: float = Field(10.0, gt=0, description="epochs of a cosine cycle (cycles)")
     step_every: int = Field(1000, ge=1, description="steps after which the rate is multiplied by step_gamma (steps)")
-    step_gamma: float = Field(0.5, gt=0, le=1)
-    precision: Literal["float32", "bf16"] = "bf16"
-    checkpointing: bool = False
+    step_gamma: float = Field(0.5, gt=0, le=1, description="see step_every")
+    precision: Literal["float32", "bf16"] = Field("bf16", description="of features; losses are float32")
+    checkpointing: bool = Field(False, description="compute activations again instead of holding them")
     augment: str = Field("none", description="a preset of training.augment")
-    order: Order = "shuffle"
+    order: Order = Field("shuffle", description="which rows make a batch (docs/training.md)")
     frames: int | None = Field(None, ge=1, description="frames of each clip an epoch; None: all")
-    validate_every: float = Field(1.0, gt=0, description="epochs")
+    validate_every: float = Field(1.0, gt=0, description="epochs between validations")
     validation_frames: int | None = Field(32, ge=1, description="frames of each clip that are scored; None: all")
-    select: Literal["video_auroc", "frame_auroc", "loss"] = "video_auroc"
+    select: Literal["video_auroc", "frame_auroc", "loss"] = Field("video_auroc", description="what the best is chosen by")
     patience: int | None = Field(None, ge=1, description="stop after so many validations that are no better; None: never")
     save_every: int = Field(1000, ge=1, description="steps between checkpoints; one is made after each validation too")

@@ -52,7 +52,7 @@ def _cells(row: Known) -> tuple[str, ...]:
         plain(listed.name),
         _two(listed.summary, facts.paper),
         _two(facts.code_licence, f"{facts.backbone}: {facts.backbone_licence}"),
-        _two(f"{facts.parameters:,}", _share(facts.trained, facts.parameters)),
+        _two(f"{facts.parameters:,}", share(facts.trained, facts.parameters)),
         _two(", ".join(facts.needs), ", ".join(facts.presets)),
         plain(_installed(row)),
     )
@@ -66,7 +66,7 @@ def _lines(row: Known) -> Iterable[str]:
         return
     yield facts.paper
     yield f"licences: the authors' code: {facts.code_licence}; {facts.backbone}: {facts.backbone_licence}"
-    yield f"{facts.parameters:,} parameters, trained {_share(facts.trained, facts.parameters)}"
+    yield f"{facts.parameters:,} parameters, trained {share(facts.trained, facts.parameters)}"
     yield f"needs {', '.join(facts.needs)}; presets {', '.join(facts.presets)}; installed: {_installed(row)}"
 
 
@@ -83,7 +83,7 @@ def _two(above: str, below: str) -> str:
     return f"{plain(above)}\n[dim]{plain_lines(below)}[/dim]"
 
 
-def _share(part: int, whole: int) -> str:
+def share(part: int, whole: int) -> str:
     """`104,450 (0.034 %)`."""
     return f"{part:,} ({100 * part / whole:.2g} %)" if 0 < part < whole else f"{part:,} (all)" if part else "0"
 
@@ -136,7 +136,7 @@ def _preset(preset: PresetFacts) -> Iterable[str]:
     else:
         found = preset.size
         sees = f"{found.side}x{found.side}" + (f" x {found.frames} frames" if found.frames > 1 else "")
-        yield f"sees {sees}; {found.parameters:,} parameters, trained {_share(found.trained, found.parameters)}"
+        yield f"sees {sees}; {found.parameters:,} parameters, trained {share(found.trained, found.parameters)}"
         yield f"{_gigabytes(found.held_bytes)} for weights, gradients and optimiser in float32, without activations"
         if found.compares:
             yield f"compare rows, of a part of a batch alone (contrast=whole: of all of it): {', '.join(found.compares)}"
