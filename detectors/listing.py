@@ -92,7 +92,8 @@ class PresetFacts:
 
 @dataclass(frozen=True, repr=False)
 class About(Result):
-    """All about one reference detector. `version`: of another package that brings it."""
+    """All about one reference detector. `version`: of another package that brings it. `needs`: columns that it cannot be
+    trained without, with its options as they are by default, and what to do without one, empty where nothing can be done."""
 
     name: str
     source: str
@@ -103,7 +104,7 @@ class About(Result):
     code_licence: str
     backbone: str
     backbone_licence: str
-    needs: tuple[str, ...]
+    needs: dict[str, str]
     uses: tuple[str, ...]
     open_questions: tuple[str, ...]
     presets: tuple[PresetFacts, ...]
@@ -126,10 +127,11 @@ def about(name: str) -> About:
 
 def _about(name: str, detector: Detector) -> About:
     plugin = REFERENCE_DETECTORS.plugin(name)
+    needs = {**dict.fromkeys(detector.needs, ""), **detector.options().needs()}
     return About(
         name, plugin.package if plugin else OURS, plugin.version if plugin else None,
         detector.title, detector.paper, detector.code, detector.code_licence, detector.backbone, detector.backbone_licence,
-        detector.needs, detector.uses, detector.open_questions,
+        needs, tuple(each for each in detector.uses if each not in needs), detector.open_questions,
         tuple(_preset(detector, each, preset) for each, preset in detector.presets.items()),
         tuple(options_of(detector.options)),
         ("mmidd", "train", name, "CORPUS", "--out", "RUN", "--preset", next(iter(detector.presets), "paper")),

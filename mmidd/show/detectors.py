@@ -98,7 +98,7 @@ def about(console: Console, found: About) -> None:
             "paper": found.paper,
             "code": f"{found.code}; licence: {found.code_licence}",
             "backbone": f"{found.backbone}; licence: {found.backbone_licence}",
-            "needs": ", ".join(found.needs) or "nothing",
+            "needs": ", ".join(f"{name} ({out})" if out else name for name, out in found.needs.items()) or "nothing",
             "uses": ", ".join(found.uses) or "nothing else",
         },
     )
