@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from mmidd.errors import MmiddError, sanitised
 from mmidd.registry import OURS, Listed
@@ -183,13 +184,11 @@ def options_of(options: type[BaseModel]) -> Iterator[Option]:
 
 
 def _values(annotation: Any) -> str:
-    """A type in words: `float`, `pretrained | random`."""
+    """A type in words: `float`, `pretrained | random`, `int | null`."""
     if get_origin(annotation) is Literal:
         return " | ".join(map(str, get_args(annotation)))
+    if get_origin(annotation) in (Union, UnionType):
+        return " | ".join(map(_values, get_args(annotation)))
     if annotation is type(None):
         return "null"
-    return (
-        annotation.__name__
-        if type(annotation) is type
-        else " | ".join(map(_values, get_args(annotation))) or str(annotation)
-    )
+    return annotation.__name__ if type(annotation) is type else str(annotation)

@@ -50,7 +50,7 @@ class SD2Options(DetectorOptions):
     """Before the adapters, in training."""
     lora_targets: Targets = "qv"
     """Which layers of attention have an adapter."""
-    heads: int | None = Field(None, ge=1, description="of CLAM's attention; None: one for 64 of its width")
+    heads: int | None = Field(None, ge=1, description="of CLAM's attention; null: one for 64 of its width")
     text_head: bool = Field(False, description="a trained linear map of text features, the identity at first")
     captions: Literal["both", "face", "environment", "none"] = Field("both", description="which captions are contrasted")
     positives: Literal["identical", "diagonal"] = Field(

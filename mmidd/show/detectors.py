@@ -104,7 +104,7 @@ def about(console: Console, found: About) -> None:
     )
     console.print("\n[bold]presets[/bold]: what differs from the defaults")
     _grid(console, {preset.name: "\n".join(_preset(preset)) for preset in found.presets})
-    console.print("\n[bold]options[/bold] of its own (mmidd train --help has the settings that all share)")
+    console.print("\n[bold]options[/bold] of its own (docs/reference-detectors.md has the settings that all share)")
     _grid(
         console, {each.name: f"{each.meaning}\n{each.values}, by default {_value(each.default)}" for each in found.options}
     )
