@@ -9,14 +9,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import Said
 
 from mmidd.runs import checkpoint
 from runs import toy
 
+Run = Callable[..., Said]
 BIN = Path(sys.executable).parent
 STEPS = 14
 LONG = 200
@@ -68,8 +71,10 @@ def _files(out: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.timeout(900)
-def test_killed_at_random_steps_it_ends_with_the_files_of_an_uninterrupted_run(corpus: Path, tmp_path: Path) -> None:
-    _end(_start(_words(corpus, tmp_path / "whole")))
+def test_killed_at_random_steps_it_ends_with_the_files_of_an_uninterrupted_run(
+    corpus: Path, tmp_path: Path, mmidd: Run
+) -> None:
+    assert mmidd(*_words(corpus, tmp_path / "whole")).code == 0
     chance = random.Random(os.getpid())
     for step in sorted(chance.sample(range(1, STEPS), 3)):
         process = _start(_words(corpus, tmp_path / "cut"))
@@ -98,9 +103,11 @@ def test_asked_to_stop_it_does_after_the_step_with_a_checkpoint(
 
 
 @pytest.mark.timeout(900)
-def test_two_processes_are_as_one_with_the_same_batch_and_go_on_after_a_kill(corpus: Path, tmp_path: Path) -> None:
+def test_two_processes_are_as_one_with_the_same_batch_and_go_on_after_a_kill(
+    corpus: Path, tmp_path: Path, mmidd: Run
+) -> None:
     whole = ("contrast=whole", "optimiser=sgd")
-    _end(_start(_words(corpus, tmp_path / "one", *whole)))
+    assert mmidd(*_words(corpus, tmp_path / "one", *whole)).code == 0
     out, err = _end(_start(_words(corpus, tmp_path / "two", *whole), 2))
     assert out.count("seed 0:") == 1, err
     process = _start(_words(corpus, tmp_path / "cut", *whole), 2)
