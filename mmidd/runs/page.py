@@ -44,9 +44,7 @@ class _Seed:
 def page(run: Path) -> str:
     """The page of a run folder, as HTML that needs nothing beside it. Raises RunError and WorkError as reading does."""
     about = read_json(run / RUN) or {}
-    seeds = [
-        _seed(path) for path in sorted(run.glob("seed-*"), key=lambda path: (len(path.name), path.name)) if path.is_dir()
-    ]
+    seeds = [_seed(path) for path in seeds_of(run)]
     title = f"{_at(about, 'detector', 'title') or _at(about, 'asked', 'detector', 'name')} on {_at(about, 'corpus', 'name')}"
     body = "".join(
         (

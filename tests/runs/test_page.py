@@ -135,7 +135,8 @@ def hostile(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     everywhere = {name: 5, "x": name}
     told = about(
         detector={"title": name, "paper": name, "name": name}, corpus={"name": name}, preset=name,
-        rows={"train": {"rows": 5, "label": {name: 5}}, "left_out": {name: 5}}, sources={name: {"weights": name, name: name}},
+        rows={"train": {"rows": 5, "label": {name: 5}}, "left_out": {name: 5}},
+        sources={name: {"weights": name, name: name}},
         surroundings={"command": name, "begun": name, name: name, "versions": everywhere},
         asked={"detector": {"name": name, "options": everywhere}, "settings": everywhere, "selection": everywhere},
     )  # fmt: skip
