@@ -19,7 +19,7 @@ class For(IntEnum):
 
 
 def seed_torch(seed: int, what: For, *, step: int = 0, part: int = 0) -> None:
-    """Seed torch, on every device, by the run's seed, the step (from 0) and the part of its batch, counted over all processes:
-    so chance is the same for any number of them, where parts are of one size."""
+    """Seed torch, on every device, by the run's seed, the step (from 0) and the part of its batch, counted over all
+    processes: so chance is the same for any number of them, where parts are of one size."""
     place = (int(what) << 48) | part
     torch.manual_seed(int(mixed(seed, step, np.array([place], np.int64))[0]))

@@ -47,8 +47,8 @@ class Input:
 
 @dataclass(frozen=True)
 class Loss:
-    """What a batch costs. `terms`: scalars by name, weighted; their sum is minimised. `counts`: rows that a term left out, by why
-    ("unknown type", "no face caption")."""
+    """What a batch costs. `terms`: scalars by name, weighted; their sum is minimised. `counts`: rows that a term left out,
+    by why ("unknown type", "no face caption")."""
 
     terms: Mapping[str, torch.Tensor]
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -160,7 +160,8 @@ class Detector:
     `build` makes a network of its options, frozen and trained parts told apart, randomly initialised parts drawn from
     torch's own chance. `presets` has `paper` (as its authors train it), `small` (a pretrained backbone of modest size) and
     `tiny` (a few random layers: minutes on a CPU, says nothing of the detector). No option is called as a setting. `needs`
-    are columns of the corpus that it cannot be trained without, `uses` those that it can. `open_questions`: what the paper leaves open and how we read it.
+    are columns of the corpus that it cannot be trained without, `uses` those that it can. `open_questions`: what the paper
+    leaves open and how we read it.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""A step over a batch is the same however the batch is cut; GradCache is the whole batch's gradient; what is no number stops."""
+"""A step over a batch is the same however it is cut; GradCache is the whole batch's gradient; what is no number stops."""
 
 from __future__ import annotations
 
