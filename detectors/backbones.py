@@ -145,13 +145,10 @@ def _kind_of(named: Named) -> str:
 
 def _clip_model(named: Named, weights: Weights, kind: Any) -> tuple[Any, Files | None]:
     """A model of transformers' class `kind`, and the files that it was read from, if it was."""
-    from transformers import CLIPConfig
-
     if weights == "random" or on_meta():
         values = _clip_config(named)
         with files.loading(named.whole):
-            config = CLIPConfig(**values)
-            return kind(config if kind.__name__ == "CLIPModel" else _vision(config)), None
+            return kind(_configured(values, kind)), None
     found = _clip_files(named, text=kind.__name__ == "CLIPModel")
     if found.config.get("model_type") not in _CLIP_KINDS:
         raise UsageError(
@@ -159,8 +156,8 @@ def _clip_model(named: Named, weights: Weights, kind: Any) -> tuple[Any, Files |
         )
     with files.loading(named.whole):
         model, said = kind.from_pretrained(
-            found.folder, use_safetensors=True, trust_remote_code=False, local_files_only=True, dtype=torch.float32,
-            output_loading_info=True, ignore_mismatched_sizes=True,
+            found.folder, config=_configured(_whole(found.config), kind), use_safetensors=True, trust_remote_code=False,
+            local_files_only=True, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True,
         )  # fmt: skip
     left = [each for each in said["unexpected_keys"] if not _may_be_left(each, kind)]
     files.check_all_loaded(named.whole, said["missing_keys"], left, said["mismatched_keys"])
@@ -173,9 +170,23 @@ def _may_be_left(key: str, kind: Any) -> bool:
     return key.endswith("position_ids") or (kind.__name__ != "CLIPModel" and key.startswith(text))
 
 
-def _vision(config: Any) -> Any:
+def _configured(values: dict[str, Any], kind: Any) -> Any:
+    """Of a whole CLIP's values the configuration of transformers' class `kind`. The image tower's own may state another
+    width of the shared space, which the whole CLIP does not look at."""
+    from transformers import CLIPConfig
+
+    config = CLIPConfig(**values)
+    if kind.__name__ == "CLIPModel":
+        return config
     config.vision_config.projection_dim = config.projection_dim
     return config.vision_config
+
+
+def _whole(config: dict[str, Any]) -> dict[str, Any]:
+    """A config.json of an image tower alone as that of a whole CLIP."""
+    if config.get("model_type") != "clip_vision_model":
+        return config
+    return {"vision_config": config, "projection_dim": config.get("projection_dim", 512)}
 
 
 def _clip_config(named: Named) -> dict[str, Any]:
@@ -187,9 +198,7 @@ def _clip_config(named: Named) -> dict[str, Any]:
         config = files.config_on_hub(named.whole, named.rest)
     else:
         raise unknown(named.whole, [f"clip:{each}" for each in CLIPS])
-    if config.get("model_type") == "clip_vision_model":
-        return {"vision_config": config, "projection_dim": config.get("projection_dim", 512)}
-    return config
+    return _whole(config)
 
 
 def _clip_files(named: Named, *, text: bool) -> Files:

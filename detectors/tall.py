@@ -146,8 +146,10 @@ DETECTOR = Detector(
     },
     needs=("label", "frame"),
     open_questions=(
-        "Clips: 4 frames that follow each other by one step; clips with fewer are left out, and the sampler says how many."
-        " The authors draw 8 clips of a video in every epoch and average their outputs before the loss; here a clip is a row"
+        "Clips: 4 frames of the corpus that follow each other; clips with fewer are left out, and the sampler says how many."
+        " The authors take every frame of a video (in a recipe: spacing: consecutive); of frames that are spread over it"
+        " (spacing: even) neighbours are taken, as DeepfakeBench does.",
+        "The authors draw 8 clips of a video in every epoch and average their outputs before the loss; here a clip is a row"
         " with a loss of its own, one of each video an epoch (the authors' 60 epochs are 8 times as many clips).",
         "Augmentation: the authors crop the frames of a clip alike, to 1, .875, .75 or .66 of their sides, and flip half of"
         " the clips; the preset recce is a flip and nothing else.",

@@ -42,6 +42,8 @@ COMMANDS = {
     "sample": "DIR",
     "datasets": "[NAME] --data --json",
     "export": "CORPUS --to --out --split --dataset --json",
+    "train": "DETECTOR CORPUS --out --preset --set --seeds --fraction --only --paired --self-blended --holdout --workers "
+    "--device --json",
     "import": "KIND LIST... --images --out --name --licence --faces --label --method --link --json",
     "doctor": "--data --out --work --json",
 }

@@ -167,7 +167,7 @@ def one_class(rows: Rows, split: str, *, blended: bool = False) -> None:
     """Raises RunError where reals or fakes are missing; for self-blended training reals are enough."""
     counts = rows.codes("label").counts
     if missing := [name for name in ("real", "fake") if not counts.get(name) and not (blended and name == "fake")]:
-        has = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        has = ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "no row is left of them"
         raise RunError(
             f"the rows of {split} have no {' and no '.join(missing)} ({has}): a detector needs both; choose other datasets, "
             "a larger --fraction or --holdout"

@@ -85,8 +85,6 @@ class Here:
 
 def here(device: str) -> Here:
     """This process, on "cpu", "cuda" or what there is ("auto"); joins those of torchrun. Raises UsageError without a GPU."""
-    from accelerate import PartialState
-
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch finds no GPU here; mmidd doctor says why. --device cpu computes without one")
     if device not in ("auto", "cpu", "cuda"):
@@ -94,5 +92,7 @@ def here(device: str) -> Here:
     cpu = device == "cpu" or not torch.cuda.is_available()
     if not dist.is_torchelastic_launched():  # alone: no state of the whole process is needed
         return Here(torch.device("cpu" if cpu else "cuda"))
+    from accelerate import PartialState
+
     state = PartialState(cpu=cpu, timeout=_PATIENCE)
     return Here(state.device, state.process_index, state.num_processes)

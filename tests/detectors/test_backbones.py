@@ -81,6 +81,13 @@ def test_a_clip_of_save_pretrained_gives_what_it_gave_before(tmp_path: Path, kin
     assert tower.source["name"] == name and set(tower.source["files"]) == {"config.json", "model.safetensors"}
 
 
+def test_the_whole_clip_says_how_wide_its_shared_space_is(clip_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(clip_folder, tmp_path / "other")
+    _changed(vision_config__projection_dim=512)(tmp_path / "other")  # as files of older versions have it
+    tower = image_tower(str(tmp_path / "other"))
+    assert isinstance(tower, ClipTower) and tower.projection is not None and tower.projection.out_features == 32
+
+
 @pytest.mark.parametrize("prefix", ["", "timm:"])
 def test_a_network_of_timms_save_for_hf_gives_what_it_gave_before(timm_folder: Path, prefix: str) -> None:
     import timm

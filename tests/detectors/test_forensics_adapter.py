@@ -10,8 +10,11 @@ import torch
 from mmidd.detectors.forensics_adapter import DETECTOR, ForensicsAdapter, ForensicsAdapterOptions, attention
 from mmidd.detectors.patches import cut, edge, image_contrast, patch_contrast
 from torch.nn import functional as F
+from training.pictures import face
 
 from mmidd.errors import UsageError
+from mmidd.training.augment import chance_of
+from mmidd.training.blend import blend
 
 TINY = ForensicsAdapterOptions(**DETECTOR.presets["tiny"].options)
 TERMS = ["cross_entropy", "boundary", "patches", "clip_patches"]
@@ -192,6 +195,17 @@ def test_rows_without_a_mask_or_another_label_are_left_out_of_their_terms_and_co
     assert all(math.isfinite(float(each.detach())) for each in loss.terms.values())
     sum(loss.terms.values()).backward()
     assert all(each.grad is None or bool(each.grad.isfinite().all()) for each in _trained(network).values())
+
+
+def test_a_self_blended_fake_has_a_mask_with_a_boundary(network: ForensicsAdapter) -> None:
+    real = face()
+    fake = blend(real, chance_of(0))
+    mask = torch.stack([F.interpolate(each["mask"][None].float(), 128)[0].byte() for each in (real, fake)])
+    image = torch.stack([F.interpolate(each["image"][None].float(), 128)[0] / 255 for each in (real, fake)])
+    batch = {"image": image, "label": torch.tensor([0, 1]), "mask": mask, "has_mask": torch.ones(2).long()}
+    assert fake["has_mask"] == 1 and cut(mask, 8)[1].sum(dim=1).bool().tolist() == [False, True]
+    loss = _loss(network.train(), batch)
+    assert not any(loss.counts.values()) and all(float(each.detach()) > 0 for each in loss.terms.values())
 
 
 def test_what_a_row_without_a_mask_would_hold_does_not_matter(network: ForensicsAdapter) -> None:

@@ -143,6 +143,20 @@ def test_what_cannot_be_laid_out_is_refused(change: dict[str, Any], message: str
         Tall(TINY.model_copy(update=change))
 
 
+def test_a_swin_of_a_folder_is_read_and_its_windows_are_changed_after_that(tmp_path: Path) -> None:
+    import timm
+
+    torch.manual_seed(3)
+    shape = {"img_size": 64, "window_size": 4, "embed_dim": 16, "depths": (2, 2), "num_heads": (2, 4)}
+    saved = timm.create_model("swin_tiny_patch4_window7_224", num_classes=3, **shape)
+    timm.models.save_for_hf(saved, tmp_path, model_args=shape, safe_serialization=True)
+    network = Tall(TINY.model_copy(update={"backbone": str(tmp_path), "weights": "pretrained"}))
+    assert [block.window_size for stage in network.tower.inner.layers for block in stage.blocks] == [(8, 8)] * 4
+    weight = "layers.1.blocks.1.mlp.fc1.weight"
+    assert torch.equal(network.tower.inner.get_parameter(weight), saved.get_parameter(weight))
+    network.features(_batch())
+
+
 def test_clips_that_are_too_short_are_told_by_the_sampler(tmp_path: Path) -> None:
     data = CorpusDataset(corpora.corpus(tmp_path / "corpus"), size=32)
     frames = Tall(TINY).input.frames

@@ -39,7 +39,9 @@ def test_the_rate_of_a_step(settings: dict[str, Any], rates: dict[int, float]) -
         ({"optimiser": "sgd", "momentum": 0.5}, torch.optim.SGD, {"momentum": 0.5}),
     ],
 )
-def test_an_optimiser_is_as_the_settings_say(asked: dict[str, Any], kind: type, group: dict[str, Any]) -> None:
+def test_an_optimiser_is_as_the_settings_say(
+    asked: dict[str, Any], kind: type[torch.optim.Optimizer], group: dict[str, Any]
+) -> None:
     found = optim.optimiser(Settings(**asked), optim.trained(nn.Linear(2, 2)))
     assert type(found) is kind and group.items() <= found.param_groups[0].items()
 

@@ -9,14 +9,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from runs import toy
+from conftest import Said
 
 from mmidd.runs import checkpoint
+from runs import toy
 
+Run = Callable[..., Said]
 BIN = Path(sys.executable).parent
 STEPS = 14
 LONG = 200
@@ -44,14 +47,14 @@ def _start(words: list[str], processes: int = 1) -> subprocess.Popen[str]:
 
 
 def _end(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=250)
     assert process.returncode == code, err[-3000:]
     return out, err
 
 
 def _wait(process: subprocess.Popen[str], out: Path, step: int) -> None:
     """Until that step was logged."""
-    metrics, until = out / "seed-0/metrics.jsonl", time.monotonic() + 90
+    metrics, until = out / "seed-0/metrics.jsonl", time.monotonic() + 200
     while time.monotonic() < until and process.poll() is None:
         if metrics.exists() and f'"step": {step},' in metrics.read_text():
             return
@@ -67,8 +70,11 @@ def _files(out: Path) -> dict[str, bytes]:
     return found
 
 
-def test_killed_at_random_steps_it_ends_with_the_files_of_an_uninterrupted_run(corpus: Path, tmp_path: Path) -> None:
-    _end(_start(_words(corpus, tmp_path / "whole")))
+@pytest.mark.timeout(900)
+def test_killed_at_random_steps_it_ends_with_the_files_of_an_uninterrupted_run(
+    corpus: Path, tmp_path: Path, mmidd: Run
+) -> None:
+    assert mmidd(*_words(corpus, tmp_path / "whole")).code == 0
     chance = random.Random(os.getpid())
     for step in sorted(chance.sample(range(1, STEPS), 3)):
         process = _start(_words(corpus, tmp_path / "cut"))
@@ -81,7 +87,9 @@ def test_killed_at_random_steps_it_ends_with_the_files_of_an_uninterrupted_run(c
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_asked_to_stop_it_does_after_the_step_with_a_checkpoint(corpus: Path, tmp_path: Path, number: signal.Signals) -> None:
+def test_asked_to_stop_it_does_after_the_step_with_a_checkpoint(
+    corpus: Path, tmp_path: Path, number: signal.Signals
+) -> None:
     words = _words(corpus, tmp_path / "run", f"steps={LONG}", "save_every=1000", "validate_every=100")
     process = _start(words)
     _wait(process, tmp_path / "run", 2)
@@ -94,9 +102,12 @@ def test_asked_to_stop_it_does_after_the_step_with_a_checkpoint(corpus: Path, tm
     assert json.loads(lines[-1])["step"] == found.step
 
 
-def test_two_processes_are_as_one_with_the_same_batch_and_go_on_after_a_kill(corpus: Path, tmp_path: Path) -> None:
+@pytest.mark.timeout(900)
+def test_two_processes_are_as_one_with_the_same_batch_and_go_on_after_a_kill(
+    corpus: Path, tmp_path: Path, mmidd: Run
+) -> None:
     whole = ("contrast=whole", "optimiser=sgd")
-    _end(_start(_words(corpus, tmp_path / "one", *whole)))
+    assert mmidd(*_words(corpus, tmp_path / "one", *whole)).code == 0
     out, err = _end(_start(_words(corpus, tmp_path / "two", *whole), 2))
     assert out.count("seed 0:") == 1, err
     process = _start(_words(corpus, tmp_path / "cut", *whole), 2)

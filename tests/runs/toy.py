@@ -123,3 +123,14 @@ def _picture(seed: int) -> bytes:
     small = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     Image.fromarray(small).resize((32, 32), Image.Resampling.BICUBIC).save(out, "PNG")
     return out.getvalue()
+
+
+def without(folder: Path, split: str) -> Path:
+    """The same without the rows of a split."""
+    corpus(folder)
+    content = made.about(folder)
+    for name in [each for each in content["files"] if each.startswith(f"data/{split}-")]:
+        (folder / name).unlink()
+        del content["files"][name]
+    made.sign(folder, content)
+    return folder

@@ -1,0 +1,196 @@
+"""What a run refuses before it begins, with what to do; which rows it sees; and that it says itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Said
+
+import mmidd as api
+from mmidd.corpus.read import Corpus
+from mmidd.errors import CorpusError, MmiddError, RunError, UsageError
+from mmidd.runs.asked import options_of
+from mmidd.runs.data import Selection, seen
+from mmidd.runs.settings import Settings
+from mmidd.runs.train import Trained, train
+from runs import toy
+
+Run = Callable[..., Said]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy.corpus(tmp_path_factory.mktemp("train") / "corpus")
+
+
+def _train(corpus: Path, out: Path, *settings: str, **more: Any) -> Trained:
+    usual: dict[str, Any] = {"preset": "tiny", "workers": 0, "device": "cpu", "tell": lambda line: None}
+    return train(toy.TOY, "toy", corpus, out, settings=["steps=2", *settings], **{**usual, **more})
+
+
+REFUSED: list[tuple[dict[str, Any], type[MmiddError], str]] = [
+    ({"settings": ["lrr=1", "droput=1", "batch=x"]}, UsageError,
+     r"unknown key 'lrr'; did you mean 'lr'\?; unknown key 'droput'; did you mean 'dropout'\?; batch='x': input should be"),
+    ({"settings": ["dropout=much"]}, UsageError, "dropout='much': input should be a valid number"),
+    ({"settings": ["steps"]}, UsageError, "--set steps: write KEY=VALUE"),
+    ({"settings": ["augment=jpeg"]}, UsageError, "no preset 'jpeg': one of 'none'"),
+    ({"settings": ["batch=7", "micro=2"]}, UsageError, "micro=2 does not divide the 7 rows of a batch: one of 1, 7"),
+    ({"settings": ["batch=75"]}, CorpusError, "74 rows fill no batch of 75"),
+    ({"settings": ["order=pairs", "clip=2"]}, UsageError, "takes clips, which come by order=shuffle alone"),
+    ({"preset": "large"}, UsageError, "preset 'large': toy has paper, tiny"),
+    ({"seeds": (0, 0)}, UsageError, "different whole numbers"),
+    ({"device": "tpu"}, UsageError, "choose auto, cpu or cuda"),
+    ({"selection": lambda: Selection(only=("Delta",))}, CorpusError, "Delta"),
+    ({"selection": lambda: Selection(where={"split": "test"})}, UsageError, "test rows are never read in training"),
+    ({"selection": lambda: Selection(fraction=0)}, UsageError, "fraction 0: a share of the rows"),
+    ({"selection": lambda: Selection(where={"label": "fake"})}, RunError, "the rows of train have no real"),
+    ({"selection": lambda: Selection(where={"geometry": "whole"}, holdout=0.5)}, RunError, "no row is left of them"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("asked", "error", "said"), REFUSED)
+def test_what_cannot_be_trained_is_refused_with_what_to_do(
+    corpus: Path, tmp_path: Path, asked: dict[str, Any], error: type[MmiddError], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        given = {name: value() if callable(value) else value for name, value in asked.items()}
+        _train(corpus, tmp_path / "run", *given.pop("settings", []), **given)
+    assert not list(tmp_path.glob("run/seed-*/checkpoints/*"))
+
+
+def test_settings_are_wrong_before_any_data_is_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown key 'lrr'"):
+        _train(tmp_path / "no such corpus", tmp_path / "run", "lrr=1")
+
+
+def test_a_corpus_of_one_class_or_without_a_split_is_told(tmp_path: Path) -> None:
+    only_fakes = toy.one_class(tmp_path / "fakes")
+    with pytest.raises(RunError, match=r"the rows of train have no real \(48 fake\): a detector needs both"):
+        _train(only_fakes, tmp_path / "run")
+    with pytest.raises(RunError, match=r"no rows of split validation.*it has train 74.*--holdout 0\.1.*test is never used"):
+        _train(toy.without(tmp_path / "without", "validation"), tmp_path / "run")
+    with pytest.raises(RunError, match="no rows of split train"):
+        _train(toy.without(tmp_path / "no train", "train"), tmp_path / "run")
+
+
+def test_needed_columns_that_are_empty_stop_and_some_empty_rows_are_told(corpus: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    told: list[str] = []
+    wanting = replace(toy.TOY, needs=("label", "environment_caption"))
+    with pytest.raises(
+        RunError, match=r"toy cannot be trained without 'environment_caption', which is empty in all 74 rows"
+    ):
+        train(wanting, "toy", corpus, tmp_path / "run", preset="tiny", workers=0, device="cpu", tell=told.append)
+    partly = replace(toy.TOY, needs=("label", "forgery_type"))
+    train(partly, "toy", corpus, tmp_path / "run", preset="tiny", settings=["steps=1"], workers=0, device="cpu",
+          tell=told.append)  # fmt: skip
+    assert any("of 74 rows of train have no forgery_type" in line for line in told)
+
+
+def test_a_run_of_other_settings_detector_or_rows_is_refused_by_what_differs(corpus: Path, tmp_path: Path) -> None:
+    _train(corpus, tmp_path / "run")
+    for words, more, said in (
+        (["lr=0.5"], {}, "settings.lr was 0.01, is 0.5"),
+        (["dropout=0.1"], {}, "detector.options.dropout was 0.3, is 0.1"),
+        ([], {"selection": Selection(only=("Alpha",), holdout=0.4)}, "selection"),
+    ):
+        with pytest.raises(RunError, match=said):
+            _train(corpus, tmp_path / "run", *words, **more)
+    with pytest.raises(RunError, match=r"detector\.name was"):
+        train(toy.TOY, "other", corpus, tmp_path / "run", preset="tiny", settings=["steps=2"], workers=0, device="cpu",
+              tell=lambda line: None)  # fmt: skip
+
+
+def test_not_a_number_ends_a_run_whose_last_checkpoint_stays(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"step 4: the loss terms label, type became no finite number.*rows [0-9a-f]{24}, "):
+        _train(corpus, tmp_path / "run", "nan=3", "save_every=1", "steps=9", "validate_every=9")
+    assert [path.name for path in sorted(tmp_path.glob("run/seed-0/checkpoints/step-*"))] == [
+        "step-00000002",
+        "step-00000003",
+    ]
+
+
+def test_a_detector_of_clips_is_trained_on_clips(corpus: Path, tmp_path: Path) -> None:
+    found = _train(corpus, tmp_path / "run", "clip=2", "batch=4", "augment=gend")
+    assert found.seeds[0]["steps"] == 2
+
+
+def _rows(corpus: Path, asked: Selection, **settings: Any) -> Any:
+    found = seen(Corpus(corpus), asked, Settings(**settings))
+    table = Corpus(corpus).take(found.train.numbers, ["id", "label", "pair", "group", "dataset"]).to_pylist()
+    return found, table
+
+
+def test_paired_rows_are_fakes_with_their_reals_and_unpaired_ones_never_meet(corpus: Path) -> None:
+    every, _ = _rows(corpus, Selection())
+    found, table = _rows(corpus, Selection(paired=True))
+    ids = {row["id"] for row in table}
+    assert all(row["pair"] in ids for row in table if row["label"]) and found.left_out == {"of no pair": 2}
+    assert {row["pair"] for row in table if row["label"]} == {row["id"] for row in table if not row["label"]}
+    apart, table = _rows(corpus, Selection(paired=False))
+    ids = {row["id"] for row in table}
+    assert not any(row["pair"] in ids for row in table if row["label"])
+    reals, fakes = ({row["group"] for row in table if row["label"] == label} for label in (0, 1))
+    assert reals and fakes and not reals & fakes
+    assert len(apart.train) + sum(apart.left_out.values()) == len(every.train)
+
+
+def test_held_out_groups_are_whole_and_the_same_for_every_fraction(corpus: Path) -> None:
+    found, table = _rows(corpus, Selection(holdout=0.3))
+    held = Corpus(corpus).take(found.validation.numbers, ["group", "split_basis"]).to_pylist()
+    groups = {row["group"] for row in held} - {None}
+    assert groups and not groups & {row["group"] for row in table}
+    less, _ = _rows(corpus, Selection(holdout=0.3, fraction=0.5))
+    assert np.array_equal(less.validation.numbers, found.validation.numbers) and len(less.train) < len(found.train)
+    assert set(less.train.numbers) < set(found.train.numbers)
+    assert found.left_out == {"validation split, since rows of train are held out": 37}
+
+
+def test_frames_of_clips_are_spread_and_what_is_left_out_is_counted(corpus: Path) -> None:
+    found, _ = _rows(corpus, Selection(), order="balanced", frames=2)
+    assert found.left_out == {"more than 2 frames of a clip": 36} and len(found.train) == 38
+
+
+def test_a_presets_word_is_laid_over_it() -> None:
+    options, settings = options_of(toy.TOY, "toy", "tiny", ["lr=1e-3", "norm=true", "micro=null", "schedule=cosine"])
+    assert (settings.lr, settings.batch, settings.micro, settings.schedule) == (1e-3, 8, None, "cosine")
+    assert options == toy.ToyOptions(norm=True)
+    assert options_of(toy.TOY, "toy", "tiny", {"lr": 1e-3})[1] == options_of(toy.TOY, "toy", "tiny", "lr=0.001")[1]
+
+
+def test_the_verb_trains_says_what_came_of_it_and_what_is_next(corpus: Path, tmp_path: Path, mmidd: Run) -> None:
+    words = ["train", "gend", str(corpus), "--out", str(tmp_path / "run"), "--preset", "tiny", "--set", "steps=2",
+             "--seeds", "0,3", "--workers", "0", "--device", "cpu"]  # fmt: skip
+    said = mmidd(*words)
+    assert said.code == 0 and "seed 0: 2 steps" in said.out and "seed 3: 2 steps" in said.out and "next: " in said.out
+    again = mmidd(*words, "--json")
+    assert again.code == 0 and json.loads(again.out)["changed"] is False
+    assert [each["seed"] for each in json.loads(again.out)["seeds"]] == [0, 3]
+    other = mmidd(*words, "--self-blended")
+    assert other.code == 1 and 'settings.order was "shuffle", is "self-blended"' in other.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["gned"], "no detector 'gned'; did you mean 'gend'?"),
+        (["gend", "--seeds", "0-2"], "--seeds 0-2: whole numbers with commas"),
+        (["gend", "--set", "bacth=4"], "unknown key 'bacth'; did you mean 'batch'?"),
+        (["gend", "--fraction", "2"], "fraction 2.0: a share of the rows"),
+    ],
+)
+def test_the_verb_refuses_with_words(corpus: Path, tmp_path: Path, mmidd: Run, words: list[str], said: str) -> None:
+    got = mmidd("train", words[0], str(corpus), "--out", str(tmp_path / "run"), *words[1:])
+    assert got.code == 2 and said in got.err and not (tmp_path / "run").exists()
+
+
+def test_python_trains_as_the_verb_does(corpus: Path, tmp_path: Path) -> None:
+    found = api.train("gend", corpus, tmp_path / "run", preset="tiny", settings={"steps": 1}, workers=0, device="cpu",
+                      only=["Beta"], tell=lambda line: None)  # fmt: skip
+    assert found.document()["rows"]["train"]["rows"] == 37 and found.changed
