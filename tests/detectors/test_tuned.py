@@ -204,7 +204,7 @@ def test_lnclip_mixes_in_training_and_never_in_validation() -> None:
 
     def loss(of: Network) -> float:
         torch.manual_seed(4)
-        return float(of.losses(of.features(batch), batch, {"rows": 6}).terms["cross_entropy"])
+        return float(of.losses(of.features(batch), batch, {"rows": 6}).terms["cross_entropy"].detach())
 
     assert loss(network.eval()) == loss(plain.eval())
     assert loss(network.train()) != loss(plain.train())
