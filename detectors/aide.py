@@ -248,6 +248,6 @@ DETECTOR = Detector(
         "the frozen trunk drops paths in training: OpenCLIP builds it so (.1), and the released loop does not stop it",
         "the released code cuts patches from images of any size; here from a square of side pixels, as corpora have them",
         "the released validation blurs and compresses too; here images are validated as they are",
-        "the file of filters is not in the released code: these are the 30 that steganalysis shares, in our order",
+        "the 30 filters are the released ones, in another order, which the fresh convolution after them does not see",
     ),
 )  # fmt: skip
