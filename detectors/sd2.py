@@ -71,8 +71,9 @@ class SD2Options(DetectorOptions):
     def needs(self) -> dict[str, str]:
         """Columns that its terms need, and the way out where one is empty."""
         others = {"face": "environment", "environment": "face"}
-        kinds, out = KINDS[self.captions], "--set captions={} leaves its term out"
-        return {f"{kind}_caption": out.format(others[kind] if len(kinds) > 1 else "none") for kind in kinds}
+        one = "--set captions={} leaves its term out, captions=none both"
+        kinds = KINDS[self.captions]
+        return {f"{kind}_caption": one.format(others[kind] if len(kinds) > 1 else "none") for kind in kinds}
 
 
 class Clam(nn.Module):  # type: ignore[misc]

@@ -174,10 +174,11 @@ def one_class(rows: Rows, split: str, *, blended: bool = False) -> None:
         )
 
 
-def check_needs(rows: Rows, needs: tuple[str, ...], name: str) -> dict[str, int]:
-    """Rows of train in which a column that a detector needs is empty, by column. Raises RunError where it is in all."""
+def check_needs(rows: Rows, needs: Mapping[str, str], name: str) -> dict[str, int]:
+    """Rows of train in which a column that a detector needs is empty, by column. `needs`: columns, and the way out without
+    each ("" for none). Raises RunError where one is empty in all."""
     found = {}
-    for column in needs:
+    for column, otherwise in needs.items():
         try:
             counts = rows.codes(column).counts
         except CorpusError:  # images are not looked at here
@@ -185,6 +186,7 @@ def check_needs(rows: Rows, needs: tuple[str, ...], name: str) -> dict[str, int]
         found[column] = counts.get(None, 0) + counts.get("", 0)
         if found[column] == len(rows):
             hint = "; mmidd build with a captioner fills it" if column.endswith("caption") else ""
+            hint += f"; {otherwise}" if otherwise else ""
             raise RunError(f"{name} cannot be trained without {column!r}, which is empty in all {len(rows):,} rows{hint}")
     return {column: count for column, count in found.items() if count}
 

@@ -104,7 +104,8 @@ def train(
     asked, found = selection or Selection(), corpus if isinstance(corpus, Corpus) else Corpus(corpus)
     rows = seen(found, asked, how)
     speak = tell if at.first else lambda line: None
-    for column, count in check_needs(rows.train, detector.needs, name).items():
+    needs = dict.fromkeys(detector.needs, "") | options.needs()
+    for column, count in check_needs(rows.train, needs, name).items():
         speak(f"note: {count:,} of {len(rows.train):,} rows of train have no {column}")
     folder = Path(out)
     decoding = usual_workers(at) if workers is None else workers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +12,14 @@ from mmidd.detectors import texts
 from mmidd.detectors.backbones import clip_pair
 from mmidd.detectors.lora import add_lora, trained
 from mmidd.detectors.sd2 import DETECTOR, SD2, Clam, SD2Options, classification, contrast, separation
+from runs import toy
 from torch import nn
 from torch.nn import functional as F
 
-from mmidd.errors import UsageError
+from mmidd.errors import RunError, UsageError
 from mmidd.runs.detector import Loss
 from mmidd.runs.settings import Settings
+from mmidd.runs.train import Trained, train
 from mmidd.schema import FORGERY_TYPES
 
 TINY = {"backbone": "clip:tiny", "weights": "random"}
@@ -416,3 +419,32 @@ def test_the_paper_preset_is_the_papers_settings_and_says_the_negatives() -> Non
     )
     assert settings.micro is not None and f"a row meets {settings.micro - 1} negatives" in DETECTOR.open_questions[0]
     assert "contrast=whole" in DETECTOR.open_questions[0]
+
+
+# A corpus without captions
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some types are unknown, and nobody wrote a caption of an environment."""
+    return toy.corpus(tmp_path_factory.mktemp("sd2") / "corpus")
+
+
+def _train(corpus: Path, out: Path, *settings: str) -> Trained:
+    return train(DETECTOR, "sd2", corpus, out, preset="tiny", workers=0, device="cpu", tell=lambda line: None,
+                 settings=["steps=2", "batch=8", *settings])  # fmt: skip
+
+
+def test_without_captions_it_stops_and_says_how_to_train_without_them(bare: Path, tmp_path: Path) -> None:
+    said = r"sd2 cannot be trained without 'face_caption', which is empty in all .* rows.*captions=none both"
+    with pytest.raises(RunError, match=said):
+        _train(bare, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_it_trains_without_them_where_that_is_asked_for_and_says_what_was_dropped(bare: Path, tmp_path: Path) -> None:
+    (done,) = _train(bare, tmp_path / "run", "captions=none").seeds
+    assert done["steps"] == 2
+    assert {name for name in done["left out by terms"] if "captions=none" in name} == {
+        "face contrast: captions=none", "environment contrast: captions=none",
+    }  # fmt: skip
