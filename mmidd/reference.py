@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmidd.errors import MissingExtra
+
 if TYPE_CHECKING:
     from mmidd.corpus.read import Corpus
     from mmidd.runs.train import Trained
