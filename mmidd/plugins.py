@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mmidd.captions.registry import CAPTIONERS
+from mmidd.detectors.registry import REFERENCE_DETECTORS
 from mmidd.faces.registry import DETECTORS
 from mmidd.manifest.folders import DATASETS
 from mmidd.registry import Listed, Registry
@@ -18,9 +19,9 @@ from mmidd.video.registry import DECODERS
 if TYPE_CHECKING:
     from rich.console import Console
 
-RESERVED: Registry[None] = Registry("detector", "mmidd.detectors", "DETECTOR")
-"""Detectors of forgeries that other packages bring: listed, but nothing reads them yet."""
-REGISTRIES: tuple[Registry[Any], ...] = (DETECTORS, CAPTIONERS, DECODERS, DATASETS, EXPORTERS, IMPORTERS, RESERVED)
+REGISTRIES: tuple[Registry[Any], ...] = (
+    DETECTORS, CAPTIONERS, DECODERS, DATASETS, EXPORTERS, IMPORTERS, REFERENCE_DETECTORS,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)

@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmidd.errors import MissingExtra, UsageError
-
 if TYPE_CHECKING:
     from mmidd.corpus.read import Corpus
-    from mmidd.runs.detector import Detector
     from mmidd.runs.train import Trained
     from mmidd.runs.trained import Opened
-
-
-def detector_of(name: str) -> Detector:
-    """The detector of that name, ours or another package's. Raises UsageError for an unknown one, MissingExtra without
-    torch, PluginError."""
-    from mmidd.detectors.registry import REFERENCE_DETECTORS
-
-    known = REFERENCE_DETECTORS.names()
-    if name not in known:
-        near = get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-        raise UsageError(f"no detector {name!r}; {hint}")
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra("train", "training a detector") from error
-    from mmidd.runs.detector import Detector
-
-    found: Detector = REFERENCE_DETECTORS.load(name, Detector)
-    return found
 
 
 def train(
@@ -52,7 +28,9 @@ def train(
     `preset`, `settings` (`key=value` words or a mapping), `seeds`, `workers`, `device`, `watch` and `tell` are those of
     `mmidd.runs.train.train`, the others of `mmidd.runs.data.Selection`.
     """
-    found = detector_of(detector)
+    from mmidd.detectors.registry import reference_detector
+
+    found = reference_detector(detector)
     from mmidd.runs.data import Selection
     from mmidd.runs.train import train as run
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "gc": "WORK [RECIPE]... --dry-run --data --out --json",
     "verify": "CORPUS --exclude --json",
     "plugins": "--json",
+    "detectors": "[NAME] --json",
     "audit": "CORPUS --only --clip --attributes --review --review-results --seed --out --json",
     "sample": "DIR",
     "datasets": "[NAME] --data --json",

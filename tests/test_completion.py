@@ -75,6 +75,7 @@ LINES: list[tuple[str, set[str]]] = [
     ("mmidd audit x --only ", {"captions"}),
     ("mmidd export x --to ", {"deepfakebench", "imagefolder", "labels", "webdataset", "workbench"}),
     ("mmidd export x --to web", {"webdataset"}),
+    ("mmidd detectors gen", {"gend"}),
     ("mmidd export x --dataset FF", {"FFHQ", "FFIW-10K"}),
     ("mmidd build ff++ --device ", {"auto", "cpu", "cuda"}),
     ("mmidd build ff++ --engine s", {"slurm"}),
@@ -113,7 +114,7 @@ def test_names_are_those_of_the_bundled_recipes_and_manifests(tmp_path: Path, mo
     assert set(complete.datasets("")) == DATASETS
 
 
-@pytest.mark.parametrize("line", ["mmidd build ", "mmidd datasets f", "mmidd ", "mmidd build x --device "])
+@pytest.mark.parametrize("line", ["mmidd build ", "mmidd datasets f", "mmidd ", "mmidd build x --device ", "mmidd detectors "])
 def test_a_word_is_completed_without_loading_anything_heavy(line: str, here: Path) -> None:
     code = (
         "import sys\nfrom mmidd import cli\ntry:\n    cli.run([])\nexcept SystemExit:\n    pass\n"

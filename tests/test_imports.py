@@ -52,7 +52,7 @@ HEAVY = {"torch", "torchvision", "datasets", "transformers", "facenet_pytorch", 
 
 # Who asks for training has torch; of mmidd nothing but the command line and the API know of these rooms.
 AT_THE_TOP = {"training": {"torch", "torchvision"}, "runs": {"torch"}, "detectors": {"torch"}}
-WITHOUT_TORCH = {"detectors/__init__.py", "detectors/registry.py"}
+WITHOUT_TORCH = {"detectors/__init__.py", "detectors/registry.py", "detectors/listing.py"}
 """What lists the detectors."""
 
 

@@ -31,7 +31,7 @@ PARTS = (
     Part("extraction", 85, ("torch", *_CLI), "faces/s of mmidd extract with 1 to N workers, and who waits for whom"),
     Part("corpus", 55, ("torch", "facenet_pytorch", *_CLI), "is a corpus the same every time, and is it the CPU's"),
     Part("rates", 45, ("torch", "facenet_pytorch", *_MMIDD), "faces/s of the detectors' networks alone"),
-    Part("training", 60, ("torch",), "training steps of the reference detectors at paper settings"),
+    Part("training", 60, ("torch", *_MMIDD), "training steps of the reference detectors at paper settings"),
     Part("decoding", 30, ("torch", "torchcodec", *_MMIDD), "NVDEC: are its frames ours, and how fast"),
     Part("pixels", 25, ("torch", *_MMIDD), "warp and JPEG on the device against the CPU"),
     Part("captions", 45, ("torch", "transformers"), "captions/s of the transformers captioner"),

@@ -1,14 +1,14 @@
 """Training steps of the reference detectors at their papers' settings: images/s, memory, share of the card's peak.
 
-The weights are random and of the real sizes; images lie on the device already, so a step is the network's work alone.
-"""
+The detectors are the product's, by their preset paper. The weights are random and of the real sizes; images lie on the
+device already, so a step is the network's work alone."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -17,43 +17,70 @@ from benchmarks.gpu.context import Context, missing
 
 @dataclass(frozen=True)
 class Setting:
-    """A detector as its authors train it. `name`: of its maker in benchmarks/gpu/steps.py. `side`: pixels; `batch`: images a
-    step. `trained` and `total`: parameters as DETECTORS.md has them, null where it does not. `toy_side`: for the CPU."""
+    """A detector as its authors train it: `mmidd.detectors.DETECTOR` by its preset paper, with what is changed of its
+    `options` and `settings` (see `runs.settings`). `trained` and `total`: parameters as DETECTORS.md has them, null where it
+    does not. `twice`: SAM. `convolutional`: channels lie last. `toy`: options beside those of the preset tiny."""
 
     name: str
-    side: int
-    batch: int
+    detector: str
     trained: int | None
     total: int | None
     source: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    twice: bool = False
     convolutional: bool = False
-    toy_side: int = 56
-    classes: int = 2
+    toy: Mapping[str, Any] = field(default_factory=dict)
 
 
 SETTINGS = (
     Setting(
-        "gend", 224, 128, 104_450, 303_968_258,
+        "gend", "gend", 104_450, 303_968_258,
         "GenD e03532d (LNCLIP-DF has the same step): CE + .5 uniformity + .1 alignment, AdamW 3e-4, bf16-mixed",
     ),
-    Setting("effort", 224, 32, 198_754, None, "Effort 96f5dea, effort.yaml: CE, Adam 2e-4, L2 5e-4, fp32, weight rebuilt"),
+    Setting("effort", "effort", 198_754, None, "Effort 96f5dea, effort.yaml: CE, Adam 2e-4, L2 5e-4, fp32, weight rebuilt"),
     Setting(
-        "sbi", 380, 32, 17_552_202, 17_552_202,
-        "SelfBlendedImages 249281e, base.json: 16 pairs, CE, SAM (rho .05) over SGD 1e-3: two passes a step, fp32", True, 64,
+        "sbi", "xception", 17_552_202, 17_552_202,
+        "SelfBlendedImages 249281e, base.json: 16 pairs, CE, SAM (rho .05) over SGD 1e-3: two passes a step, fp32",
+        {"backbone": "timm:tf_efficientnet_b4", "side": 380},
+        {"optimiser": "sgd", "lr": 1e-3, "weight_decay": 0.0}, twice=True, convolutional=True,
+        toy={"backbone": "timm:tiny-cnn"},
     ),
     Setting(
-        "xception", 256, 32, 20_811_050, 20_811_050,
-        "DeepfakeBench 8a4a7bf, xception.yaml: CE, Adam 2e-4, L2 5e-4, fp32", True, 32,
+        "xception", "xception", 20_811_050, 20_811_050,
+        "DeepfakeBench 8a4a7bf, xception.yaml: CE, Adam 2e-4, L2 5e-4, fp32", convolutional=True,
     ),
     Setting(
-        "sd2", 224, 32, 1_081_344 + 4_198_400 + 1_573_632, None,
-        "no code: our reading. LoRA r8, CLAM; the paper accumulates to 1,024; of each image two captions", classes=5,
+        "sd2", "sd2", 1_081_344 + 4_198_400 + 1_573_632 + 2, None,
+        "no code: our reading. LoRA r8, CLAM; the paper accumulates to 1,024: this is one part of 32; of each image two"
+        " captions",
+        settings={"checkpointing": False},
     ),
-    Setting("spsl", 256, 32, 20_811_338, 20_811_338, "DeepfakeBench 8a4a7bf, spsl.yaml: Xception with 4 channels", True, 32),
-    Setting("clip_lora", 224, 32, 405_504, None, "CLIP-LoRA: r2 on q, k, v of both towers, dropout .25, AdamW 2e-4, wd .01"),
-    Setting("univfd", 224, 256, 769, None, "UnivFD 76a0e3e: frozen CLIP, BCE, AdamW 1e-4"),
-    Setting("gend_pe", 224, 128, None, None, "GenD e03532d on timm's vit_pe_core_large_patch14_336 at 224", toy_side=64),
-    Setting("gend_dinov3", 224, 128, None, 303_081_474, "GenD e03532d on timm's vit_large_patch16_dinov3", toy_side=64),
+    Setting(
+        "spsl", "spsl", 20_811_338, 20_811_338, "DeepfakeBench 8a4a7bf, spsl.yaml: Xception with 4 channels",
+        convolutional=True,
+    ),
+    Setting(
+        "clip_lora", "clip_lora", 405_504, None,
+        "CLIP-LoRA: r2 on q, k, v of both towers, dropout .25, AdamW 2e-4, wd .01",
+    ),
+    Setting("univfd", "univfd", 769, None, "UnivFD 76a0e3e: frozen CLIP, BCE, AdamW 1e-4"),
+    Setting(
+        "gend_pe", "gend", None, None, "GenD e03532d on timm's vit_pe_core_large_patch14_336 at 224",
+        {"backbone": "timm:vit_pe_core_large_patch14_336@224"}, toy={"backbone": "timm:tiny"},
+    ),
+    Setting(
+        "gend_dinov3", "gend", None, 303_081_474, "GenD e03532d on timm's vit_large_patch16_dinov3",
+        {"backbone": "timm:vit_large_patch16_dinov3@224"}, toy={"backbone": "timm:tiny"},
+    ),
+    Setting(
+        "tall", "tall", None, None,
+        "TALL4Deepfake 96d28d1: Swin-B, clips of 4 frames, CE smoothed by .1, AdamW 1.5e-5, fp32; images are clips",
+    ),
+    Setting(
+        "forensics_adapter", "forensics_adapter", None, None,
+        "ForensicsAdapter a4cc94f: an adapter beside frozen CLIP, run twice; boundary and patches by masks, Adam 2e-4",
+    ),
 )  # fmt: skip
 """In the order of their worth, should time be short. Of what DETECTORS.md specifies RECCE and AIDE are not here."""
 
@@ -78,9 +105,7 @@ def run(context: Context) -> None:
     torch.backends.cudnn.benchmark = True
     torch.manual_seed(0)
     context.note("peak", peak := clock.bf16_peak(context.device, toy=context.toy))
-    context.note(
-        "settings", {each.name: {"side": each.side, "batch": each.batch, "source": each.source} for each in SETTINGS}
-    )
+    context.note("settings", {each.name: {"detector": each.detector, "source": each.source} for each in SETTINGS})
     done = Counted({}, peak["flops_per_s"])
     for half in PRECISIONS[::-1] if context.toy else PRECISIONS:
         for setting in SETTINGS[: _TRIED if context.toy and half == "bf16" else None]:
@@ -114,19 +139,18 @@ def _noted(context: Context, name: str, least: float, measure: Callable[[], dict
 def _measured(context: Context, setting: Setting, half: str, done: Counted, *, compiled: bool = False) -> dict[str, Any]:
     import torch
 
-    from benchmarks.gpu import clock, steps
+    from benchmarks.gpu import clock
 
     clock.free()
     with torch.device(context.device):
-        step: steps.Step = getattr(steps, setting.name)(context.toy)
-    step.network.train()
+        step = made(setting, toy=context.toy)
     if setting.convolutional:
         step.network.to(memory_format=torch.channels_last)
     timed = step
     if compiled:
-        loss = torch.compile(step.loss, backend="aot_eager" if context.toy else "inductor")
-        timed = steps.Step(step.network, loss, step.optimiser, step.twice)
-    batch = min(setting.batch, 2) if context.toy else setting.batch
+        features = torch.compile(step.network.features, backend="aot_eager" if context.toy else "inductor")
+        timed = replace(step, features=features)
+    batch = min(step.batch, 2) if context.toy else step.batch
     (size, times, first), refused = clock.fitting(batch, partial(_timed, context, setting, timed, half == "bf16"))
     memory = clock.memory(context.device)
     if setting.name not in done.flops:
@@ -136,6 +160,7 @@ def _measured(context: Context, setting: Setting, half: str, done: Counted, *, c
     sound = setting.trained in (None, step.trained) and setting.total in (None, step.total)
     return {
         "right": math.isfinite(first) and (context.toy or sound), "trained": step.trained, "total": step.total,
+        "side": step.network.input.side, "frames": step.network.input.frames,
         "first_loss": first if math.isfinite(first) else None,
         "batch": size, "too_large": refused, "steps": len(times), "images": size * len(times), "ms_per_step": round(ms, 3),
         "ms_from_to": [round(min(times), 3), round(max(times), 3)], "images_per_s": round(size / ms * 1e3, 1),
@@ -149,11 +174,11 @@ def _timed(context: Context, setting: Setting, step: Any, half: bool, batch: int
     from benchmarks.gpu import clock
 
     step.optimiser.zero_grad(set_to_none=True)  # where a larger batch broke off
-    images, labels = given(context, setting, batch)
+    rows = given(context, setting, step, batch)
     losses: list[Any] = []
 
     def lap() -> None:
-        losses.append(step(images, labels, half=half))
+        losses.append(step(rows, half=half))
 
     seconds = 0.05 if context.toy else min(SECONDS, max(0.2, context.left / 4))
     times = clock.laps(lap, context.device, seconds, warm=1 if context.toy else 2)
@@ -164,16 +189,21 @@ def counted(context: Context, setting: Setting, step: Any) -> tuple[float, float
     """Floating-point operations of a step, and of each image in it: counted at two and at four images."""
     from benchmarks.gpu import clock
 
-    few, more = (clock.flops(partial(step, *given(context, setting, count), half=False)) for count in (2, 4))
+    few, more = (clock.flops(partial(step, given(context, setting, step, count), half=False)) for count in (2, 4))
     return 2 * few - more, (more - few) / 2
 
 
-def given(context: Context, setting: Setting, batch: int) -> tuple[Any, Any]:
-    """Random images (n, 3, side, side) and labels, on the device; of convolutions' images the channels lie last."""
-    import torch
+def made(setting: Setting, *, toy: bool) -> Any:
+    """Its step, on torch's default device; the preset tiny at toy size."""
+    from benchmarks.gpu import steps
 
-    side = setting.toy_side if context.toy else setting.side
-    images = torch.randn(batch, 3, side, side, device=context.device)
-    if setting.convolutional:
-        images = images.contiguous(memory_format=torch.channels_last)
-    return images, torch.arange(batch, device=context.device) % setting.classes
+    if toy:
+        return steps.made(setting.detector, "tiny", setting.toy, {}, twice=setting.twice)
+    return steps.made(setting.detector, "paper", setting.options, setting.settings, twice=setting.twice)
+
+
+def given(context: Context, setting: Setting, step: Any, batch: int) -> dict[str, Any]:
+    """Rows for a step, on the device."""
+    from benchmarks.gpu import steps
+
+    return steps.given(step.network, batch, context.device, channels_last=setting.convolutional)

@@ -63,8 +63,22 @@ def datasets(
     return COMPLETE
 
 
+def detectors(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="All about this one.", autocompletion=complete.detectors)
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """List the reference detectors, which find forgeries; with NAME, all about one. Face detectors: `mmidd plugins`."""
+    from mmidd.detectors import listing
+
+    say(listing.detectors() if name is None else listing.about(name), as_json=as_json)
+    return COMPLETE
+
+
 def plugins(as_json: Json = False) -> int:
-    """List the detectors, captioners, decoders, datasets, exporters and importers to choose from, others' packages too."""
+    """List the face detectors, captioners, decoders, datasets, exporters, importers and reference detectors to choose from,
+    others' packages too."""
     from mmidd.plugins import plugins as listed
 
     say(listed(), as_json=as_json)
@@ -128,4 +142,4 @@ def import_(
     return WITH_FAILURES if done.lost else COMPLETE
 
 
-VERBS = (sample, datasets, plugins, doctor, import_)
+VERBS = (sample, datasets, detectors, plugins, doctor, import_)

@@ -126,7 +126,7 @@ def _line(series: Series, colour: str, across: Scale, up: Scale, dots: bool) -> 
 
 def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """At most so many points as a line needs: the means of equal pieces."""
-    size = math.ceil(len(points) / _MOST_POINTS)
+    size = max(1, math.ceil(len(points) / _MOST_POINTS))
     pieces = [points[start : start + size] for start in range(0, len(points), size)]
     return [(sum(x for x, _ in piece) / len(piece), sum(y for _, y in piece) / len(piece)) for piece in pieces]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,15 @@ def lines(path: Path) -> list[dict[str, Any]]:
         if isinstance(told, dict) and type(told.get("step")) is int and isinstance(told.get("kind"), str):
             found.append(told)
     return found
+
+
+def seeds_of(run: Path) -> list[Path]:
+    """The folders of a run's seeds, by number. Raises WorkError where the run cannot be read."""
+    try:
+        found = [path for path in run.iterdir() if re.fullmatch(r"seed-\d{1,10}", path.name) and path.is_dir()]
+    except OSError as error:
+        raise WorkError(f"cannot read {run}: {reason(error) or os.strerror(error.errno or 0)}") from error
+    return sorted(found, key=lambda path: (len(path.name), path.name))
 
 
 def _bytes(path: Path) -> bytes | None:

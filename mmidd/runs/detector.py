@@ -26,9 +26,15 @@ PRESETS = ("paper", "small", "tiny")
 
 
 class DetectorOptions(BaseModel):
-    """Base of a detector's own options: their defaults are the paper's. Unknown keys are errors."""
+    """Base of a detector's own options: their defaults are the paper's. Unknown keys are errors. Each says what it is, by
+    `Field(description=...)` or a docstring below it: `mmidd detectors NAME` shows it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    def needs(self) -> dict[str, str]:
+        """Columns of the corpus that a network of these options cannot be trained without, beside `Detector.needs`, and what
+        to do where one is empty."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,9 @@ class Network(nn.Module):  # type: ignore[misc]
     """
 
     input: Input
+    compares: tuple[str, ...] = ()
+    """The terms that compare rows with each other: of a batch that is computed in parts they see one part at a time. All
+    others are sums over rows, the same however a batch is cut."""
 
     @abstractmethod
     def features(self, batch: Batch) -> Features:

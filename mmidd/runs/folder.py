@@ -21,8 +21,9 @@ import torch
 
 from mmidd.engine.files import disk_errors, write_text
 from mmidd.engine.lock import held
-from mmidd.errors import MissingExtra, RunError, without_secrets
+from mmidd.errors import RunError, without_secrets
 from mmidd.runs import checkpoint, page
+from mmidd.runs.board import Board
 from mmidd.runs.checkpoint import Checkpoint
 from mmidd.runs.columns_alone import alone
 from mmidd.runs.curves import METRICS, RESULT, RUN, lines, number, read_json
@@ -155,7 +156,7 @@ class SeedFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._board: Any = None
+        self._board: Board | None = None
         self._from = 0
 
     @property
@@ -173,8 +174,8 @@ class SeedFolder:
         sources = network.sources()
         if differ := differences(known_by(run.about().get("sources", sources)), known_by(number(sources))):
             raise RunError(
-                f"{run.path} cannot go on, for it began with another backbone: {'; '.join(differ)}. Get that one's files back, "
-                "or choose another --out"
+                f"{run.path} cannot go on, for it began with another backbone: {'; '.join(differ)}. Get that one's files "
+                "back, or choose another --out"
             )
         run.add("sources", sources)
         trained = sum(each.numel() for each in parameters if each.requires_grad)
@@ -220,8 +221,6 @@ class SeedFolder:
             if (self.path / METRICS).exists():
                 with (self.path / METRICS).open("rb") as file:
                     os.fsync(file.fileno())
-            if self._board is not None:
-                self._board.flush()
         checkpoint.write(self.checkpoints, found)
 
     def best(self, found: Checkpoint, validation: Validation, rows: Rows) -> None:
@@ -231,22 +230,24 @@ class SeedFolder:
 
     def _scalars(self, told: Mapping[str, Any]) -> None:
         if self._board is None:
-            self._board = _board(self.path / "tensorboard", self._from)
-        step, under = told["step"], told["kind"]
-        for name, value in told.items():
-            for key, each in value.items() if name == "terms" else [(name, value)]:
-                if isinstance(each, int | float) and not isinstance(each, bool) and name != "step":
-                    self._board.add_scalar(f"{under}/{'term ' if name == 'terms' else ''}{key}", each, step)
+            self._board = Board(self.path / "tensorboard", self._from)
+        flat = {**told, **{f"term {name}": value for name, value in (told.get("terms") or {}).items()}}
+        values = {
+            f"{told['kind']}/{name}": float(value)
+            for name, value in flat.items()
+            if isinstance(value, int | float) and not isinstance(value, bool) and name != "step"
+        }
+        self._board.add(told["step"], values)
 
     def _close(self) -> None:
         if self._board is not None:
+            board, self._board = self._board, None
             with disk_errors(self.path):
-                self._board.close()
-            self._board = None
+                board.close()
 
 
 def known_by(sources: Mapping[str, Any]) -> dict[str, Any]:
-    """Of `Network.sources` what tells one backbone from another: how it was had and its files' digests, wherever they lie."""
+    """Of `Network.sources` what tells one backbone from another: how it was had, its files' digests, wherever they lie."""
     kept = ("weights", "files")
     return {
         place: {key: source[key] for key in kept if key in source} if isinstance(source, Mapping) else source
@@ -297,11 +298,3 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _board(folder: Path, since: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise MissingExtra("train", "logging for TensorBoard") from error
-    return SummaryWriter(str(folder), purge_step=since or None)

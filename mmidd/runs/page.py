@@ -11,7 +11,7 @@ from statistics import mean
 from typing import Any
 
 from mmidd.runs.charts import Level, Series, chart, told
-from mmidd.runs.curves import METRICS, RESULT, RUN, lines, read_json
+from mmidd.runs.curves import METRICS, RESULT, RUN, lines, read_json, seeds_of
 
 NAME = "index.html"
 FEW_GROUPS = 30
@@ -19,8 +19,8 @@ _MEANING = """from the same datasets as the training rows: they do not say how t
 generator or in the wild.</li>
 <li>The network that is kept was chosen by its validation figure, so that figure is a little too good. The test split was not
 touched: score it once, at the end.</li>
-<li>An interval is over groups of the validation rows (bootstrap). It does not hold what another seed would change: that is what
-several seeds show.</li>
+<li>An interval is over groups of the validation rows (bootstrap). It does not hold what another seed would change: that is
+what several seeds show.</li>
 <li>The columns alone are a logistic regression on sharpness, size, frame rate and such, fitted on train. Where they reach a
 figure, a detector that reaches it may have learnt how the files were made, and nothing of forgeries.</li>"""
 
@@ -37,15 +37,14 @@ class _Seed:
     @property
     def best(self) -> Mapping[str, Any] | None:
         """The validation whose network is kept."""
-        return next((each for each in reversed(self.validations) if each.get("best")), None)
+        measured = [each for each in self.validations if each.get("best") and _is_number(each.get("video_auroc"))]
+        return measured[-1] if measured else None
 
 
 def page(run: Path) -> str:
     """The page of a run folder, as HTML that needs nothing beside it. Raises RunError and WorkError as reading does."""
     about = read_json(run / RUN) or {}
-    seeds = [
-        _seed(path) for path in sorted(run.glob("seed-*"), key=lambda path: (len(path.name), path.name)) if path.is_dir()
-    ]
+    seeds = [_seed(path) for path in seeds_of(run)]
     title = f"{_at(about, 'detector', 'title') or _at(about, 'asked', 'detector', 'name')} on {_at(about, 'corpus', 'name')}"
     body = "".join(
         (
@@ -63,8 +62,8 @@ def page(run: Path) -> str:
     style = files("mmidd.runs").joinpath("page.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
-        "form-action 'none'\">\n"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri "
+        "'none'; form-action 'none'\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{told(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
@@ -84,24 +83,25 @@ def _summary(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> Iterator[str]:
     state = "finished" if seeds and done == len(seeds) else f"not finished ({reached or 'no step yet'})"
     yield (
         f"<p>{told(_at(about, 'detector', 'paper') or '')}. Preset <b>{told(about.get('preset', ''))}</b>; {len(seeds)} "
-        f"seed{'s' * (len(seeds) != 1)}, {state}; begun {told(_at(about, 'surroundings', 'begun') or '?')}.</p>"
+        f"seed{'s' * (len(seeds) != 1)}, {told(state)}; begun {told(_at(about, 'surroundings', 'begun') or '?')}.</p>"
     )
     for split in ("train", "validation"):
-        rows = _at(about, "rows", split) or {}
+        rows = _map(_at(about, "rows", split))
         yield f"<p>{split.capitalize()}: {_count(rows.get('rows'))} rows{_classes(rows)}.</p>"
-    if network := about.get("network"):
+    if network := _map(about.get("network")):
         share = (network.get("trained") or 0) / max(1, network.get("parameters") or 1)
-        yield f"<p>{_count(network.get('parameters'))} parameters, {_count(network.get('trained'))} trained ({share:.2%}).</p>"
-    for place, source in (about.get("sources") or {}).items():
-        said = ", ".join(f"{key} {value}" for key, value in source.items() if isinstance(value, str | int))
-        random = source.get("weights") == "random"
+        size = _count(network.get("parameters"))
+        yield f"<p>{size} parameters, {_count(network.get('trained'))} trained ({share:.2%}).</p>"
+    for place, source in _map(about.get("sources")).items():
+        said = ", ".join(f"{key} {value}" for key, value in _map(source).items() if isinstance(value, str | int))
+        random = _at(source, "weights") == "random"
         note = " <span class='warn'>Random weights: it shows that training runs, and nothing of the detector.</span>"
         yield f"<p>Backbone {told(place)}: {told(said)}.{note if random else ''}</p>"
 
 
 def _classes(rows: Mapping[str, Any]) -> str:
     parts = [
-        ", ".join(f"{told(name)} {_count(count)}" for name, count in (rows.get(key) or {}).items())
+        ", ".join(f"{told(name)} {_count(count)}" for name, count in _map(rows.get(key)).items())
         for key in ("label", "forgery_type")
     ]
     return "".join(f" ({part})" for part in parts if part)
@@ -118,16 +118,16 @@ def _headline(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> str:
     alone = _at(about, "columns_alone", "video_auroc")
     beside = (
         f"The numeric columns of the corpus alone, without a pixel, reach <b>{alone:.3f}</b> on the same clips."
-        if isinstance(alone, int | float)
+        if _is_number(alone)
         else "What the numeric columns alone reach could not be measured: train has one class, or none of them differs."
     )
     lows = [_low(each) for _, each in best]
-    worse = isinstance(alone, int | float) and mean(values) <= alone
-    weak = isinstance(alone, int | float) and any(low is not None and low <= alone for low in lows)
+    worse = _is_number(alone) and mean(values) <= alone
+    weak = _is_number(alone) and any(low is not None and low <= alone for low in lows)
     verdict = (
         "<p class='warn'>The detector is no better than that: its figure says nothing of forgeries.</p>"
         if worse
-        else "<p class='warn'>An interval reaches down to that: this figure does not show that the detector sees a forgery.</p>"
+        else "<p class='warn'>An interval reaches down to that: it is not shown that the detector sees a forgery.</p>"
         if weak
         else "<p class='warn'>Chance lies in the interval.</p>"
         if any(low is not None and low <= 0.5 for low in lows)
@@ -148,8 +148,8 @@ def _table_of(seeds: Sequence[_Seed]) -> str:
     if not rows:
         return ""
     return (
-        "<h2>Seeds</h2><p class='soft'>Each by the network that is kept. In brackets: 95% interval over groups. Waiting: share "
-        f"of the time in which training waited for data.</p>{_table(heads, rows, 'short')}"
+        "<h2>Seeds</h2><p class='soft'>Each by the network that is kept. In brackets: 95% interval over groups. Waiting: "
+        f"the share of time in which training waited for data.</p>{_table(heads, rows, 'short')}"
     )
 
 
@@ -166,13 +166,13 @@ def _row(seed: _Seed) -> Iterator[str]:
     yield _figure(best.get("type_accuracy"))
     yield _figure(best.get("loss"))
     minutes, waiting = result.get("minutes"), result.get("waiting for data")
-    yield f"{minutes:.1f}" if isinstance(minutes, int | float) else "–"
-    yield f"{waiting:.0%}" if isinstance(waiting, int | float) else "–"
+    yield f"{minutes:.1f}" if _is_number(minutes) else "–"
+    yield f"{waiting:.0%}" if _is_number(waiting) else "–"
 
 
 def _curves(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> str:
     alone = _at(about, "columns_alone", "video_auroc")
-    level = Level("columns alone", float(alone)) if isinstance(alone, int | float) else None
+    level = Level("columns alone", float(alone)) if _is_number(alone) else None
     areas = [
         Series(
             seed.name,
@@ -180,12 +180,12 @@ def _curves(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> str:
             [
                 (each["step"], *map(float, bounds))
                 for each in seed.validations
-                if isinstance(bounds := _at(each, "video", "interval"), list) and len(bounds) == 2
+                if _are_bounds(bounds := _at(each, "video", "interval"))
             ],
         )
         for seed in seeds
     ]
-    terms = list(dict.fromkeys(name for seed in seeds for each in seed.steps for name in each.get("terms") or {}))
+    terms = list(dict.fromkeys(name for seed in seeds for each in seed.steps for name in _map(each.get("terms"))))
     small = [
         chart("Loss of training, all terms", [Series(seed.name, _points(seed.steps, "loss")) for seed in seeds]),
         chart("Loss of validation", [Series(seed.name, _points(seed.validations, "loss")) for seed in seeds], dots=True),
@@ -202,19 +202,19 @@ def _curves(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> str:
 
 def _points(logged: Sequence[Mapping[str, Any]], *keys: str) -> list[tuple[float, float]]:
     found = ((each["step"], _at(each, *keys)) for each in logged)
-    return [(float(step), float(value)) for step, value in found if isinstance(value, int | float)]
+    return [(float(step), float(value)) for step, value in found if _is_number(value)]
 
 
 def _left_out(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> str:
-    rows = [["the selection", why, _count(count)] for why, count in (_at(about, "rows", "left_out") or {}).items()]
+    rows = [["the selection", why, _count(count)] for why, count in _map(_at(about, "rows", "left_out")).items()]
     for seed in seeds:
         for key, of in (("left_out", "validation"), ("left_out_by_terms", "terms of the loss, in validation")):
-            found = (seed.best or {}).get(key) or {}
+            found = _map((seed.best or {}).get(key))
             rows += [[f"{seed.name}: {of}", why, _count(count)] for why, count in found.items()]
         result = seed.result or {}
         rows += [
             [f"{seed.name}: terms of the loss, in training", why, _count(count)]
-            for why, count in (result.get("left out by terms") or {}).items()
+            for why, count in _map(result.get("left out by terms")).items()
         ]
         if result.get("rows skipped"):
             rows.append([f"{seed.name}: training", "cannot be read", _count(result["rows skipped"])])
@@ -252,14 +252,14 @@ def _use(about: Mapping[str, Any], run: Path) -> str:
 
 
 def _configuration(about: Mapping[str, Any]) -> str:
-    asked = about.get("asked") or {}
+    asked = _map(about.get("asked"))
     rows = [
         [f"{part}.{key}" if part else key, _shown(value)]
         for part, held in (
             ("options", _at(asked, "detector", "options")), ("settings", asked.get("settings")),
             ("selection", asked.get("selection")), ("data", asked.get("data")), ("", about.get("surroundings")),
         )
-        for key, value in (held or {}).items()
+        for key, value in _map(held).items()
     ]  # fmt: skip
     return f"<h2>Configuration</h2><details><summary>All of it</summary>{_table(('key', 'value'), rows)}</details>"
 
@@ -276,17 +276,29 @@ def _at(value: Any, *keys: str) -> Any:
     return value
 
 
+def _map(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _count(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else "–"
 
 
 def _figure(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, int | float) else "–"
+    return f"{value:.3f}" if _is_number(value) else "–"
 
 
 def _brackets(area: Any) -> str:
     bounds = _at(area, "interval")
-    return f"[{bounds[0]:.2f}, {bounds[1]:.2f}]" if isinstance(bounds, list) and len(bounds) == 2 else ""
+    return f"[{bounds[0]:.2f}, {bounds[1]:.2f}]" if _are_bounds(bounds) else ""
+
+
+def _are_bounds(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
 
 
 def _interval(area: Any) -> str:
@@ -296,7 +308,7 @@ def _interval(area: Any) -> str:
 
 def _low(validation: Any) -> float | None:
     bounds = _at(validation, "video", "interval")
-    return float(bounds[0]) if isinstance(bounds, list) and bounds else None
+    return float(bounds[0]) if _are_bounds(bounds) else None
 
 
 def _shown(value: Any) -> str:

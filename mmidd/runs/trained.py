@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from mmidd.errors import MissingWeights, RunError
 from mmidd.registry import Registry
 from mmidd.runs import checkpoint
-from mmidd.runs.curves import RUN
+from mmidd.runs.curves import RUN, seeds_of
 from mmidd.runs.detector import Detector, Input, Network
 from mmidd.runs.folder import RunFolder, differences, known_by
 
@@ -58,7 +58,7 @@ def _seed_of(folder: Path) -> Path:
         raise RunError(f"{folder} is no folder: name the RUN of mmidd train, or RUN/seed-0 of it")
     if not (folder / RUN).exists():
         return folder
-    seeds = sorted(path.name for path in folder.glob("seed-*") if path.is_dir())
+    seeds = [path.name for path in seeds_of(folder)]
     if len(seeds) != 1:
         which = f"it has {', '.join(seeds)}: name one, such as {folder / seeds[0]}" if seeds else "it has no seed yet"
         raise RunError(f"{folder} does not say which network is meant: {which}")

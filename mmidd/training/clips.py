@@ -86,9 +86,10 @@ class FrameSampler(_OfClips):
 class ClipSampler(_OfClips):
     """One item of each clip: `frames` of its rows together, in the order of frames.
 
-    `consecutive`: frame numbers that follow each other by one step, the smallest between frames of that clip; which of such
-    runs is by chance with spread "random", the middle one with "even". Otherwise one row of each of so many equal parts of
-    the clip. Clips with too few are left out and counted.
+    `consecutive`: frame numbers that follow each other by one step, the smallest between frames of that clip; where that is
+    over 1, a step may be one longer (frames spread evenly over a clip are rounded). Which of such runs is by chance with
+    spread "random", the middle one with "even". Otherwise one row of each of so many equal parts of the clip. Clips with too
+    few are left out and counted.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class ClipSampler(_OfClips):
         same = self._of[1:] == self._of[:-1]
         steps = np.append(np.where(same, np.diff(frame), np.iinfo(np.int64).max), np.iinfo(np.int64).max)
         least = np.repeat(np.minimum.reduceat(steps, self._starts), self._lengths)
-        follows = np.concatenate([[0], np.cumsum(np.append(same, False) & (steps == least))])
+        follows = np.concatenate([[0], np.cumsum(np.append(same, False) & (steps - least <= (least > 1)))])
         begins = np.arange(max(0, count - self.frames + 1))
         found: Numbers = begins[follows[begins + self.frames - 1] - follows[begins] == self.frames - 1]
         return found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch.nn import functional as F
+from mmidd.detectors.backbones import image_tower
 
 from benchmarks.gpu import captions, clock, grpo, steps, training
 from benchmarks.gpu.context import Context, Skipped
@@ -49,20 +51,14 @@ def test_every_training_step_gives_its_figures_with_their_counts(context: Contex
 def test_a_row_that_breaks_or_lacks_a_package_is_told_and_costs_no_other(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(toy: bool) -> None:
-        raise ValueError("no such layer")
-
-    def lacking(toy: bool) -> None:
-        raise ModuleNotFoundError("No module named 'timm'")
-
-    monkeypatch.setattr(training, "SETTINGS", training.SETTINGS[:3])
+    gend, effort, sbi = training.SETTINGS[:3]
+    monkeypatch.setattr(training, "SETTINGS", (replace(gend, toy={"uniformity": "much"}), effort, sbi))
     monkeypatch.setattr(training, "PRECISIONS", ("fp32",))
     monkeypatch.setattr(training, "COMPILED", ())
-    monkeypatch.setattr(steps, "gend", broken)
-    monkeypatch.setattr(steps, "sbi", lacking)
+    monkeypatch.setitem(sys.modules, "timm", None)
     training.run(context)
-    assert context.found["gend fp32"] == {"right": False, "failed": "ValueError: no such layer"}
-    assert context.found["sbi fp32"] == {"skipped": "ModuleNotFoundError: No module named 'timm'"}
+    assert not context.found["gend fp32"]["right"] and "uniformity" in context.found["gend fp32"]["failed"]
+    assert "timm" in context.found["sbi fp32"]["skipped"]
     assert context.found["effort fp32"]["right"]
 
 
@@ -74,44 +70,44 @@ def test_a_row_that_there_is_no_time_for_is_told(context: Context) -> None:
 
 def test_a_step_counts_the_published_operations_of_clip_vit_l_14() -> None:
     with torch.device("meta"):
-        tower = steps.tower(toy=False)
+        tower = image_tower("clip:openai/clip-vit-large-patch14")
         images = torch.empty(1, 3, 224, 224)
-        found = clock.flops(lambda: tower.visual_projection(tower.vision_model(pixel_values=images).pooler_output))
+        found = clock.flops(lambda: tower.projection(tower(images).last))
     assert found == pytest.approx(162.03e9, rel=0.03)  # open_clip's docs/model_profile.csv
 
 
 def test_operations_grow_in_a_line_with_the_batch(context: Context) -> None:
-    step, setting = steps.gend(toy=True), training.SETTINGS[0]
+    setting = training.SETTINGS[0]
+    step = training.made(setting, toy=True)
     fixed, each = training.counted(context, setting, step)
-    whole = clock.flops(lambda: step(*training.given(context, setting, 8), half=False))
+    whole = clock.flops(lambda: step(training.given(context, setting, step, 8), half=False))
     assert fixed + 8 * each == pytest.approx(whole, rel=0.01)
 
 
 @pytest.mark.parametrize("setting", training.SETTINGS, ids=lambda setting: setting.name)
 def test_parameters_are_exactly_those_of_the_paper(setting: training.Setting) -> None:
     with torch.device("meta"):
-        step: steps.Step = getattr(steps, setting.name)(False)
+        step = training.made(setting, toy=False)
     assert setting.trained in (None, step.trained)
     assert setting.total in (None, step.total)
 
 
-def test_effort_begins_as_the_layer_that_it_replaces_and_trains_its_weakest_direction() -> None:
-    linear, x = torch.nn.Linear(48, 48), torch.randn(5, 48)
-    layer = steps.Residual(linear)
-    assert torch.allclose(layer(x), linear(x), atol=1e-5)
-    u, scales, v = torch.linalg.svd(linear.weight.detach())
-    assert float(layer.scale.detach()) == pytest.approx(float(scales[-1]), rel=1e-3)
-    assert abs(float(layer.v[0].detach() @ v[-1])) == pytest.approx(1, abs=1e-4)
-    assert abs(float(layer.u[:, 0].detach() @ u[:, -1])) == pytest.approx(1, abs=1e-4)
-
-
-def test_gends_losses_are_those_of_pairs_taken_one_by_one() -> None:
-    features, labels = F.normalize(torch.randn(12, 8), dim=1), torch.arange(12) % 2
-    pairs = [(i, j) for i in range(12) for j in range(i + 1, 12)]
-    squares = {(i, j): ((features[i] - features[j]) ** 2).sum() for i, j in pairs}
-    uniform = torch.stack([torch.exp(-2 * each) for each in squares.values()]).mean().clamp(min=1e-6).log()
-    alike = torch.stack([each for (i, j), each in squares.items() if labels[i] == labels[j]]).mean()
-    assert float(steps.spread(features, labels)) == pytest.approx(float(0.5 * uniform + 0.1 * alike), abs=1e-5)
+def test_sizes_and_optimisers_are_those_of_the_papers() -> None:
+    """Of a setting: pixels, rows a step and of what optimiser."""
+    expected = {
+        "gend": (224, 128, "AdamW", 3e-4), "effort": (224, 32, "Adam", 2e-4), "sbi": (380, 32, "SGD", 1e-3),
+        "xception": (256, 32, "Adam", 2e-4), "sd2": (224, 32, "AdamW", 5e-7), "spsl": (256, 32, "Adam", 2e-4),
+        "clip_lora": (224, 32, "AdamW", 2e-4), "univfd": (224, 256, "AdamW", 1e-4), "gend_pe": (224, 128, "AdamW", 3e-4),
+        "gend_dinov3": (224, 128, "AdamW", 3e-4), "tall": (112, 32, "AdamW", 1.5e-5),
+        "forensics_adapter": (256, 16, "Adam", 2e-4),
+    }  # fmt: skip
+    found = {}
+    for setting in training.SETTINGS:
+        with torch.device("meta"):
+            step = training.made(setting, toy=False)
+        kind = type(step.optimiser).__name__
+        found[setting.name] = (step.network.input.side, step.batch, kind, step.optimiser.param_groups[0]["lr"])
+    assert found == expected
 
 
 def test_sam_takes_the_gradient_at_the_shifted_weights_and_leaves_the_weights() -> None:

@@ -1,15 +1,20 @@
-"""The package of docs/plugins.md: what the page shows is what is installed here, and a corpus is built with it."""
+"""The package of docs/plugins.md: what the page shows is what is installed here; a corpus is built and trained on with it."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+from conftest import Said
+from contract import test_reference_detectors as contract
 from PIL import Image
+from training import corpora
 
 import mmidd
 from mmidd.corpus.verify import verify
@@ -42,10 +47,15 @@ def portraits(root: Path) -> None:
 
 
 def test_the_page_s_package_is_listed_and_builds_a_corpus(install: Install, tmp_path: Path) -> None:
-    assert sorted(FILES) == ["acme_faces/manifests/acme_portraits.yaml", "acme_faces/middle.py", "acme_faces/plain.py"]
+    assert sorted(FILES) == [
+        f"acme_faces/{name}" for name in ("colour.py", "manifests/acme_portraits.yaml", "middle.py", "plain.py")
+    ]
     installed(install)
     mine = {(row.kind, row.name) for row in plugins().rows if row.source == "acme-faces" and row.version == "1.2"}
-    assert mine == {("face detector", "acme_middle"), ("captioner", "acme_plain"), ("datasets", "acme")}
+    assert mine == {
+        ("face detector", "acme_middle"), ("captioner", "acme_plain"), ("datasets", "acme"),
+        ("reference detector", "acme-colour"),
+    }  # fmt: skip
     assert bundled()["Acme Portraits"].types == ("REAL", "FS")
     portraits(tmp_path / "data")
     (tmp_path / "acme.yaml").write_text(RECIPE, encoding="utf-8")
@@ -59,6 +69,20 @@ def test_the_page_s_package_is_listed_and_builds_a_corpus(install: Install, tmp_
     assert said == {("acme-plain-1", "A face.", "A picture of 160 by 200 pixels.")}
     about = json.loads((tmp_path / "corpus" / "mmidd.json").read_text(encoding="utf-8"))
     assert about["libraries"]["acme-faces"] == "1.2" and about["recipe"]["detector"]["kind"] == "acme_middle"
+
+
+def test_the_page_s_reference_detector_keeps_the_contract_and_is_trained_by_its_name(
+    install: Install, tmp_path: Path, mmidd: Callable[..., Said]
+) -> None:
+    installed(install)
+    for name, test in vars(contract).items():
+        if name.startswith("test_") and inspect.signature(test).parameters.keys() == {"name"}:
+            test("acme-colour")
+    assert "Acme's mean colour (from acme-faces 1.2)" in mmidd("detectors", "acme-colour").out
+    words = ("train", "acme-colour", str(corpora.corpus(tmp_path / "corpus")), "--out", str(tmp_path / "run"))
+    said = mmidd(*words, "--preset", "tiny", "--set", "steps=2", "--set", "batch=8", "--workers", "0")
+    assert said.code == 0 and "2 steps" in said.out, said.err
+    assert list((tmp_path / "run").rglob("model.safetensors"))
 
 
 def test_a_new_version_of_the_package_makes_its_crops_and_captions_stale(install: Install, tmp_path: Path) -> None:

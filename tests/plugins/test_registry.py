@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+from mmidd.detectors.registry import reference_detector
 
 from mmidd.captions.choose import CaptionerConfig, captioner_identity
 from mmidd.captions.registry import CAPTIONERS
@@ -43,7 +44,7 @@ def test_what_others_add_is_listed_and_not_imported(install: Install, capsys: py
     text = "[mmidd.face_detectors]\nbomb = bomb_faces:DETECTOR\n[mmidd.captioners]\nbomb = bomb_faces.words:C\n"
     text += "[mmidd.detectors]\nnet = bomb_faces:NET\n[console_scripts]\nbomb = bomb_faces:main\n"
     install("bomb-pkg", text, {"bomb_faces/__init__.py": BOMB}, "2.5")
-    for kind, name in (("face detector", "bomb"), ("captioner", "bomb"), ("detector", "net")):
+    for kind, name in (("face detector", "bomb"), ("captioner", "bomb"), ("reference detector", "net")):
         row = rows(kind)[name, "bomb-pkg"]
         assert (row.version, row.installed, row.note, row.summary) == ("2.5", True, None, "what bomb-pkg adds")
     assert run(["plugins"]) == 0 and "bomb-pkg 2.5" in capsys.readouterr().out
@@ -80,7 +81,7 @@ BROKEN = [
     ("bad = gone_module:X", {}, "ModuleNotFoundError: No module named 'gone_module'"),
     ("bad = bad_one:X", {"bad_one.py": "1 / 0\n"}, "ZeroDivisionError: division by zero"),
     ("bad = bad_two:X", {"bad_two.py": ""}, "AttributeError: module 'bad_two' has no attribute 'X'"),
-    ("bad = bad_three:X", {"bad_three.py": "X = 3\n"}, "bad_three:X is no mmidd.*Maker"),
+    ("bad = bad_three:X", {"bad_three.py": "X = 3\n"}, "bad_three:X is no mmidd"),
     ("bad = bad_four:X", {"bad_four.py": "X = (\n"}, "SyntaxError"),
     ("bad = bad_five:X", {"bad_five.py": "import sys\nsys.exit(0)\n"}, "SystemExit: 0"),
     ("bad = not a module", {}, "is no 'name = module:object'"),
@@ -94,6 +95,7 @@ BROKEN = [
         ("mmidd.face_detectors", lambda: detector_identity(DetectorConfig("bad"))),
         ("mmidd.captioners", lambda: captioner_identity(CaptionerConfig("bad"))),
         ("mmidd.video_decoders", lambda: backend_identity("bad")),
+        ("mmidd.detectors", lambda: reference_detector("bad")),
     ],
 )
 def test_a_broken_package_is_told_with_its_name_its_group_and_what_failed(

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mmidd.runs.detector import Batch, Features, Input, Loss, Network, Scores
+from mmidd.runs.detector import Batch, Detector, DetectorOptions, Features, Input, Loss, Network, Preset, Scores
 
 
 class Tower(nn.Module):  # type: ignore[misc]
@@ -57,3 +57,23 @@ class Toy(Network):
             return Scores(features["seen"][:, 0].sigmoid())
         types = features["seen"].softmax(1)
         return Scores(1 - types[:, 0], types)
+
+
+class ToyOptions(DetectorOptions):
+    """As `Toy` takes them."""
+
+    width: int = 4
+    weights: str = "random"
+    types: bool = False
+    clip: int = 1
+
+
+def _built(options: ToyOptions) -> Toy:
+    return Toy(options.width, options.weights, options.types, options.clip)
+
+
+DETECTOR = Detector(
+    title="Toy", paper="none", code="none", code_licence="none", backbone="none", backbone_licence="none",
+    options=ToyOptions, build=_built,
+    presets={"tiny": Preset({}, {"batch": 32, "epochs": 3, "lr": 0.05, "precision": "float32"})},
+)  # fmt: skip

@@ -270,6 +270,27 @@ def test_frames_in_a_row_are_sought_and_clips_without_are_counted() -> None:
     assert sampler.counts()["clips drawn"] == 2
 
 
+@pytest.mark.parametrize(
+    ("length", "count", "runs"),
+    [(50, 8, 5), (59, 16, 13), (100, 32, 29), (40, 8, 5), (41, 32, 0), (8, 8, 5)],
+    ids=["steps of 6 and 7", "3 and 4", "3 and 4, many", "of 5 alone", "of 1 and 2: not a row", "every frame"],
+)
+def test_frames_spread_evenly_over_a_clip_are_in_a_row_though_rounded(length: int, count: int, runs: int) -> None:
+    frames = [place * length // count for place in range(count)]
+    base: dict[str, list[Any]] = {"dataset": ["A"] * count, "face": [0] * count, "media": ["a"] * count}
+    rows = rows_of(count, base | {"frame": frames})
+    if not runs:
+        whole = [run for run in zip(frames, frames[1:], frames[2:], frames[3:], strict=False) if run[3] - run[0] == 3]
+        assert {tuple(_by_clip(rows, draw.row)[0]) for draw in _drawn(rows)} == set(whole)
+        return
+    assert len({draw.row for draw in _drawn(rows)}) == runs
+
+
+def _drawn(rows: Rows) -> list[Any]:
+    sampler = ClipSampler(rows, 1, frames=4)
+    return [draw for epoch in range(400) for batch in epoch_of(sampler, epoch) for draw in batch]
+
+
 def test_reals_come_twice_as_they_are_and_to_be_blended(folder: Path) -> None:
     rows = select(folder, split="train")
     sampler = BlendSampler(rows, 6)

@@ -57,13 +57,13 @@ PRESETS: dict[str, Preset] = {
     "xception": Preset(
         "DeepfakeBench, training/config/detector/xception.yaml (commit 8a4a7bf)",
         "as effort, but no rotation (rotate_prob 0.0)",
-        f"{_DFB_OURS}; in our notes of this file stands the rotation alone",
+        _DFB_OURS,
         lambda: _deepfakebench(0.0),
     ),
     "spsl": Preset(
         "DeepfakeBench, training/config/detector/spsl.yaml (commit 8a4a7bf)",
         "as effort (rotate_prob 0.5)",
-        f"{_DFB_OURS}; in our notes of this file stands the rotation alone",
+        _DFB_OURS,
         lambda: _deepfakebench(0.5),
     ),
     "gend": Preset(
@@ -97,10 +97,10 @@ PRESETS: dict[str, Preset] = {
         "RECCE, config/Recce.yml and dataset/ (commit 58cabeb)", "flip .5 and nothing else", "", lambda: (Flip(),)
     ),
     "aide": Preset(
-        "AIDE, scripts/train.sh (commit 6725b71)",
-        "blur .1 and JPEG 30-100 .1, no flip",
-        "sigma 0-3 as in UnivFD: not in our notes of the code",
-        lambda: (Blur(p=0.1, sigma=(0, 3)), Jpeg(p=0.1, quality=(30, 100))),
+        "AIDE, data/datasets.py (commit 6725b71)",
+        "blur of sigma .1-3 and kernel 3 .1, then JPEG 30-100 .1; no flip",
+        "kornia's JPEG is an imitation, this is one",
+        lambda: (Blur(p=0.1, sigma=(0.1, 3), kernel=(3, 3)), Jpeg(p=0.1, quality=(30, 100))),
     ),
     "sd2": Preset(
         "SD2, paper (no code is published)",
