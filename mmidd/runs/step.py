@@ -88,11 +88,11 @@ class Step:
         return self.at.rank * (own // (self.settings.micro or own)) + part
 
     def _features(self, part: Mapping[str, Any], number: int, place: int) -> Features:
-        """Of one part, under mixed precision, as float32. The same again where it is asked again."""
+        """Of one part, made ready, under mixed precision, as float32. The same again where it is asked again."""
         seed_torch(self.seed, For.features, step=number, part=self._place(place))
         mixed = self.settings.precision == "bf16"
         with torch.autocast(self.at.device.type, torch.bfloat16, enabled=mixed):
-            found = self.network.features(ready(part, self.network.input))
+            found = self.network.features(part)
         return {name: each.float() if each.is_floating_point() else each for name, each in found.items()}
 
     def _losses(self, features: Features, part: Mapping[str, Any], over: Mapping[str, int]) -> Loss:
@@ -102,10 +102,11 @@ class Step:
     def _each(self, parts: Sequence[Mapping[str, Any]], over: Mapping[str, int], number: int) -> list[Loss]:
         """Part by part; terms that compare rows see those of one part."""
         found = []
-        for place, part in enumerate(parts):
+        for place, raw in enumerate(parts):
+            part = ready(raw, self.network.input)
             features = self._features(part, number, place)
             seed_torch(self.seed, For.losses, step=number, part=self._place(place))
-            loss = self._losses(features, ready(part, self.network.input), over)
+            loss = self._losses(features, part, over)
             _summed(loss).backward()
             found.append(_detached(loss))
         return found
@@ -113,9 +114,9 @@ class Step:
     def _whole(self, parts: Sequence[Mapping[str, Any]], over: Mapping[str, int], number: int) -> list[Loss]:
         """GradCache (Gao et al., 2021): features of all parts without a graph, the loss of the whole batch of all processes
         on them, then each part again with the gradient that its features got. Dropout draws the same both times."""
-        statistics = {name: each.clone() for name, each in self.network.named_buffers()}
+        look, statistics = self.network.input, {name: each.clone() for name, each in self.network.named_buffers()}
         with torch.no_grad():
-            held = [self._features(part, number, place) for place, part in enumerate(parts)]
+            held = [self._features(ready(part, look), number, place) for place, part in enumerate(parts)]
             for name, each in self.network.named_buffers():  # or batch norm would count each row twice
                 each.copy_(statistics[name])
         own = {name: torch.cat([each[name] for each in held]) for name in held[0]}
@@ -139,7 +140,7 @@ class Step:
         for place, part in enumerate(parts):
             rows = slice(start, start + len(part["label"]))
             start = rows.stop
-            features = self._features(part, number, place)
+            features = self._features(ready(part, look), number, place)
             pairs = [
                 (each, every[name].grad[rows])
                 for name, each in features.items()
@@ -199,7 +200,8 @@ def _check(told: Told, losses: Sequence[Loss], parts: Sequence[Mapping[str, Any]
     if not bad and _is_number(told.norm):
         return
     here = [place for place, each in enumerate(losses) if any(not torch.isfinite(each.terms[n]) for n in bad)]
-    rows = [str(each) for place in here or range(len(parts)) for each in parts[place if len(losses) > 1 else 0]["id"]]
+    among = [parts[place] for place in here] if here and len(losses) == len(parts) else parts
+    rows = [str(each) for part in among for each in part["id"]]
     more = f" and {len(rows) - 8} more" if len(rows) > 8 else ""
     what = "the loss terms " + ", ".join(bad) if bad else "the gradient of a sound loss"
     raise RunError(

@@ -28,7 +28,7 @@ def broken(folder: Path) -> Path:
 
 
 def _change(shard: str, rows: list[dict[str, Any]]) -> None:
-    base, found = rows[0], []
+    base, found = rows[0], list[dict[str, Any]]()
     for person in range(PERSONS):
         real = f"{shard}/{person}.mp4"
         for fake in (0, 1):
