@@ -114,7 +114,9 @@ def test_names_are_those_of_the_bundled_recipes_and_manifests(tmp_path: Path, mo
     assert set(complete.datasets("")) == DATASETS
 
 
-@pytest.mark.parametrize("line", ["mmidd build ", "mmidd datasets f", "mmidd ", "mmidd build x --device ", "mmidd detectors "])
+@pytest.mark.parametrize(
+    "line", ["mmidd build ", "mmidd datasets f", "mmidd ", "mmidd build x --device ", "mmidd detectors "]
+)
 def test_a_word_is_completed_without_loading_anything_heavy(line: str, here: Path) -> None:
     code = (
         "import sys\nfrom mmidd import cli\ntry:\n    cli.run([])\nexcept SystemExit:\n    pass\n"

@@ -1,4 +1,4 @@
-"""The package of docs/plugins.md: what the page shows is what is installed here; a corpus is built and trained on with it."""
+"""The package of docs/plugins.md: what the page shows is what is installed here, builds a corpus and trains on it."""
 
 from __future__ import annotations
 
