@@ -11,7 +11,7 @@ from statistics import mean
 from typing import Any
 
 from mmidd.runs.charts import Level, Series, chart, told
-from mmidd.runs.curves import METRICS, RESULT, RUN, lines, read_json
+from mmidd.runs.curves import METRICS, RESULT, RUN, lines, read_json, seeds_of
 
 NAME = "index.html"
 FEW_GROUPS = 30
