@@ -179,7 +179,7 @@ def test_the_verb_trains_says_what_came_of_it_and_what_is_next(corpus: Path, tmp
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["gned"], "no detector 'gned'; did you mean 'gend'?"),
+        (["gned"], "no reference detector 'gned'; did you mean 'gend'?"),
         (["gend", "--seeds", "0-2"], "--seeds 0-2: whole numbers with commas"),
         (["gend", "--set", "bacth=4"], "unknown key 'bacth'; did you mean 'batch'?"),
         (["gend", "--fraction", "2"], "fraction 2.0: a share of the rows"),
