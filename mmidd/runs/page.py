@@ -218,6 +218,7 @@ def _left_out(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> str:
         ]
         if result.get("rows skipped"):
             rows.append([f"{seed.name}: training", "cannot be read", _count(result["rows skipped"])])
+    rows = [row for row in rows if row[-1] != "0"]
     if not rows:
         return "<h2>Rows left out</h2><p>None.</p>"
     return f"<h2>Rows left out</h2>{_table(('by', 'why', 'rows'), rows)}"

@@ -124,7 +124,7 @@ def train(
             train_seed(Task(detector, options, how, rows, seed, at, decoding, place, looking, speak))
             for seed, place in zip(seeds, every, strict=True)
         )
-        if at.first:
+        if at.first and not done:
             run.page()
     return Trained(folder, name, preset, found.name, rows.document(), results, not done, at.first)
 

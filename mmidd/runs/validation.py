@@ -206,7 +206,7 @@ def _found(parts: Sequence[_Part], rows: Rows, left_out: Mapping[str, int]) -> V
         media=int(media.max()) + 1,
         groups=len(np.unique(groups)),
         left_out=left_out,
-        left_out_by_terms=dict(counts),
+        left_out_by_terms={why: count for why, count in counts.items() if count},
         scored=scored,
     )
 

@@ -65,7 +65,7 @@ def about(**more: Any) -> dict[str, Any]:
 def validated(step: int, **more: Any) -> dict[str, Any]:
     return {
         "kind": "validation", "step": step, "best": True, "video_auroc": 0.9, "frame_auroc": 0.88, "loss": 0.3, "groups": 12,
-        "video": AREA, "frame": AREA, "left_out": {"cannot be read": 3}, "left_out_by_terms": {}, **more,
+        "video": AREA, "frame": AREA, "left_out": {"cannot be read": 3}, "left_out_by_terms": {"none of these": 0}, **more,
     }  # fmt: skip
 
 
@@ -94,6 +94,7 @@ def test_it_says_what_was_trained_on_what(tmp_path: Path) -> None:
         "mmidd train toy faces --out run", "of 12 groups", "The test split was not\ntouched", "options.width",
     ):  # fmt: skip
         assert said in text, said
+    assert "none of these" not in text
 
 
 @pytest.mark.parametrize(
