@@ -210,12 +210,13 @@ def _stepped(task: Task, made: Made, progress: Progress, batch: Any, waited: flo
     )
     if task.at.first:
         if progress.step % max(1, made.total // _LINES) == 0 or progress.step == made.total:
-            task.folder.log(_line(made, progress, told, rate, took))
+            task.folder.log(_line(made, progress, told, rate, (took, waited)))
         task.watch.at(progress.step, f"loss {told.loss:.4f}, rate {rate:.1e}, {told.rows / max(took, 1e-9):.1f} rows/s")
     return progress
 
 
-def _line(made: Made, progress: Progress, told: Told, rate: float, took: float) -> dict[str, Any]:
+def _line(made: Made, progress: Progress, told: Told, rate: float, took: tuple[float, float]) -> dict[str, Any]:
+    """`took`: seconds of the step, and of those until its batch was there."""
     return {
         "kind": "step",
         "step": progress.step,
@@ -226,7 +227,8 @@ def _line(made: Made, progress: Progress, told: Told, rate: float, took: float) 
         "norm": told.norm,
         "rows": told.rows,
         "counts": dict(told.counts),
-        "seconds": round(took, 4),
+        "seconds": round(took[0], 4),
+        "waited": round(took[1], 4),
     }
 
 
