@@ -43,6 +43,14 @@ class Here:
             for handle in [dist.all_reduce(each, async_op=True) for each in tensors]:
                 handle.wait()
 
+    def same(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Put into the tensors of all processes what the first one has: what each computed by itself, such as a network's
+        beginning, may differ in its last bits between machines, and would do so for ever."""
+        for each in tensors if self.ranks > 1 else ():
+            held = each.detach().contiguous()
+            dist.broadcast(held, 0)
+            each.detach().copy_(held)
+
     def told(self, value: Any) -> Any:
         """What the first process has, in each of them."""
         if self.ranks == 1:
