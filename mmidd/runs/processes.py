@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -102,5 +103,13 @@ def here(device: str) -> Here:
         return Here(torch.device("cpu" if cpu else "cuda"))
     from accelerate import PartialState
 
+    if not dist.is_initialized():
+        atexit.register(_leave)
     state = PartialState(cpu=cpu, timeout=_PATIENCE)
     return Here(state.device, state.process_index, state.num_processes)
+
+
+def _leave() -> None:
+    """Else a thread of torch that is still at work as the process ends aborts it, and torchrun calls a whole run failed."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
