@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any, Protocol
 
 import torch
@@ -57,7 +58,8 @@ class Task:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run knows of itself after a step, beside weights; JSON in a checkpoint. `worse`: validations since the best."""
+    """What a run knows of itself after a step, beside weights; JSON in a checkpoint. `worse`: validations since the best;
+    `skipped`: rows that no process could read."""
 
     step: int = 0
     best: Mapping[str, Any] | None = None
@@ -74,7 +76,7 @@ class Progress:
             "counts": dict(self.counts),
             "seconds": round(self.seconds, 3),
             "waited": round(self.waited, 3),
-            "skipped": self.skipped + load.skipped.count,
+            "skipped": self.skipped,
             "loader": load.state_dict(),
         }
 
@@ -119,6 +121,8 @@ def train_seed(task: Task) -> dict[str, Any]:
     with torch.random.fork_rng(devices):
         made = _made(task)
         if task.at.first:
+            for why, count in made.load.sampler.left_out.items():
+                task.tell(f"note: {count:,} of {len(task.seen.train):,} rows of train are in no batch: {why}")
             task.folder.begin(made.network, task.seen, task.settings)
         progress = _gone_on(task, made)
         task.at.summed([0.0])  # nobody writes before all have read
@@ -138,6 +142,7 @@ def train_seed(task: Task) -> dict[str, Any]:
 def _made(task: Task) -> Made:
     own = check_sizes(task.settings, task.at.ranks)
     network = built(task.detector, task.options, task.settings, task.seed).to(task.at.device)
+    task.at.same(checkpoint.stored(network).values())
     look = network.input
     order = sampler(task.seen.train, task.settings, look.frames, task.seed, own, task.at)
     load = loader(dataset(task.seen.train, look, task.settings.augment), order, task.workers, task.at)
@@ -172,6 +177,7 @@ def _over(task: Task, made: Made, progress: Progress) -> bool:
 def _run(task: Task, made: Made, progress: Progress, asked: Asked) -> Progress:
     task.watch.begin(f"seed {task.seed}", made.total, progress.step)
     made.network.train()
+    empty = skipped = 0
     while not _over(task, made, progress):
         before = progress.step
         begun = time.perf_counter()
@@ -181,7 +187,9 @@ def _run(task: Task, made: Made, progress: Progress, asked: Asked) -> Progress:
             validated = progress.step % made.every == 0 or progress.step == made.total
             if validated:
                 progress = _validated(task, made, progress)
-            stop = bool(task.at.summed([float(asked.stop)])[0])
+            stop, lost = task.at.summed([float(asked.stop), made.load.skipped.count - skipped])
+            skipped = made.load.skipped.count
+            progress = replace(progress, skipped=progress.skipped + int(lost))
             if validated or stop or progress.step % task.settings.save_every == 0:
                 _save(task, made, progress)
             if stop:
@@ -189,7 +197,8 @@ def _run(task: Task, made: Made, progress: Progress, asked: Asked) -> Progress:
             if _over(task, made, progress):
                 break
             begun = time.perf_counter()
-        if progress.step == before:
+        empty = 0 if progress.step > before else empty + 1
+        if empty > 1:  # the first may have been the end of an epoch that a checkpoint lies in
             raise CorpusError("an epoch gave no batch at all: none of its rows can be read")
     return progress
 
@@ -253,8 +262,14 @@ def _validated(task: Task, made: Made, progress: Progress) -> Progress:
 
 
 def _value(found: Validation, settings: Settings) -> float:
-    value = getattr(found, settings.select)
-    return float(value if not isinstance(value, tuple) else value[0])
+    value = float(getattr(found, settings.select))
+    if not isfinite(value):
+        raise RunError(
+            f"select={settings.select}: on the validation rows that is no finite number, which no best can be chosen by "
+            f"(terms: {', '.join(f'{name} {term:g}' for name, term in found.terms.items())}); the last checkpoint is kept. "
+            "Choose select=video_auroc, or a smaller lr, in a new folder"
+        )
+    return value
 
 
 def _save(task: Task, made: Made, progress: Progress) -> None:
@@ -271,7 +286,8 @@ def _result(task: Task, made: Made, progress: Progress) -> dict[str, Any]:
         "stopped early": progress.step < made.total,
         "best": progress.best,
         "left out by terms": dict(progress.counts),
-        "rows skipped": progress.skipped + made.load.skipped.count,
+        "rows skipped": progress.skipped,
+        "left out by the order": dict(made.load.sampler.left_out),
         "minutes": round(progress.seconds / 60, 3),
         "waiting for data": round(progress.waited / max(progress.seconds, 1e-9), 4),
         "parameters": sum(each.numel() for each in made.network.parameters()),
