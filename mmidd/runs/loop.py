@@ -155,6 +155,7 @@ def _gone_on(task: Task, made: Made) -> Progress:
         task.folder.cut_back(0) if task.at.first else None
         return Progress()
     checkpoint.restore(made.network, found.network)
+    task.folder.check(found)
     optim.restore(made.step.optimiser, made.step.trained, dict(found.optimiser))
     made.load.load_state_dict(found.state["loader"])
     if task.at.first:
@@ -191,6 +192,8 @@ def _run(task: Task, made: Made, progress: Progress, asked: Asked) -> Progress:
             begun = time.perf_counter()
         if progress.step == before:
             raise CorpusError("an epoch gave no batch at all: none of its rows can be read")
+    if task.at.summed([float(asked.stop)])[0]:  # asked for while the last checkpoint was written: no other seed begins
+        raise KeyboardInterrupt
     return progress
 
 
