@@ -213,8 +213,8 @@ def check_size(name: str, files: Files, layers: Any, build: Callable[[], Any]) -
         wanted = sum(each.numel() for each in build().state_dict().values())
     if wanted > 2 * held + _SLACK:
         raise WrongWeights(
-            f"backbone {name!r}: the network of its config.json has {wanted:,} parameters, its files hold {held:,}. Give the "
-            "folder whose config.json belongs to its model.safetensors"
+            f"backbone {name!r}: the network of its config.json has {wanted:,} parameters, its files hold {held:,}. Give "
+            "the folder whose config.json belongs to its model.safetensors"
         )
 
 
@@ -252,8 +252,8 @@ def _states(folder: Path, tokenizer: tuple[str, ...]) -> dict[str, tuple[int, ..
         parts = sorted(set(map(str, parts)))
         if other := [part for part in parts if not part.isprintable() or not part.endswith(".safetensors")]:
             raise WrongWeights(
-                f"{index} names {sanitised(other[0], 60)!r}, which is no safetensors file: only these are read (a pickle can "
-                "run code); get the folder again"
+                f"{index} names {sanitised(other[0], 60)!r}, which is no safetensors file: only these are read (a pickle "
+                "can run code); get the folder again"
             )
         names += [index.name, *parts]
     absent = [name for name in names if not (folder / name).is_file() or Path(name).name != name]

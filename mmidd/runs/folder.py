@@ -186,7 +186,7 @@ class SeedFolder:
             or f"seed-{found['seed']}" != self.path.name
         ):
             raise RunError(
-                f"{self.path / RESULT} is damaged, or of another seed: get a copy of it, or remove it to finish the seed again"
+                f"{self.path / RESULT} is damaged, or of another seed: get a copy of it, or remove it to finish anew"
             )
         return found
 
@@ -255,8 +255,8 @@ class SeedFolder:
         """Raises RunError for a checkpoint that was copied here from another run or seed."""
         if found.state.get("of") != self._of():
             raise RunError(
-                f"the checkpoint after step {found.step:,} in {self.path} is of another run or seed (other settings, options, "
-                "rows or corpus); get this one's own back, or train into another folder"
+                f"the checkpoint after step {found.step:,} in {self.path} is of another run or seed (other settings, "
+                "options, rows or corpus); get this one's own back, or train into another folder"
             )
 
     def _of(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from mmidd.runs import checkpoint, optim
 from mmidd.runs.chance import For, seed_torch
 from mmidd.runs.checkpoint import Checkpoint
 from mmidd.runs.data import Seen, dataset, loader, sampler
-from mmidd.runs.detector import Detector, DetectorOptions, Network
+from mmidd.runs.detector import Detector, DetectorOptions, Input, Network
 from mmidd.runs.folder import SeedFolder
 from mmidd.runs.parts import check_sizes, flat
 from mmidd.runs.processes import Here
@@ -101,6 +102,8 @@ def built(detector: Detector, options: DetectorOptions, settings: Settings, seed
         if is_memory(error):
             raise RunError("there is not enough memory to hold the network: choose a smaller backbone") from error
         raise
+    if not isinstance(network, Network) or not isinstance(getattr(network, "input", None), Input):
+        raise RunError(f"the detector's build() gives a {type(network).__name__}, no Network with an input: mend its code")
     if settings.checkpointing:
         network.checkpointing()
     if not optim.trained(network):
@@ -255,7 +258,13 @@ def _validated(task: Task, made: Made, progress: Progress) -> Progress:
 
 def _value(found: Validation, settings: Settings) -> float:
     value = getattr(found, settings.select)
-    return float(value if not isinstance(value, tuple) else value[0])
+    told = float(value if not isinstance(value, tuple) else value[0])
+    if not math.isfinite(told):
+        raise RunError(
+            f"the validation's {settings.select} is {told}: no best network can be chosen by it. Choose another --set select=, "
+            "or train with a lower lr, in a new folder"
+        )
+    return told
 
 
 def _save(task: Task, made: Made, progress: Progress) -> None:
