@@ -132,7 +132,9 @@ class RunFolder:
         return found
 
     def write(self, about: Mapping[str, Any]) -> None:
-        write_text(self.path / RUN, json.dumps(number(about), indent=1, ensure_ascii=False) + "\n", scratch=self.path)
+        told = json.dumps(number(about), indent=1, ensure_ascii=False) + "\n"
+        told = told.encode("utf-8", "backslashreplace").decode()  # of a path that is no Unicode: an escape in JSON as well
+        write_text(self.path / RUN, told, scratch=self.path)
 
     def check(self, asked: Mapping[str, Any]) -> None:
         """Raises RunError that names everything in which this run is another than the one that is asked for."""

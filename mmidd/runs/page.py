@@ -241,10 +241,11 @@ def _meaning(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> str:
 
 def _use(about: Mapping[str, Any], run: Path) -> str:
     command = _at(about, "surroundings", "command") or ""
-    place = shlex.quote(run.name)
+    name = run.resolve().name  # `--out .` has none
+    place = shlex.quote(name)
     code = (
         "from mmidd.reference import open_trained\n\n"
-        f"trained = open_trained({run.name + '/seed-0'!r})  # trained.network, and what it sees: trained.input\n"
+        f"trained = open_trained({name + '/seed-0'!r})  # trained.network, and what it sees: trained.input\n"
     )
     return (
         "<h2>Going on</h2><p>The same command goes on where this run stopped:</p>"

@@ -215,7 +215,9 @@ SCORES, LOSSES = toy.Toy.scores, toy.Toy.losses
 MISBEHAVING: dict[str, tuple[dict[str, Any], str]] = {
     "too many scores": ({"scores": lambda s, f: Scores(SCORES(s, f).fake.repeat(2))}, r"fake of shape \(64,\), not \(32,\)"),
     "scores over one": ({"scores": lambda s, f: Scores(SCORES(s, f).fake + 3)}, "fake from 3.* to 3.*, not shares of one"),
-    "three types": ({"scores": lambda s, f: Scores(SCORES(s, f).fake, SCORES(s, f).types[:, :3])}, r"types of shape \(32, 3\)"),
+    "three types": (
+        {"scores": lambda s, f: Scores(SCORES(s, f).fake, SCORES(s, f).types[:, :3])}, r"types of shape \(32, 3\)",
+    ),
     "no scores": ({"scores": lambda s, f: None}, "scores.. gives a NoneType"),
     "no terms": ({"losses": lambda s, f, b, o: Loss({})}, "losses.. gives no term"),
     "no scalars": (
@@ -233,8 +235,8 @@ MISBEHAVING: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_detector_that_owes_losses_or_scores_is_told_which(corpus: Path, tmp_path: Path, fault: str) -> None:
     methods, said = MISBEHAVING[fault]
     with pytest.raises(RunError, match=said):
-        train(_evil(**methods), "toy", corpus, tmp_path / "run", preset="tiny", settings=["steps=1", "batch=32", "select=loss"],
-              workers=0, device="cpu", tell=lambda line: None)  # fmt: skip
+        train(_evil(**methods), "toy", corpus, tmp_path / "run", preset="tiny", workers=0, device="cpu",
+              settings=["steps=1", "batch=32", "select=loss"], tell=lambda line: None)  # fmt: skip
 
 
 def test_what_is_no_network_is_told(corpus: Path, tmp_path: Path) -> None:
@@ -260,3 +262,11 @@ def test_a_checkpoint_of_another_run_or_seed_and_a_result_that_is_none_are_told(
         result.write_text(damage)
         with pytest.raises(RunError, match="damaged, or of another seed"):
             _train(corpus, tmp_path / "two", "lr=0.2")
+
+
+def test_a_folder_whose_name_is_no_text_holds_a_run(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "odd \udcff"
+    monkeypatch.setattr("sys.argv", ["mmidd", "train", "toy", "--out", name])
+    _train(corpus, tmp_path / name)
+    assert name in json.loads((tmp_path / name / "run.json").read_text())["surroundings"]["command"]
+    assert not _train(corpus, tmp_path / name).changed
