@@ -155,8 +155,12 @@ def _clip_model(named: Named, weights: Weights, kind: Any) -> tuple[Any, Files |
             f"backbone {named.whole!r} is no CLIP: its config.json names {str(found.config.get('model_type'))[:40]!r}"
         )
     with files.loading(named.whole):
+        config = _configured(_whole(found.config), kind)
+    parts = [getattr(config, part, config) for part in ("vision_config", "text_config")]
+    files.check_size(named.whole, found, [part.num_hidden_layers for part in parts], lambda: kind(config))
+    with files.loading(named.whole):
         model, said = kind.from_pretrained(
-            found.folder, config=_configured(_whole(found.config), kind), use_safetensors=True, trust_remote_code=False,
+            found.folder, config=config, use_safetensors=True, trust_remote_code=False,
             local_files_only=True, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True,
         )  # fmt: skip
     left = [each for each in said["unexpected_keys"] if not _may_be_left(each, kind)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ def timm_tower(named: Named, weights: Weights) -> TimmTower:
         found = None
     else:
         found = _files(named, plan)
+        deep = arguments.get("depth", arguments.get("depths", arguments.get("layers", 0)))
+        files.check_size(named.whole, found, deep, lambda: _create(plan, arguments, num_classes=plan.classes))
         with files.loading(named.whole), _all_loaded(named.whole, kind):
             card = {**plan.card, "file": str(found.tensors[0]), "source": "", "custom_load": False}
             model = _create(plan, arguments, pretrained=True, num_classes=plan.classes, pretrained_cfg_overlay=card)
@@ -106,8 +109,14 @@ def _of_folder(named: Named) -> _Plan:
         base = timm.models.get_pretrained_cfg(architecture, allow_unregistered=True)
         if any(len([float(part) for part in stated[key]]) != 3 for key in ("mean", "std") if key in stated):
             raise ValueError("of three colours")
+        if not all(0 < float(part) < math.inf for part in stated.get("std", ())):
+            raise ValueError("a spread is over 0")
+        if not all(math.isfinite(float(part)) for part in stated.get("mean", ())):
+            raise ValueError("a mean is a number")
         size = arguments.get("img_size") or stated.get("input_size") or (base.input_size if base else 224)
         side = int(size if isinstance(size, int) else size[-1])
+        if not 0 < side < 10_000 or not 0 <= classes < 1_000_000:
+            raise ValueError("of a network of images")
     except (TypeError, ValueError, KeyError, IndexError) as error:
         raise WrongWeights(f"backbone {named.whole!r}: its config.json is none that timm writes") from error
     card = {**{key: stated[key] for key in _KEPT if key in stated}, "num_classes": classes}

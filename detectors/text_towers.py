@@ -196,6 +196,8 @@ def bert_text(name: str, place: str, weights: files.Weights, *, meta: bool) -> B
             return BertText(AutoModel.from_config(config), _hashed(config), RANDOM)
     found = files.in_folder(name, folder, text=True) if folder else files.on_hub(name, place, text=True)
     _check_kind(name, found.config)
+    layers = found.config.get("num_hidden_layers")
+    files.check_size(name, found, layers, lambda: AutoModel.from_config(AutoConfig.for_model(**found.config)))
     with files.loading(name):
         model, said = AutoModel.from_pretrained(
             found.folder, use_safetensors=True, trust_remote_code=False, local_files_only=True, dtype=torch.float32,

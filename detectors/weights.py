@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -28,6 +29,9 @@ _WANTED = ("*.json", "*.txt", "*.model", "model*.safetensors")
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "sentencepiece.bpe.model")
 _TOKENIZER = (*VOCABULARIES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
 _MOST_NAMES = 4
+_SLACK = 100_000_000
+"""Parameters that a network may have beyond twice those of its files before it is called another's at once; the differences
+of smaller ones are told one by one."""
 Source = dict[str, Any]
 RANDOM: Source = {"weights": "random"}
 
@@ -191,6 +195,29 @@ def loading(name: str) -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
+def check_size(name: str, files: Files, layers: Any, build: Callable[[], Any]) -> None:
+    """Raises WrongWeights where the network of a config.json, which `build` makes, is far larger than what the files hold:
+    before any memory is taken for it. `layers`: what the config says of their number, one number or one a stage."""
+    from safetensors import safe_open
+
+    tensors = held = 0
+    for path in files.tensors:
+        with safe_open(path, "pt") as file:
+            for key in file.keys():  # noqa: SIM118 (it is no mapping)
+                tensors, held = tensors + 1, held + math.prod(file.get_slice(key).get_shape())
+    told = layers if isinstance(layers, list | tuple) else [layers]
+    deep = sum(each for each in told if isinstance(each, int | float))
+    if deep > tensors:
+        raise WrongWeights(f"backbone {name!r}: its config.json names {deep:,} layers, its files hold {tensors:,} tensors")
+    with loading(name), torch.device("meta"):
+        wanted = sum(each.numel() for each in build().state_dict().values())
+    if wanted > 2 * held + _SLACK:
+        raise WrongWeights(
+            f"backbone {name!r}: the network of its config.json has {wanted:,} parameters, its files hold {held:,}. Give "
+            "the folder whose config.json belongs to its model.safetensors"
+        )
+
+
 def check_all_loaded(name: str, missing: Any, unexpected: Any, mismatched: Any) -> None:
     """Raises WrongWeights unless every parameter got its value and no value was left over."""
     wrong = [f"{key}: {tuple(there)} in the file, {tuple(here)} in the network" for key, there, here in mismatched]
@@ -220,9 +247,15 @@ def _states(folder: Path, tokenizer: tuple[str, ...]) -> dict[str, tuple[int, ..
     elif index.is_file():
         try:
             parts = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise WrongWeights(f"{index} cannot be read: get the folder again") from error
-        names += [index.name, *sorted(set(map(str, parts)))]
+        parts = sorted(set(map(str, parts)))
+        if other := [part for part in parts if not part.isprintable() or not part.endswith(".safetensors")]:
+            raise WrongWeights(
+                f"{index} names {sanitised(other[0], 60)!r}, which is no safetensors file: only these are read (a pickle "
+                "can run code); get the folder again"
+            )
+        names += [index.name, *parts]
     absent = [name for name in names if not (folder / name).is_file() or Path(name).name != name]
     if absent:
         raise MissingWeights(f"{folder} lacks {', '.join(absent[:_MOST_NAMES])}: get the folder again")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmidd.errors import MissingExtra
+from mmidd.errors import MissingExtra, is_memory
 
 if TYPE_CHECKING:
     from mmidd.corpus.read import Corpus
@@ -30,14 +30,26 @@ def train(
     `preset`, `settings` (`key=value` words or a mapping), `seeds`, `workers`, `device`, `watch` and `tell` are those of
     `mmidd.runs.train.train`, the others of `mmidd.runs.data.Selection`.
     """
-    from mmidd.detectors.registry import reference_detector
+    from mmidd.detectors.registry import REFERENCE_DETECTORS, reference_detector
 
     found = reference_detector(detector)
     from mmidd.runs.data import Selection
     from mmidd.runs.train import train as run
 
     selection = Selection(tuple(only), dict(where or {}), fraction, paired, holdout)
-    return run(found, detector, corpus, out, selection=selection, **more)
+
+    def trained() -> Trained | BaseException:
+        try:
+            return run(found, detector, corpus, out, selection=selection, **more)
+        except Exception as error:  # no fault of a package's code: it goes on as it is
+            if isinstance(error, OSError) or is_memory(error):
+                return error
+            raise
+
+    result: Trained | BaseException = REFERENCE_DETECTORS.ask(detector, trained)
+    if isinstance(result, BaseException):
+        raise result
+    return result
 
 
 def open_trained(folder: str | Path, *, download: bool = False) -> Opened:

@@ -20,6 +20,8 @@ from typing import Any
 from mmidd.engine.faults import fault
 from mmidd.engine.files import disk_errors
 
+_HELD: set[int] = set()
+"""Handles of this process. A fork lets go of them: else a worker that outlives its killed parent holds the lock on."""
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
@@ -33,6 +35,7 @@ def held(path: Path, busy: Callable[[str], Exception], tell: Callable[[str], Non
         handle, locks = _locked(path)
     if handle is None:
         raise busy(_holder(path))
+    _HELD.add(handle)
     try:
         if not locks:
             tell(f"{path.parent}: this file system has no locks, so nothing keeps a second command out; let only one run")
@@ -42,8 +45,18 @@ def held(path: Path, busy: Callable[[str], Exception], tell: Callable[[str], Non
         os.pwrite(handle, json.dumps(about).encode().ljust(512), 0)
         yield locks
     finally:
-        path.unlink(missing_ok=True)
-        os.close(handle)
+        if handle in _HELD:
+            _HELD.discard(handle)
+            path.unlink(missing_ok=True)
+            os.close(handle)
+
+
+def _let_go() -> None:
+    while _HELD:
+        os.close(_HELD.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def _locked(path: Path) -> tuple[int | None, bool]:

@@ -72,7 +72,7 @@ def _value(text: str) -> Any:
         pass
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none is a ValueError
         return text
 
 
@@ -83,4 +83,4 @@ def _unknown(key: str, known: Sequence[str]) -> str:
 
 def _told(error: Any) -> str:
     place = ".".join(map(str, error["loc"]))
-    return f"{place}={error['input']!r}: {error['msg'][:1].lower()}{error['msg'][1:]}"
+    return f"{place}={repr(error['input'])[:80]}: {error['msg'][:1].lower()}{error['msg'][1:]}"

@@ -104,16 +104,14 @@ def write_best(run: Path, checkpoint: Checkpoint, beside: Mapping[str, Callable[
             old.rename(place)
         writing = run / f".{BEST}.writing"
         for left in (old, writing):
-            if left.is_dir():
-                shutil.rmtree(left)
+            _gone(left)
         _write(writing, checkpoint, (MODEL,), beside)
         if place.exists():
             place.rename(old)
             fault("best_between", place)
         writing.rename(place)
         fsync_folder(run)
-        if old.is_dir():
-            shutil.rmtree(old)
+        _gone(old)
     return place
 
 
@@ -263,10 +261,18 @@ def _remove(path: Path) -> None:
     gone = path.with_name(f".{path.name}.removed")
     path.rename(gone)
     fault("checkpoint_removing", gone)
-    shutil.rmtree(gone)
+    _gone(gone)
 
 
 def _clear(folder: Path) -> None:
     """What a killed writer left."""
     for path in [*folder.glob(".step-*.writing"), *folder.glob(".step-*.removed")]:
+        _gone(path)
+
+
+def _gone(path: Path) -> None:
+    """Remove a folder, or of a link the link alone."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.is_dir():
         shutil.rmtree(path)

@@ -22,7 +22,14 @@ def number(value: Any) -> Any:
         return {str(key): number(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [number(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return None if isinstance(value, int | float) and not _is_finite(value) else value
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -31,7 +38,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     if data is None:
         return None
     try:
-        found = json.loads(data)
+        found = number(json.loads(data))
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
@@ -44,7 +51,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
     found = []
     for line in (_bytes(path) or b"").splitlines():
         try:
-            told = json.loads(line)
+            told = number(json.loads(line))
         except (ValueError, RecursionError):
             continue
         if isinstance(told, dict) and type(told.get("step")) is int and isinstance(told.get("kind"), str):

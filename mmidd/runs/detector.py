@@ -29,7 +29,7 @@ class DetectorOptions(BaseModel):
     """Base of a detector's own options: their defaults are the paper's. Unknown keys are errors. Each says what it is, by
     `Field(description=...)` or a docstring below it: `mmidd detectors NAME` shows it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     def needs(self) -> dict[str, str]:
         """Columns of the corpus that a network of these options cannot be trained without, beside `Detector.needs`, and what

@@ -13,13 +13,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mmidd.engine.files import disk_errors, write_text
+from mmidd.engine.files import digest, disk_errors, write_text
 from mmidd.engine.lock import held
 from mmidd.errors import RunError, without_secrets
 from mmidd.runs import checkpoint, page
@@ -37,6 +38,9 @@ from mmidd.training.rows import Rows
 FORMAT = "mmidd run 1"
 LOCK = ".lock"
 SCORES = "scores.parquet"
+_OBJECTS = ("detector", "corpus", "rows", "surroundings", "sources", "network")
+_TOLD = {"seed": int, "steps": int, "best": dict, "left out by terms": dict, "rows skipped": int, "stopped early": bool}
+"""Of a result what is told of it, with its kind; `minutes` and `waiting for data` are numbers."""
 _PACKAGES = (
     "mmidd", "torch", "torchvision", "transformers", "timm", "peft", "accelerate", "safetensors", "scikit-learn", "numpy",
     "pyarrow", "pillow", "opencv-python-headless",
@@ -119,7 +123,8 @@ class RunFolder:
         found = read_json(self.path / RUN)
         if found is None:
             raise RunError(f"{self.path} is no run of mmidd train: it has no {RUN}")
-        if found.get("format") != FORMAT or not isinstance(found.get("asked"), dict):
+        sound = isinstance(found.get("asked"), dict) and all(isinstance(found.get(key, {}), dict) for key in _OBJECTS)
+        if found.get("format") != FORMAT or not sound:
             raise RunError(
                 f"{self.path / RUN} is damaged, or of another version of mmidd ({str(found.get('format'))[:40]!r}; this one "
                 f"writes {FORMAT!r})"
@@ -127,7 +132,9 @@ class RunFolder:
         return found
 
     def write(self, about: Mapping[str, Any]) -> None:
-        write_text(self.path / RUN, json.dumps(number(about), indent=1, ensure_ascii=False) + "\n", scratch=self.path)
+        told = json.dumps(number(about), indent=1, ensure_ascii=False) + "\n"
+        told = told.encode("utf-8", "backslashreplace").decode()  # of a path that is no Unicode: an escape in JSON as well
+        write_text(self.path / RUN, told, scratch=self.path)
 
     def check(self, asked: Mapping[str, Any]) -> None:
         """Raises RunError that names everything in which this run is another than the one that is asked for."""
@@ -164,8 +171,26 @@ class SeedFolder:
         return self.path / "checkpoints"
 
     def result(self) -> dict[str, Any] | None:
-        """What came of it, None where it is not finished."""
-        return read_json(self.path / RESULT)
+        """What came of it, None where it is not finished. Raises RunError for what is none."""
+        found = read_json(self.path / RESULT)
+        if found is None:
+            return None
+        best = found.get("best")
+        numbers = [
+            found.get("minutes"),
+            found.get("waiting for data"),
+            best.get("value") if isinstance(best, dict) else None,
+        ]
+        kinds = all(isinstance(found.get(key), kind) for key, kind in _TOLD.items())
+        if (
+            not kinds
+            or not all(isinstance(each, int | float) for each in numbers)
+            or f"seed-{found['seed']}" != self.path.name
+        ):
+            raise RunError(
+                f"{self.path / RESULT} is damaged, or of another seed: get a copy of it, or remove it to finish anew"
+            )
+        return found
 
     def begin(self, network: Network, seen: Seen, settings: Settings) -> None:
         """Say of the run what its network is, and what the columns alone are worth on the rows it is validated on. Raises
@@ -221,12 +246,24 @@ class SeedFolder:
             if (self.path / METRICS).exists():
                 with (self.path / METRICS).open("rb") as file:
                     os.fsync(file.fileno())
-        checkpoint.write(self.checkpoints, found)
+        checkpoint.write(self.checkpoints, replace(found, state={**found.state, "of": self._of()}))
 
     def best(self, found: Checkpoint, validation: Validation, rows: Rows) -> None:
         """Keep the network of this validation as the best, with the score of each row."""
         scores = {SCORES: lambda path: write_scores(path, validation.scored, rows)}
-        checkpoint.write_best(self.path, found, beside=scores)
+        checkpoint.write_best(self.path, replace(found, state={**found.state, "of": self._of()}), beside=scores)
+
+    def check(self, found: Checkpoint) -> None:
+        """Raises RunError for a checkpoint that was copied here from another run or seed."""
+        if found.state.get("of") != self._of():
+            raise RunError(
+                f"the checkpoint after step {found.step:,} in {self.path} is of another run or seed (other settings, "
+                "options, rows or corpus); get this one's own back, or train into another folder"
+            )
+
+    def _of(self) -> str:
+        """What this seed is, in a word: what was asked for, and the seed."""
+        return digest([RunFolder(self.path.parent).about()["asked"], self.path.name])
 
     def _scalars(self, told: Mapping[str, Any]) -> None:
         if self._board is None:

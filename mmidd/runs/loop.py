@@ -16,7 +16,7 @@ from mmidd.runs import checkpoint, optim
 from mmidd.runs.chance import For, seed_torch
 from mmidd.runs.checkpoint import Checkpoint
 from mmidd.runs.data import Seen, dataset, loader, sampler
-from mmidd.runs.detector import Detector, DetectorOptions, Network
+from mmidd.runs.detector import Detector, DetectorOptions, Input, Network
 from mmidd.runs.folder import SeedFolder
 from mmidd.runs.parts import check_sizes, flat
 from mmidd.runs.processes import Here
@@ -103,6 +103,8 @@ def built(detector: Detector, options: DetectorOptions, settings: Settings, seed
         if is_memory(error):
             raise RunError("there is not enough memory to hold the network: choose a smaller backbone") from error
         raise
+    if not isinstance(network, Network) or not isinstance(getattr(network, "input", None), Input):
+        raise RunError(f"the detector's build() gives a {type(network).__name__}, no Network with an input: mend its code")
     if settings.checkpointing:
         network.checkpointing()
     if not optim.trained(network):
@@ -160,6 +162,7 @@ def _gone_on(task: Task, made: Made) -> Progress:
         task.folder.cut_back(0) if task.at.first else None
         return Progress()
     checkpoint.restore(made.network, found.network)
+    task.folder.check(found)
     optim.restore(made.step.optimiser, made.step.trained, dict(found.optimiser))
     made.load.load_state_dict(found.state["loader"])
     if task.at.first:
@@ -200,6 +203,8 @@ def _run(task: Task, made: Made, progress: Progress, asked: Asked) -> Progress:
         empty = 0 if progress.step > before else empty + 1
         if empty > 1:  # the first may have been the end of an epoch that a checkpoint lies in
             raise CorpusError("an epoch gave no batch at all: none of its rows can be read")
+    if task.at.summed([float(asked.stop)])[0]:  # asked for while the last checkpoint was written: no other seed begins
+        raise KeyboardInterrupt
     return progress
 
 

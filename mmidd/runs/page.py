@@ -89,7 +89,8 @@ def _summary(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> Iterator[str]:
         rows = _map(_at(about, "rows", split))
         yield f"<p>{split.capitalize()}: {_count(rows.get('rows'))} rows{_classes(rows)}.</p>"
     if network := _map(about.get("network")):
-        share = (network.get("trained") or 0) / max(1, network.get("parameters") or 1)
+        sizes: list[Any] = [each if _is_number(each) else 0 for each in (network.get("trained"), network.get("parameters"))]
+        share = sizes[0] / max(1, sizes[1])
         size = _count(network.get("parameters"))
         yield f"<p>{size} parameters, {_count(network.get('trained'))} trained ({share:.2%}).</p>"
     for place, source in _map(about.get("sources")).items():
@@ -241,10 +242,11 @@ def _meaning(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> str:
 
 def _use(about: Mapping[str, Any], run: Path) -> str:
     command = _at(about, "surroundings", "command") or ""
-    place = shlex.quote(run.name)
+    name = run.resolve().name  # `--out .` has none
+    place = shlex.quote(name)
     code = (
         "from mmidd.reference import open_trained\n\n"
-        f"trained = open_trained({run.name + '/seed-0'!r})  # trained.network, and what it sees: trained.input\n"
+        f"trained = open_trained({name + '/seed-0'!r})  # trained.network, and what it sees: trained.input\n"
     )
     return (
         "<h2>Going on</h2><p>The same command goes on where this run stopped:</p>"

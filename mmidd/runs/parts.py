@@ -13,6 +13,8 @@ from mmidd.runs.settings import Settings
 
 WIDTH = {"pairs": 2, "self-blended": 2}
 """Rows of a batch that stay together, by the order."""
+_MOST_PARTS = 4096
+"""Sizes of a part that a message looks for, at most."""
 
 
 def check_sizes(settings: Settings, ranks: int) -> int:
@@ -24,7 +26,7 @@ def check_sizes(settings: Settings, ranks: int) -> int:
         raise UsageError(f"batch={settings.batch}: with order={settings.order} a process gets a multiple of {width} rows")
     micro = own if settings.micro is None else settings.micro
     if own % micro:
-        fits = [each for each in range(width, own + 1, width) if own % each == 0]
+        fits = [each for each in range(width, min(own, _MOST_PARTS) + 1, width) if own % each == 0]
         raise UsageError(f"micro={micro} does not divide the {own} rows of a batch: one of {', '.join(map(str, fits))}")
     if micro % width:
         raise UsageError(f"micro={micro} would cut pairs in two: with order={settings.order} it is a multiple of {width}")

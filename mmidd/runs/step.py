@@ -97,7 +97,9 @@ class Step:
 
     def _losses(self, features: Features, part: Mapping[str, Any], over: Mapping[str, int]) -> Loss:
         with torch.autocast(self.at.device.type, enabled=False):
-            return self.network.losses(features, part, over)
+            found = self.network.losses(features, part, over)
+        check_loss(found)
+        return found
 
     def _each(self, parts: Sequence[Mapping[str, Any]], over: Mapping[str, int], number: int) -> list[Loss]:
         """Part by part; terms that compare rows see those of one part."""
@@ -179,6 +181,20 @@ class Step:
             for theirs in every:
                 counts.update(theirs)
         return Told(dict(zip(names, terms, strict=True)), total, {name: n for name, n in counts.items() if n}, over["rows"])
+
+
+def check_loss(found: Any) -> None:
+    """Raises RunError for what is no loss: a fault of the detector's code."""
+    if not isinstance(found, Loss) or not found.terms:
+        wrong = "no term" if isinstance(found, Loss) else f"a {type(found).__name__}"
+    else:
+        kinds = {
+            name: tuple(each.shape) if isinstance(each, torch.Tensor) else type(each) for name, each in found.terms.items()
+        }
+        wrong = next((f"the term {name!r} as {kind}, no scalar tensor" for name, kind in kinds.items() if kind != ()), "")
+        wrong = wrong or next((f"{n!r} rows for {why!r}" for why, n in found.counts.items() if type(n) is not int), "")
+    if wrong:
+        raise RunError(f"the detector's losses() gives {wrong} (mmidd.runs.detector.Loss says what it owes): mend its code")
 
 
 def _summed(loss: Loss) -> torch.Tensor:

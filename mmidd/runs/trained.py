@@ -16,7 +16,7 @@ from mmidd.registry import Registry
 from mmidd.runs import checkpoint
 from mmidd.runs.curves import RUN, seeds_of
 from mmidd.runs.detector import Detector, Input, Network
-from mmidd.runs.folder import RunFolder, differences, known_by
+from mmidd.runs.folder import RunFolder, SeedFolder, differences, known_by
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +50,7 @@ def open_trained(
     if differ := differences(known_by(about.get("sources") or {}), known_by(network.sources())):
         raise RunError(f"{run.path} was trained with another backbone: {'; '.join(differ)}. Get its files back")
     checkpoint.restore(network, found.network)
+    SeedFolder(seed).check(found)
     return Opened(network.to(device).eval(), network.input, name, found.step, seed, about)
 
 

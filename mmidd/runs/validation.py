@@ -17,7 +17,7 @@ import torch
 
 from mmidd.errors import RunError
 from mmidd.runs.chance import For, seed_torch
-from mmidd.runs.detector import Network
+from mmidd.runs.detector import Network, Scores
 from mmidd.runs.parts import flat, moved, ready
 from mmidd.runs.processes import Here
 from mmidd.runs.settings import Settings
@@ -172,10 +172,28 @@ def _part(network: Network, batch: Mapping[str, Any], number: int, settings: Set
     features = {name: each.float() if each.is_floating_point() else each for name, each in features.items()}
     with torch.autocast(at.device.type, enabled=False):
         found, loss = network.scores(features), network.losses(features, part, over)
+    check_scores(found, len(part["label"]))
     rows, label, kind = (part[name].cpu().numpy().astype(np.int64) for name in ("row", "label", "forgery_type"))
     types = None if found.types is None else found.types.double().cpu().numpy()
     scored = Scored(rows, label, kind, found.fake.double().cpu().numpy(), types)
     return _Part(scored, {name: float(term) for name, term in loss.terms.items()}, dict(loss.counts))
+
+
+def check_scores(found: Any, rows: int) -> None:
+    """Raises RunError for what are no scores of so many rows: a fault of the detector's code."""
+    wrong = None
+    if not isinstance(found, Scores) or not isinstance(found.fake, torch.Tensor):
+        wrong = f"a {type(found).__name__} of a {type(getattr(found, 'fake', None)).__name__}"
+    elif found.fake.shape != (rows,):
+        wrong = f"fake of shape {tuple(found.fake.shape)}, not {(rows,)}"
+    elif bool(((found.fake < 0) | (found.fake > 1)).any()):
+        wrong = f"fake from {float(found.fake.min()):g} to {float(found.fake.max()):g}, not shares of one"
+    elif found.types is not None and found.types.shape != (rows, len(FORGERY_TYPES)):
+        wrong = f"types of shape {tuple(found.types.shape)}, not {(rows, len(FORGERY_TYPES))}"
+    if wrong:
+        raise RunError(
+            f"the detector's scores() gives {wrong} (mmidd.runs.detector.Scores says what it owes): mend its code"
+        )
 
 
 def _found(parts: Sequence[_Part], rows: Rows, left_out: Mapping[str, int]) -> Validation:

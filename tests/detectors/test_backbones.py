@@ -193,6 +193,15 @@ def _config_a_list(folder: Path) -> None:
     (folder / "config.json").write_text("[1, 2]")
 
 
+def _index(text: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / "model.safetensors").rename(folder / "model-1.safetensors")
+        (folder / "evil.bin").write_bytes(b"a pickle")
+        (folder / "model.safetensors.index.json").write_text(text)
+
+    return change
+
+
 def _changed(**changes: Any) -> Callable[[Path], None]:
     def change(folder: Path) -> None:
         config = json.loads((folder / "config.json").read_text())
@@ -233,6 +242,13 @@ BOTH: list[tuple[Callable[[Path], None], type[MmiddError], str]] = [
     (_config_a_list, WrongWeights, "no object of keys and values"),
     (_renamed, WrongWeights, "not in the file: .* and [0-9]+ more; in the file, but not in the network: encoder_of_mine"),
     (_one_missing, WrongWeights, "not in the file: .*norm1"),
+    (
+        _index('{"weight_map": {"a": "evil.bin", "b": "model-1.safetensors"}}'),
+        WrongWeights,
+        "names 'evil.bin', which is no safetensors file",
+    ),
+    (_index("[]"), WrongWeights, "index.json cannot be read"),
+    (_index("[" * 100_000), WrongWeights, "index.json cannot be read"),
 ]
 CLIP_ALONE: list[tuple[Callable[[Path], None], type[MmiddError], str]] = [
     (_changed(model_type="llama"), UsageError, "'llama'"),
@@ -241,6 +257,8 @@ CLIP_ALONE: list[tuple[Callable[[Path], None], type[MmiddError], str]] = [
         WrongWeights,
         r"of another size: \S+: \([\d, ]+\) in the file, \([\d, ]+\) in the network",
     ),
+    (_changed(vision_config__hidden_size=200_000), WrongWeights, "has 480,[0-9,]+ parameters, its files hold"),
+    (_changed(vision_config__num_hidden_layers=10**7), WrongWeights, "names [0-9,]+ layers, its files hold [0-9]+ tensors"),
     (_changed(vision_config__num_hidden_layers=5), WrongWeights, "not in the file: .* and 28 more"),
     (_changed(vision_config__num_hidden_layers=2), WrongWeights, "in the file, but not in the network"),
 ]
@@ -260,6 +278,8 @@ TIMM_ALONE: list[tuple[Callable[[Path], None], type[MmiddError], str]] = [
     (_changed(model_args__checkpoint_path="other.pth"), WrongWeights, "not made of: checkpoint_path"),
     (_changed(model_args__in_chans=1), WrongWeights, "not made of: in_chans"),
     (_changed(model_args=[1]), WrongWeights, "none that timm writes"),
+    (_changed(model_args__depth=10**7), WrongWeights, "names 10,000,000 layers"),
+    (_changed(pretrained_cfg={"std": [0, 0, 0]}), WrongWeights, "none that timm writes"),
     (_changed(pretrained_cfg={"mean": 1}), WrongWeights, "none that timm writes"),
 ]
 

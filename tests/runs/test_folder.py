@@ -18,7 +18,7 @@ from once import Once
 from mmidd.errors import MmiddError, RunError, WorkError
 from mmidd.runs import checkpoint
 from mmidd.runs.curves import lines, number, read_json
-from mmidd.runs.folder import RunFolder, SeedFolder, differences, opened
+from mmidd.runs.folder import FORMAT, RunFolder, SeedFolder, differences, opened
 from mmidd.runs.processes import Here
 from mmidd.runs.train import Trained, train
 from runs import corpora
@@ -190,6 +190,7 @@ def line(kind: str, step: int, **more: Any) -> dict[str, Any]:
 
 def test_what_is_logged_after_the_checkpoint_is_cut_back(tmp_path: Path) -> None:
     seed = SeedFolder(tmp_path / "seed-0")
+    (tmp_path / "run.json").write_text(json.dumps({"format": FORMAT, "asked": {}}))
     for step in range(1, 8):
         seed.log(line("step", step, loss=1 / step))
     with (seed.path / "metrics.jsonl").open("a") as file:

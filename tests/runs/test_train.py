@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import Said
 from corpus import made
 
@@ -17,7 +19,7 @@ from mmidd.corpus.read import Corpus
 from mmidd.errors import CorpusError, MmiddError, RunError, UsageError
 from mmidd.runs.asked import options_of
 from mmidd.runs.data import Selection, seen
-from mmidd.runs.detector import Preset
+from mmidd.runs.detector import Loss, Preset, Scores
 from mmidd.runs.settings import Settings
 from mmidd.runs.train import Trained, train
 from runs import toy
@@ -39,6 +41,12 @@ REFUSED: list[tuple[dict[str, Any], type[MmiddError], str]] = [
     ({"settings": ["lrr=1", "droput=1", "batch=x"]}, UsageError,
      r"unknown key 'lrr'; did you mean 'lr'\?; unknown key 'droput'; did you mean 'dropout'\?; batch='x': input should be"),
     ({"settings": ["dropout=much"]}, UsageError, "dropout='much': input should be a valid number"),
+    ({"settings": ["lr=inf", "betas=[2,0.9]", "warmup=1e308"]}, UsageError,
+     "lr=inf: input should be a finite number; betas.0=2: input should be less than 1; warmup=1e.308: input should be less"),
+    ({"settings": ["min_lr=1"]}, UsageError, "min_lr=1: value error, it is over lr=0.01"),
+    ({"settings": ["dropout=nan"]}, UsageError, "dropout=nan: input should be a finite number"),
+    ({"settings": ["augment=2026-13-45"]}, UsageError, "no preset '2026-13-45'"),
+    ({"settings": ["batch=1000000000000", "micro=7"]}, UsageError, "micro=7 does not divide the 1000000000000 rows"),
     ({"settings": ["steps"]}, UsageError, "--set steps: write KEY=VALUE"),
     ({"settings": ["augment=jpeg"]}, UsageError, "no preset 'jpeg': one of 'none'"),
     ({"settings": ["batch=7", "micro=2"]}, UsageError, "micro=2 does not divide the 7 rows of a batch: one of 1, 7"),
@@ -234,3 +242,70 @@ def test_python_trains_as_the_verb_does(corpus: Path, tmp_path: Path) -> None:
     found = api.train("gend", corpus, tmp_path / "run", preset="tiny", settings={"steps": 1}, workers=0, device="cpu",
                       only=["Beta"], tell=lambda line: None)  # fmt: skip
     assert found.document()["rows"]["train"]["rows"] == 37 and found.changed
+
+
+def _evil(**methods: Any) -> Any:
+    from dataclasses import replace
+
+    return replace(toy.TOY, build=type("Evil", (toy.Toy,), methods))
+
+
+SCORES, LOSSES = toy.Toy.scores, toy.Toy.losses
+MISBEHAVING: dict[str, tuple[dict[str, Any], str]] = {
+    "too many scores": ({"scores": lambda s, f: Scores(SCORES(s, f).fake.repeat(2))}, r"fake of shape \(64,\), not \(32,\)"),
+    "scores over one": ({"scores": lambda s, f: Scores(SCORES(s, f).fake + 3)}, "fake from 3.* to 3.*, not shares of one"),
+    "three types": (
+        {"scores": lambda s, f: Scores(SCORES(s, f).fake, SCORES(s, f).fake[:, None].repeat(1, 3))}, r"types of shape \(32, 3\)",
+    ),
+    "no scores": ({"scores": lambda s, f: None}, "scores.. gives a NoneType"),
+    "no terms": ({"losses": lambda s, f, b, o: Loss({})}, "losses.. gives no term"),
+    "no scalars": (
+        {"losses": lambda s, f, b, o: Loss({"a": LOSSES(s, f, b, o).terms["label"].repeat(2)})}, r"the term 'a' as \(2,\)",
+    ),
+    "counts that are none": ({"losses": lambda s, f, b, o: Loss(LOSSES(s, f, b, o).terms, dict[str, Any](a="b"))}, "'b' rows for 'a'"),
+    "an infinite loss": (
+        {"losses": lambda s, f, b, o: LOSSES(s, f, b, o) if s.training else Loss({"a": torch.tensor(torch.inf)})},
+        "the validation's loss is inf",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", MISBEHAVING)
+def test_a_detector_that_owes_losses_or_scores_is_told_which(corpus: Path, tmp_path: Path, fault: str) -> None:
+    methods, said = MISBEHAVING[fault]
+    with pytest.raises(RunError, match=said):
+        train(_evil(**methods), "toy", corpus, tmp_path / "run", preset="tiny", workers=0, device="cpu",
+              settings=["steps=1", "batch=32", "select=loss"], tell=lambda line: None)  # fmt: skip
+
+
+def test_what_is_no_network_is_told(corpus: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    with pytest.raises(RunError, match="gives a Linear, no Network"):
+        train(replace(toy.TOY, build=lambda options: torch.nn.Linear(2, 2)), "toy", corpus, tmp_path / "run", preset="tiny",
+              workers=0, device="cpu", tell=lambda line: None)  # fmt: skip
+
+
+def test_a_checkpoint_of_another_run_or_seed_and_a_result_that_is_none_are_told(corpus: Path, tmp_path: Path) -> None:
+    for name, lr in (("one", "lr=0.1"), ("two", "lr=0.2")):
+        _train(corpus, tmp_path / name, lr)
+        (tmp_path / name / "seed-0/result.json").unlink()
+    shutil.rmtree(tmp_path / "one/seed-0/checkpoints")
+    shutil.copytree(tmp_path / "two/seed-0/checkpoints", tmp_path / "one/seed-0/checkpoints")
+    with pytest.raises(RunError, match="is of another run or seed"):
+        _train(corpus, tmp_path / "one", "lr=0.1")
+    _train(corpus, tmp_path / "two", "lr=0.2")
+    result = tmp_path / "two/seed-0/result.json"
+    told = result.read_text()
+    for damage in ("{}", told.replace('"best": {', '"best": 3, "b": {'), told.replace('"seed": 0', '"seed": 1')):
+        result.write_text(damage)
+        with pytest.raises(RunError, match="damaged, or of another seed"):
+            _train(corpus, tmp_path / "two", "lr=0.2")
+
+
+def test_a_folder_whose_name_is_no_text_holds_a_run(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "odd \udcff"
+    monkeypatch.setattr("sys.argv", ["mmidd", "train", "toy", "--out", name])
+    _train(corpus, tmp_path / name)
+    assert name in json.loads((tmp_path / name / "run.json").read_text())["surroundings"]["command"]
+    assert not _train(corpus, tmp_path / name).changed
