@@ -22,8 +22,7 @@ from mmidd.runs.detector import Batch, Detector, DetectorOptions, Features, Inpu
 from mmidd.schema import FORGERY_TYPES
 
 from . import texts
-from .backbones import Weights, clip_pair
-from .lora import Targets, add_lora
+from .backbones import Targets, Weights, add_lora, clip_pair
 
 
 class ClipLoraOptions(DetectorOptions):

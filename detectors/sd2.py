@@ -29,8 +29,7 @@ from mmidd.runs.detector import Batch, Detector, DetectorOptions, Features, Inpu
 from mmidd.schema import FORGERY_TYPES
 
 from . import texts
-from .backbones import Weights, clip_pair, image_tower, text_tower
-from .lora import Targets, add_lora
+from .backbones import Targets, Weights, add_lora, clip_pair, image_tower, text_tower
 
 REAL = FORGERY_TYPES.index("REAL")
 Term = Literal["classification", "separation", "contrast"]

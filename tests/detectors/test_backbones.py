@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from mmidd.detectors import weights
-from mmidd.detectors.backbones import CLIPS, ClipTower, clip_pair, image_tower, text_tower
+from mmidd.detectors.backbones import CLIPS, ClipTower, clip_pair, files, image_tower, text_tower
 
 from mmidd.errors import MissingWeights, MmiddError, UsageError, WrongWeights
 
@@ -132,7 +131,7 @@ def test_a_source_names_the_content_of_the_files(clip_folder: Path, tmp_path: Pa
 
 def test_files_that_change_while_they_are_read_are_not_used(clip_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(clip_folder, tmp_path / "copy")
-    found = weights.in_folder("name", tmp_path / "copy")
+    found = files.in_folder("name", tmp_path / "copy")
     (tmp_path / "copy" / "model.safetensors").write_bytes((clip_folder / "model.safetensors").read_bytes())
     with pytest.raises(WrongWeights, match="changed while they were read"):
         found.source()

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 from mmidd.detectors import texts
+from mmidd.detectors.backbones.lora import trained
 from mmidd.detectors.clip_lora import DETECTOR, ClipLora, ClipLoraOptions
-from mmidd.detectors.lora import trained
 from torch.nn import functional as F
 
 from mmidd.runs.settings import Settings

@@ -10,7 +10,7 @@ import pytest
 import torch
 from mmidd.detectors import texts
 from mmidd.detectors.backbones import clip_pair
-from mmidd.detectors.lora import add_lora, trained
+from mmidd.detectors.backbones.lora import add_lora, trained
 from mmidd.detectors.sd2 import DETECTOR, SD2, Clam, SD2Options, classification, contrast, separation
 from runs import toy
 from torch import nn

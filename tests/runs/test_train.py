@@ -255,14 +255,17 @@ MISBEHAVING: dict[str, tuple[dict[str, Any], str]] = {
     "too many scores": ({"scores": lambda s, f: Scores(SCORES(s, f).fake.repeat(2))}, r"fake of shape \(64,\), not \(32,\)"),
     "scores over one": ({"scores": lambda s, f: Scores(SCORES(s, f).fake + 3)}, "fake from 3.* to 3.*, not shares of one"),
     "three types": (
-        {"scores": lambda s, f: Scores(SCORES(s, f).fake, SCORES(s, f).fake[:, None].repeat(1, 3))}, r"types of shape \(32, 3\)",
+        {"scores": lambda s, f: Scores(SCORES(s, f).fake, SCORES(s, f).fake[:, None].repeat(1, 3))},
+        r"types of shape \(32, 3\)",
     ),
     "no scores": ({"scores": lambda s, f: None}, "scores.. gives a NoneType"),
     "no terms": ({"losses": lambda s, f, b, o: Loss({})}, "losses.. gives no term"),
     "no scalars": (
         {"losses": lambda s, f, b, o: Loss({"a": LOSSES(s, f, b, o).terms["label"].repeat(2)})}, r"the term 'a' as \(2,\)",
     ),
-    "counts that are none": ({"losses": lambda s, f, b, o: Loss(LOSSES(s, f, b, o).terms, dict[str, Any](a="b"))}, "'b' rows for 'a'"),
+    "counts that are none": (
+        {"losses": lambda s, f, b, o: Loss(LOSSES(s, f, b, o).terms, dict[str, Any](a="b"))}, "'b' rows for 'a'",
+    ),
     "an infinite loss": (
         {"losses": lambda s, f, b, o: LOSSES(s, f, b, o) if s.training else Loss({"a": torch.tensor(torch.inf)})},
         "the validation's loss is inf",

@@ -1,18 +1,4 @@
-"""Backbones by name or folder: CLIP from transformers, image networks from timm, text encoders, and small random ones.
-
-A name is
-
-- `clip:NAME`: a CLIP of the Hub such as `clip:openai/clip-vit-large-patch14`; `clip:tiny` is a random one for tests;
-- `timm:NAME`: any network of timm, such as `timm:vit_large_patch16_dinov3`; `timm:tiny`, `timm:tiny-cnn` and
-  `timm:tiny-swin` for tests;
-- a folder (also as `clip:FOLDER`, `timm:FOLDER`) with `config.json` and `model.safetensors` as transformers'
-  `save_pretrained` or timm's `save_for_hf` write them.
-
-`@SIDE` after it takes images of another side, positions interpolated: `timm:vit_pe_core_large_patch14_336@224`. Files come
-from the folder, the Hub's cache, or the Hub, which is said before it begins; they are safetensors, never a pickle, and no
-code of theirs is run. `weights` is "pretrained", or "random" for the same network freshly initialised: chosen, never fallen
-back to. On torch's `meta` device no files are read, whatever `weights` is.
-"""
+"""Backbones by name or folder: which library's, with which files; see the package's docstring for names."""
 
 from __future__ import annotations
 
@@ -24,29 +10,14 @@ from torch import nn
 
 from mmidd.errors import UsageError
 
-from . import weights as files
+from . import files
+from .files import RANDOM, Files, Named, Weights, folder_of, named_as, on_meta, unknown
 from .from_timm import TIMM_TINY, timm_tower
-from .text_towers import ClipText, FileTokenizer, HashedWords, TextTower, Tokenizer, Tokens, bert_text
+from .text_towers import ClipText, FileTokenizer, HashedWords, TextTower, Tokenizer, bert_text
 from .towers import (
-    CLIP_MEAN,
-    CLIP_STD,
-    HALF,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     ClipTower,
     ImageTower,
-    Seen,
-    TimmTower,
-    Which,
-    freeze,
 )
-from .weights import RANDOM, Files, Named, Source, Weights, folder_of, named_as, on_meta, unknown
-
-__all__ = [
-    "CLIPS", "CLIP_MEAN", "CLIP_STD", "HALF", "IMAGENET_MEAN", "IMAGENET_STD", "ClipPair", "ClipText", "ClipTower",
-    "HashedWords", "ImageTower", "Seen", "Source", "TextTower", "TimmTower", "Tokenizer", "Tokens", "Weights", "Which",
-    "clip_pair", "freeze", "image_tower", "on_meta", "text_tower",
-]  # fmt: skip
 
 _TEXT = {"vocab_size": 49408, "bos_token_id": 49406, "eos_token_id": 49407, "pad_token_id": 1, "max_position_embeddings": 77}
 

@@ -13,9 +13,9 @@ import torch
 
 from mmidd.errors import UsageError, WrongWeights
 
-from . import weights as files
+from . import files
+from .files import RANDOM, Files, Named, Weights, on_meta, unknown
 from .towers import TimmTower
-from .weights import RANDOM, Files, Named, Weights, on_meta, unknown
 
 TIMM_TINY: dict[str, tuple[str, dict[str, Any]]] = {
     "tiny": ("test_vit", {"img_size": 64, "patch_size": 8}),

@@ -15,9 +15,9 @@ from torch import nn
 
 from mmidd.errors import MissingWeights, UsageError, WrongWeights
 
-from . import weights as files
+from . import files
+from .files import RANDOM, Source
 from .towers import compute_again
-from .weights import RANDOM, Source
 
 CLIP_START, CLIP_END, CLIP_WORDS, CLIP_LENGTH = 49406, 49407, 49408, 77
 _WORD = re.compile(r"\w+|[^\w\s]")
