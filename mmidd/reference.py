@@ -46,7 +46,7 @@ def train(
                 return error
             raise
 
-    result = REFERENCE_DETECTORS.ask(detector, trained)
+    result: Trained | BaseException = REFERENCE_DETECTORS.ask(detector, trained)
     if isinstance(result, BaseException):
         raise result
     return result

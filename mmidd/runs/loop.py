@@ -261,8 +261,8 @@ def _value(found: Validation, settings: Settings) -> float:
     told = float(value if not isinstance(value, tuple) else value[0])
     if not math.isfinite(told):
         raise RunError(
-            f"the validation's {settings.select} is {told}: no best network can be chosen by it. Choose another --set select=, "
-            "or train with a lower lr, in a new folder"
+            f"the validation's {settings.select} is {told}: no best network can be chosen by it. Choose another --set "
+            "select=, or train with a lower lr, in a new folder"
         )
     return told
 
