@@ -264,6 +264,7 @@ DETECTOR = Detector(
         "batch norms are synchronised over GPUs in the released code; here each rank's part of a batch has its own",
         "trained under float16 with a scaled loss; here bf16",
         "its best checkpoint is that of the best accuracy on the test split; here the validation split chooses",
+        "validated every 1,000 steps there, once an epoch here (validate_every)",
         "how many frames of a clip were used lies in index files that are not published: all",
         "DeepfakeBench's RECCE has none of the two extra losses: reconstruction_weight=0 and contrast_weight=0 give that",
     ),

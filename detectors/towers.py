@@ -35,7 +35,7 @@ class Seen:
 
 class ImageTower(nn.Module):  # type: ignore[misc]
     """An image network that gives one vector an image. `inner` is the library's module; what is not trained is frozen by
-    whoever uses it (`freeze`). Of what is frozen, batch norms keep their statistics in training as well.
+    whoever uses it (`freeze`).
 
     `width` of the features, `depth` of the layers and their `layer_widths`; `side`, `mean` and `std` of the images;
     `source`: where the weights are from.
@@ -67,15 +67,6 @@ class ImageTower(nn.Module):  # type: ignore[misc]
     @abstractmethod
     def checkpointing(self) -> None:
         """Compute activations again in the backward pass. Raises UsageError where the library cannot."""
-
-    def train(self, mode: bool = True) -> ImageTower:
-        """As torch's, but what is frozen stays as it is: batch statistics, and dropout where nothing of the tower is
-        trained."""
-        super().train(mode and any(each.requires_grad for each in self.inner.parameters()))
-        for module in self.modules():
-            if isinstance(module, _BatchNorm) and not any(each.requires_grad for each in module.parameters()):
-                module.eval()
-        return self
 
 
 class ClipTower(ImageTower):

@@ -89,6 +89,7 @@ DETECTOR = Detector(
         "its code selects by the accuracy of images at .5, which a corpus of few reals decides; here by the AUROC of clips",
         "its code goes on at a tenth of the rate when 5 epochs were no better, until the rate is under 1e-6, and ends then; "
         "here the run ends at the first such point (patience=5): run on with a lower lr by hand",
+        "trained on crops of 224 of 256 pixels, enlarged, and validated on the whole face: there both are such crops",
         "its code augments validation images too, by fixed middle strengths; ours are validated as they are",
     ),
 )  # fmt: skip

@@ -17,7 +17,8 @@ Words = Sequence[str] | Mapping[str, Any]
 
 
 def options_of(detector: Detector, name: str, preset: str, words: Words = ()) -> tuple[DetectorOptions, Settings]:
-    """The detector's options and the settings of a preset, with `key=value` words laid over it: a key of either.
+    """The detector's options and the settings of a preset, with `key=value` words laid over it: a key of either. `epochs`
+    without `steps` takes the place of a preset's steps.
 
     Raises UsageError that tells every unknown key, with the nearest known one, and every value of another kind.
     """
@@ -27,8 +28,10 @@ def options_of(detector: Detector, name: str, preset: str, words: Words = ()) ->
     parts: dict[type[BaseModel], dict[str, Any]] = {detector.options: {**chosen.options}, Settings: {**chosen.settings}}
     if both := detector.options.model_fields.keys() & Settings.model_fields.keys():
         raise PluginError(f"the detector {name} has options that are called as settings: {', '.join(sorted(both))}")
-    faults = []
-    for key, value in _pairs(words):
+    faults, pairs = list[str](), _pairs(words)
+    if {"epochs"} == {"epochs", "steps"} & {key for key, _ in pairs}:
+        parts[Settings]["steps"] = None
+    for key, value in pairs:
         kind = next((each for each in parts if key in each.model_fields), None)
         if kind is None:
             faults.append(_unknown(key, [known for each in parts for known in each.model_fields]))

@@ -125,7 +125,8 @@ def _reduced(train: Rows, asked: Selection, settings: Settings, out: dict[str, i
     if asked.paired is False:
         steps.append(("whose real or fake is taken instead", _halves))
     if settings.frames is not None and settings.order != "shuffle":
-        steps.append((f"more than {settings.frames} frames of a clip", lambda rows: _spread(rows, settings.frames)))
+        spread = _spread_pairs if settings.order == "pairs" else _spread
+        steps.append((f"more than {settings.frames} frames of a clip", lambda rows: spread(rows, settings.frames)))
     for why, keep in steps:
         kept = keep(train)
         out[why] = int((~kept).sum())
@@ -161,6 +162,19 @@ def _spread(rows: Rows, frames: int | None) -> npt.NDArray[np.bool_]:
     """So many frames of each clip, evenly spread: the same in every epoch."""
     taken = FrameSampler(rows, 1, frames=frames or 1, spread="even", rank=0, ranks=1).order(0).rows.ravel()
     return np.isin(rows.numbers, taken)
+
+
+def _spread_pairs(rows: Rows, frames: int | None) -> npt.NDArray[np.bool_]:
+    """So many frames of each fake's clip, and the reals of these very frames: spread by itself, a real's clip of another
+    length would lose them. Rows of no pair are left as they are."""
+    fakes, pair = rows.pair >= 0, rows.pair
+    kept = fakes.copy()
+    kept[fakes] = _spread(_of(rows, fakes), frames)
+    reals = np.zeros(len(rows), np.bool_)
+    reals[pair[fakes]] = True
+    taken = np.zeros(len(rows), np.bool_)
+    taken[pair[kept]] = True
+    return np.where(reals, taken, kept | ~fakes)
 
 
 def one_class(rows: Rows, split: str, *, blended: bool = False) -> None:
@@ -218,6 +232,10 @@ def sampler(rows: Rows, settings: Settings, frames: int, seed: int, own: int, at
     if frames > 1:
         if settings.order != "shuffle":
             raise UsageError(f"order={settings.order}: this detector takes clips, which come by order=shuffle alone")
+        if settings.frames is not None:
+            raise UsageError(
+                f"frames={settings.frames}: this detector takes clips of {frames} frames, one of each an epoch; leave it out"
+            )
         return ClipSampler(rows, own, frames=frames, **base)
     if settings.order == "pairs":
         return PairSampler(rows, own, **base)

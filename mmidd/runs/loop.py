@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any, Protocol
 
 import torch
@@ -58,7 +58,8 @@ class Task:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run knows of itself after a step, beside weights; JSON in a checkpoint. `worse`: validations since the best."""
+    """What a run knows of itself after a step, beside weights; JSON in a checkpoint. `worse`: validations since the best;
+    `skipped`: rows that no process could read."""
 
     step: int = 0
     best: Mapping[str, Any] | None = None
@@ -75,7 +76,7 @@ class Progress:
             "counts": dict(self.counts),
             "seconds": round(self.seconds, 3),
             "waited": round(self.waited, 3),
-            "skipped": self.skipped + load.skipped.count,
+            "skipped": self.skipped,
             "loader": load.state_dict(),
         }
 
@@ -122,6 +123,8 @@ def train_seed(task: Task) -> dict[str, Any]:
     with torch.random.fork_rng(devices):
         made = _made(task)
         if task.at.first:
+            for why, count in made.load.sampler.left_out.items():
+                task.tell(f"note: {count:,} of {len(task.seen.train):,} rows of train are in no batch: {why}")
             task.folder.begin(made.network, task.seen, task.settings)
         progress = _gone_on(task, made)
         task.at.summed([0.0])  # nobody writes before all have read
@@ -141,6 +144,7 @@ def train_seed(task: Task) -> dict[str, Any]:
 def _made(task: Task) -> Made:
     own = check_sizes(task.settings, task.at.ranks)
     network = built(task.detector, task.options, task.settings, task.seed).to(task.at.device)
+    task.at.same(checkpoint.stored(network).values())
     look = network.input
     order = sampler(task.seen.train, task.settings, look.frames, task.seed, own, task.at)
     load = loader(dataset(task.seen.train, look, task.settings.augment), order, task.workers, task.at)
@@ -176,6 +180,7 @@ def _over(task: Task, made: Made, progress: Progress) -> bool:
 def _run(task: Task, made: Made, progress: Progress, asked: Asked) -> Progress:
     task.watch.begin(f"seed {task.seed}", made.total, progress.step)
     made.network.train()
+    empty = skipped = 0
     while not _over(task, made, progress):
         before = progress.step
         begun = time.perf_counter()
@@ -185,7 +190,9 @@ def _run(task: Task, made: Made, progress: Progress, asked: Asked) -> Progress:
             validated = progress.step % made.every == 0 or progress.step == made.total
             if validated:
                 progress = _validated(task, made, progress)
-            stop = bool(task.at.summed([float(asked.stop)])[0])
+            stop, lost = task.at.summed([float(asked.stop), made.load.skipped.count - skipped])
+            skipped = made.load.skipped.count
+            progress = replace(progress, skipped=progress.skipped + int(lost))
             if validated or stop or progress.step % task.settings.save_every == 0:
                 _save(task, made, progress)
             if stop:
@@ -193,7 +200,8 @@ def _run(task: Task, made: Made, progress: Progress, asked: Asked) -> Progress:
             if _over(task, made, progress):
                 break
             begun = time.perf_counter()
-        if progress.step == before:
+        empty = 0 if progress.step > before else empty + 1
+        if empty > 1:  # the first may have been the end of an epoch that a checkpoint lies in
             raise CorpusError("an epoch gave no batch at all: none of its rows can be read")
     if task.at.summed([float(asked.stop)])[0]:  # asked for while the last checkpoint was written: no other seed begins
         raise KeyboardInterrupt
@@ -216,12 +224,13 @@ def _stepped(task: Task, made: Made, progress: Progress, batch: Any, waited: flo
     )
     if task.at.first:
         if progress.step % max(1, made.total // _LINES) == 0 or progress.step == made.total:
-            task.folder.log(_line(made, progress, told, rate, took))
+            task.folder.log(_line(made, progress, told, rate, (took, waited)))
         task.watch.at(progress.step, f"loss {told.loss:.4f}, rate {rate:.1e}, {told.rows / max(took, 1e-9):.1f} rows/s")
     return progress
 
 
-def _line(made: Made, progress: Progress, told: Told, rate: float, took: float) -> dict[str, Any]:
+def _line(made: Made, progress: Progress, told: Told, rate: float, took: tuple[float, float]) -> dict[str, Any]:
+    """`took`: seconds of the step, and of those until its batch was there."""
     return {
         "kind": "step",
         "step": progress.step,
@@ -232,7 +241,8 @@ def _line(made: Made, progress: Progress, told: Told, rate: float, took: float) 
         "norm": told.norm,
         "rows": told.rows,
         "counts": dict(told.counts),
-        "seconds": round(took, 4),
+        "seconds": round(took[0], 4),
+        "waited": round(took[1], 4),
     }
 
 
@@ -257,14 +267,14 @@ def _validated(task: Task, made: Made, progress: Progress) -> Progress:
 
 
 def _value(found: Validation, settings: Settings) -> float:
-    value = getattr(found, settings.select)
-    told = float(value if not isinstance(value, tuple) else value[0])
-    if not math.isfinite(told):
+    value = float(getattr(found, settings.select))
+    if not isfinite(value):
         raise RunError(
-            f"the validation's {settings.select} is {told}: no best network can be chosen by it. Choose another --set "
-            "select=, or train with a lower lr, in a new folder"
+            f"select={settings.select}: on the validation rows that is no finite number, which no best can be chosen by "
+            f"(terms: {', '.join(f'{name} {term:g}' for name, term in found.terms.items())}); the last checkpoint is kept. "
+            "Choose select=video_auroc, or a smaller lr, in a new folder"
         )
-    return told
+    return value
 
 
 def _save(task: Task, made: Made, progress: Progress) -> None:
@@ -281,7 +291,8 @@ def _result(task: Task, made: Made, progress: Progress) -> dict[str, Any]:
         "stopped early": progress.step < made.total,
         "best": progress.best,
         "left out by terms": dict(progress.counts),
-        "rows skipped": progress.skipped + made.load.skipped.count,
+        "rows skipped": progress.skipped,
+        "left out by the order": dict(made.load.sampler.left_out),
         "minutes": round(progress.seconds / 60, 3),
         "waiting for data": round(progress.waited / max(progress.seconds, 1e-9), 4),
         "parameters": sum(each.numel() for each in made.network.parameters()),

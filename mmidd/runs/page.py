@@ -213,10 +213,11 @@ def _left_out(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> str:
             found = _map((seed.best or {}).get(key))
             rows += [[f"{seed.name}: {of}", why, _count(count)] for why, count in found.items()]
         result = seed.result or {}
-        rows += [
-            [f"{seed.name}: terms of the loss, in training", why, _count(count)]
-            for why, count in _map(result.get("left out by terms")).items()
-        ]
+        for key, of in (
+            ("left out by the order", "the order of training"),
+            ("left out by terms", "terms of the loss, in training"),
+        ):
+            rows += [[f"{seed.name}: {of}", why, _count(count)] for why, count in _map(result.get(key)).items()]
         if result.get("rows skipped"):
             rows.append([f"{seed.name}: training", "cannot be read", _count(result["rows skipped"])])
     rows = [row for row in rows if row[-1] != "0"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -42,6 +43,14 @@ class Here:
         if self.ranks > 1:
             for handle in [dist.all_reduce(each, async_op=True) for each in tensors]:
                 handle.wait()
+
+    def same(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Put into the tensors of all processes what the first one has: what each computed by itself, such as a network's
+        beginning, may differ in its last bits between machines, and would do so for ever."""
+        for each in tensors if self.ranks > 1 else ():
+            held = each.detach().contiguous()
+            dist.broadcast(held, 0)
+            each.detach().copy_(held)
 
     def told(self, value: Any) -> Any:
         """What the first process has, in each of them."""
@@ -94,5 +103,13 @@ def here(device: str) -> Here:
         return Here(torch.device("cpu" if cpu else "cuda"))
     from accelerate import PartialState
 
+    if not dist.is_initialized():
+        atexit.register(_leave)
     state = PartialState(cpu=cpu, timeout=_PATIENCE)
     return Here(state.device, state.process_index, state.num_processes)
+
+
+def _leave() -> None:
+    """Else a thread of torch that is still at work as the process ends aborts it, and torchrun calls a whole run failed."""
+    if dist.is_initialized():
+        dist.destroy_process_group()

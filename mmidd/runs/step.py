@@ -72,7 +72,7 @@ class Step:
         gradients = [each.grad for each in self.trained.values() if each.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         told = self._told(losses, norm, over)
-        _check(told, losses, parts, number)
+        _check(told, losses, parts, number, self.at)
         if self.settings.clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(self.trained.values(), self.settings.clip_norm, norm)
         return told
@@ -210,14 +210,17 @@ def _shared(loss: Loss, at: Here) -> dict[str, int]:
     return dict(loss.counts) if at.first else {}
 
 
-def _check(told: Told, losses: Sequence[Loss], parts: Sequence[Mapping[str, Any]], number: int) -> None:
-    """Raises RunError for what is no number: which terms, and the ids of the rows of the part where it is."""
+def _check(told: Told, losses: Sequence[Loss], parts: Sequence[Mapping[str, Any]], number: int, at: Here) -> None:
+    """Raises RunError for what is no number: which terms, and the ids of the rows of the parts where it is, whichever
+    process has them; all of them come here, with the same sums."""
     bad = [name for name, value in told.terms.items() if not _is_number(value)]
     if not bad and _is_number(told.norm):
         return
-    here = [place for place, each in enumerate(losses) if any(not torch.isfinite(each.terms[n]) for n in bad)]
-    among = [parts[place] for place in here] if here and len(losses) == len(parts) else parts
-    rows = [str(each) for part in among for each in part["id"]]
+    wrong = [any(not torch.isfinite(each.terms[name]) for name in bad) for each in losses]
+    held = [[str(each) for each in part["id"]] for part in parts]
+    every = at.gathered(list(zip(wrong, held, strict=True)) if len(wrong) == len(held) else [(False, each) for each in held])
+    found = [each for theirs in every for each in theirs]
+    rows = [name for off, names in found if off or not any(each for each, _ in found) for name in names]
     more = f" and {len(rows) - 8} more" if len(rows) > 8 else ""
     what = "the loss terms " + ", ".join(bad) if bad else "the gradient of a sound loss"
     raise RunError(

@@ -24,7 +24,8 @@ from mmidd.show import plain, shell_word
 
 @dataclass(frozen=True, repr=False)
 class Trained(Result):
-    """What a run came to. `seeds`: of each seed what its `result.json` holds; `changed`: was anything left to do?"""
+    """What a run came to. `seeds`: of each seed what its `result.json` holds; `changed`: was anything left to do?
+    `columns_alone`: what the corpus's numeric columns reach on the same rows, without a pixel."""
 
     out: Path
     detector: str
@@ -33,6 +34,7 @@ class Trained(Result):
     rows: Mapping[str, Any]
     seeds: tuple[Mapping[str, Any], ...]
     changed: bool
+    columns_alone: Mapping[str, Any] | None = None
     first: bool = True
     """Is this the process that speaks, of those that torchrun started?"""
 
@@ -44,6 +46,7 @@ class Trained(Result):
             "corpus": self.corpus,
             "rows": dict(self.rows),
             "changed": self.changed,
+            "columns_alone": None if self.columns_alone is None else dict(self.columns_alone),
             "seeds": [dict(each) for each in self.seeds],
         }
 
@@ -54,16 +57,29 @@ class Trained(Result):
             best, early = each["best"], ", stopped early" if each["stopped early"] else ""
             console.print(
                 f"seed {each['seed']}: {each['steps']:,} steps{early}, {each['minutes']:.1f} min "
-                f"({each['waiting for data']:.0%} of it waiting for data); best after step {best['step']:,}: "
-                f"{plain(best['by'])} {best['value']:.3f} on validation"
+                f"({each['waiting for data']:.0%} of it waiting for data)"
             )
+            console.print(f"  best after step {best['step']:,}: {_reached(best['validation'])}")
             if each["rows skipped"]:
                 console.print(f"  {each['rows skipped']:,} rows could not be read and were skipped", style="yellow")
             for why, count in each["left out by terms"].items():
                 console.print(f"  {count:,} rows left out by a loss term: {plain(why)}", style="yellow")
+        if self.columns_alone is not None:
+            console.print(f"numeric columns alone, no pixel: {_reached(self.columns_alone)}")
+            console.print("  a figure that does not pass this one says nothing of forgeries")
         state = "" if self.changed else " was finished already: nothing was done. For another run name another --out"
         console.print(f"run: {plain(str(self.out))}{state}")
         console.print(f"next: look at {plain(shell_word(str(self.out / 'index.html')))}")
+
+
+def _reached(found: Mapping[str, Any]) -> str:
+    """AUROC of media and of frames on validation, each with its interval where there is one."""
+    told = []
+    for name in ("video", "frame"):
+        interval = found[name]["interval"]
+        between = " (too few groups for an interval)" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
+        told.append(f"{name} AUROC {found[name]['auroc']:.3f}{between}")
+    return f"{told[0]}, {told[1]} on validation"
 
 
 class _Nobody:
@@ -124,9 +140,10 @@ def train(
             train_seed(Task(detector, options, how, rows, seed, at, decoding, place, looking, speak))
             for seed, place in zip(seeds, every, strict=True)
         )
+        alone = run.about().get("columns_alone")
         if at.first and not done:
             run.page()
-    return Trained(folder, name, preset, found.name, rows.document(), results, not done, at.first)
+    return Trained(folder, name, preset, found.name, rows.document(), results, not done, alone, at.first)
 
 
 def _seeds(seeds: Sequence[int]) -> tuple[int, ...]:

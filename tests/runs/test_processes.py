@@ -122,3 +122,58 @@ def test_two_processes_are_as_one_with_the_same_batch_and_go_on_after_a_kill(
     for name, weight in one.network.items():
         torch.testing.assert_close(two.network[name], weight, rtol=1e-3, atol=1e-5)
         assert torch.equal(cut.network[name], two.network[name])
+
+
+@pytest.mark.timeout(600)
+def test_rows_that_one_process_cannot_read_leave_the_step_of_the_others_rows(tmp_path: Path, mmidd: Run) -> None:
+    corpus = toy.broken(tmp_path / "corpus")
+    asked = ("contrast=whole", "optimiser=sgd", "lr=0.1", "batch=36", "micro=null", "steps=4", "augment=none")
+    assert mmidd(*_words(corpus, tmp_path / "one", *asked)).code == 0
+    _end(_start(_words(corpus, tmp_path / "two", *asked), 2))
+    one, two = (json.loads((tmp_path / name / "seed-0/result.json").read_text()) for name in ("one", "two"))
+    assert one["rows skipped"] == two["rows skipped"] == 4
+    found = [checkpoint.latest(tmp_path / name / "seed-0/checkpoints", print) for name in ("one", "two")]
+    assert found[0] is not None and found[1] is not None
+    assert found[0].state["skipped"] == found[1].state["skipped"] == 4
+    for name, weight in found[0].network.items():
+        torch.testing.assert_close(found[1].network[name], weight, rtol=1e-5, atol=1e-6)
+
+
+def _both(script: str) -> None:
+    """Run a script in two processes, `at` each."""
+    begin = "import sys; sys.path.insert(0, 'tests')\nfrom mmidd.runs.processes import here\nat = here('cpu')\n"
+    command = [str(BIN / "torchrun"), "--nproc-per-node=2", "--standalone", "--no-python", sys.executable, "-c"]
+    done = subprocess.run(
+        [*command, begin + script], capture_output=True, text=True, timeout=200, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_processes_begin_with_what_the_first_one_has() -> None:
+    _both("""
+import torch
+held = [torch.full((2, 3), float(at.rank)).T, torch.tensor(at.rank), torch.ones(4) * at.rank]
+at.same(held)
+assert all(float(each.abs().sum()) == 0 for each in held), held
+""")
+
+
+def test_what_is_no_number_names_the_rows_of_whoever_has_them() -> None:
+    _both("""
+from mmidd.errors import RunError
+from mmidd.runs import optim
+from mmidd.runs.settings import Settings
+from mmidd.runs.step import Step
+from runs import toy
+network = toy.Toy(toy.ToyOptions(nan=1 if at.rank else None)).train()
+settings, parameters = Settings(batch=8, micro=2, precision="float32"), optim.trained(network)
+batch = toy.batch(4)
+batch["id"] = [f"row {4 * at.rank + place}" for place in range(4)]
+try:
+    Step(network, optim.optimiser(settings, parameters), parameters, settings, 0, at).take(batch, 0, 1e-3)
+except RunError as error:
+    assert "rows row 6, row 7. Try" in str(error), error
+else:
+    raise AssertionError
+""")

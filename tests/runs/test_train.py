@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import Said
+from corpus import made
 
 import mmidd as api
 from mmidd.corpus.read import Corpus
 from mmidd.errors import CorpusError, MmiddError, RunError, UsageError
 from mmidd.runs.asked import options_of
 from mmidd.runs.data import Selection, seen
-from mmidd.runs.detector import Loss, Scores
+from mmidd.runs.detector import Loss, Preset, Scores
 from mmidd.runs.settings import Settings
 from mmidd.runs.train import Trained, train
 from runs import toy
@@ -51,6 +52,7 @@ REFUSED: list[tuple[dict[str, Any], type[MmiddError], str]] = [
     ({"settings": ["batch=7", "micro=2"]}, UsageError, "micro=2 does not divide the 7 rows of a batch: one of 1, 7"),
     ({"settings": ["batch=75"]}, CorpusError, "74 rows fill no batch of 75"),
     ({"settings": ["order=pairs", "clip=2"]}, UsageError, "takes clips, which come by order=shuffle alone"),
+    ({"settings": ["frames=2", "clip=2"]}, UsageError, "this detector takes clips of 2 frames, one of each an epoch"),
     ({"preset": "large"}, UsageError, "preset 'large': toy has paper, tiny"),
     ({"seeds": (0, 0)}, UsageError, "different whole numbers"),
     ({"device": "tpu"}, UsageError, "choose auto, cpu or cuda"),
@@ -125,6 +127,13 @@ def test_not_a_number_ends_a_run_whose_last_checkpoint_stays(corpus: Path, tmp_p
     ]
 
 
+def test_no_best_is_chosen_by_a_loss_that_is_no_number(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"select=loss: .*no finite number.*label nan, type .*Choose select=video_auroc"):
+        _train(corpus, tmp_path / "run", "lost=true", "select=loss")
+    found = _train(corpus, tmp_path / "other", "lost=true")
+    assert found.seeds[0]["best"]["validation"]["loss"] is None and found.seeds[0]["best"]["value"] > 0
+
+
 def test_a_detector_of_clips_is_trained_on_clips(corpus: Path, tmp_path: Path) -> None:
     found = _train(corpus, tmp_path / "run", "clip=2", "batch=4", "augment=gend")
     assert found.seeds[0]["steps"] == 2
@@ -166,11 +175,41 @@ def test_frames_of_clips_are_spread_and_what_is_left_out_is_counted(corpus: Path
     assert found.left_out == {"more than 2 frames of a clip": 36} and len(found.train) == 38
 
 
+def test_what_the_order_leaves_out_and_what_cannot_be_read_is_told(corpus: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    found = _train(corpus, tmp_path / "pairs", "order=pairs", tell=told.append)
+    why = "reals that no selected fake was made from"
+    assert f"note: 2 of 74 rows of train are in no batch: {why}" in told
+    assert found.seeds[0]["left out by the order"] == {why: 2} and why in (tmp_path / "pairs/index.html").read_text()
+    broken = _train(toy.broken(tmp_path / "broken"), tmp_path / "run", "steps=18", "batch=37", "save_every=1")
+    assert broken.seeds[0]["rows skipped"] == 18
+
+
+def test_epochs_take_the_place_of_a_presets_steps() -> None:
+    from dataclasses import replace
+
+    stepped = replace(toy.TOY, presets={"tiny": Preset({}, {"steps": 7})})
+    for words, steps in (((), 7), (["epochs=3"], None), (["epochs=3", "steps=5"], 5), (["steps=5"], 5)):
+        assert options_of(stepped, "toy", "tiny", words)[1].steps == steps
+
+
 def test_a_presets_word_is_laid_over_it() -> None:
     options, settings = options_of(toy.TOY, "toy", "tiny", ["lr=1e-3", "norm=true", "micro=null", "schedule=cosine"])
     assert (settings.lr, settings.batch, settings.micro, settings.schedule) == (1e-3, 8, None, "cosine")
     assert options == toy.ToyOptions(norm=True)
     assert options_of(toy.TOY, "toy", "tiny", {"lr": 1e-3})[1] == options_of(toy.TOY, "toy", "tiny", "lr=0.001")[1]
+
+
+def test_frames_of_pairs_are_the_same_ones_of_both(tmp_path: Path) -> None:
+    def change(shard: str, rows: list[dict[str, Any]]) -> None:
+        toy._change(shard, rows)
+        rows[:] = [row for row in rows if not row["label"] or row["frame"]]  # the first frame of each fake is lost
+
+    corpus = made.corpus(tmp_path / "corpus", change)
+    found, _ = _rows(corpus, Selection(), order="pairs", frames=1)
+    pair, fake = found.train.pair, found.train.codes("label").codes == 1
+    assert fake.sum() == 12 and (pair[fake] >= 0).all()
+    assert sum(found.left_out.values()) + len(found.train) == 62 and len(set(pair[fake])) == 6
 
 
 def test_the_verb_trains_says_what_came_of_it_and_what_is_next(corpus: Path, tmp_path: Path, mmidd: Run) -> None:
@@ -226,7 +265,7 @@ MISBEHAVING: dict[str, tuple[dict[str, Any], str]] = {
     "counts that are none": ({"losses": lambda s, f, b, o: Loss(LOSSES(s, f, b, o).terms, {"a": "b"})}, "'b' rows for 'a'"),
     "an infinite loss": (
         {"losses": lambda s, f, b, o: LOSSES(s, f, b, o) if s.training else Loss({"a": torch.tensor(torch.inf)})},
-        "the validation's loss is inf",
+        "select=loss: on the validation rows that is no finite number",
     ),
 }  # fmt: skip
 

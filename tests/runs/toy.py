@@ -22,13 +22,15 @@ FACE = ((11.0, 13.0), (21.0, 13.0), (16.0, 18.0), (12.0, 23.0), (20.0, 23.0))
 
 class ToyOptions(DetectorOptions):
     """`dropout`: its share; `norm`: with batch norm; `spread`: the weight of a term that compares rows; `nan`: from that
-    many forward passes on features are NaN; `hungry`: the features take more memory than there is."""
+    many forward passes on features are NaN; `hungry`: the features take more memory than there is; `lost`: in validation the
+    loss is NaN."""
 
     dropout: float = 0.3
     norm: bool = False
     spread: float = 0.0
     nan: int | None = None
     hungry: bool = False
+    lost: bool = False
     columns: tuple[str, ...] = ()
     clip: int = 1
 
@@ -63,6 +65,8 @@ class Toy(Network):
             "label": F.cross_entropy(self.head(seen), batch["label"], reduction="sum") / over["rows"],
             "type": F.cross_entropy(self.kind(seen[known]), kind[known], reduction="sum") / max(1, over["typed"]),
         }
+        if self.options.lost and not self.training:
+            terms["label"] = terms["label"] * torch.nan
         if self.options.spread:
             terms["spread"] = (
                 self.options.spread * part(batch, over) * (F.normalize(seen) @ F.normalize(seen).T).exp().mean()
@@ -98,6 +102,17 @@ def batch(rows: int, seed: int = 0) -> dict[str, Any]:
 def corpus(folder: Path) -> Path:
     """Clips, pairs and all types, with faces that can be blended."""
     return made.corpus(folder, _change)
+
+
+def broken(folder: Path) -> Path:
+    """The same, but in each train file the first image does not decode."""
+
+    def change(shard: str, rows: list[dict[str, Any]]) -> None:
+        _change(shard, rows)
+        if shard.startswith("train"):
+            rows[0]["image"] = b"no image at all"
+
+    return made.corpus(folder, change)
 
 
 def one_class(folder: Path) -> Path:
