@@ -89,7 +89,7 @@ def _summary(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> Iterator[str]:
         rows = _map(_at(about, "rows", split))
         yield f"<p>{split.capitalize()}: {_count(rows.get('rows'))} rows{_classes(rows)}.</p>"
     if network := _map(about.get("network")):
-        sizes: list[Any] = [each if _is_number(each) else 0 for each in (network.get("trained"), network.get("parameters"))]
+        sizes = [float(network[key]) if _is_number(network.get(key)) else 0.0 for key in ("trained", "parameters")]
         share = sizes[0] / max(1, sizes[1])
         size = _count(network.get("parameters"))
         yield f"<p>{size} parameters, {_count(network.get('trained'))} trained ({share:.2%}).</p>"

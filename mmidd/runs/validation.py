@@ -285,7 +285,8 @@ def write_scores(path: Path, scored: Scored, rows: Rows) -> None:
     for name, column in columns.items():
         told = told.append_column(name, column)
     about = {"mmidd.corpus": rows.corpus_digest, "mmidd.selection": rows.digest, "mmidd.types": " ".join(FORGERY_TYPES)}
-    pq.write_table(told.replace_schema_metadata(about), path, write_page_checksum=True)
+    with path.open("xb") as file:  # not by its name: pyarrow takes none that is no Unicode
+        pq.write_table(told.replace_schema_metadata(about), file, write_page_checksum=True)
 
 
 def _together(parts: Sequence[Scored]) -> Scored:

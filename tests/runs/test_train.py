@@ -268,7 +268,7 @@ MISBEHAVING: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an infinite loss": (
         {"losses": lambda s, f, b, o: LOSSES(s, f, b, o) if s.training else Loss({"a": torch.tensor(torch.inf)})},
-        "the validation's loss is inf",
+        "select=loss: on the validation rows that is no finite number",
     ),
 }  # fmt: skip
 
