@@ -88,8 +88,9 @@ def opened(
     several processes the first one alone does this.
 
     `about` is what else `run.json` is to say; of a run that is there already it is not taken, but another version of a
-    library is told. Raises RunError where the folder holds something else, a run of other settings (every difference is
-    named), or is being written by another process; WorkError as the disk does.
+    library is told. A run that ended before it trained (no weights, say) is taken for none. Raises RunError where the folder
+    holds something else, a run of other settings (every difference is named), or is being written by another process;
+    WorkError as the disk does.
     """
 
     if not at.first:
@@ -104,7 +105,7 @@ def opened(
         _refuse_others(path)
     with held(path / LOCK, busy, tell):
         run = RunFolder(path)
-        if (path / RUN).exists():
+        if run.begun():
             run.check(asked)
             _tell_versions(run.about(), about, tell)
         else:
@@ -130,6 +131,10 @@ class RunFolder:
                 f"writes {FORMAT!r})"
             )
         return found
+
+    def begun(self) -> bool:
+        """Has a seed trained here? Raises RunError where `run.json` is there and not ours."""
+        return (self.path / RUN).exists() and bool(self.about()) and any(self.path.glob("seed-*"))
 
     def write(self, about: Mapping[str, Any]) -> None:
         told = json.dumps(number(about), indent=1, ensure_ascii=False) + "\n"

@@ -136,6 +136,15 @@ def test_what_a_run_left_that_was_killed_at_once_is_gone_on_with(tmp_path: Path)
     assert held(tmp_path).about()["asked"] == ASKED
 
 
+def test_a_run_that_ended_before_it_trained_holds_nobody_to_its_settings(tmp_path: Path) -> None:
+    other = {**ASKED, "settings": {"lr": 0.2, "steps": 3}}
+    held(tmp_path)
+    assert held(tmp_path, other).about()["asked"] == other
+    held(tmp_path).seed(0).log(line("step", 1))
+    with pytest.raises(RunError, match=r"settings\.lr was 0\.1, is 0\.2"):
+        held(tmp_path, other)
+
+
 def test_a_run_is_written_by_one(tmp_path: Path) -> None:
     with (
         opened(tmp_path, ASKED, {}, HERE),
@@ -159,8 +168,8 @@ def test_a_damaged_run_json_is_told(text: str, tmp_path: Path) -> None:
 def test_other_versions_are_told_and_go_on(tmp_path: Path) -> None:
     told: list[str] = []
     for version in ("1", "2"):
-        with opened(tmp_path, ASKED, {"surroundings": {"versions": {"torch": version}}}, HERE, told.append):
-            pass
+        with opened(tmp_path, ASKED, {"surroundings": {"versions": {"torch": version}}}, HERE, told.append) as found:
+            found.seed(0).log(line("step", 1))
     assert len(told) == 1 and 'torch was "1", is "2"' in told[0]
 
 
