@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mmidd.corpus.read import Corpus
-from mmidd.errors import CorpusError, RunError, UsageError
+from mmidd.errors import CorpusError, PluginError, RunError, UsageError
 from mmidd.runs.detector import Input
 from mmidd.runs.processes import Here
 from mmidd.runs.settings import Settings
+from mmidd.schema import BY_NAME
 from mmidd.training import (
     BalancedSampler,
     BlendSampler,
@@ -190,8 +191,10 @@ def one_class(rows: Rows, split: str, *, blended: bool = False) -> None:
 
 def check_needs(rows: Rows, needs: Mapping[str, str], name: str) -> dict[str, int]:
     """Rows of train in which a column that a detector needs is empty, by column. `needs`: columns, and the way out without
-    each ("" for none). Raises RunError where one is empty in all."""
+    each ("" for none). Raises RunError where one is empty in all, PluginError for a column that no corpus has."""
     found = {}
+    if strange := needs.keys() - BY_NAME:
+        raise PluginError(f"{name} needs {', '.join(map(repr, sorted(strange)))}, which no corpus has (docs/schema.md)")
     for column, otherwise in needs.items():
         try:
             counts = rows.codes(column).counts

@@ -16,7 +16,7 @@ from corpus import made
 
 import mmidd as api
 from mmidd.corpus.read import Corpus
-from mmidd.errors import CorpusError, MmiddError, RunError, UsageError
+from mmidd.errors import CorpusError, MmiddError, PluginError, RunError, UsageError
 from mmidd.runs.asked import options_of
 from mmidd.runs.data import Selection, seen
 from mmidd.runs.detector import Loss, Preset, Scores
@@ -98,6 +98,8 @@ def test_needed_columns_that_are_empty_stop_and_some_empty_rows_are_told(corpus:
         RunError, match=r"toy cannot be trained without 'environment_caption', which is empty in all 74 rows"
     ):
         train(wanting, "toy", corpus, tmp_path / "run", preset="tiny", workers=0, device="cpu", tell=told.append)
+    with pytest.raises(PluginError, match="toy needs 'face_captions', which no corpus has"):
+        train(replace(toy.TOY, needs=("face_captions",)), "toy", corpus, tmp_path / "run", preset="tiny", device="cpu")
     partly = replace(toy.TOY, needs=("label", "forgery_type"))
     train(partly, "toy", corpus, tmp_path / "run", preset="tiny", settings=["steps=1"], workers=0, device="cpu",
           tell=told.append)  # fmt: skip
