@@ -106,7 +106,7 @@ class Steps:
         self._what, self._total, self._from, self._begun = what, total, done, time.monotonic()
         self._told_at = self._begun - self._every + min(FIRST, self._every)
         if not self._console.is_terminal:
-            self._write(f"{what}: {total:,} steps, {done:,} of them done")
+            self._write(f"{what}: {total:,} steps" + (f", {done:,} of them done" if done else ""))
             return
         columns = (BarColumn(bar_width=30), MofNCompleteColumn(), TextColumn("{task.fields[told]}"), TimeRemainingColumn())
         self._bars = Progress(TextColumn("{task.description:<8}"), *columns, console=self._console)

@@ -28,7 +28,8 @@ def options_of(detector: Detector, name: str, preset: str, words: Words = ()) ->
     parts: dict[type[BaseModel], dict[str, Any]] = {detector.options: {**chosen.options}, Settings: {**chosen.settings}}
     if both := detector.options.model_fields.keys() & Settings.model_fields.keys():
         raise PluginError(f"the detector {name} has options that are called as settings: {', '.join(sorted(both))}")
-    faults, pairs = list[str](), _pairs(words)
+    faults = list[str]()
+    pairs = _pairs(words, faults)
     if {"epochs"} == {"epochs", "steps"} & {key for key, _ in pairs}:
         parts[Settings]["steps"] = None
     for key, value in pairs:
@@ -48,15 +49,17 @@ def options_of(detector: Detector, name: str, preset: str, words: Words = ()) ->
     return made[detector.options], made[Settings]
 
 
-def _pairs(words: Words) -> list[tuple[str, Any]]:
+def _pairs(words: Words, faults: list[str]) -> list[tuple[str, Any]]:
+    """Keys with their values; words that are no pair go to `faults`."""
     if isinstance(words, Mapping):
         return [(str(key), value) for key, value in words.items()]
     found = []
     for word in [words] if isinstance(words, str) else words:
         key, equals, text = word.partition("=")
         if not equals or not key.strip():
-            raise UsageError(f"--set {word}: write KEY=VALUE, such as lr=1e-4")
-        found.append((key.strip(), _value(text)))
+            faults.append(f"--set {word}: write KEY=VALUE, such as lr=1e-4")
+        else:
+            found.append((key.strip(), _value(text)))
     return found
 
 

@@ -53,6 +53,7 @@ class Trained(Result):
     def tell(self, console: Console) -> None:
         if not self.first:
             return
+        console.print("; ".join(f"{split}: {_rows(self.rows[split])}" for split in ("train", "validation")))
         for each in self.seeds:
             best, early = each["best"], ", stopped early" if each["stopped early"] else ""
             console.print(
@@ -66,7 +67,7 @@ class Trained(Result):
                 console.print(f"  {count:,} rows left out by a loss term: {plain(why)}", style="yellow")
         if self.columns_alone is not None:
             console.print(f"numeric columns alone, no pixel: {_reached(self.columns_alone)}")
-            console.print("  a figure that does not pass this one says nothing of forgeries")
+            console.print(f"  {_beside(self.seeds, self.columns_alone)}")
         state = "" if self.changed else " was finished already: nothing was done. For another run name another --out"
         console.print(f"run: {plain(str(self.out))}{state}")
         console.print(f"next: look at {plain(shell_word(str(self.out / 'index.html')))}")
@@ -80,6 +81,21 @@ def _reached(found: Mapping[str, Any]) -> str:
         between = " (too few groups for an interval)" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
         told.append(f"{name} AUROC {found[name]['auroc']:.3f}{between}")
     return f"{told[0]}, {told[1]} on validation"
+
+
+def _rows(found: Mapping[str, Any]) -> str:
+    """How many rows, of each label."""
+    return f"{found['rows']:,} rows ({', '.join(f'{count:,} {name}' for name, count in found['label'].items())})"
+
+
+def _beside(seeds: Sequence[Mapping[str, Any]], alone: Mapping[str, Any]) -> str:
+    """What the detector's figures say beside those of the columns, of media."""
+    areas, bar = [each["best"]["validation"]["video"] for each in seeds], alone["video"]["auroc"]
+    if any(each["auroc"] <= bar for each in areas):
+        return "the detector does not pass them: its figure says nothing of forgeries"
+    if any(each["interval"] is None or each["interval"][0] <= bar for each in areas):
+        return "the detector passes them, but an interval reaches down to them: this shows nothing yet"
+    return "the detector passes them with its whole interval"
 
 
 class _Nobody:

@@ -154,8 +154,12 @@ class Loader:
         """End the workers; the next iteration starts new ones."""
         iterator, self._torch._iterator = self._torch._iterator, None
         if iterator is not None:
+            workers = list(getattr(iterator, "_workers", ()))
             with suppress(RuntimeError):  # torch tells here too of a worker that was killed; it ends the others all the same
                 iterator._shutdown_workers()
+            for each in workers:
+                if each.is_alive():  # torch's last word is SIGTERM, which they do not hear
+                    each.kill()
 
     def state_dict(self) -> dict[str, Any]:
         """Where it is, JSON-able: the epoch, the batches that were handed out, and the settings that they depend on."""
@@ -237,12 +241,14 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _alone(worker: int) -> None:
-    """What a worker does first: it computes on one thread, and leaves Ctrl-C to its parent."""
+    """What a worker does first: it computes on one thread, and leaves Ctrl-C and SIGTERM to its parent, which may hear them
+    with its whole group (`timeout`, Slurm) and has to end in its own way: its workers end with it."""
     import cv2
 
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _clear(error: BaseException, workers: Sequence[Any]) -> CorpusError | None:

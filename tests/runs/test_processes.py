@@ -86,14 +86,15 @@ def test_killed_at_random_steps_it_ends_with_the_files_of_an_uninterrupted_run(
     assert _files(tmp_path / "cut") == _files(tmp_path / "whole"), err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "group"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGTERM, True)])
 def test_asked_to_stop_it_does_after_the_step_with_a_checkpoint(
-    corpus: Path, tmp_path: Path, number: signal.Signals
+    corpus: Path, tmp_path: Path, number: signal.Signals, group: bool
 ) -> None:
+    """A group with its workers, as `timeout` and Slurm ask it."""
     words = _words(corpus, tmp_path / "run", f"steps={LONG}", "save_every=1000", "validate_every=100")
-    process = _start(words)
+    process = _start([*words, "--workers", "2"] if group else words)
     _wait(process, tmp_path / "run", 2)
-    process.send_signal(number)
+    os.killpg(process.pid, number) if group else process.send_signal(number)
     _, err = _end(process, 130)
     assert "run the same command to go on" in err
     found = checkpoint.latest(tmp_path / "run/seed-0/checkpoints", print)
