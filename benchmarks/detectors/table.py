@@ -32,6 +32,7 @@ class Row:
 _FLOAT = "--seeds 0,1,2 --set precision=float32"
 _NORMS = "--preset small --set backbone={mobilenetv2}@160 --set epochs=6 " + _FLOAT
 _CNN = "--preset small --set backbone={mobilenetv2} --set side=128 --set epochs=8 --set frames=8 " + _FLOAT
+_ONE = _CNN.replace("--seeds 0,1,2", "--seeds 0")
 _PLAIN = ("--preset small --set backbone={mobilenetv2}@160 --set epochs=12 --set normalise=false --set uniformity=0 "
           "--set alignment=0 ")  # fmt: skip
 _SD2 = ("--preset small --set backbone={mobilenetv2}@160 --set text={minilm} --set lora_rank=0 --set lr=1e-3 --set epochs=6 "
@@ -43,9 +44,9 @@ ROWS = (
     Row("gend-paired", "gend", True, _PLAIN + "--paired --fraction 0.5 " + _FLOAT),
     Row("gend-unpaired", "gend", True, _PLAIN + "--unpaired " + _FLOAT),
     Row("lnclip", "lnclip", True, _NORMS),
-    Row("xception", "xception", True, _CNN),
-    Row("xception-efficientnet", "xception", True, _CNN.replace("mobilenetv2", "efficientnet_lite0")),
-    Row("xception-self-blended", "xception", True, _CNN + " --self-blended"),
+    Row("xception", "xception", True, _ONE),
+    Row("xception-efficientnet", "xception", True, _ONE.replace("mobilenetv2", "efficientnet_lite0")),
+    Row("xception-self-blended", "xception", True, _ONE + " --self-blended"),
     Row("spsl", "spsl", True, _CNN),
     Row("sd2", "sd2", True, _SD2),
     Row("sd2-no-captions", "sd2", True, _SD2 + " --set captions=none"),
