@@ -30,7 +30,8 @@ def options_of(detector: Detector, name: str, preset: str, words: Words = ()) ->
         raise PluginError(f"the detector {name} has options that are called as settings: {', '.join(sorted(both))}")
     faults = list[str]()
     pairs = _pairs(words, faults)
-    if {"epochs"} == {"epochs", "steps"} & {key for key, _ in pairs}:
+    keys = {key for key, _ in pairs}
+    if "epochs" in keys and "steps" not in keys:
         parts[Settings]["steps"] = None
     for key, value in pairs:
         kind = next((each for each in parts if key in each.model_fields), None)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from mmidd.errors import UsageError
-from mmidd.runs.detector import Input
+from mmidd.runs.detector import Features, Input, Network
 from mmidd.runs.settings import Settings
 
 WIDTH = {"pairs": 2, "self-blended": 2}
@@ -75,3 +75,10 @@ def normalised(image: torch.Tensor, seen: Input) -> torch.Tensor:
 def ready(part: Mapping[str, Any], seen: Input) -> dict[str, Any]:
     """A part as a network takes it."""
     return {**part, "image": normalised(part["image"], seen)}
+
+
+def features_of(network: Network, part: Mapping[str, Any], settings: Settings, device: torch.device) -> Features:
+    """Of a part that is ready, under mixed precision where that is asked for, as float32."""
+    with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+        found = network.features(part)
+    return {name: each.float() if each.is_floating_point() else each for name, each in found.items()}

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import nn
 from mmidd.errors import RunError, UsageError, is_memory
 from mmidd.runs.chance import For, seed_torch
 from mmidd.runs.detector import Features, Loss, Network
-from mmidd.runs.parts import cut, moved, ready
+from mmidd.runs.parts import cut, features_of, moved, ready
 from mmidd.runs.processes import Here
 from mmidd.runs.settings import Settings
 
@@ -68,8 +69,8 @@ class Step:
         for each in self.trained.values():  # one that no row touched counts as not changed by them, for any number of parts
             if each.grad is None:
                 each.grad = torch.zeros_like(each)
-        self.at.add(each.grad for each in self.trained.values() if each.grad is not None)
         gradients = [each.grad for each in self.trained.values() if each.grad is not None]
+        self.at.add(gradients)
         norm = torch.nn.utils.get_total_norm(gradients)
         told = self._told(losses, norm, over)
         _check(told, losses, parts, number, self.at)
@@ -90,10 +91,7 @@ class Step:
     def _features(self, part: Mapping[str, Any], number: int, place: int) -> Features:
         """Of one part, made ready, under mixed precision, as float32. The same again where it is asked again."""
         seed_torch(self.seed, For.features, step=number, part=self._place(place))
-        mixed = self.settings.precision == "bf16"
-        with torch.autocast(self.at.device.type, torch.bfloat16, enabled=mixed):
-            found = self.network.features(part)
-        return {name: each.float() if each.is_floating_point() else each for name, each in found.items()}
+        return features_of(self.network, part, self.settings, self.at.device)
 
     def _losses(self, features: Features, part: Mapping[str, Any], over: Mapping[str, int]) -> Loss:
         with torch.autocast(self.at.device.type, enabled=False):
@@ -213,8 +211,8 @@ def _shared(loss: Loss, at: Here) -> dict[str, int]:
 def _check(told: Told, losses: Sequence[Loss], parts: Sequence[Mapping[str, Any]], number: int, at: Here) -> None:
     """Raises RunError for what is no number: which terms, and the ids of the rows of the parts where it is, whichever
     process has them; all of them come here, with the same sums."""
-    bad = [name for name, value in told.terms.items() if not _is_number(value)]
-    if not bad and _is_number(told.norm):
+    bad = [name for name, value in told.terms.items() if not isfinite(value)]
+    if not bad and isfinite(told.norm):
         return
     wrong = [any(not torch.isfinite(each.terms[name]) for name in bad) for each in losses]
     held = [[str(each) for each in part["id"]] for part in parts]
@@ -228,10 +226,6 @@ def _check(told: Told, losses: Sequence[Loss], parts: Sequence[Mapping[str, Any]
         f"Terms: {', '.join(f'{name} {value:g}' for name, value in told.terms.items())}; rows {', '.join(rows[:8])}{more}. "
         "Try a smaller lr, clip_norm=1, warmup=1 or precision=float32, in a new folder"
     )
-
-
-def _is_number(value: float) -> bool:
-    return value - value == 0
 
 
 def _no_memory(settings: Settings, at: Here, number: int) -> str:

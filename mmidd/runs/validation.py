@@ -18,7 +18,7 @@ import torch
 from mmidd.errors import RunError
 from mmidd.runs.chance import For, seed_torch
 from mmidd.runs.detector import Network, Scores
-from mmidd.runs.parts import flat, moved, ready
+from mmidd.runs.parts import features_of, flat, moved, ready
 from mmidd.runs.processes import Here
 from mmidd.runs.settings import Settings
 from mmidd.schema import FORGERY_TYPES
@@ -165,11 +165,8 @@ def _part(network: Network, batch: Mapping[str, Any], number: int, settings: Set
     given = flat(batch, network.input.frames)
     over = network.rows(given)
     part = ready(moved(given, at.device), network.input)
-    mixed = settings.precision == "bf16"
     seed_torch(0, For.features, step=number, part=at.rank)
-    with torch.autocast(at.device.type, torch.bfloat16, enabled=mixed):
-        features = network.features(part)
-    features = {name: each.float() if each.is_floating_point() else each for name, each in features.items()}
+    features = features_of(network, part, settings, at.device)
     with torch.autocast(at.device.type, enabled=False):
         found, loss = network.scores(features), network.losses(features, part, over)
     check_scores(found, len(part["label"]))
