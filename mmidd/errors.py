@@ -44,6 +44,10 @@ class RunError(MmiddError):
     """A training run cannot begin or go on: its folder, its data, its numbers or its memory."""
 
 
+class ScoreError(MmiddError):
+    """Scores cannot be taken as they are: out of range, twice, of something else, of another corpus."""
+
+
 class MissingExtra(MmiddError):
     """An optional capability is not installed; the message names the `pip install` to run."""
 

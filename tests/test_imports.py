@@ -51,7 +51,7 @@ HEAVY = {"torch", "torchvision", "datasets", "transformers", "facenet_pytorch", 
 
 
 # Who asks for training has torch; of mmidd nothing but the command line and the API know of these rooms.
-AT_THE_TOP = {"training": {"torch", "torchvision"}, "runs": {"torch"}, "detectors": {"torch"}}
+AT_THE_TOP = {"training": {"torch", "torchvision"}, "runs": {"torch"}, "scoring": {"torch"}, "detectors": {"torch"}}
 WITHOUT_TORCH = {"detectors/__init__.py", "detectors/registry.py", "detectors/listing.py"}
 """What lists the detectors."""
 
@@ -88,7 +88,12 @@ ALLOWED = {
     "audit": {"captions", "corpus", "curation", "engine"},
     "share": {"corpus", "engine", "extraction", "manifest", "raw", "recipe"},
     "training": {"corpus"},
-    "runs": {"corpus", "engine", "training"},
+    "scores": {"corpus", "engine"},
+    "runs": {"corpus", "engine", "scores", "training"},
+    "scoring": {"corpus", "engine", "networks", "runs", "scores", "training", "video"},
+    "evaluation": {"corpus", "engine", "scores"},
+    "verdicts": {"engine", "evaluation", "extraction", "faces", "raw", "recipe", "scores", "scoring", "stages", "video"},
+    "studies": {"corpus", "engine", "evaluation", "runs", "scores", "scoring"},
     "show": set(),
     "flow": {
         "stages", "engine", "extraction", "raw", "video", "faces", "captions", "curation", "corpus", "manifest",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -52,6 +53,12 @@ class Corpus:
     def files(self) -> Mapping[str, Listed]:
         """Every file of the corpus but `mmidd.json`: bytes, sha256, rows."""
         return self.about.files
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits over the data files."""
+        told = "".join(f"{shard.name}\0{self.files[shard.name].sha256}\n" for shard in self.shards)
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
 
     @property
     def columns(self) -> tuple[str, ...]:
