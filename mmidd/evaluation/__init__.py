@@ -1,1 +1,1 @@
-"""What score files come to: figures with intervals over groups, comparisons, and what leaks beside them. Imports no torch."""
+"""What score files come to: figures with intervals over groups, comparisons, and what leaks beside them. No torch."""

@@ -52,7 +52,7 @@ likely it is forged, 0..1; null unless ok. `types`: of FORGERY_TYPES, adding up 
 
 @dataclass(frozen=True)
 class About:
-    """All that the scores depend on. `model`: JSON: kind (run, onnx, python, imported), name, digest, and what its kind adds.
+    """All that the scores depend on. `model`: JSON: kind (run, onnx, python, imported), name, digest, and more by kind.
     `corpus`: name, digest. `splits`, `only`: what was asked for. `named`: a digest of what these name (`named.digest`).
     `degradation`: what was done to the images first ("jpeg=40"), None for nothing. `clip`: how a clip's score is made.
     `versions`: of packages."""
@@ -98,10 +98,14 @@ def read(path: str | Path) -> ScoreFile:
         with Path(path).open("rb") as file:
             table = pq.read_table(file, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
-        raise ScoreError(f"{path} cannot be read as a score file ({type(error).__name__}): mmidd score writes one") from error
+        raise ScoreError(
+            f"{path} cannot be read as a score file ({type(error).__name__}): mmidd score writes one"
+        ) from error
     told = (table.schema.metadata or {}).get(_KEY)
     if told is None or not table.schema.remove_metadata().equals(SCHEMA):
-        raise ScoreError(f"{path} is no score file: mmidd score writes one, mmidd score --import takes scores made elsewhere")
+        raise ScoreError(
+            f"{path} is no score file: mmidd score writes one, mmidd score --import takes scores made elsewhere"
+        )
     document = json.loads(told)
     document.pop("format")
     document |= {name: tuple(document[name]) for name in ("splits", "only")}

@@ -11,8 +11,8 @@ from mmidd.corpus.read import Corpus
 
 
 def named(corpus: Corpus, splits: Sequence[str], only: Sequence[str] = ()) -> pa.Table:
-    """`file.SCHEMA` without `score`, `types` and `frames`, with `row`: the sample's number in the corpus, null where there is
-    none. `status` is missing where `row` is null, ok elsewhere; clips have no row."""
+    """`file.SCHEMA` without `score`, `types` and `frames`, with `row`: the sample's number in the corpus, null where
+    there is none. `status` is missing where `row` is null, ok elsewhere; clips have no row."""
     raise NotImplementedError
 
 

@@ -14,8 +14,8 @@ from mmidd.training.images import Fit
 
 @dataclass(frozen=True)
 class Look:
-    """What a model sees: square images of `side` pixels, brought there by `fit`; `frames` of them for clips; and `columns` of
-    the corpus, beside the image."""
+    """What a model sees: square images of `side` pixels, brought there by `fit`; `frames` of them for clips; and `columns`
+    of the corpus, beside the image."""
 
     side: int
     fit: Fit = "crop"

@@ -1,1 +1,1 @@
-"""Any image or video and a trained detector in, verdicts out, by the extraction that the detector's corpus was built with."""
+"""Any image or video and a trained detector in, verdicts out, by the very extraction that its corpus was built with."""
