@@ -87,9 +87,7 @@ class Degraded(Dataset):  # type: ignore[misc]
     """As `CorpusDataset`, but each stored image is decoded whole, degraded, and then fitted. (An undegraded JPEG twice as
     large as is wanted is decoded at a half.) Frames of a clip are degraded in pieces of `degrade.PIECE`."""
 
-    def __init__(
-        self, corpus: Corpus, rows: Rows, sizing: Sizing, columns: Sequence[str], degradation: Degradation
-    ) -> None:
+    def __init__(self, corpus: Corpus, rows: Rows, sizing: Sizing, columns: Sequence[str], degradation: Degradation) -> None:
         self._stored = CorpusDataset(corpus, image="encoded", columns=columns, on_error="skip")
         self._stored.rows = self.rows = rows
         self.sizing, self.degradation = sizing, degradation

@@ -1,4 +1,4 @@
-"""How a model that is no run of ours is fed and read, as its user tells: FILE.json beside an ONNX file, `--set key=value`."""
+"""How a model that is no run is fed and read, as its user tells: FILE.json beside an ONNX file, `--set key=value`."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _file(path: Path) -> dict[str, Any]:
             data = file.read(_MOST_BYTES + 1)
         found = json.loads(data) if len(data) <= _MOST_BYTES else None
     except (OSError, ValueError, RecursionError) as error:
-        raise ScoreError(f"{path} cannot be read as JSON ({type(error).__name__}): how the model is fed is told there") from error
+        raise ScoreError(f"{path} is no JSON ({type(error).__name__}): how the model is fed is told there") from error
     if not isinstance(found, dict):
         raise ScoreError(f"{path} is no JSON object of at most a MiB: how the model is fed is told there")
     return found

@@ -60,7 +60,7 @@ def opened_function(spec: str, words: Any) -> PythonModel:
     function = getattr(module, name, None)
     if not callable(function):
         there = [each for each, value in vars(module).items() if inspect.isfunction(value)][:8]
-        raise UsageError(f"{spec}: there is no function {name!r} in {where}; {_WHAT}; there are {', '.join(there) or 'none'}")
+        raise UsageError(f"{spec}: there is no function {name!r} in {where}; {_WHAT}; it has {', '.join(there) or 'none'}")
     return PythonModel(spec, function, fed, _source(module), name)
 
 

@@ -64,7 +64,8 @@ def checked(fake: Any, types: Any, rows: int, whose: str) -> Found:
     off = np.abs(kinds[finite].sum(1) - 1)
     if (wrong := _outside(kinds)) or (off > _OFF).any():
         told = wrong or f"sums up to {1 + off.max():g} away from it"
-        raise ScoreError(f"{whose}: types are shares that add up to 1, in the order {', '.join(FORGERY_TYPES)}; it gave {told}")
+        order = ", ".join(FORGERY_TYPES)
+        raise ScoreError(f"{whose}: types are shares that add up to 1, in the order {order}; it gave {told}")
     return Found(np.where(finite, found, np.nan), kinds)
 
 

@@ -20,8 +20,8 @@ _KINDS = "a RUN folder of mmidd train (or RUN/seed-0), FILE.onnx, or python:FILE
 def open_model(
     spec: str | Path, detectors: Registry[Any], *, device: str = "auto", download: bool = False, settings: Words = ()
 ) -> Model:
-    """The model that `spec` names. `settings`: how an ONNX file or a function is fed (`scoring.fed`); `download`: may a run's
-    backbone come from the Hub? A function computes where it wants to: `device` is for the others.
+    """The model that `spec` names. `settings`: how an ONNX file or a function is fed (`scoring.fed`); `download`: may a
+    run's backbone come from the Hub? A function computes where it wants to: `device` is for the others.
 
     Raises UsageError, ScoreError, and what `runs.trained.open_trained` raises for a run.
     """

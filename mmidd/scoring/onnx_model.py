@@ -20,7 +20,12 @@ from mmidd.scoring.model import Found, Look, checked
 
 MOST_MODEL, MOST_WEIGHTS = (2 << 30) - 1, 16 << 30
 """Bytes of the file (a protobuf is under 2 GiB), and of the files of weights beside it together."""
-_INPUTS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64, "tensor(uint8)": np.uint8}
+_INPUTS = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+}
 _COLUMNS = {"probability": 1, "logit": 1, "probabilities": 2, "logits": 2, "types": 5, "type_logits": 5}
 """Values of each output for one image."""
 _UPGRADE = "install a newer onnxruntime, or export the model again for an older opset and with standard operators alone"
@@ -52,8 +57,9 @@ class OnnxModel:
             raise UsageError(f"{self._whose} takes bytes (uint8): neither mean nor std goes with that")
         assert self._fed.side is not None
         self.look = Look(self._fed.side, fed.fit)
-        about = {"kind": "onnx", "name": path.stem, "sha256": sha256, "fed": document(self._fed), "order": self._layout.order}
-        self.about: Mapping[str, Any] = about | {"digest": digest(sha256, about["fed"])[:16]}
+        about = {"kind": "onnx", "name": path.stem, "sha256": sha256, "fed": document(self._fed)}
+        about["order"] = self._layout.order
+        self.about: Mapping[str, Any] = about | {"digest": digest(sha256, about["fed"])[:16], "device": device}
 
     def scores(self, batch: Mapping[str, Any]) -> Found:
         """In batches of the file's own size, the last one filled up with black, where that is fixed."""
@@ -87,7 +93,8 @@ def read_as(given: npt.NDArray[np.float64], fed: FedOnnx, rows: int, whose: str)
     flat = given.reshape(rows, -1)
     width = _COLUMNS[fed.output or "probability"]
     if flat.shape[1] != width:
-        raise ScoreError(f"{whose}: output={fed.output} has {width} values an image, it gives {flat.shape[1]}; {_could(flat)}")
+        told = f"{whose}: output={fed.output} has {width} values an image, it gives {flat.shape[1]}"
+        raise ScoreError(f"{told}; {_could(flat)}")
     with np.errstate(over="ignore", invalid="ignore"):
         if fed.output == "logit":
             flat = 1 / (1 + np.exp(-flat))
@@ -108,7 +115,8 @@ def _could(flat: npt.NDArray[np.float64]) -> str:
 def _fed(pixels: npt.NDArray[np.uint8], fed: FedOnnx, layout: Layout) -> npt.NDArray[Any]:
     ordered: npt.NDArray[Any] = pixels
     if layout.kind is not np.uint8:
-        ordered = (pixels.astype(np.float32) / np.float32(255) - np.float32(fed.mean)) / np.float32(fed.std)
+        mean, std = (np.array(each, np.float32) for each in (fed.mean, fed.std))
+        ordered = (pixels.astype(np.float32) / np.float32(255) - mean) / std
     ordered = ordered[..., ::-1] if fed.colours == "bgr" else ordered
     ordered = ordered.transpose(0, 3, 1, 2) if layout.order == "NCHW" else ordered
     return np.ascontiguousarray(ordered, layout.kind)
@@ -133,14 +141,14 @@ def _read(path: Path) -> tuple[bytes | str, dict[str, str]]:
             raise ScoreError(f"{path} has weights in {place.name!r}, which is not there: put it beside the model")
         total += place.stat().st_size
     if total > MOST_WEIGHTS:
-        raise ScoreError(f"{path}: {total:,} bytes of weights lie beside it; at most {MOST_WEIGHTS >> 30} GiB are read, {_INSTEAD}")
+        most = MOST_WEIGHTS >> 30
+        raise ScoreError(f"{path}: {total:,} bytes of weights lie beside it; at most {most} GiB are read, {_INSTEAD}")
     return str(path), digests | {str(place.relative_to(path.parent)): sha256_file(place) for place in beside}
 
 
 def _weights(path: Path, data: bytes) -> list[Path]:
     """The files of weights beside a model. Raises ScoreError for what is no model, and for files that lie elsewhere."""
     import onnx
-    from google.protobuf.message import DecodeError
 
     try:
         model = onnx.load_model_from_string(data)
@@ -153,13 +161,16 @@ def _weights(path: Path, data: bytes) -> list[Path]:
         }
         if not model.graph.node or not model.opset_import:
             raise ScoreError(f"{path} is no ONNX model: it has no operators; export one with torch.onnx.export")
-    except (DecodeError, ValueError, RuntimeError) as error:
+    except ScoreError:
+        raise
+    except Exception as error:  # protobuf's own
+        _check_memory(error, f"the ONNX file {path}")
         raise ScoreError(f"{path} is no ONNX model; export one with torch.onnx.export, {_INSTEAD}") from error
     for name in sorted(named):
         if not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise ScoreError(f"{path} has weights in {name[:80]!r}, outside its folder: they are not read; export it again")
+            raise ScoreError(f"{path} has weights outside its folder ({name[:80]!r}), which are not read: export it again")
         if not (path.parent / name).resolve().is_relative_to(path.parent.resolve()):
-            raise ScoreError(f"{path} has weights in {name[:80]!r}, a link out of its folder: they are not read; copy them there")
+            raise ScoreError(f"{path} has weights behind a link ({name[:80]!r}), which is not followed: copy them there")
     return [path.parent / name for name in sorted(named)]
 
 
@@ -196,13 +207,14 @@ def _said(error: Exception) -> str:
 def _layout(inputs: Any, whose: str) -> Layout:
     """Raises ScoreError for what does not take one batch of images."""
     told = "; ".join(f"{each.name} {each.type} {each.shape}" for each in inputs)[:300]
-    wrong = ScoreError(f"{whose} takes no batch of images (n, 3, side, side) or (n, side, side, 3) alone: {told}; {_INSTEAD}")
+    shapes = "(n, 3, side, side) or (n, side, side, 3)"
+    wrong = ScoreError(f"{whose} does not take a batch of images {shapes} and nothing else: {told}; {_INSTEAD}")
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in _INPUTS:
         raise wrong
     batch, *sides = (each if isinstance(each, int) and each > 0 else None for each in inputs[0].shape)
     order: Literal["NCHW", "NHWC"] = "NHWC" if sides[2] == 3 and sides[0] != 3 else "NCHW"
     channels, tall, wide = sides if order == "NCHW" else (sides[2], sides[0], sides[1])
-    if channels not in (3, None) or None not in (tall, wide) and tall != wide:
+    if channels not in (3, None) or (None not in (tall, wide) and tall != wide):
         raise wrong
     return Layout(inputs[0].name, order, tall or wide, batch, _INPUTS[inputs[0].type])
 
@@ -228,7 +240,7 @@ def _output(outputs: Any, fed: FedOnnx, whose: str) -> str:
         shape = next(each.shape for each in outputs if each.name == name)
         kinds = ", ".join(f"{kind} ({width})" for kind, width in _COLUMNS.items())
         raise UsageError(
-            f"{whose} does not tell what its output {name} {shape} means: say --set output=, one of {kinds} (values an image; "
-            "two classes are real, fake unless fake=0), or write it into its .json"
+            f"{whose} does not tell what its output {name} {shape} means: say --set output=, one of {kinds} (values an "
+            "image; two classes are real, fake unless fake=0), or write it into its .json"
         )
     return name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from mmidd.engine.files import disk_errors, write_text, write_whole
 from mmidd.engine.temporary import left_over
 from mmidd.schema import FORGERY_TYPES
 
+Floats = npt.NDArray[np.float64]
 EVERY = 20.0
 """Seconds between parts."""
 _ASKED, _NAME = "asked", re.compile(r"part-(\d{12})-(\d{12})\.parquet")
@@ -35,10 +37,10 @@ class Items:
 
     def __init__(self, count: int) -> None:
         self.fake = np.full(count, np.nan)
-        self.types: npt.NDArray[np.float64] | None = None
+        self.types: Floats | None = None
         self.wrong: dict[int, tuple[int | None, str]] = {}
 
-    def put(self, places: npt.NDArray[np.int64], fake: npt.NDArray[np.float64], types: npt.NDArray[np.float64] | None) -> None:
+    def put(self, places: npt.NDArray[np.int64], fake: Floats, types: Floats | None) -> None:
         """Scores of these items; NaN is none."""
         self.fake[places] = fake
         if types is not None:
@@ -78,10 +80,13 @@ class Parts:
     folder: Path
     asked: str
     done: int = 0
+    """Items that are kept."""
+    taken: int = 0
+    """Of them those that were there before."""
     told: float = 0.0
 
-    def begin(self, found: Items) -> str | None:
-        """Take what is there of the same request into `found`; what is of another is removed. What there is to say of it."""
+    def begin(self, found: Items, tell: Callable[[str], None]) -> None:
+        """Take what is there of the same request into `found`; what is of another is removed, which `tell` hears."""
         self.told = time.monotonic()
         with disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -91,9 +96,7 @@ class Parts:
                 self.remove()
                 self.folder.mkdir(parents=True, exist_ok=True)
                 listed = []
-                note: str | None = "was begun with another model, corpus, request or version: that is begun anew"
-            else:
-                note = None
+                tell("note: what was scored so far was for another model, corpus, request or version: it begins anew")
         write_text(self.folder / _ASKED, self.asked, scratch=self.folder)
         for start, stop, path in listed:
             if start != self.done or stop > len(found.fake):
@@ -102,13 +105,12 @@ class Parts:
                 with path.open("rb") as file:
                     table = pq.read_table(file, page_checksum_verification=True)
             except (OSError, pa.ArrowException):
-                note = f"the part from {start:,} on cannot be read: it is scored again"
+                tell(f"note: what was scored from item {start:,} on is damaged: it is scored again")
                 break
             if not table.schema.equals(SCHEMA) or table.num_rows != stop - start:
                 break
             found.take(start, table)
-            self.done = stop
-        return note
+            self.done = self.taken = stop
 
     def keep(self, found: Items, stop: int, *, now: bool = False) -> None:
         """Write what was scored since the last part, if it is time."""
@@ -141,4 +143,3 @@ class Parts:
             return (self.folder / _ASKED).read_text(encoding="utf-8")
         except (OSError, ValueError):
             return None
-

@@ -31,7 +31,7 @@ class RunModel:
         seen = opened.input
         self.look = Look(seen.side, seen.fit, seen.frames, seen.columns)
         self.settings = Settings.model_validate(opened.about["asked"]["settings"])
-        self.about: Mapping[str, Any] = about(opened)
+        self.about: Mapping[str, Any] = about(opened) | {"device": _named(device)}
         self._network, self._device = opened.network, device
         self._whose = f"the run {opened.folder} ({opened.detector})"
 
@@ -79,6 +79,10 @@ def about(opened: Opened) -> dict[str, Any]:
         "trained_on": asked.get("data"),
         "precision": asked["settings"].get("precision"),
     }
+
+
+def _named(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def refuse_words(words: Any, what: str) -> None:

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import torch
 
 from mmidd.corpus.read import Corpus
 from mmidd.errors import ScoreError
@@ -96,11 +95,18 @@ def requested(
     return Request(model, corpus, degradation, about, table, rows, found)
 
 
-def scored(asked: Request, *, workers: int = 0, watch: Watch | None = None, parts: Parts | None = None) -> ScoreFile:
-    """What came of it; with `parts`, what is kept there already is not scored again."""
+def scored(
+    asked: Request,
+    *,
+    workers: int = 0,
+    watch: Watch | None = None,
+    parts: Parts | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> ScoreFile:
+    """What came of it; with `parts`, what is kept there already is not scored again. `tell` hears of what is thrown away."""
     found = Items(len(asked.items))
     if parts is not None:
-        parts.begin(found)
+        parts.begin(found, tell)
     _score(asked, found, workers, watch, parts)
     fake, types, errors = rows_of(asked.items, found, asked.rows.numbers, asked.model.look.frames)
     have = np.flatnonzero(~np.isnan(fake))
@@ -190,7 +196,7 @@ def short(frames: int) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that scores depend on, and whether torch computes on a GPU's architecture."""
+    """Of the packages that scores depend on."""
     found: dict[str, str] = {}
     for name in _PACKAGES:
         try:
@@ -198,14 +204,6 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def device_name(model: Model) -> str | None:
-    """The device that a model computes on, where it says."""
-    device = getattr(model, "device", None)
-    if isinstance(device, torch.device) and device.type == "cuda":
-        return str(torch.cuda.get_device_name(device))
-    return None if device is None else str(device)
 
 
 def counts(table: pa.Table) -> Mapping[str, Mapping[str, Mapping[str, int]]]:
