@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 Places = npt.NDArray[np.int64]
+_MOST_DEPTH = 64
+"""Folders of a path whose ends are compared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +28,14 @@ def match(names: pa.Array, datasets: pa.Array | None, media: pa.Table, words: Ma
 
     One rule is taken for all names: the one that finds most, of equal ones the strictest.
     """
+    told = names if datasets is None else _joined(pc.fill_null(datasets, ""), names)
+    coded = told.dictionary_encode()
+    several = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)
+    each, first, back = np.unique(several, return_index=True, return_inverse=True)  # frames of a medium are looked up once
+    if len(each) < len(names):
+        at = pa.array(first)
+        found = match(names.take(at), None if datasets is None else datasets.take(at), media, words)
+        return Matched(found.place[back], found.how)
     theirs = _normal(names)
     ours = pc.cast(media["media"].combine_chunks(), pa.string())
     before = pa.repeat(pa.scalar(""), len(theirs))
@@ -65,7 +75,7 @@ def _ends(theirs: pa.Array, before: pa.Array, ours: pa.Array, mine: pa.Array) ->
     """Ours is the end of theirs: of each the longest of ours."""
     found = np.full(len(theirs), -1, np.int64)
     depths = _depth(ours)
-    for depth in sorted(set(depths.tolist()), reverse=True):
+    for depth in sorted(_some(depths), reverse=True):
         here = np.flatnonzero(depths == depth)
         open_ = np.flatnonzero((found == -1) & (_depth(theirs) >= depth))
         if len(open_):
@@ -80,13 +90,17 @@ def _ended(theirs: pa.Array, before: pa.Array, ours: pa.Array, mine: pa.Array) -
     """Theirs is the end of ours."""
     found = np.full(len(theirs), -1, np.int64)
     depths, held = _depth(theirs), _depth(ours)
-    for depth in sorted(set(depths.tolist())):
+    for depth in sorted(_some(depths) & set(range(held.max(initial=0) + 1))):
         here, there = np.flatnonzero(depths == depth), np.flatnonzero(held >= depth)
         at = pa.array(there)
         key = _joined(before.take(pa.array(here)), theirs.take(pa.array(here)))
         hit = _find(key, _joined(mine.take(at), _tail(ours.take(at), depth)))
         found[here] = np.where(hit >= 0, there[hit], hit) if len(there) else -1
     return found
+
+
+def _some(depths: npt.NDArray[np.int64]) -> set[int]:
+    return {depth for depth in set(depths.tolist()) if depth <= _MOST_DEPTH}
 
 
 def _find(theirs: pa.Array, ours: pa.Array) -> Places:

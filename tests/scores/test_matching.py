@@ -29,6 +29,7 @@ WORDS = {"a": "A", "set-a": "A", "b": "B"}
         (["/d/real/c23/001.mp4", "/d/v.1/x.y"], None, [0, 4], "the end of a longer path"),
         (["01.mp4", "l/c23/001.mp4"], None, [-1, -1], "the path"),
         (["fake/c23/001.avi"], ["b"], [3], "the path, without its ending"),
+        (["a/" * 5000 + "x.mp4", "/" * 5000], None, [-1, -1], "the path"),
         ([""], None, [-1], "the path"),
         ([], None, [], "the path"),
     ],
