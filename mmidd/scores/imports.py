@@ -188,7 +188,7 @@ def _frames_of(rows: _Rows, frames: pa.Table, clips: pa.Table, *, by_frame: bool
     at = np.minimum(np.searchsorted(several, theirs), len(several) - 1)
     there = (theirs >= 0) & (several[at] == theirs)
     if (unclear := there & (count[at] > 1)).any():
-        lack = "a column `face`, for these frames show several" if by_frame else "a column `frame`, or level clip"
+        lack = "a column `face`, for these frames show several" if by_frame else "a column `frame`, or --level clip"
         raise ScoreError(
             f"{rows.path}: {int(unclear.sum()):,} rows may be of several frames, as {rows.told(unclear)}: give {lack}"
         )
@@ -234,7 +234,9 @@ def _without_strangers(
     if strange.any() and not reading.ignore_strangers:
         frames = strange & ~unknown
         if frames.any() and level == "frame":
-            more = f"; {int(frames.sum()):,} of these are other frames of media that are named: level clip takes their mean"
+            more = (
+                f"; {int(frames.sum()):,} of these are other frames of media that are named: --level clip takes their mean"
+            )
         else:
             more = ""
         raise ScoreError(
@@ -258,7 +260,7 @@ def _check_labels(rows: _Rows, clips: pa.Table) -> None:
         raise ScoreError(
             f"{rows.path}: {int(wrong.sum()):,} of {len(wrong):,} rows have another label than the corpus, the first is row "
             f"{rows.lines[first]}: {theirs[first].as_py()!r}, not {ours[first].as_py()!r} (0 is real, 1 fake). Is it this "
-            "corpus? Give columns label= to leave their labels out"
+            "corpus? --column label= leaves their labels out"
         )
 
 

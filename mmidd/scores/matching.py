@@ -34,8 +34,8 @@ def match(names: pa.Array, datasets: pa.Array | None, media: pa.Table, words: Ma
     each, first, back = np.unique(several, return_index=True, return_inverse=True)  # frames of a medium are looked up once
     if len(each) < len(names):
         at = pa.array(first)
-        found = match(names.take(at), None if datasets is None else datasets.take(at), media, words)
-        return Matched(found.place[back], found.how)
+        once = match(names.take(at), None if datasets is None else datasets.take(at), media, words)
+        return Matched(once.place[back], once.how)
     theirs = _normal(names)
     ours = pc.cast(media["media"].combine_chunks(), pa.string())
     before = pa.repeat(pa.scalar(""), len(theirs))

@@ -98,14 +98,16 @@ def _meanings(path: Path, held: Sequence[str], asked: Mapping[str, str]) -> dict
         else:
             here = [name for name in held if name.strip().casefold() in known and name not in asked.values()]
         if len(here) > 1:
-            raise ScoreError(f"{str(path)!r}: {_several(here)} may each be the {meaning}: say which")
+            raise ScoreError(
+                f"{str(path)!r}: {_several(here)} may each be the {meaning}: say which, --column {meaning}=NAME"
+            )
         if here:
             found[meaning] = here[0]
     if "score" not in found or not {"id", "media"} & {*found}:
         what = "score" if "score" not in found else "media"
         raise ScoreError(
-            f"{str(path)!r} has no column that is called {', '.join(NAMES[what][:5])} or the like: say which is the {what} "
-            f"of {_several(held)}"
+            f"{str(path)!r} has no column that is called {', '.join(NAMES[what][:5])} or the like: say which is the {what}, "
+            f"--column {what}=NAME, of {_several(held)}"
         )
     return found
 

@@ -33,10 +33,10 @@ def values(path: str, table: Given, rows: pa.Table, lines: npt.NDArray[np.int64]
     name = table.names["score"]
     word = name.strip().casefold()
     if word in LOGITS and not logit:
-        raise ScoreError(f"{path}: {name!r} reads like log odds, not like shares from 0 to 1: say that it is (logit)")
+        raise ScoreError(f"{path}: {name!r} reads like log odds, not like shares from 0 to 1: say that it is, with --logit")
     if word in OF_REAL and not real_high:
         raise ScoreError(
-            f"{path}: {name!r} reads like the share of real, a score is that of fake: say that it is (real high)"
+            f"{path}: {name!r} reads like the share of real, a score is that of fake: say that it is, with --real-high"
         )
     given, state = _numbers(path, name, rows["score"].combine_chunks(), lines)
     if "status" in rows.column_names:
@@ -46,7 +46,7 @@ def values(path: str, table: Given, rows: pa.Table, lines: npt.NDArray[np.int64]
         half = 0.5 * np.tanh(0.5 * number)  # no power of e is too large
         number = np.where(state == OK, 0.5 + half, 0.0)
     else:
-        hint = "log odds are read with logit, and shares in percent are to be divided by 100"
+        hint = "log odds are read with --logit; divide per cent by 100"
         _refuse(path, (number < 0) | (number > 1), lines, given, f"are not from 0 to 1 ({hint})")
     return Values(np.where(state == OK, 1 - number, 0.0) if real_high else number, state)
 

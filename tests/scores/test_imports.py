@@ -218,7 +218,7 @@ def test_parquet_is_read_as_text_is(corpus: Corpus, clips: list[Row], frames: li
 
 REFUSED: dict[str, tuple[str | bytes, str]] = {
     "out of range": ("media,score\n{0},1.5\n", r"1 rows are not from 0 to 1 .*, the first is row 2: 1.5"),
-    "per cent": ("media,score\n{0},0.5\n{1},55\n", "in percent are to be divided by 100"),
+    "per cent": ("media,score\n{0},0.5\n{1},55\n", "divide per cent by 100"),
     "no number": ("media,score\n{0},0.5\n{1},high\x1b[31m\n", r"row 3: score 'high\\x1b\[31m' is no number"),
     "a decimal comma": ("media;score\n{0};0,5\n", "write a point for a decimal comma"),
     "hexadecimal": ("media,score\n{0},0x1p-1\n", "is no number"),
