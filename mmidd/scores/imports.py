@@ -23,6 +23,7 @@ from mmidd.scores.file import About, ScoreFile
 from mmidd.scores.joined import CLIP, with_clips, with_frames
 from mmidd.scores.matching import match
 from mmidd.scores.named import digest, left_out, named
+from mmidd.scores.rows import SHOWN, Places, Rows, keys, mask, once, whole
 from mmidd.scores.tables import Given, given
 from mmidd.scores.values import ERROR, MISSING, OK, Values, values
 
@@ -30,9 +31,7 @@ NOT_THERE, NO_SCORE, NO_NUMBER = "not in the imported file", "no score in the im
 MEAN_ELSEWHERE = "the mean of its frames that were scored elsewhere"
 _SPLITS = {**{each: each for each in SPLITS}, "val": "validation", "valid": "validation", "dev": "validation"}
 _LABELS = {"real": "real", "0": "real", "fake": "fake", "1": "fake"}
-_SHOWN = 3
 Level = Literal["frame", "clip"]
-Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -46,33 +45,6 @@ class Reading:
     columns: Mapping[str, str] = field(default_factory=dict)
     level: Level | None = None
     ignore_strangers: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """The rows of a file that may be of the splits: what they say, their numbers in it, their scores, the clip that each
-    is of (-1 none, -2 several), and how that was found."""
-
-    path: str
-    table: pa.Table
-    lines: Places
-    values: Values
-    clip: Places
-    how: str
-    samples: Places | None
-
-    def take(self, rows: npt.NDArray[np.bool_]) -> _Rows:
-        values = Values(self.values.score[rows], self.values.state[rows])
-        samples = None if self.samples is None else self.samples[rows]
-        table = self.table.filter(pa.array(rows))
-        return _Rows(self.path, table, self.lines[rows], values, self.clip[rows], self.how, samples)
-
-    def told(self, rows: npt.NDArray[np.bool_]) -> str:
-        """The first of these rows, in words."""
-        name = "media" if "media" in self.table.column_names else "id"
-        first = np.flatnonzero(rows)[:_SHOWN].tolist()
-        more = f" and {int(rows.sum()) - len(first):,} more" if rows.sum() > len(first) else ""
-        return ", ".join(f"{str(self.table[name][at].as_py())[:120]!r} (row {self.lines[at]})" for at in first) + more
 
 
 def imported(
@@ -99,10 +71,10 @@ def imported(
     rows, place = _without_strangers(rows, place, clips, level, reading, counts)
     _check_labels(rows, clips)
     if level == "frame":
-        _once(rows, place)
+        once(rows, place)
         table, how = _by_frame(what, frames.num_rows, place, rows.values), MEAN
     else:
-        _once(rows, _keys(rows) if by_frame else place)
+        once(rows, keys(rows) if by_frame else place)
         table, how = _by_clip(what, clips.num_rows, place, rows.values), MEAN_ELSEWHERE if by_frame else ONE_A_CLIP
     mine = table.filter(pc.equal(table["level"], level))
     counts |= {"level": level, "matched_by": rows.how, "logit": reading.logit, "real_high": reading.real_high}
@@ -119,18 +91,19 @@ def imported(
 def _rows(
     path: str, table: Given, corpus: Corpus, frames: pa.Table, clips: pa.Table, splits: Sequence[str], reading: Reading,
     counts: dict[str, Any],
-) -> _Rows:  # fmt: skip
+) -> Rows:  # fmt: skip
     """The rows that may be of the splits, each with its score and its clip."""
     held = table.columns
     here = np.ones(held.num_rows, bool)
     if "level" in table.names:
-        level = reading.level or "frame"
-        other = _mask(pc.not_equal(pc.utf8_lower(held["level"]), level))
+        words = pc.fill_null(pc.utf8_lower(held["level"]), "")
+        level = reading.level or ("frame" if pc.any(pc.equal(words, "frame")).as_py() else "clip")
+        other = mask(pc.not_equal(words, level))
         counts["rows_of_another_level"], here = int(other.sum()), here & ~other
     if "split" in table.names:
         words = pc.index_in(pc.utf8_lower(held["split"]), pa.array(list(_SPLITS)), skip_nulls=True)
         told = pa.array(list(_SPLITS.values())).take(words.combine_chunks())
-        other = _mask(pc.invert(pc.is_in(told, pa.array(list(splits))))) & _mask(pc.is_valid(held["split"]))
+        other = mask(pc.invert(pc.is_in(told, pa.array(list(splits))))) & mask(pc.is_valid(held["split"]))
         counts["rows_of_other_splits"], here = int((other & here).sum()), here & ~other
     if not here.any():
         raise ScoreError(
@@ -139,19 +112,24 @@ def _rows(
     lines = np.flatnonzero(here) + table.first
     kept = held.filter(pa.array(here)).combine_chunks()
     found = values(path, table, kept, lines, logit=reading.logit, real_high=reading.real_high)
+    if "frame" in table.names and kept["frame"].null_count < kept.num_rows:
+        without = mask(kept["frame"].is_null()) & (found.state != OK)  # as our own files have the frames that were lost
+        counts["rows_of_no_frame"] = int(without.sum())
+        kept, lines = kept.filter(pa.array(~without)).combine_chunks(), lines[~without]
+        found = Values(found.score[~without], found.state[~without])
     owner = find(frames, clips, CLIP).to_numpy()
     if "id" in table.names and _are_samples(kept["id"]):
         sample = pc.fill_null(pc.index_in(kept["id"], frames["id"].combine_chunks(), skip_nulls=True), -1)
         at = sample.combine_chunks().to_numpy().astype(np.int64)
         clip = np.where(at >= 0, owner[at], -1) if len(owner) else at
-        return _Rows(path, kept, lines, found, clip, "the sample's id", at)
+        return Rows(path, kept, lines, found, clip, "the sample's id", at)
     names = kept["media" if "media" in table.names else "id"].combine_chunks()
     if names.null_count:
-        first = lines[int(np.flatnonzero(_mask(names.is_null()))[0])]
+        first = lines[int(np.flatnonzero(mask(names.is_null()))[0])]
         raise ScoreError(f"{path}: {names.null_count:,} rows name no medium, the first is row {first}")
     datasets = kept["dataset"].combine_chunks() if "dataset" in table.names else None
     matched = match(names, datasets, clips, _words(corpus))
-    return _Rows(path, kept, lines, found, matched.place, matched.how, None)
+    return Rows(path, kept, lines, found, matched.place, matched.how, None)
 
 
 def _are_samples(ids: pa.ChunkedArray) -> bool:
@@ -167,17 +145,17 @@ def _words(corpus: Corpus) -> dict[str, str]:
     return found
 
 
-def _frames_of(rows: _Rows, frames: pa.Table, clips: pa.Table, *, by_frame: bool) -> Places:
+def _frames_of(rows: Rows, frames: pa.Table, clips: pa.Table, *, by_frame: bool) -> Places:
     """Which frame each row is of: -1 for none, -2 where its clip is not clear."""
     if rows.samples is not None:
         return rows.samples
     owner = find(frames, clips, CLIP).to_numpy().astype(np.int64)
-    held = np.flatnonzero(_mask(frames["row"].is_valid()))
+    held = np.flatnonzero(mask(frames["row"].is_valid()))
     columns = ["frame"] if by_frame else []
     columns += ["face"] if "face" in rows.table.column_names else []
     ours, theirs = owner[held].astype(np.int64), rows.clip.copy()
     for name in columns:
-        number = _whole(rows, name)
+        number = whole(rows, name)
         mine = frames[name].combine_chunks().to_numpy(zero_copy_only=False)[held].astype(np.int64)
         every = np.unique(np.concatenate([mine, number]))
         ours = ours * len(every) + np.searchsorted(every, mine)
@@ -195,28 +173,9 @@ def _frames_of(rows: _Rows, frames: pa.Table, clips: pa.Table, *, by_frame: bool
     return np.where(there, held[first[at]], np.where(rows.clip == -2, -2, -1))
 
 
-def _whole(rows: _Rows, name: str) -> Places:
-    column = rows.table[name].combine_chunks()
-    fit = _mask(pc.match_substring_regex(column, r"^\d{1,9}(?:\.0+)?$"))
-    if not fit.all():
-        first = int(np.flatnonzero(~fit)[0])
-        raise ScoreError(f"{rows.path}, row {rows.lines[first]}: {name} {column[first].as_py()!r} is no whole number from 0")
-    return np.asarray(pc.cast(pc.cast(column, pa.float64()), pa.int64()).to_numpy(zero_copy_only=False), np.int64)
-
-
-def _keys(rows: _Rows) -> Places:
-    """A number for each frame of a clip that rows are of."""
-    key = rows.clip if rows.samples is None else rows.samples
-    for name in ("frame", "face") if rows.samples is None else ():
-        if name in rows.table.column_names:
-            number = _whole(rows, name)
-            key = key * (int(number.max(initial=0)) + 1) + number
-    return key
-
-
 def _without_strangers(
-    rows: _Rows, place: Places, clips: pa.Table, level: Level, reading: Reading, counts: dict[str, Any]
-) -> tuple[_Rows, Places]:
+    rows: Rows, place: Places, clips: pa.Table, level: Level, reading: Reading, counts: dict[str, Any]
+) -> tuple[Rows, Places]:
     """The rows that the splits name. Raises ScoreError for others, unless they are to be counted alone."""
     if (unclear := rows.clip == -2).any():
         raise ScoreError(
@@ -226,7 +185,7 @@ def _without_strangers(
     strange = place < 0
     unknown = rows.clip < 0
     counts["strangers"] = int(strange.sum())
-    ours = ", ".join(repr(each) for each in clips["media"].slice(0, _SHOWN).to_pylist())
+    ours = ", ".join(repr(each) for each in clips["media"].slice(0, SHOWN).to_pylist())
     if strange.all():
         what = "frame" if not unknown.all() else "medium"
         raise ScoreError(f"{rows.path}: none of its {len(strange):,} rows is of a {what} of the splits: it has "
@@ -246,7 +205,7 @@ def _without_strangers(
     return rows.take(~strange), place[~strange]
 
 
-def _check_labels(rows: _Rows, clips: pa.Table) -> None:
+def _check_labels(rows: Rows, clips: pa.Table) -> None:
     if "label" not in rows.table.column_names:
         return
     theirs = rows.table["label"].combine_chunks()
@@ -254,24 +213,13 @@ def _check_labels(rows: _Rows, clips: pa.Table) -> None:
         pc.index_in(pc.utf8_lower(theirs), pa.array(list(_LABELS)), skip_nulls=True)
     )
     ours = clips["label"].combine_chunks().take(pa.array(rows.clip))
-    wrong = _mask(theirs.is_valid()) & ~_mask(pc.equal(known, ours))
+    wrong = mask(theirs.is_valid()) & ~mask(pc.equal(known, ours))
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
         raise ScoreError(
             f"{rows.path}: {int(wrong.sum()):,} of {len(wrong):,} rows have another label than the corpus, the first is row "
             f"{rows.lines[first]}: {theirs[first].as_py()!r}, not {ours[first].as_py()!r} (0 is real, 1 fake). Is it this "
             "corpus? --column label= leaves their labels out"
-        )
-
-
-def _once(rows: _Rows, key: Places) -> None:
-    _, first, place = np.unique(key, return_index=True, return_inverse=True)
-    again = first[place] != np.arange(len(key))
-    if again.any():
-        at = int(np.flatnonzero(again)[0])
-        raise ScoreError(
-            f"{rows.path}: {int(again.sum()):,} rows are of what another row is of, as {rows.told(again)}, which is row "
-            f"{rows.lines[first[place[at]]]} as well: one score each"
         )
 
 
@@ -296,8 +244,3 @@ def _by_clip(what: pa.Table, count: int, place: Places, found: Values) -> pa.Tab
 def _why(state: npt.NDArray[np.int64]) -> pa.Array:
     """Why each has no score: its state in the file, -1 where it is not in it."""
     return pa.array([NOT_THERE, NO_SCORE, NO_SCORE, NO_NUMBER]).take(pa.array(state + 1))
-
-
-def _mask(found: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.bool_]:
-    values = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
-    return np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False), bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ MOST_BYTES = 4 << 30
 _LINE = 1 << 20
 """Bytes of a line of CSV, at most."""
 _HEAD = 1 << 16
+_OTHER_COLUMNS = re.compile(r"Row #(\d+): Expected \d+ columns, got (\d+)")
 _DELIMITERS = (",", ";", "\t", "|")
 
 NAMES: Mapping[str, tuple[str, ...]] = {
@@ -133,12 +135,6 @@ def _header(path: Path, head: str) -> tuple[str, list[str]]:
 
 def _csv(path: Path, encoding: str, delimiter: str, header: Sequence[str], names: Mapping[str, str]) -> pa.Table:
     """Row after row in blocks: what is held is the wanted columns and a block."""
-    wrong: list[tuple[int | None, int]] = []
-
-    def refuse(row: pacsv.InvalidRow) -> str:
-        wrong.append((row.number, row.actual_columns))
-        return "error"
-
     numbered = [str(number) for number in range(len(header))]
     wanted = {meaning: numbered[list(header).index(name)] for meaning, name in names.items()}
     try:
@@ -148,7 +144,7 @@ def _csv(path: Path, encoding: str, delimiter: str, header: Sequence[str], names
                 pacsv.ReadOptions(
                     use_threads=False, block_size=_LINE, column_names=numbered, skip_rows=1, encoding=encoding
                 ),
-                pacsv.ParseOptions(delimiter=delimiter, invalid_row_handler=refuse),
+                pacsv.ParseOptions(delimiter=delimiter),
                 pacsv.ConvertOptions(
                     column_types=dict.fromkeys(wanted.values(), pa.string()), include_columns=list(wanted.values()),
                     strings_can_be_null=False,
@@ -156,10 +152,9 @@ def _csv(path: Path, encoding: str, delimiter: str, header: Sequence[str], names
             )  # fmt: skip
             parts = list(_batches(reader))
     except (pa.ArrowException, OSError, UnicodeError, ValueError) as error:
-        if wrong:
-            number, columns = wrong[0]
-            where = f"line {number + 0 if number is not None else '?'}"
-            raise ScoreError(f"{str(path)!r}, {where}: {columns} columns, its first line has {len(header)}") from error
+        if found := _OTHER_COLUMNS.search(str(error)):
+            where, columns = found.groups()
+            raise ScoreError(f"{str(path)!r}, row {where}: {columns} columns, its first line has {len(header)}") from error
         if "UTF8" in str(error) or isinstance(error, UnicodeError):
             raise ScoreError(f"{str(path)!r} is not written in UTF-8: save it so") from error
         if "block" in str(error):

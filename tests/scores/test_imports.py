@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 from once import Once
@@ -178,6 +179,18 @@ def test_tables_are_read_however_they_are_written(
     assert told["rows"] == told["matched"] + told["strangers"] + sum(v for k, v in told.items() if k.startswith("rows_of"))
 
 
+def test_our_own_files_are_read_as_tables_of_others(corpus: Corpus, frames: list[Row], tmp_path: Path) -> None:
+    ours = take(tmp_path / "a.csv", text(frames[:-1], {"id": "id", "score": "score"}), corpus)
+    write(tmp_path / "ours", ours)
+    rows = ours.table.drop_columns(["types"])
+    pacsv.write_csv(rows, tmp_path / "b.csv")
+    for name in ("ours", "b.csv"):
+        again = imported(tmp_path / name, corpus, ["test"], name="x")
+        assert again.table.select(["status", "score"]).equals(ours.table.select(["status", "score"]))
+        clips = imported(tmp_path / name, corpus, ["test"], name="x", reading=Reading(level="clip"))
+        assert scores(clips, "clip") == pytest.approx(scores(ours, "clip")) and not scores(clips, "frame")
+
+
 def test_what_has_no_score_says_why(corpus: Corpus, clips: list[Row], tmp_path: Path) -> None:
     told = ["", "nan", "0.5", "None", "inf"]
     rows = [row | {"score": score} for row, score in zip(clips, told, strict=False)]
@@ -235,7 +248,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "a column twice": ("media,score,score\n{0},0.5,0.5\n", "has two columns 'score'"),
     "no rows": ("media,score\n", "has no row below its header"),
     "empty": ("", "is empty"),
-    "a row too long": ("media,score\n{0},0.5,7\n", "line 2: 3 columns, its first line has 2"),
+    "a row too long": ("media,score\n{0},0.5,7\n", "row 2: 3 columns, its first line has 2"),
     "other splits": ("media,score,split\n{0},0.5,train\n", "none of test"),
     "another label": ("media,score,label\n{0},0.5,{other}\n", "1 of 1 rows have another label than the corpus"),
     "ok without a score": ("media,score,status\n{0},,ok\n", "are ok and have no score"),
