@@ -92,7 +92,11 @@ def test_clips_are_found_by_what_names_them(corpus: Corpus, clips: list[Row], tm
     told = found.about.model["imported"]
     assert scores(found, "clip") == [row["score"] for row in clips] and not scores(found, "frame")
     assert told["matched_by"] == how and told["scored"] == len(clips) == told["rows"] and told["strangers"] == 0
-    assert found.about.clip == ONE_A_CLIP and found.about.named == digest(found.table) == digest(named(corpus, ["test"]))
+    assert (
+        found.levels == ("clip",)
+        and found.about.clip == ONE_A_CLIP
+        and found.about.named == digest(found.table) == digest(named(corpus, ["test"]))
+    )
     assert set(found.level("frame")["reason"].to_pylist()) > {"only clips were scored"}
     write(tmp_path / "b", found)
     assert read(tmp_path / "b").table.equals(found.table)
@@ -114,7 +118,11 @@ def test_frames_are_found_by_what_names_them(corpus: Corpus, frames: list[Row], 
         with pytest.raises(ScoreError, match="none of its"):  # an id that is a number names no medium
             take(tmp_path / "a.csv", text(frames, {"id": columns["id"], "score": "score"}), corpus)
     found = take(tmp_path / "a.csv", text(list(reversed(frames)), columns), corpus)
-    assert scores(found, "frame") == [row["score"] for row in frames] and found.about.clip == MEAN
+    assert (
+        scores(found, "frame") == [row["score"] for row in frames]
+        and found.about.clip == MEAN
+        and found.levels == ("frame", "clip")
+    )
     first = next(row for row in found.level("clip").to_pylist() if row["status"] == "ok")
     assert first["score"] == pytest.approx(np.mean([r["score"] for r in frames if r["media"] == first["media"]]))
     assert Counter(found.table["status"].to_pylist())["error"] == 0
