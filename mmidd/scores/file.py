@@ -28,6 +28,8 @@ _KEY = b"mmidd.scores"
 _ROWS = "rows"
 _GROUP = 1 << 17
 """Rows of a row group."""
+_FEW_VALUES = [each for each in SCHEMA.names if each not in ("media", "id", "group", "score", "types")]
+"""Columns written as a dictionary. A large one would be read by a few rows at a time: each could be the longest of it."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class ScoreFile:
     table: pa.Table
     about: About
 
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The levels that are scored: frames are not, where others scored clips alone."""
+        return LEVELS if self.about.clip == MEAN else ("clip",)
+
     def level(self, level: str, split: str | None = None) -> pa.Table:
         """The rows of frames, or of clips; of one split."""
         found = self.table.filter(pc.equal(self.table["level"], level))
@@ -73,7 +80,9 @@ def write(path: Path, scores: ScoreFile) -> None:
     told = scores.about.document() | {_ROWS: content_digest(table)}
     table = table.replace_schema_metadata({_KEY: json.dumps(told, sort_keys=True, ensure_ascii=True).encode()})
     with path.open("xb") as file:  # not by its name: pyarrow takes none that is no Unicode
-        pq.write_table(table, file, write_page_checksum=True, compression="zstd", row_group_size=_GROUP)
+        pq.write_table(
+            table, file, write_page_checksum=True, compression="zstd", row_group_size=_GROUP, use_dictionary=_FEW_VALUES
+        )
 
 
 def read(path: str | Path) -> ScoreFile:
