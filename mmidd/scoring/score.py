@@ -146,9 +146,7 @@ def _score(asked: Request, found: Items, workers: int, watch: Watch | None, part
             found.put(places, given.fake, given.types)
             for number in places[np.isnan(given.fake)].tolist():
                 found.wrong[number] = (None, NO_NUMBER)
-            for each in load.skipped.listed:
-                found.wrong[each.unit] = (each.row, each.reason.removeprefix(prefix).replace(prefix, ""))
-            load.skipped = Skips()
+            _take_skipped(load, found, prefix)
             done = min(total, before + size)
             if watch is not None:
                 watch.at(done, f"{(done - begin) / max(time.monotonic() - begun, 1e-9):.1f}/s")
@@ -160,10 +158,16 @@ def _score(asked: Request, found: Items, workers: int, watch: Watch | None, part
         load.close()
         if watch is not None:
             watch.end()
-    for each in load.skipped.listed:
-        found.wrong[each.unit] = (each.row, each.reason.removeprefix(prefix).replace(prefix, ""))
+    _take_skipped(load, found, prefix)
     if parts is not None:
         parts.keep(found, total, now=True)
+
+
+def _take_skipped(load: Loader, found: Items, prefix: str) -> None:
+    """Why items could not be read, without the corpus's place; the loader lists the first thousand alone."""
+    for each in load.skipped.listed:
+        found.wrong[each.unit] = (each.row, each.reason.replace(prefix, ""))
+    load.skipped = Skips()
 
 
 def rows_of(
