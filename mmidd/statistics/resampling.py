@@ -13,7 +13,7 @@ from mmidd.statistics.values import Figure, Floats
 
 LEAST_GROUPS = 5
 """Under so many groups resampling them says nothing."""
-_CELLS = 1 << 22
+_CELLS = 1 << 18
 """Weights of resamples that are held at once."""
 
 Interval = tuple[float, float]
@@ -54,7 +54,7 @@ class Resamples:
             several = min(together, self.resamples - start)
             drawn = chance.integers(self.groups, size=(several, self.groups)) + np.arange(several)[:, None] * self.groups
             times = np.bincount(drawn.ravel(), minlength=several * self.groups).reshape(several, self.groups)
-            yield times.astype(np.float64)[:, self.codes]
+            yield np.take(times.astype(np.float64), self.codes, axis=1)
 
     def values(self, figure: Figure) -> Floats:
         """The figure in each resample: (resamples,), or (resamples, figures) of one that gives several. NaN where a resample
