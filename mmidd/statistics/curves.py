@@ -31,7 +31,7 @@ def roc(scores: npt.ArrayLike, positive: npt.ArrayLike, *, thin: bool = False) -
     if not counts.positives or not counts.others:
         return None
     wrong, right = (np.concatenate([[0.0], each]) for each in (counts.mistaken, counts.taken))
-    thresholds = np.concatenate([[np.inf], ranking.scores])
+    thresholds = np.concatenate([[np.inf], ranking.scores[::-1]])
     if thin:
         corner = _corners(wrong, right)
         wrong, right, thresholds = wrong[corner], right[corner], thresholds[corner]
@@ -46,9 +46,9 @@ def precision_recall(scores: npt.ArrayLike, positive: npt.ArrayLike, *, thin: bo
     counts = ranking.counts()
     if not counts.positives:
         return None
-    x, y, thresholds = counts.taken / counts.positives, counts.taken / counts.called, ranking.scores
+    x, y, thresholds = counts.taken / counts.positives, counts.taken / (counts.taken + counts.mistaken), ranking.scores[::-1]
     if thin:
-        adds = counts.up > 0
+        adds = counts.up[::-1] > 0
         x, y, thresholds = x[adds], y[adds], thresholds[adds]
     return Curve(x, y, thresholds)
 

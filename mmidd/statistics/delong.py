@@ -68,8 +68,8 @@ class Placements:
     def of(cls, scores: npt.ArrayLike, positive: npt.ArrayLike) -> Placements:
         ranking = Ranking.of(scores, positive)
         counts = ranking.counts()
-        below = counts.others - counts.mistaken + (counts.rows - counts.up) / 2
-        above = counts.taken - counts.up / 2
+        below = np.cumsum(counts.down) - counts.down / 2
+        above = counts.taken[::-1] - counts.up / 2
         place = np.repeat(np.arange(len(ranking.starts)), np.diff(ranking.starts, append=len(ranking.order)))
         up = ranking.positive == 1
         values, classes = np.empty(len(up)), np.empty(len(up), np.bool_)

@@ -17,8 +17,8 @@ from mmidd.statistics.values import Floats, classed, number, share
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Rows in the order of their scores, the highest first. `positive`: the class of each row in that order; `starts`: where
-    in it another score begins; `scores`: these, descending."""
+    """Rows in the order of their scores, the lowest first. `positive`: the class of each row in that order; `starts`: where
+    in it another score begins; `scores`: these, ascending."""
 
     order: npt.NDArray[np.int64]
     positive: Floats
@@ -29,7 +29,7 @@ class Ranking:
     def of(cls, scores: npt.ArrayLike, positive: npt.ArrayLike) -> Ranking:
         """Raises ValueError for scores that are no numbers, and for other lengths."""
         given, classes = classed(scores, positive)
-        order = np.argsort(-given, kind="stable")
+        order = np.argsort(given, kind="stable")
         ordered = given[order]
         another = ordered[1:] != ordered[:-1]  # and not their difference, which is no number between infinite ones
         starts = np.flatnonzero(np.concatenate([[True], another])[: len(ordered)])
@@ -43,32 +43,30 @@ class Ranking:
         up = rows * self.positive
         if len(self.starts) < len(self.order):
             rows, up = (np.add.reduceat(each, self.starts, axis=-1) for each in (rows, up))
-        return Counts(rows, up)
+        return Counts(up, rows - up)
+
+    def auroc(self) -> float | None:
+        return number(self.counts().auroc())
 
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """How many rows have each score, the highest first, and how many of these are positive (`up`): (scores,), or (resamples,
+    """How many positives (`up`) and how many others (`down`) have each score, the lowest first: (scores,), or (resamples,
     scores). Its figures have the shape () or (resamples,) and are NaN where they are not defined; what each is, the function
     of its name says."""
 
-    rows: Floats
     up: Floats
-
-    @cached_property
-    def called(self) -> Floats:
-        """The rows at or above each score."""
-        return np.cumsum(self.rows, axis=-1)
+    down: Floats
 
     @cached_property
     def taken(self) -> Floats:
-        """The positives at or above each score."""
-        return np.cumsum(self.up, axis=-1)
+        """The positives at or above each score, the highest first."""
+        return np.cumsum(self.up[..., ::-1], axis=-1)
 
     @cached_property
     def mistaken(self) -> Floats:
-        """The others at or above each score."""
-        return self.called - self.taken
+        """The others at or above each score, the highest first."""
+        return np.cumsum(self.down[..., ::-1], axis=-1)
 
     @property
     def positives(self) -> Floats:
@@ -79,34 +77,33 @@ class Counts:
         return self.mistaken[..., -1]
 
     def auroc(self) -> Floats:
-        won = np.einsum("...s,...s->...", self.rows - self.up, self.taken - self.up / 2)
-        return share(won, self.positives * self.others)
+        up, down = self.up[..., ::-1], self.down[..., ::-1]
+        return share(np.einsum("...s,...s->...", down, self.taken - up / 2), self.positives * self.others)
 
     def average_precision(self) -> Floats:
-        precision = self.taken / np.maximum(self.called, np.finfo(np.float64).tiny)  # a resample may lack the highest
-        return share(np.einsum("...s,...s->...", self.up, precision), self.positives)
+        called = np.maximum(self.taken + self.mistaken, np.finfo(np.float64).tiny)  # a resample may lack the highest scores
+        return share(np.einsum("...s,...s->...", self.up[..., ::-1], self.taken / called), self.positives)
 
     def equal_error_rate(self) -> Floats:
         ups, downs = self.positives, self.others
         both = self.taken * downs[..., None] + self.mistaken * ups[..., None]
         place = np.minimum((both < (ups * downs)[..., None]).sum(axis=-1), both.shape[-1] - 1)  # at or behind the crossing
-        (y0, y1), (x0, x1) = self._step(self.taken, self.up, place), self._step(self.mistaken, self.rows - self.up, place)
+        (y0, y1), (x0, x1) = _step(self.taken, place), _step(self.mistaken, place)
         missed, rate = share(ups - y0, ups), share(x0, downs)
         before, behind = missed - rate, share(x1, downs) - share(ups - y1, ups)
         return rate + share(x1 - x0, downs) * share(before, before + behind)
 
     def tpr_at(self, fpr: float) -> Floats:
         allowed = self._within(fpr)
-        highest = np.take_along_axis(self.taken, np.maximum(allowed - 1, 0)[..., None], -1)[..., 0]
-        return np.where(self.others > 0, share(np.where(allowed > 0, highest, 0), self.positives), np.nan)
+        return np.where(self.others > 0, share(_step(self.taken, allowed)[0], self.positives), np.nan)
 
     def partial_auroc(self, up_to: float) -> Floats:
         end = int(np.max(self._within(up_to))) + 1
-        down, mistaken = (self.rows - self.up)[..., :end], self.mistaken[..., :end]
+        up, down = (each[..., ::-1][..., :end] for each in (self.up, self.down))
         limit = (up_to * self.others)[..., None]
-        inside = np.clip(limit - (mistaken - down), 0, down)
-        rise = np.divide(inside, down, out=np.zeros_like(down), where=down > 0) * self.up[..., :end]
-        won = (inside * (self.taken[..., :end] - self.up[..., :end] + rise / 2)).sum(axis=-1)
+        inside = np.clip(limit - (self.mistaken[..., :end] - down), 0, down)
+        rise = np.divide(inside, down, out=np.zeros_like(down), where=down > 0) * up
+        won = (inside * (self.taken[..., :end] - up + rise / 2)).sum(axis=-1)
         least = up_to * up_to / 2
         return 0.5 * (1 + (share(won, self.positives * self.others) - least) / (up_to - least))
 
@@ -114,11 +111,13 @@ class Counts:
         """How many scores, as thresholds, take at most `fpr` of the others; a share of fpr itself is not rounded over it."""
         return np.asarray((self.mistaken <= (fpr * self.others * (1 + 1e-12))[..., None]).sum(axis=-1), np.int64)
 
-    @staticmethod
-    def _step(summed: Floats, each: Floats, place: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
-        """The sum before a score and with it."""
-        behind, own = (np.take_along_axis(of, place[..., None], -1)[..., 0] for of in (summed, each))
-        return behind - own, behind
+
+def _step(summed: Floats, place: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """A sum before a place and at it."""
+    before, at = (
+        np.take_along_axis(summed, np.clip(of, 0, summed.shape[-1] - 1)[..., None], -1)[..., 0] for of in (place - 1, place)
+    )
+    return np.where(place > 0, before, 0), at
 
 
 def auroc(scores: npt.ArrayLike, positive: npt.ArrayLike) -> float | None:
