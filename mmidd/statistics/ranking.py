@@ -137,8 +137,8 @@ def equal_error_rate(scores: npt.ArrayLike, positive: npt.ArrayLike) -> float | 
     thresholds of the scores. None of one class.
 
     It is what peers find as the root of 1 - x - tpr(x) on the ROC curve (brentq). Others give the false positive rate at the
-    threshold where both shares differ least, which is off, to either side, by up to half a step of the curve along each axis;
-    and some the mean of both shares there.
+    threshold where both shares differ least, which is off, to either side, by up to half a step of the curve along each
+    axis; and some the mean of both shares there.
     """
     return number(Ranking.of(scores, positive).counts().equal_error_rate())
 
