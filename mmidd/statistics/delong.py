@@ -12,6 +12,9 @@ from mmidd.statistics.counts import Z
 from mmidd.statistics.ranking import Ranking
 from mmidd.statistics.values import Floats
 
+_ROUNDED = 1e-12
+"""What is nearer to 0 is 0, but for rounding."""
+
 
 @dataclass(frozen=True)
 class Delong:
@@ -45,8 +48,8 @@ def delong_clustered(a: npt.ArrayLike, b: npt.ArrayLike, positive: npt.ArrayLike
     variance = first.less(second).variance(groups)
     if variance is None:
         return None
-    difference, error = first.area - second.area, sqrt(variance)
-    z = difference / error if error else 0.0 if not difference else None
+    difference, error = first.area - second.area, sqrt(variance) if variance > _ROUNDED**2 else 0.0
+    z = difference / error if error else 0.0 if abs(difference) < _ROUNDED else None
     return Delong((first.area, second.area), difference, error, z, None if z is None else erfc(abs(z) / sqrt(2)))
 
 
