@@ -146,7 +146,8 @@ def equal_error_rate(scores: npt.ArrayLike, positive: npt.ArrayLike) -> float | 
 def tpr_at(scores: npt.ArrayLike, positive: npt.ArrayLike, fpr: float) -> float | None:
     """The largest true positive rate of any threshold whose false positive rate is at most `fpr` (0..1); nothing between
     thresholds is made up. None of one class, and of fewer than 1/fpr others (`lacking` says so): then not one may be
-    mistaken, and the figure is the fate of the highest one."""
+    mistaken, and the figure is the fate of the highest one. With just 1/fpr it is still biased upwards (0.14 for 0.09), and
+    its 95% intervals hold the truth in 75 to 83% of cases; with three times as many they do in 92% and more."""
     ranking = Ranking.of(scores, positive)
     return None if lacking(ranking.positive, fpr) else number(ranking.counts().tpr_at(fpr))
 
