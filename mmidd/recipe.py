@@ -179,8 +179,8 @@ class DatasetEntry(Part):
     """One dataset of the corpus, and how much of it.
 
     `splits`: the official splits that are taken, each with the one it is here; `none` are media that have no official split:
-    they go by `curation.splits` as ever. `methods`: fakes of these alone (of none: `[]`), with the reals that fakes which are
-    taken, of any dataset, were made from; with all its reals where none of these fakes names one of them.
+    they go by `curation.splits` as ever. `methods`: fakes of these alone (of none: `[]`), with the reals that fakes which
+    are taken, of any dataset, were made from; with all its reals where none of these fakes names one of them.
     """
 
     name: Annotated[str, AfterValidator(_published)]

@@ -85,7 +85,7 @@ FAULTS = [
         ONE.format("splits: [train, tests]"),
         "r.yaml:2: key 'datasets[0].splits': input should be 'train', 'validation', 'test' or 'none'",
     ),
-    (ONE.format("splits: test"), "r.yaml:2: key 'datasets[0].splits': input should be"),
+    (ONE.format("splits: test"), "r.yaml:2: datasets[0].splits: expected keys with values"),
     (ONE.format("splits: []"), "r.yaml:2: key 'datasets[0].splits': name at least one split, or leave the key out"),
     (ONE.format("splits: {none: test}"), "what has no official split goes by curation.splits (none: none)"),
     (ONE.format("splits: {test: none}"), "what has no official split goes by curation.splits (none: none)"),
