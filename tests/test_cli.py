@@ -44,6 +44,8 @@ COMMANDS = {
     "export": "CORPUS --to --out --split --dataset --json",
     "train": "DETECTOR CORPUS --out --preset --set --seeds --fraction --only --paired --self-blended --holdout --workers "
     "--device --json",
+    "score": "MODEL [CORPUS] --out --split --only --degrade --set --workers --device --import --column --level --logit "
+    "--real-high --ignore-strangers --json",
     "import": "KIND LIST... --images --out --name --licence --faces --label --method --link --json",
     "doctor": "--data --out --work --json",
 }
