@@ -12,7 +12,7 @@ import numpy as np
 from mmidd.errors import ScoreError, UsageError
 from mmidd.evaluation.figures import Figure, counted
 from mmidd.evaluation.items import Bools, Floats, Items
-from mmidd.evaluation.resampled import Curves, Draws, resamples_for
+from mmidd.evaluation.resampled import Draws, resamples_for
 from mmidd.scores.file import ScoreFile
 from mmidd.statistics import auroc, temperature
 
@@ -114,9 +114,7 @@ def operating(validation: ScoreFile, rule: str | Rule = "eer", *, seed: int = 0,
         temperature=temperature(kept.score, kept.fake),
         false_positive_rate=rate(kept, ~kept.fake, at, seed, resamples),
         true_positive_rate=rate(kept, kept.fake, at, seed, resamples),
-        auroc=draws.figure(
-            auroc(kept.score, kept.fake) or 0.0, lambda: Curves.of(draws, kept.score, kept.fake).auroc(), len(kept)
-        ),
+        auroc=draws.figure(auroc(kept.score, kept.fake) or 0.0, draws.counts(kept.score, kept.fake).auroc()),
         clips=clips,
         missing={label: int((mask & ~has).sum()) for label, mask in labels.items()},
         groups=kept.groups,
@@ -163,9 +161,5 @@ def rate(items: Items, of: Bools, at: float, seed: int, resamples: int) -> Figur
     mine = items.where(of)
     draws = Draws.of(mine.group, seed=seed, resamples=resamples_for(len(mine), resamples))
     called = (mine.score >= at).astype(np.int64)
-
-    def shares() -> Floats:
-        sums = draws.sums(called, 2)
-        return np.asarray(sums[:, 1] / sums.sum(1), np.float64)
-
-    return draws.figure(float(called.mean()), shares, len(mine), rate=True)
+    sums = draws.sums(called, 2)
+    return draws.figure(float(called.mean()), sums[:, 1] / sums.sum(1), rate=True)
