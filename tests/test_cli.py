@@ -44,6 +44,8 @@ COMMANDS = {
     "export": "CORPUS --to --out --split --dataset --json",
     "train": "DETECTOR CORPUS --out --preset --set --seeds --fraction --only --paired --self-blended --holdout --workers "
     "--device --json",
+    "evaluate": "FILE... --validation --corpus --by --attributes --rule --coverage --seed --resamples --out --json",
+    "compare": "FILE... --validation --rule --level --seed --resamples --out --json",
     "import": "KIND LIST... --images --out --name --licence --faces --label --method --link --json",
     "doctor": "--data --out --work --json",
 }

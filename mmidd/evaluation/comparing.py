@@ -24,9 +24,9 @@ COUNTED, BOTH, OWN, ALL = "counted", "scored by both", "scored, each its own", "
 
 @dataclass(frozen=True)
 class Pair:
-    """Two detectors on the same rows. `difference`: the first less the second. `p`: by resamples of whole groups; `clustered`:
-    DeLong with whole groups; `delong`: as if rows were independent, as others print it. Each `adjusted_` after Holm over all
-    pairs. AUROC alone has the latter two. `at`: the thresholds of the balanced accuracy."""
+    """Two detectors on the same rows. `difference`: the first less the second. `p`: by resamples of whole groups;
+    `clustered`: DeLong with whole groups; `delong`: as if rows were independent, as others print it. Each `adjusted_`
+    after Holm over all pairs. AUROC alone has the latter two. `at`: the thresholds of the balanced accuracy."""
 
     first: str
     second: str
@@ -140,7 +140,7 @@ def _adjusted(pairs: Sequence[Pair]) -> list[Pair]:
                 if (each.policy, each.metric) == (policy, metric) and getattr(each, test) is not None
             ]  # fmt: skip
             for at, value in zip(places, holm([getattr(found[at], test) for at in places]), strict=True):
-                found[at] = replace(found[at], **{f"adjusted_{test}": value})
+                found[at] = replace(found[at], **{f"adjusted_{test}": value})  # type: ignore[arg-type]
     return found
 
 
@@ -157,11 +157,16 @@ def rankings(files: Sequence[Named], items: Sequence[Items], pairs: Sequence[Pai
         figures = {
             name: measured(each, "counted", setting, whole=False)["auroc"] for name, each in zip(names, mine, strict=True)
         }
-        order = sorted(names, key=lambda name: -(figures[name].value if figures[name].value is not None else -1.0))
+        order = sorted(names, key=lambda name: _place(figures[name]))
         tests = {COUNTED: COUNTED, ALL: BOTH}.get(policy)
         alike = {name: tuple(o for o in order if o != name and _alike(name, o, tests, pairs)) for name in order}
         found.append(Ranking(policy, tuple(order), figures, alike if tests else {}))
     return found
+
+
+def _place(figure: Figure) -> float:
+    """The best first, those without a figure last."""
+    return 1.0 if figure.value is None else -figure.value
 
 
 def _alike(one: str, other: str, policy: str | None, pairs: Sequence[Pair]) -> bool:

@@ -167,7 +167,7 @@ def _f1(table: Floats) -> Floats:
 
 def _calibration(items: Items, draws: Draws, setting: Setting) -> dict[str, Figure]:
     warm = setting.operating.temperature if setting.operating else None
-    found = {}
+    found: dict[str, Figure] = {}
     for name, prob in (("", items.score), ("_tempered", tempered(items.score, warm) if warm else None)):
         if prob is None or not len(items):
             why = setting.without or "validation fits no temperature"

@@ -1,5 +1,5 @@
-"""Figures of resamples by whole groups, many at once. All that is measured here is a function of sums over rows, and the sums
-of a resample are those of its groups: rows are summed by group once, and then weighted."""
+"""Figures of resamples by whole groups, many at once. All that is measured here is a function of sums over rows, and the
+sums of a resample are those of its groups: rows are summed by group once, and then weighted."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Draws:
 
     @property
     def groups(self) -> int:
-        return self.times.shape[1]
+        return int(self.times.shape[1])
 
     @property
     def few(self) -> bool:
@@ -132,7 +132,9 @@ def paired(
         return Figure(value, rows=rows, groups=groups, why=f"no interval: {counted(groups, 'group')}"), None
     bounds, found = interval(many - other), many - other
     if bounds is None:
-        return Figure(value, rows=rows, groups=groups, why="no interval: more than one resample in twenty lacks a class"), None
+        return Figure(
+            value, rows=rows, groups=groups, why="no interval: more than one resample in twenty lacks a class"
+        ), None
     found = found[~np.isnan(found)]
     beyond = min(int((found <= 0).sum()), int((found >= 0).sum()))
     return Figure(value, *bounds, rows, groups), min(1.0, 2 * (beyond + 1) / (len(found) + 1))
