@@ -13,12 +13,13 @@ import numpy as np
 from mmidd.evaluation.figures import Figure, shown
 from mmidd.evaluation.files import Chosen, Named
 from mmidd.evaluation.items import Floats, Items
-from mmidd.evaluation.measures import Setting, lacks, measured, rates
+from mmidd.evaluation.measures import RANKING, Setting, lacks, measured, rates
 from mmidd.evaluation.resampled import Draws, paired
 from mmidd.statistics import delong, delong_clustered, holm
 
 SIGNIFICANCE = 0.05
 METRICS = ("auroc", "tpr_at_fpr_0.05", "balanced_accuracy")
+RANKED = {name: RANKING[name][0] for name in METRICS[:2]}
 COUNTED, BOTH, OWN, ALL = "counted", "scored by both", "scored, each its own", "scored by all"
 
 
@@ -99,7 +100,7 @@ def _figures(items: Items, draws: Draws, at: float, setting: Setting) -> Both:
     """The metrics, and what they are in the resamples."""
     known = measured(items, "counted", setting, whole=False)
     found, many = {}, {}
-    counts = None if draws.few or lacks(items) else draws.counts(items.score, items.fake)
+    ranked = {} if lacks(items) else draws.ranked(items.score, items.fake, RANKED)
     called = items.fake * 2 + (items.score >= at).astype(np.int64)
     of_threshold = rates(draws.sums(called, 4))["balanced_accuracy"]
     for metric in METRICS:
@@ -110,7 +111,7 @@ def _figures(items: Items, draws: Draws, at: float, setting: Setting) -> Both:
             many[metric] = None if draws.few else of_threshold
         else:
             found[metric] = known[metric]
-            many[metric] = None if counts is None else counts.auroc() if metric == "auroc" else counts.tpr_at(0.05)
+            many[metric] = ranked.get(metric)
     return found, many
 
 

@@ -82,8 +82,7 @@ def _degraded(files: Sequence[Named], setting: Setting) -> list[Degraded]:
     for each in items:
         measure = measured(each, "counted", setting, whole=False)["auroc"]
         figures.append(measure)
-        two = not draws.few and measure.value is not None
-        many.append(draws.counts(each.score, each.fake).auroc() if two else None)
+        many.append(draws.auroc(each.score, each.fake) if measure.value is not None else None)
     found = []
     for file, figure, own in zip(files, figures, many, strict=True):
         difference, p = paired(figure, figures[0], own, many[0], draws)

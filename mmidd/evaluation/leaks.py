@@ -146,8 +146,7 @@ def _area(items: Items, scores: Floats, setting: Setting) -> Figure:
     if why := lacks(items):
         return Figure(None, rows=len(items), groups=items.groups, why=why)
     draws = setting.draws(items)
-    many = None if draws.few else draws.counts(scores, items.fake).auroc()
-    return draws.figure(auroc(scores, items.fake) or 0.0, many)
+    return draws.figure(auroc(scores, items.fake) or 0.0, draws.auroc(scores, items.fake))
 
 
 def _train_rows(corpus: Corpus) -> Ints:

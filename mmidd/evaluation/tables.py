@@ -244,9 +244,9 @@ def of_comparison(found: Comparison) -> Iterator[Table]:
             (f"{pair.first} less {pair.second}", pair.policy, word(pair.metric), str(pair.difference), _tests(pair),
              "yes" if pair.apart else "no")
         )  # fmt: skip
-    heads = ("pair", "rows", "figure", "difference", "p after Holm", "differ")
+    columns = ("pair", "rows", "figure", "difference", "p after Holm", "differ")
     note = "p: of resamples of groups (r), DeLong by groups (c), DeLong as if rows were independent (d)"
-    yield Table("Pairs", heads, tuple(pairs), (note,))
+    yield Table("Pairs", columns, tuple(pairs), (note,))
     covered: tuple[tuple[str, ...], ...] = tuple(
         (name, *row[1:])
         for name, row in zip((each.name for each in found.files), coverage(found.coverage, "").rows, strict=True)
