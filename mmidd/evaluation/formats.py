@@ -12,7 +12,7 @@ from mmidd.evaluation.long import COLUMNS, Row
 from mmidd.evaluation.tables import Table
 from mmidd.show import printable
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!&$])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~!$])")
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -32,7 +32,7 @@ def markdown(title: str, tables: Iterable[Table], words: Sequence[str]) -> str:
 
 
 def _md(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\1", printable(text)) or " "
+    return _MARKDOWN.sub(r"\\\1", html.escape(printable(text), quote=False)) or " "
 
 
 def latex(tables: Iterable[Table]) -> str:

@@ -121,20 +121,20 @@ def figures(each: Evaluated) -> Table:
     there = {(line.level, line.policy) for line in each.lines if line.subset == ALL}
     held = {kind: each.figures(kind[0], kind[1]) for kind in kinds if kind in there}
     heads = tuple(f"{level}s, {'all count' if policy == 'counted' else 'scored alone'}" for level, policy in held)
-    rows, why = [], dict[str, list[str]]()
+    rows, why = [], dict[str, dict[str, None]]()
     for metric in ORDER:
         cells = [found.get(metric) for found in held.values()]
         if any(cell is not None and cell.value is not None for cell in cells):
             rows.append((word(metric), *("" if cell is None else str(cell) for cell in cells)))
-        for head, cell in zip(heads, cells, strict=True):
+        for cell in cells:
             if cell is not None and cell.why and not (cell.value is not None and cell.interval):
-                why.setdefault(f"{head}: {cell.why}", []).append(word(metric))
+                why.setdefault(cell.why, {})[word(metric)] = None
     known = {(line.level, line.policy, line.subset, line.metric): line.figure for line in each.lines}
     means = [known.get((*kind, "mean over datasets", "auroc")) for kind in held]
     rows.append(("mean AUROC over datasets", *("" if mean is None else str(mean) for mean in means)))
-    for head, mean in zip(heads, means, strict=True):
+    for mean in means:
         if mean is not None:
-            why.setdefault(f"{head}: {mean.why}", []).append("mean over datasets")
+            why.setdefault(mean.why, {})["mean AUROC"] = None
     notes = tuple(f"{', '.join(names)}: {reason}" for reason, names in why.items())
     return Table(f"{each.name}: figures", ("figure", *heads), tuple(rows), notes)
 

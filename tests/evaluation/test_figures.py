@@ -66,7 +66,9 @@ def test_every_figure_of_the_verb_is_scikit_learns(file: ScoreFile, told: dict[s
     }
     found = _by_name(told, level)
     assert {name: found[name]["value"] for name in wanted} == pytest.approx(wanted, abs=1e-12)
-    assert told["confusion"][level] == [[*row, 0] for row in metrics.confusion_matrix(items.kind, items.types.argmax(1)).tolist()]
+    assert told["confusion"][level] == [
+        [*row, 0] for row in metrics.confusion_matrix(items.kind, items.types.argmax(1)).tolist()
+    ]
     assert found["auroc"]["rows"] == len(items) and found["auroc"]["groups"] == len(np.unique(items.group))
     from scipy.optimize import brentq
 
@@ -74,7 +76,9 @@ def test_every_figure_of_the_verb_is_scikit_learns(file: ScoreFile, told: dict[s
     assert found["eer"]["value"] == pytest.approx(eer, abs=1e-9)
 
 
-def test_tempering_makes_the_log_loss_of_validation_least_and_changes_no_order(file: ScoreFile, told: dict[str, Any]) -> None:
+def test_tempering_makes_the_log_loss_of_validation_least_and_changes_no_order(
+    file: ScoreFile, told: dict[str, Any]
+) -> None:
     from scipy.optimize import minimize_scalar
 
     items = Items.of(file.level("clip", "validation"))

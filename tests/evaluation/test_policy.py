@@ -20,7 +20,7 @@ Run = Callable[..., Said]
 
 
 def honest_and_picky() -> tuple[ScoreFile, ScoreFile]:
-    """Two detectors of the same clips, a third of which are hard. The second is the worse one, and gives no score of those."""
+    """Two detectors of the same clips, a third of which are hard. The second is worse, and gives no score of those."""
     chance, honest, picky = np.random.default_rng(0), [], []
     for number in range(240):
         fake, hard = number % 2 == 1, number % 3 == 0
