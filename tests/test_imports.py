@@ -93,7 +93,7 @@ ALLOWED = {
     "scoring": {"corpus", "engine", "networks", "runs", "scores", "training", "video"},
     "evaluation": {"corpus", "engine", "scores"},
     "verdicts": {"engine", "evaluation", "extraction", "faces", "raw", "recipe", "scores", "scoring", "stages", "video"},
-    "studies": {"corpus", "engine", "evaluation", "runs", "scores", "scoring"},
+    "studies": {"corpus", "curation", "engine", "evaluation", "runs", "scores", "scoring"},
     "show": set(),
     "flow": {
         "stages", "engine", "extraction", "raw", "video", "faces", "captions", "curation", "corpus", "manifest",
