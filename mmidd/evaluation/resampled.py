@@ -118,3 +118,21 @@ def bins(score: Floats, fake: Bools) -> tuple[Ints, int]:
         values = np.unique(np.concatenate(sides))
         return np.searchsorted(values, score, side="right").astype(np.int64), len(values) + 1
     return np.searchsorted(values, score).astype(np.int64), len(values)
+
+
+def paired(
+    first: Figure, second: Figure, many: Floats | None, other: Floats | None, draws: Draws
+) -> tuple[Figure, float | None]:
+    """The first less the second with its interval over groups, and the two-sided p that it is 0 by the same resamples (never
+    under 2 / (resamples + 1)); p None where there is no interval."""
+    if first.value is None or second.value is None:
+        return Figure(None, why=first.why if first.value is None else second.why), None
+    value, rows, groups = first.value - second.value, len(draws.group), draws.groups
+    if draws.few or many is None or other is None:
+        return Figure(value, rows=rows, groups=groups, why=f"no interval: {counted(groups, 'group')}"), None
+    bounds, found = interval(many - other), many - other
+    if bounds is None:
+        return Figure(value, rows=rows, groups=groups, why="no interval: more than one resample in twenty lacks a class"), None
+    found = found[~np.isnan(found)]
+    beyond = min(int((found <= 0).sum()), int((found >= 0).sum()))
+    return Figure(value, *bounds, rows, groups), min(1.0, 2 * (beyond + 1) / (len(found) + 1))
