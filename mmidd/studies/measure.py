@@ -35,10 +35,10 @@ class Chance:
     resamples: int = 1000
 
 
-def setting(validation: ScoreFile | None, chance: Chance) -> Setting:
-    """The threshold that a run's validation scores choose; where they choose none, why."""
+def setting(validation: ScoreFile | None, without: str, chance: Chance) -> Setting:
+    """The threshold that a run's validation scores choose; `without`: why there are none."""
     if validation is None:
-        return Setting(None, "the run kept no validation scores", chance.seed, chance.resamples)
+        return Setting(None, without, chance.seed, chance.resamples)
     try:
         found = operating(validation, seed=chance.seed, resamples=chance.resamples)
     except ScoreError as error:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from mmidd import __version__
 from mmidd.corpus.read import Corpus
-from mmidd.engine.files import canonical, sha256_file, write_text, write_whole
+from mmidd.engine.files import canonical, sha256_file, write_text
 from mmidd.errors import MmiddError, ScoreError, WorkError, is_memory, sanitised, told
 from mmidd.registry import Registry
 from mmidd.scores import file as scorefile
@@ -164,7 +164,7 @@ def _done(bench: Bench, trial: Trial, stage: list[str], times: dict[str, float])
     files = _scored(bench, trial, folder)
     times["scoring"] = round(time.monotonic() - begun, 3)
     stage[0] = "evaluation"
-    how = setting(_validation(folder), bench.chance)
+    how = setting(*_validation(folder), bench.chance)
     rows = _trained_on(bench, trial)
     tests = {}
     for test in trial.tests:
@@ -204,38 +204,35 @@ def _trained_on(bench: Bench, trial: Trial) -> Any:
     return seen(bench.corpus, Selection(**selected(trial.chosen, bench.facts)), Settings(**settings)).train.numbers
 
 
-def _validation(seed: Path) -> ScoreFile | None:
-    path = seed / "best" / VALIDATION
-    return scorefile.read(path) if path.exists() else None
+def _validation(seed: Path) -> tuple[ScoreFile | None, str]:
+    """The scores of the rows that a run was validated on; where there are none, why."""
+    try:
+        return scorefile.read(seed / "best" / VALIDATION), ""
+    except ScoreError as error:
+        return None, f"the run's own validation scores cannot be used: {error}"
 
 
 def _scored(bench: Bench, trial: Trial, folder: Path) -> dict[Test, Path]:
-    """The score files of a trial's tests, made where there is none of this very network."""
+    """The score files of a trial's tests, made where there is none of this very network and corpus, or gone on with."""
+    from mmidd.scoring.files import score_files
     from mmidd.scoring.models import open_model
-    from mmidd.scoring.score import score
 
     model = open_model(folder, bench.detectors, device=bench.device)
     files = {}
     for test in dict.fromkeys(covering(each, trial.tests) for each in trial.tests):
         path, corpus = bench.scores(trial, test), bench.tested(test)
         files[test] = path
-        if _is_of(path, model.about, corpus.digest):
-            continue
-        found = score(model, corpus, ("test",), bench.only(test), workers=bench.workers or 0, watch=bench.watch)
-        path.unlink(missing_ok=True)
-        write_whole(lambda place, path=path, found=found: _write(place, path, found), scratch=path.parent)  # type: ignore[misc]
+        if path.exists() and not _is_of(path, model.about, corpus.digest):
+            bench.tell(f"note: {path.name} of {trial.name} is of another network or corpus, or damaged: it is made again")
+            path.unlink()
+        score_files(
+            model, corpus, path, ("test",), bench.only(test), workers=bench.workers, watch=bench.watch, tell=bench.tell
+        )
     return files
 
 
-def _write(place: Path, path: Path, found: ScoreFile) -> Path:
-    scorefile.write(place, found)
-    return path
-
-
 def _is_of(path: Path, model: Mapping[str, Any], corpus: str) -> bool:
-    """Is there a whole score file of this network and corpus?"""
-    if not path.exists():
-        return False
+    """Is it a whole score file of this network and corpus?"""
     try:
         about = scorefile.read(path).about
     except ScoreError:
