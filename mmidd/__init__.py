@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from mmidd.project import Project, build
     from mmidd.project import open_project as open
     from mmidd.recipe import Recipe
-    from mmidd.reference import train
+    from mmidd.reference import train, validate
     from mmidd.sampledata import write_sample as sample
 
 __version__ = "0.1.0"
 __all__ = [
-    "Corpus", "MmiddError", "Options", "Project", "Recipe", "build", "datasets", "open", "sample", "train",
+    "Corpus", "MmiddError", "Options", "Project", "Recipe", "build", "datasets", "open", "sample", "train", "validate",
 ]  # fmt: skip
 
 _WHERE = {
@@ -39,6 +39,7 @@ _WHERE = {
     "open": "mmidd.project:open_project",
     "sample": "mmidd.sampledata:write_sample",
     "train": "mmidd.reference:train",
+    "validate": "mmidd.reference:validate",
 }
 """Where each public name is: imported when it is first used. None of them is also a module of ours."""
 
