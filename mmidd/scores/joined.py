@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 from mmidd.engine.tables import find
 from mmidd.errors import ScoreError, sanitised
 from mmidd.schema import FORGERY_TYPES
-from mmidd.scores.file import SCHEMA, TYPES_OFF
+from mmidd.scores.columns import SCHEMA, TYPES_OFF
 from mmidd.scores.named import most
 
 NOT_SCORED = "not scored"
 Floats = npt.NDArray[np.float64]
-_CLIP = ("split", "dataset", "media")
+CLIP = ("split", "dataset", "media")
 
 
 def joined(
@@ -71,12 +71,12 @@ def with_frames(
         of_types = np.full((frames.num_rows, len(FORGERY_TYPES)), np.nan)
         of_types[place] = kinds
     scored = _scored(frames, status, pc.if_else(pa.array(has), None, reason), fake, of_types, has.astype(np.int32))
-    return pa.concat_tables([scored, _clips(scored, clips)]).combine_chunks()
+    return pa.concat_tables([scored, clips_of(scored, clips)]).combine_chunks()
 
 
-def _clips(frames: pa.Table, clips: pa.Table) -> pa.Table:
-    """Each clip as its frames say."""
-    clip = find(frames, clips, _CLIP).to_numpy()
+def clips_of(frames: pa.Table, clips: pa.Table) -> pa.Table:
+    """The clips as their frames say, which are of SCHEMA; of `clips` the columns of NAMED are read."""
+    clip = find(frames, clips, CLIP).to_numpy()
     has = frames["score"].is_valid().to_numpy()
     count = np.bincount(clip, has, clips.num_rows).astype(np.int32)
     failed = np.bincount(clip, pc.equal(frames["status"], "error").to_numpy(), clips.num_rows) > 0
@@ -123,8 +123,8 @@ def check_shares(scores: Floats, types: Floats | None, rows: npt.NDArray[np.int6
     _refuse(~np.isfinite(scores), rows, scores, "no finite number")
     _refuse((scores < 0) | (scores > 1), rows, scores, "not from 0 to 1")
     if types is not None:
-        _refuse(~np.isfinite(types).all(1) | (types < 0).any(1), rows, types, "no shares from 0 to 1")
-        _refuse(np.asarray(np.abs(types.sum(1) - 1) > TYPES_OFF), rows, types, "types that do not add up to 1")
+        _refuse(np.asarray(~np.isfinite(types).all(1) | (types < 0).any(1)), rows, types, "no shares from 0 to 1")
+        _refuse(np.abs(types.sum(1) - 1) > TYPES_OFF, rows, types, "types that do not add up to 1")
 
 
 def _refuse(wrong: npt.NDArray[np.bool_], rows: npt.NDArray[np.int64], values: Floats, what: str) -> None:
