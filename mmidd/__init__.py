@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from mmidd.project import Project, build
     from mmidd.project import open_project as open
     from mmidd.recipe import Recipe
-    from mmidd.reference import train, validate
+    from mmidd.reference import score, train
     from mmidd.sampledata import write_sample as sample
+    from mmidd.validation import validate
 
 __version__ = "0.1.0"
 __all__ = [
-    "Corpus", "MmiddError", "Options", "Project", "Recipe", "build", "datasets", "open", "sample", "train", "validate",
+    "Corpus", "MmiddError", "Options", "Project", "Recipe", "build", "datasets", "open", "sample", "score", "train",
+    "validate",
 ]  # fmt: skip
 
 _WHERE = {
@@ -38,8 +40,9 @@ _WHERE = {
     "datasets": "mmidd.manifest.catalogue:rows",
     "open": "mmidd.project:open_project",
     "sample": "mmidd.sampledata:write_sample",
+    "score": "mmidd.reference:score",
     "train": "mmidd.reference:train",
-    "validate": "mmidd.reference:validate",
+    "validate": "mmidd.validation:validate",
 }
 """Where each public name is: imported when it is first used. None of them is also a module of ours."""
 

@@ -1,8 +1,8 @@
-"""The reference detectors by name: what the command line, `mmidd.train` and `mmidd.validate` call."""
+"""The reference detectors by name: what the command line, `mmidd.train` and `mmidd.score` call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from mmidd.corpus.read import Corpus
     from mmidd.runs.train import Trained
     from mmidd.runs.trained import Opened
-    from mmidd.studies.forecast import Forecast
-    from mmidd.studies.study import Study
+    from mmidd.scoring.files import Scored
+    from mmidd.scoring.model import Model
 
 
 def train(
@@ -70,57 +70,45 @@ def open_trained(folder: str | Path, *, download: bool = False) -> Opened:
     return opened(folder, REFERENCE_DETECTORS, download=download)
 
 
-def validate(
+def open_model(
+    spec: str | Path,
+    *,
+    device: str = "auto",
+    download: bool = False,
+    settings: Sequence[str] | Mapping[str, Any] = (),
+) -> Model:
+    """What can be scored with: a RUN, FILE.onnx, or `python:FILE.py:NAME`; see `mmidd.scoring.models.open_model`."""
+    try:
+        from mmidd.scoring.models import open_model as opened
+    except ImportError as error:
+        raise MissingExtra("train", "a detector") from error
+    from mmidd.detectors.registry import REFERENCE_DETECTORS
+
+    return opened(spec, REFERENCE_DETECTORS, device=device, download=download, settings=settings)
+
+
+def score(
+    model: str | Path | Model,
     corpus: str | Path | Corpus,
     out: str | Path,
     *,
-    detectors: tuple[str, ...] | list[str] = (),
-    preset: str | None = None,
-    dry_run: bool = False,
+    splits: tuple[str, ...] | list[str] = ("test",),
+    only: tuple[str, ...] | list[str] = (),
+    degrade: tuple[str, ...] | list[str] = (),
+    device: str = "auto",
+    settings: Sequence[str] | Mapping[str, Any] = (),
+    workers: int | None = None,
+    watch: Any = None,
     tell: Callable[[str], None] = print,
-    **asked: Any,
-) -> Study | Forecast:
-    """Train, score and evaluate reference detectors on a corpus in the study folder `out`, or go on with it: `mmidd validate`.
+) -> Scored:
+    """Score all that the splits name into the score file `out`, or go on with it: `mmidd score`.
 
-    `detectors`: () takes those that run here in minutes, and tells why not the others. `studies`, `tests` (corpora), `seeds`,
-    `settings`, `holdout`, `workers`, `device`, `watch` and `tell` as on the command line.
+    `model`: as `open_model` takes it, or gives it; `degrade`: words such as `jpeg=40`, or `sweep`, each a file beside `out`.
     """
-    from mmidd.corpus.read import Corpus
-    from mmidd.detectors.registry import REFERENCE_DETECTORS, reference_detector
-    from mmidd.studies.choice import PRESET
-    from mmidd.studies.study import validate as study
+    opened = open_model(model, device=device, settings=settings) if isinstance(model, str | Path) else model
+    from mmidd.scoring.degrade import asked
+    from mmidd.scoring.files import score_files
 
-    found = corpus if isinstance(corpus, Corpus) else Corpus(corpus)
-    named, chosen = tuple(detectors) or _chosen(found, tell), preset or PRESET
-    every = {*named, *(("sd2",) if "sd2" in (asked.get("studies") or ()) else ())}
-    for name in sorted(every):  # all mistakes before anything is trained
-        from mmidd.runs.asked import options_of
-
-        options_of(reference_detector(name), name, chosen, tuple(asked.get("settings") or ()))
-    return study(
-        found, out, detectors=named, train=train, registry=REFERENCE_DETECTORS, preset=chosen, dry_run=dry_run, tell=tell,
-        **asked,
-    )  # fmt: skip
-
-
-def _chosen(corpus: Corpus, tell: Callable[[str], None]) -> tuple[str, ...]:
-    """The detectors of a study for which none are named."""
-    from mmidd.detectors.registry import REFERENCE_DETECTORS, Facts
-    from mmidd.errors import UsageError
-    from mmidd.studies.choice import choice
-    from mmidd.studies.facts import facts_of
-
-    needs, lacking = dict[str, tuple[str, ...]](), dict[str, str]()
-    for name in REFERENCE_DETECTORS.names():
-        row = REFERENCE_DETECTORS.own(name)
-        needs[name] = row.facts.needs if row is not None and isinstance(row.facts, Facts) else ()
-        if row is not None and not row.installed:
-            lacking[name] = f"what it needs is not installed: pip install 'mmidd[{row.extra}]'"
-    found = choice(facts_of(corpus), needs, lacking)
-    if not found.detectors:
-        why = "; ".join(f"{name}: {each}" for name, each in found.why_not.items())
-        raise UsageError(f"no detector runs here in minutes ({why}): name some with --detectors")
-    tell(f"detectors: {', '.join(found.detectors)} (one of a kind that runs here in minutes; --detectors names others)")
-    for name, each in found.why_not.items():
-        tell(f"  not {name}: {each}")
-    return found.detectors
+    return score_files(
+        opened, corpus, out, tuple(splits), tuple(only), asked(tuple(degrade)), workers=workers, watch=watch, tell=tell
+    )
