@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mmidd.errors import ScoreError, UsageError
+from mmidd.errors import ScoreError
 from mmidd.evaluation.items import Items
 from mmidd.evaluation.operating import Operating, Rule, operating
 from mmidd.scores.file import ScoreFile, read
@@ -63,12 +63,9 @@ class Named:
         return ", ".join([f"{self.model.get('name', '?')}{run}", *more])
 
 
-def opened(files: Sequence[Given]) -> list[Named]:
+def opened(given: Sequence[Given] | Given) -> list[Named]:
     """Read each. Raises ScoreError for what is none, and for one that is given twice."""
-    if isinstance(files, str | Path | ScoreFile):
-        files = [files]
-    if not files:
-        raise UsageError("no score file is given: mmidd score writes one")
+    files = [given] if isinstance(given, str | Path | ScoreFile) else list(given)
     seen: list[Any] = []
     for each in files:
         key = each if isinstance(each, ScoreFile) else Path(each).resolve()
