@@ -26,7 +26,7 @@ from mmidd.flow import pairs
 from mmidd.flow.listed import listed
 from mmidd.flow.notes import Note, remember
 from mmidd.flow.placing import Dataset
-from mmidd.flow.select import compression_taken, select
+from mmidd.flow.select import as_taken, compression_taken, select
 from mmidd.flow.setup import Setup
 from mmidd.flow.strange import Group, strange
 from mmidd.flow.walkers import Walker
@@ -176,6 +176,7 @@ def index_media(setup: Setup, walker: Walker) -> Indexed:
     parts, lost = pairs.settle(read.parts, taken)
     facts = {name: _losing(read.facts[name], lost[name]) for name in names}
     chosen = select(setup, read.datasets, parts, taken, keep=walker.runs(index.STAGE.name))
+    parts = [as_taken(part, dataset.entry) for part, dataset in zip(parts, read.datasets, strict=True)]
     table = pa.concat_tables(parts) if parts else index.SCHEMA.empty_table()
     return Indexed(
         tuple(read.datasets), tuple(read.absent), table, chosen.selected, chosen.dropped, facts, read.keys, read.fresh,
