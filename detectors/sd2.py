@@ -49,7 +49,7 @@ class SD2Options(DetectorOptions):
     """Before the adapters, in training."""
     lora_targets: Targets = "qv"
     """Which layers of attention have an adapter."""
-    clam: bool = Field(True, description="look at all layers; false: the paper's ablation, a linear adapter on the last alone")
+    clam: bool = Field(True, description="look at all layers; false: a linear adapter on the final feature (its ablation)")
     heads: int | None = Field(None, ge=1, description="of CLAM's attention; null: one for 64 of its width")
     text_head: bool = Field(False, description="a trained linear map of text features, the identity at first")
     captions: Literal["both", "face", "environment", "none"] = Field("both", description="which captions are contrasted")
@@ -269,8 +269,8 @@ DETECTOR = Detector(
         "CLAM: one layer of attention on class tokens before the last norm, without places (the order of layers tells "
         "nothing), one head for 64 numbers, no residual; the final feature is the one after the norm; a linear adapter to "
         "the texts' width. Of a network in stages their means, filled up with zeros",
-        "without CLAM (clam=false, the ablation's first row) the linear adapter is on the final feature alone; whether theirs "
-        "has CLIP's own projection there is not stated",
+        "without CLAM (clam=false, the ablation's first row) the linear adapter is on the final feature alone; whether "
+        "theirs has CLIP's own projection there is not stated",
         "phrasings are ours (detectors/texts.py); each part of a batch draws its own",
         "the score for AUC is not stated: 1 - p(REAL) of a softmax over the types at L_C's scale",
         "optimiser, weight decay and schedule are not stated: AdamW, 0, constant",

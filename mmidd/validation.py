@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmidd.errors import MissingExtra, UsageError
+from mmidd.errors import UsageError
 from mmidd.reference import train
 
 if TYPE_CHECKING:
@@ -25,10 +25,11 @@ def validate(
     tell: Callable[[str], None] = print,
     **asked: Any,
 ) -> Study | Forecast:
-    """Train, score and evaluate reference detectors on a corpus in the study folder `out`, or go on with it: `mmidd validate`.
+    """Train, score and evaluate reference detectors on a corpus in the study folder `out`, or go on with it: as `mmidd
+    validate` does.
 
-    `detectors`: () takes those that run here in minutes, and tells why not the others. `studies`, `tests` (corpora), `seeds`,
-    `settings`, `holdout`, `workers`, `device`, `watch` and `tell` as on the command line.
+    `detectors`: () takes those that run here in minutes, and tells why not the others. `studies`, `tests` (corpora),
+    `seeds`, `settings`, `holdout`, `workers`, `device`, `watch` and `tell` as on the command line.
     """
     from mmidd.corpus.read import Corpus
     from mmidd.detectors.registry import REFERENCE_DETECTORS, reference_detector

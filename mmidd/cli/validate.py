@@ -21,7 +21,9 @@ def validate(
     detectors: Annotated[
         str | None,
         typer.Option(
-            "--detectors", metavar="NAME,...", help="Which (default: one of each kind that runs here in minutes).",
+            "--detectors",
+            metavar="NAME,...",
+            help="Which (default: one of each kind that runs here in minutes).",
             autocompletion=complete.detectors,
         ),
     ] = None,
@@ -32,7 +34,8 @@ def validate(
         ),
     ] = None,
     tests: Annotated[
-        list[str] | None, typer.Option("--test", metavar="CORPUS2", help="Test on this corpus too, cross-domain (repeatable).")
+        list[str] | None,
+        typer.Option("--test", metavar="CORPUS2", help="Test on this corpus too (repeatable)."),
     ] = None,
     preset: Annotated[
         str | None,
@@ -66,8 +69,8 @@ def validate(
     Exit 3 where a run failed; the same command goes on where it was stopped, and tries again what failed.
     """
     from mmidd.cli.progress import Steps
-    from mmidd.validation import validate as study
     from mmidd.studies.study import Study
+    from mmidd.validation import validate as study
 
     found = study(
         corpus, out,

@@ -34,7 +34,8 @@ class Told:
 
 def columns_alone(corpus: Corpus, train: Numbers, asked: Numbers, tested: Corpus | None = None) -> Told | None:
     """Of a logistic regression on standardised columns, with one more for nulls, fitted on rows of these numbers (MOST_ROWS
-    spread over them at most); `asked` are rows of the same corpus, or of `tested`. None where it cannot be: `train` has one class, or no column differs between its rows."""
+    spread over them at most); `asked` are rows of the same corpus, or of `tested`. None where it cannot be: `train` has one
+    class, or no column differs between its rows."""
     from sklearn.linear_model import LogisticRegression
 
     fitted = train[np.linspace(0, len(train) - 1, min(len(train), MOST_ROWS)).astype(np.int64)]

@@ -18,7 +18,7 @@ from mmidd.runs.parts import features_of, flat, moved, ready
 from mmidd.runs.processes import Here
 from mmidd.runs.settings import Settings
 from mmidd.schema import FORGERY_TYPES
-from mmidd.scores.file import TYPES_OFF
+from mmidd.scores.columns import TYPES_OFF
 from mmidd.training import ClipSampler, CorpusDataset, FrameSampler, Loader
 from mmidd.training.epochs import EpochSampler
 from mmidd.training.rows import Numbers, Rows

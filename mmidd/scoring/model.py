@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mmidd.errors import ScoreError
 from mmidd.schema import FORGERY_TYPES
-from mmidd.scores.file import TYPES_OFF
+from mmidd.scores.columns import TYPES_OFF
 from mmidd.training.images import Fit
 
 

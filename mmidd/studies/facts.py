@@ -1,4 +1,4 @@
-"""What a corpus holds that decides which runs can be: rows of each class by split and dataset, and pairs. No pixel, no torch."""
+"""What a corpus holds that decides which runs can be: rows of each class by split and dataset, pairs. No pixel, no torch."""
 
 from __future__ import annotations
 
@@ -48,6 +48,9 @@ class Facts:
     def count(self, splits: Sequence[str]) -> int:
         return sum(each.real + each.fake for each in self.rows if each.split in splits)
 
+    def has(self, split: str, dataset: str) -> bool:
+        return any(each.split == split and each.dataset == dataset for each in self.rows)
+
     def missing(self, splits: Sequence[str], datasets: Sequence[str]) -> list[str]:
         """The classes of which there is no row."""
         mine = [each for each in self.rows if each.split in splits and each.dataset in datasets]
@@ -60,7 +63,7 @@ def facts_of(corpus: Corpus) -> Facts:
     ids: list[pa.Array] = []
     pairs: list[pa.Array] = []
     filled = set[str]()
-    slugs = {about.slug: name for name, about in corpus.about.datasets.items()}
+    slugs = {about.slug: name for name, about in corpus.about.datasets.items() if about.slug}
     for shard in dict.fromkeys((each.split, each.dataset) for each in corpus.shards):
         found = counts.setdefault(shard, [0, 0])
         columns = ["label", *(("id", "pair", "forgery_type", *_TEXTS) if shard[0] == "train" else ())]

@@ -225,8 +225,10 @@ def _known(bench: Bench, trials: list[Trial], finished: set[str]) -> Rate | None
     found = [rate for trial in trials if trial.name in finished and (rate := _of_run(bench, trial)) is not None]
     if not found:
         return None
-    mean = [sum(getattr(each, name) for each in found) / len(found) for name in ("row", "scored", "items", "disk")]
-    return Rate(*mean[:3], round(mean[3]), f"{len(found)} of these runs, done here")
+    row, scored, items, disk = (
+        sum(getattr(each, name) for each in found) / len(found) for name in ("row", "scored", "items", "disk")
+    )
+    return Rate(row, scored, items, round(disk), f"{len(found)} of these runs, done here")
 
 
 def _of_run(bench: Bench, trial: Trial) -> Rate | None:

@@ -51,7 +51,7 @@ class Chosen:
 
 @dataclass(frozen=True, order=True)
 class Test:
-    """What is scored: the test split of a corpus (OWN, or the name under which another was given), of these datasets alone."""
+    """What is scored: the test split of a corpus (OWN, or the name that another was given), of these datasets alone."""
 
     corpus: str = OWN
     only: tuple[str, ...] = ()
@@ -149,9 +149,7 @@ def grid(asked: Asked, facts: Facts) -> Grid:
     lines: dict[Line, None] = {}
     for cell in cells:
         chosen = replace(cell.chosen, holdout=asked.holdout)
-        seeds = [
-            Trial(cell.detector, asked.preset, (*asked.settings, *cell.words), chosen, seed) for seed in asked.seeds
-        ]
+        seeds = [Trial(cell.detector, asked.preset, (*asked.settings, *cell.words), chosen, seed) for seed in asked.seeds]
         for trial, test in product(seeds, cell.tests):
             tests.setdefault(trial, {})[test] = None
         for test in cell.tests:
@@ -181,16 +179,20 @@ def _in_domain(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cel
 
 def _leave_one_out(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
     """Of each dataset that can be tested: trained without it, and, on the very same rows, trained with it."""
-    able = [slug for slug in facts.datasets if not (why := _untestable(facts, slug)) or left_out.append(why)]
+    reasons = {slug: _untestable(facts, slug) for slug in facts.datasets}
+    left_out += [why for why in reasons.values() if why]
+    able = [slug for slug, why in reasons.items() if not why]
     for detector, slug in product(asked.detectors, able):
         test = (Test(only=(slug,)),)
-        yield _Cell("leave-one-out", f"{slug}, left out", detector, (), Chosen(without=(slug,)), test)
-        yield _Cell("leave-one-out", f"{slug}, trained on too", detector, (), Chosen(), test)
+        yield _Cell("leave-one-out", "left out of training", detector, (), Chosen(without=(slug,)), test)
+        yield _Cell("leave-one-out", "trained on as well", detector, (), Chosen(), test)
 
 
 def _untestable(facts: Facts, slug: str) -> str | None:
     """Why leaving this dataset out cannot be tested."""
-    told = f"leave-one-out of {slug}: "
+    told = f"leave-one-out of {facts.name(slug)}: "
+    if not facts.has("test", slug):
+        return told + "it has no test split"
     if missing := facts.missing(["test"], [slug]):
         return told + f"its test split has no {' and no '.join(missing)}, so that nothing can be ranked"
     others = [each for each in facts.datasets if each != slug]
@@ -223,4 +225,3 @@ def _ablation(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell
 _CELLS = {
     "in-domain": _in_domain, "leave-one-out": _leave_one_out, "pairs": _pairs, "scaling": _scaling, "sd2": _ablation,
 }  # fmt: skip
-

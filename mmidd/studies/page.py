@@ -72,8 +72,8 @@ def _lines(found: Mapping[str, Any]) -> str:
     head = "".join(f"<th>{told(each)}</th>" for each in heads)
     return (
         f'<h2>Figures</h2><div class="wide stack"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        f"<p class='soft'>{told(table.NOTE)}</p><p class='soft'>The bar: the dot is the median seed's AUROC, the thin line its "
-        "interval, the broad one the range of the seeds, the upright one the columns alone.</p>"
+        f"<p class='soft'>{told(table.NOTE)}</p><p class='soft'>The bar: the dot is the median seed's AUROC, the thin line "
+        "its interval, the broad one the range of the seeds, the upright one the columns alone.</p>"
     )
 
 
@@ -97,7 +97,8 @@ def _bar(line: Mapping[str, Any]) -> str:
         parts.append(f'<line class="alone" x1="{100 * alone:.1f}" x2="{100 * alone:.1f}" y1="1" y2="13"/>')
     parts.append(f'<circle class="dot" cx="{100 * ours["value"]:.1f}" cy="7" r="3"/>')
     said = f"AUROC {ours['value']:.3f} between 0 and 1"
-    return f'<svg class="bar" viewBox="0 0 100 14" preserveAspectRatio="none" role="img" aria-label="{said}">{"".join(parts)}</svg>'
+    head = f'<svg class="bar" viewBox="0 0 100 14" preserveAspectRatio="none" role="img" aria-label="{said}">'
+    return f"{head}{''.join(parts)}</svg>"
 
 
 def _stroke(kind: str, low: float, high: float) -> str:
@@ -120,8 +121,8 @@ def _shared(found: Mapping[str, Any]) -> str:
     said += [(name, each) for name, held in found["tests"].items() for each in held["shares"]]
     rows = [(where, what) for where, what in said] or [("every test", "nothing: no group, no medium, no identity")]
     return (
-        "<h2>What training and tests share</h2><p>No medium and no group of train is in a test: such a corpus is refused. What "
-        f"else they share:</p>{_table(('test', 'shared with what is trained on'), rows)}"
+        "<h2>What training and tests share</h2><p>No medium and no group of train is in a test: such a corpus is refused. "
+        f"What else they share:</p>{_table(('test', 'shared with what is trained on'), rows)}"
     )
 
 
@@ -129,9 +130,9 @@ def _published(found: Mapping[str, Any]) -> str:
     near = [each for each in found["published"] if each["lines"]]
     fit = sum(not each["differs"] for each in near)
     return (
-        f"<h2>Beside published figures</h2><p>Of {len(found['published'])} published figures {len(near)} have a line here that "
-        f"tests on one of their datasets with that detector; {fit} of them can be compared with it. Why not is computed from "
-        "what both were trained and tested on, at which level, with what.</p>"
+        f"<h2>Beside published figures</h2><p>Of {len(found['published'])} published figures {len(near)} have a line here "
+        f"that tests that detector on one of their datasets; {fit} of them can be compared with it. Why not is computed "
+        "from what both were trained and tested on, at which level, with what.</p>"
         f"{_table(table.BESIDE, table.rows_beside(found))}"
     )
 
@@ -139,7 +140,9 @@ def _published(found: Mapping[str, Any]) -> str:
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{told(each)}</th>" for each in heads)
     body = "".join(
-        "<tr>" + "".join(f'<td data-head="{told(each)}">{told(cell)}</td>' for each, cell in zip(heads, row, strict=True)) + "</tr>"
+        "<tr>"
+        + "".join(f'<td data-head="{told(each)}">{told(cell)}</td>' for each, cell in zip(heads, row, strict=True))
+        + "</tr>"
         for row in rows
     )
     return f'<div class="wide stack"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -1,8 +1,8 @@
-"""The field's published figures beside a study's, and what of them is comparable: computed from what both were measured on."""
+"""Published figures beside a study's, and what of them is comparable: computed from what both were measured on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -95,10 +95,10 @@ class Beside:
 def published() -> tuple[Published, ...]:
     """All of `published.yaml`."""
     found = yaml.safe_load(files("mmidd.studies").joinpath("published.yaml").read_text(encoding="utf-8"))
-    protocols = {
-        name: Protocol(name, **{key: tuple(each) if isinstance(each, list) else each for key, each in held.items()})
-        for name, held in found["protocols"].items()
+    plain: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda held: {  # noqa: E731
+        key: tuple(each) if isinstance(each, list) else each for key, each in held.items()
     }
+    protocols = {name: Protocol(name, **plain(held)) for name, held in found["protocols"].items()}
     return tuple(
         Published(protocols[name], detector, title, value, tuple(more[0]) if more else ())
         for name, detector, title, value, *more in found["figures"]

@@ -138,8 +138,8 @@ def caveats(grid: Grid, records: Records, lines: Sequence[Mapping[str, Any]]) ->
     presets = sorted({trial.preset for trial in grid.trials} - {"paper"})
     if presets:
         told.append(
-            f"Nothing here reproduces a paper: every run has the preset {', '.join(presets)}, which is another network, other "
-            "settings and fewer steps than any paper's."
+            f"Nothing here reproduces a paper: every run has the preset {', '.join(presets)}, which is another network, with "
+            "other settings and fewer steps, than any paper's."
         )
     if random := sum(run["random"] for run in runs):
         told.append(
@@ -154,15 +154,42 @@ def caveats(grid: Grid, records: Records, lines: Sequence[Mapping[str, Any]]) ->
             f"Test sets have {min(groups):,} to {max(groups):,} groups (identities, clips that belong together). Under "
             f"{FEW_GROUPS} of them an interval says little, under 5 there is none."
         )
-    below = [str(line["line"]) for line in lines if _below(line["figures"])]
-    if below:
+    if below := [line["line"] for line in lines if _below(line["figures"])]:
         told.append(
-            f"In line{'s' * (len(below) > 1)} {', '.join(below)} the numeric columns alone, without a pixel, reach as much as "
+            f"In line{'s' * (len(below) > 1)} {ranges(below)} the numeric columns alone, without a pixel, reach as much as "
             "the detector, or its interval reaches down to them: such a figure says nothing of forgeries."
         )
     if seeds := {len(line["seeds"]) for line in lines if len(line["seeds"]) < 3}:
-        told.append(f"{min(seeds)} seed{'s' * (min(seeds) != 1)} a line: how far chance in training moves a figure is not shown.")
-    return told
+        told.append(
+            f"Of a line there are {min(seeds)} seed{'s' * (min(seeds) != 1)}: how far chance in training moves a figure is "
+            "not shown."
+        )
+    return told + _dashes(lines)
+
+
+def _dashes(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Why figures of the table are missing."""
+    names = {
+        "auroc": "AUROC", "tpr_at_fpr_0.05": "true positive rate at 5% false positives", "type_accuracy": "type accuracy",
+    }  # fmt: skip
+    why: dict[tuple[str, str], list[int]] = {}
+    for line in lines:
+        for name, said in names.items():
+            found = (line["figures"] or {}).get("counted", {}).get(name)
+            if found and found["value"] is None and found["why"]:
+                why.setdefault((said, found["why"]), []).append(line["line"])
+    return [f"No {name} in line{'s' * (len(of) > 1)} {ranges(of)}: {reason}." for (name, reason), of in why.items()]
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """1, 2, 3, 7 as 1-3, 7."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
 
 
 def _below(found: Mapping[str, Any] | None) -> bool:

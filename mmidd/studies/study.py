@@ -73,7 +73,7 @@ class Asking:
 
 
 def _names(corpus: Corpus) -> list[tuple[str, str]]:
-    return [(about.slug, name) for name, about in corpus.about.datasets.items()]
+    return [(about.slug, name) for name, about in corpus.about.datasets.items() if about.slug]
 
 
 def asking(
@@ -87,8 +87,8 @@ def asking(
     settings: Sequence[str] = (),
     holdout: float | None = None,
 ) -> Asking:
-    """Check what is asked for, before anything is trained. Raises UsageError for unknown studies, seeds and corpora; CorpusError
-    for a corpus that would train on what it is to be tested on."""
+    """Check what is asked for, before anything is trained. Raises UsageError for unknown studies, seeds and corpora;
+    CorpusError for a corpus that would train on what it is to be tested on."""
     _check(detectors, studies, seeds)
     further = _further(corpus, [each if isinstance(each, Corpus) else Corpus(each) for each in tests])
     shared = {"": _refused(corpus, corpus)} | {name: _refused(corpus, each) for name, each in further.items()}
@@ -169,9 +169,7 @@ def validate(
     """
     found, folder = corpus if isinstance(corpus, Corpus) else Corpus(corpus), Path(out)
     what = asking(found, detectors, tests, **asked)
-    bench = Bench(
-        folder, found, what.facts, what.tests, train, registry, chance or Chance(), device, workers, watch, tell
-    )
+    bench = Bench(folder, found, what.facts, what.tests, train, registry, chance or Chance(), device, workers, watch, tell)
     if dry_run:
         return forecast(bench, what.grid)
 

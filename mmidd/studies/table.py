@@ -36,7 +36,7 @@ def cells(line: Mapping[str, Any]) -> tuple[str, ...]:
     alone = found.get("columns_alone", {}).get("auroc")
     return (
         str(line["line"]), line["study"], line["title"], line["detector"], line["tested_on"], f"{have} of {len(seeds)}",
-        _state(seeds) if not found else figure(ours["auroc"]), _range(line["range"]),
+        _state(seeds) if not found else figure(ours["auroc"]), _range(line["range"], have),
         figure(ours.get("tpr_at_fpr_0.05"), interval=False), figure(ours.get("type_accuracy"), interval=False),
         str(found["groups"]) if found else "–", figure(alone), _coverage(found.get("coverage")),
     )  # fmt: skip
@@ -56,8 +56,8 @@ def _state(seeds: Sequence[Mapping[str, Any]]) -> str:
     return "failed" if any(each["state"] == "failed" for each in seeds) else "to do"
 
 
-def _range(found: Sequence[float] | None) -> str:
-    return "–" if not found else f"{found[0]:.3f}–{found[1]:.3f}"
+def _range(found: Sequence[float] | None, seeds: int) -> str:
+    return "–" if not found or seeds < 2 else f"{found[0]:.3f}–{found[1]:.3f}"
 
 
 def _coverage(found: Mapping[str, Any] | None) -> str:
@@ -95,7 +95,7 @@ def tell(console: Console, found: Mapping[str, Any], out: Path, changed: bool) -
     if console.width >= NARROW:
         shown = Table(box=None)
         for head in HEADS:
-            shown.add_column(plain(head), overflow="fold")
+            shown.add_column(plain(head), overflow="fold", no_wrap=head in ("line", "study", "detector", "seeds"))
         for line in found["lines"]:
             shown.add_row(*map(plain, cells(line)))
         console.print(shown)
@@ -103,7 +103,9 @@ def tell(console: Console, found: Mapping[str, Any], out: Path, changed: bool) -
         for line in found["lines"]:
             name, *others = cells(line)
             console.print(plain(f"{name}. {others[0]}, {others[2]}: {others[1]}, tested on {others[3]}"))
-            console.print(plain("   " + "; ".join(f"{head}: {cell}" for head, cell in zip(HEADS[5:], others[4:], strict=True))))
+            console.print(
+                plain("   " + "; ".join(f"{head}: {cell}" for head, cell in zip(HEADS[5:], others[4:], strict=True)))
+            )
     for said in found["says"]:
         console.print(plain(said), style="yellow")
     for each in found["failed"]:

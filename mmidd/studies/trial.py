@@ -1,5 +1,5 @@
-"""One trial as a unit: trained, scored, evaluated. What is done is never done again, what was killed goes on, what fails says
-why and is tried again by the next command.
+"""One trial as a unit: trained, scored, evaluated. What is done is never done again, what was killed goes on, what fails
+says why and is tried again by the next command.
 
 Each of its three parts holds by what it was made of: a run by its own `run.json` (it goes on, or refuses other settings); a
 score file by the digests of the corpus, of what is named and of the network; the record by all of these and by this version.
@@ -106,8 +106,8 @@ def read_record(path: Path) -> Record | None:
 
 
 def done(bench: Bench, trial: Trial) -> Record | None:
-    """The record of a trial that is done and that nothing has changed since: neither what it was asked for, nor a corpus, nor
-    this version, nor a score file."""
+    """The record of a trial that is done and that nothing has changed since: neither what it was asked for, nor a corpus,
+    nor this version, nor a score file."""
     found = read_record(bench.record(trial))
     if found is None or found.get("state") != "done" or found["made_of"] != bench.made_of(trial):
         return None
