@@ -134,11 +134,13 @@ def do(bench: Bench, trial: Trial) -> Record:
             raise
         why = "there was not enough memory: try a smaller micro or backbone" if memory else told(error)
         found = _failed(bench, trial, stage[0], why)
-    write_text(bench.record(trial), _document(found), scratch=bench.folder / "trials")
+    text = _document(found)
+    write_text(bench.record(trial), text, scratch=bench.folder / "trials")
     if found["state"] == "done":
         times["all"] = round(time.monotonic() - begun, 3)
         write_text(bench.times(trial), _document(times), scratch=bench.folder / "times")
-    return found
+    as_kept: Record = json.loads(text)  # the same, to the order of its keys, as whoever reads it later has
+    return as_kept
 
 
 def _document(value: Mapping[str, Any]) -> str:
