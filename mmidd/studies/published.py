@@ -48,8 +48,9 @@ class Published:
 
 @dataclass(frozen=True)
 class Ours:
-    """What a line of a study was measured on: names of datasets as in the catalogue. `words`: what the run's detector was
-    given; `random`: its network began with random weights; `own`: the corpus trained on is the one tested on."""
+    """What a line of a study was measured on: names of datasets as in the catalogue. `words`: the options that its study sets
+    apart; `given`: what was set for all runs; `rows`: of train; `random`: its network began with random weights; `whole`:
+    it is trained on all rows of train that these datasets have."""
 
     line: int
     detector: str
@@ -60,7 +61,7 @@ class Ours:
     rows: int
     random: bool
     whole: bool
-    """Is it trained on all rows of train that these datasets have?"""
+    given: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,10 +119,16 @@ def _beside(each: Published, ours: Sequence[Ours]) -> Beside:
     near = [line for line in mine if line.test & set(each.protocol.test)]
     if not near:
         return Beside(each, (), (), (f"this study does not test on {_names(each.protocol.test)}",))
-    best = min(len(_compared(each, line)[1]) for line in near)
-    nearest = [line for line in near if len(_compared(each, line)[1]) == best]
+    best = min(_distance(each, line) for line in near)
+    nearest = [line for line in near if _distance(each, line) == best]
     same, differs = _compared(each, nearest[0])
     return Beside(each, tuple(line.line for line in nearest), tuple(same), tuple(differs))
+
+
+def _distance(each: Published, line: Ours) -> tuple[int, int]:
+    """How far a line is from a figure's protocol: differences, then datasets that only one of both has."""
+    sets = ((each.protocol.test, line.test), (each.protocol.train, line.train))
+    return len(_compared(each, line)[1]), sum(len(set(theirs) ^ ours) for theirs, ours in sets)
 
 
 def _compared(each: Published, line: Ours) -> tuple[list[str], list[str]]:
@@ -144,6 +151,8 @@ def _compared(each: Published, line: Ours) -> tuple[list[str], list[str]]:
         ),
     ]  # fmt: skip
     differs = [other for same, _, other in facts if not same]
+    if line.given:
+        differs.append(f"every run here has {_words(line.given)}")
     if not protocol.verified:
         differs.append("the published figure is second-hand and unverified")
     if "images" in protocol.rows:

@@ -27,7 +27,9 @@ def document(
     training corpus; `shares`: what its own test split shares with what is trained on."""
     states = {trial.name: records.get(trial.name, {}).get("state", "to do") for trial in grid.trials}
     lines = [_line(number, line, grid, records, facts) for number, line in enumerate(grid.lines, 1)]
-    ours = [found for line in zip(lines, grid.lines, strict=True) if (found := _ours(*line, grid, records, facts, tests))]
+    ours = [
+        found for line in zip(lines, grid.lines, strict=True) if (found := _ours(asked, *line, grid, records, facts, tests))
+    ]
     return {
         "format": FORMAT,
         "corpus": {
@@ -110,7 +112,13 @@ def _rows(records: Records, line: Line) -> int | None:
 
 
 def _ours(
-    shown: Mapping[str, Any], line: Line, grid: Grid, records: Records, facts: Facts, tests: Mapping[str, Mapping[str, Any]]
+    asked: Asked,
+    shown: Mapping[str, Any],
+    line: Line,
+    grid: Grid,
+    records: Records,
+    facts: Facts,
+    tests: Mapping[str, Mapping[str, Any]],
 ) -> Ours | None:
     """What a line was measured on; None where nothing of it is done."""
     trial = grid.trial(line.trials[0])
@@ -122,12 +130,12 @@ def _ours(
     else:
         slugs = line.test.only or tuple(each.dataset for each in facts.rows if each.split == "test")
         tested = frozenset(facts.name(slug) for slug in slugs)
-    chosen = trial.chosen
+    chosen, given = trial.chosen, len(asked.settings)
     train = frozenset(facts.name(slug) for slug in facts.datasets if slug not in chosen.without)
     whole = chosen.fraction == 1 and chosen.paired is None and chosen.holdout is None
     return Ours(
-        shown["line"], trial.detector, trial.preset, trial.settings, train, tested, shown["rows"] or 0,
-        runs[0]["random"], whole,
+        shown["line"], trial.detector, trial.preset, trial.settings[given:], train, tested, shown["rows"] or 0,
+        runs[0]["random"], whole, asked.settings,
     )  # fmt: skip
 
 
@@ -138,8 +146,8 @@ def caveats(grid: Grid, records: Records, lines: Sequence[Mapping[str, Any]]) ->
     presets = sorted({trial.preset for trial in grid.trials} - {"paper"})
     if presets:
         told.append(
-            f"Nothing here reproduces a paper: every run has the preset {', '.join(presets)}, which is another network, with "
-            "other settings and fewer steps, than any paper's."
+            f"Nothing here reproduces a paper: every run has the preset {', '.join(presets)}, which is another network, "
+            "with other settings and fewer steps, than any paper's."
         )
     if random := sum(run["random"] for run in runs):
         told.append(
@@ -178,7 +186,15 @@ def _dashes(lines: Sequence[Mapping[str, Any]]) -> list[str]:
             found = (line["figures"] or {}).get("counted", {}).get(name)
             if found and found["value"] is None and found["why"]:
                 why.setdefault((said, found["why"]), []).append(line["line"])
-    return [f"No {name} in line{'s' * (len(of) > 1)} {ranges(of)}: {reason}." for (name, reason), of in why.items()]
+    told = []
+    for name in names.values():
+        reasons = {reason: of for (said, reason), of in why.items() if said == name}
+        if reasons:
+            first, more = next(iter(reasons)), len(reasons) - 1
+            every = [number for of in reasons.values() for number in of]
+            like = f" (and {more} reason{'s' * (more > 1)} like it)" if more else ""
+            told.append(f"No {name} in line{'s' * (len(every) > 1)} {ranges(every)}: {first}{like}.")
+    return told
 
 
 def ranges(numbers: Sequence[int]) -> str:

@@ -15,7 +15,7 @@ from mmidd.show import plain, printable, shell_word
 
 HEADS = (
     "line", "study", "what", "detector", "tested on", "seeds", "clip AUROC [95% over groups]", "range of seeds",
-    "TPR at 5% FPR", "type accuracy", "groups", "columns alone", "scored real / fake",
+    "mean over datasets", "TPR at 5% FPR", "type accuracy", "groups", "columns alone", "scored real / fake",
 )  # fmt: skip
 BESIDE = ("figure", "paper, method", "source", "tested there on", "lines here", "why it is not comparable")
 NOTE = (
@@ -37,7 +37,8 @@ def cells(line: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         str(line["line"]), line["study"], line["title"], line["detector"], line["tested_on"], f"{have} of {len(seeds)}",
         _state(seeds) if not found else figure(ours["auroc"]), _range(line["range"], have),
-        figure(ours.get("tpr_at_fpr_0.05"), interval=False), figure(ours.get("type_accuracy"), interval=False),
+        _mean(found.get("mean_auroc")), figure(ours.get("tpr_at_fpr_0.05"), interval=False),
+        figure(ours.get("type_accuracy"), interval=False),
         str(found["groups"]) if found else "–", figure(alone), _coverage(found.get("coverage")),
     )  # fmt: skip
 
@@ -50,6 +51,10 @@ def figure(found: Mapping[str, Any] | None, *, interval: bool = True) -> str:
     if not interval:
         return told
     return f"{told} [{found['low']:.2f}, {found['high']:.2f}]" if found["low"] is not None else f"{told} (no interval)"
+
+
+def _mean(found: Mapping[str, Any] | None) -> str:
+    return f"{found['value']:.3f} ({found['datasets']})" if found else "–"
 
 
 def _state(seeds: Sequence[Mapping[str, Any]]) -> str:
