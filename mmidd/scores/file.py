@@ -61,6 +61,11 @@ class ScoreFile:
     table: pa.Table
     about: About
 
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The levels that are scored: frames are not, where others scored clips alone."""
+        return LEVELS if self.about.clip == MEAN else ("clip",)
+
     def level(self, level: str, split: str | None = None) -> pa.Table:
         """The rows of frames, or of clips; of one split."""
         found = self.table.filter(pc.equal(self.table["level"], level))

@@ -17,6 +17,7 @@ from mmidd.scores.columns import SCHEMA, TYPES_OFF
 from mmidd.scores.named import most
 
 NOT_SCORED = "not scored"
+CLIPS_ALONE = "only clips were scored"
 Floats = npt.NDArray[np.float64]
 CLIP = ("split", "dataset", "media")
 
@@ -47,31 +48,53 @@ def joined(
     failed = _places(frames, _numbers(list(why)), "errors")
     if len(both := np.intersect1d(place, failed)):
         raise ScoreError(f"{len(both):,} rows have a score and an error, the first is row {frames['row'][int(both[0])]}")
-    told = np.full(frames.num_rows, -1, np.int64)
+    told = np.full(frames.num_rows, -1, np.int64)  # the place of a reason
     words = sorted({sanitised(str(each)) or NOT_SCORED for each in why.values()} | {NOT_SCORED})
     at = {word: number for number, word in enumerate(words)}
     told[failed] = [at[sanitised(str(each)) or NOT_SCORED] for each in why.values()]
-    return with_frames(named, place, scores, kinds, pa.array(words).take(pa.array(told, mask=told < 0)))
+    reasons = pc.fill_null(pa.array(words).take(pa.array(told, mask=told < 0)), NOT_SCORED)
+    return with_frames(named, place, scores, kinds, reasons, np.ones(frames.num_rows, bool))
 
 
 def with_frames(
-    named: pa.Table, place: npt.NDArray[np.int64], scores: Floats, kinds: Floats | None, why: pa.Array
+    named: pa.Table,
+    place: npt.NDArray[np.int64],
+    scores: Floats,
+    kinds: Floats | None,
+    why: pa.Array,
+    failed: npt.NDArray[np.bool_],
 ) -> pa.Table:
-    """The table where the frames of these places have scores, others that have a sample are errors, by `why` (one a
-    frame)."""
+    """The table where the frames of these places have scores. `why` others that have a sample have none, and whether that
+    is an error, one each for every frame."""
     level = named["level"]
     frames, clips = (named.filter(pc.equal(level, each)).combine_chunks() for each in ("frame", "clip"))
     fake, has = np.full(frames.num_rows, np.nan), np.zeros(frames.num_rows, bool)
     fake[place], has[place] = scores, True
     sample = frames["row"].is_valid().to_numpy(zero_copy_only=False)
-    status = np.where(has, "ok", np.where(sample, "error", "missing"))
-    reason = pc.if_else(pa.array(~has & sample), pc.coalesce(why, pa.scalar(NOT_SCORED)), frames["reason"])
+    status = np.where(has, "ok", np.where(sample & failed, "error", "missing"))
+    reason = pc.if_else(pa.array(sample), why, frames["reason"])
     of_types = None
     if kinds is not None:
         of_types = np.full((frames.num_rows, len(FORGERY_TYPES)), np.nan)
         of_types[place] = kinds
     scored = _scored(frames, status, pc.if_else(pa.array(has), None, reason), fake, of_types, has.astype(np.int32))
     return pa.concat_tables([scored, clips_of(scored, clips)]).combine_chunks()
+
+
+def with_clips(
+    named: pa.Table, place: npt.NDArray[np.int64], scores: Floats, why: pa.Array, failed: npt.NDArray[np.bool_]
+) -> pa.Table:
+    """The table where the clips of these places have scores, and no frame has one. `why` and `failed` are one a clip."""
+    level = named["level"]
+    frames, clips = (named.filter(pc.equal(level, each)).combine_chunks() for each in ("frame", "clip"))
+    fake, has = np.zeros(clips.num_rows), np.zeros(clips.num_rows, bool)
+    fake[place], has[place] = scores, True
+    status = np.where(has, "ok", np.where(failed, "error", "missing"))
+    reason = pc.if_else(pa.array(has), None, pc.if_else(pa.array(failed), why, pc.coalesce(clips["reason"], why)))
+    nothing = np.zeros(frames.num_rows, np.int32)
+    lost = pc.coalesce(frames["reason"], pa.scalar(CLIPS_ALONE))
+    without = _scored(frames, np.full(frames.num_rows, "missing"), lost, nothing.astype(np.float64), None, nothing)
+    return pa.concat_tables([without, _scored(clips, status, reason, fake, None, has.astype(np.int32))]).combine_chunks()
 
 
 def clips_of(frames: pa.Table, clips: pa.Table) -> pa.Table:
