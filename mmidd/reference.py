@@ -80,7 +80,9 @@ def open_model(
     """What can be scored with: a RUN, FILE.onnx, or `python:FILE.py:NAME`; see `mmidd.scoring.models.open_model`."""
     try:
         from mmidd.scoring.models import open_model as opened
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("mmidd"):
+            raise
         raise MissingExtra("train", "a detector") from error
     from mmidd.detectors.registry import REFERENCE_DETECTORS
 

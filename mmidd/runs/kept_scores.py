@@ -13,7 +13,8 @@ from mmidd.corpus.read import Corpus
 from mmidd.engine.tables import find
 from mmidd.runs.measures import Validation
 from mmidd.schema import FORGERY_TYPES, LABELS
-from mmidd.scores.file import MEAN, About, ScoreFile
+from mmidd.scores.columns import MEAN
+from mmidd.scores.file import About, ScoreFile
 from mmidd.scores.joined import joined
 from mmidd.scores.named import NAMED, ORDER, digest
 from mmidd.training.rows import Numbers, Rows, starts

@@ -17,8 +17,8 @@ from mmidd.engine.lock import held
 from mmidd.errors import ScoreError
 from mmidd.results import Result
 from mmidd.runs.folder import differences
-from mmidd.scores.file import STATUSES, About, ScoreFile, read, write
-from mmidd.scores.named import left_out
+from mmidd.scores.columns import STATUSES
+from mmidd.scores.file import About, ScoreFile, read, write
 from mmidd.scoring.data import BATCH
 from mmidd.scoring.degrade import Degradation
 from mmidd.scoring.model import Model
@@ -117,7 +117,7 @@ def score_files(
         about = replace(plain_one.about, degradation=None if each is None else str(each))
         asked = replace(plain_one, degradation=each, about=about)
         found.append(_file(asked, path, many, watch, tell))
-    return Scored(dict(model.about), corpus.name, tuple(splits), tuple(found), left_out(corpus, splits, only))
+    return Scored(dict(model.about), corpus.name, tuple(splits), tuple(found), dict(plain_one.about.left_out))
 
 
 def _usual_workers() -> int:

@@ -90,6 +90,7 @@ def requested(
         named=naming.digest(table),
         degradation=None if degradation is None else str(degradation),
         versions=versions(),
+        left_out=naming.left_out(corpus, splits, only),
     )
     found = items(rows, model.look.frames) if len(rows) else np.zeros((0, model.look.frames), np.int64)
     return Request(model, corpus, degradation, about, table, rows, found)
