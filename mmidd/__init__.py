@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mmidd.corpus.read import Corpus
     from mmidd.errors import MmiddError
+    from mmidd.evaluation.compare import compare
+    from mmidd.evaluation.evaluate import evaluate
     from mmidd.manifest.catalogue import rows as datasets
     from mmidd.options import Options
     from mmidd.project import Project, build
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Corpus", "MmiddError", "Options", "Project", "Recipe", "build", "datasets", "open", "sample", "score", "train",
-    "validate",
+    "Corpus", "MmiddError", "Options", "Project", "Recipe", "build", "compare", "datasets", "evaluate", "open", "sample",
+    "score", "train", "validate",
 ]  # fmt: skip
 
 _WHERE = {
@@ -37,7 +39,9 @@ _WHERE = {
     "Project": "mmidd.project:Project",
     "Recipe": "mmidd.recipe:Recipe",
     "build": "mmidd.project:build",
+    "compare": "mmidd.evaluation.compare:compare",
     "datasets": "mmidd.manifest.catalogue:rows",
+    "evaluate": "mmidd.evaluation.evaluate:evaluate",
     "open": "mmidd.project:open_project",
     "sample": "mmidd.sampledata:write_sample",
     "score": "mmidd.reference:score",

@@ -39,11 +39,13 @@ def same_rows(one: Named, other: Named) -> bool:
 
 
 def _difference(one: Named, first: pa.Table, other: Named, second: pa.Table, level: str) -> str:
-    counts = [Counter(_keys(table)) for table in (first, second)]
+    here, there = Counter(_keys(first)), Counter(_keys(second))
     told = []
-    for name, here, there in ((one.name, *counts), (other.name, *reversed(counts))):
-        if alone := list((here - there).elements()):
-            told.append(f"{counted(len(alone), level)} {'is' if len(alone) == 1 else 'are'} in {name} alone ({_shown(alone[0])})")
+    for name, mine, others in ((one.name, here, there), (other.name, there, here)):
+        if alone := list((mine - others).elements()):
+            told.append(
+                f"{counted(len(alone), level)} {'is' if len(alone) == 1 else 'are'} in {name} alone ({_shown(alone[0])})"
+            )
     if not told:
         for column in _TOLD:
             pairs = zip(first[column].to_pylist(), second[column].to_pylist(), _keys(first), strict=True)
@@ -51,8 +53,8 @@ def _difference(one: Named, first: pa.Table, other: Named, second: pa.Table, lev
                 told.append(f"{counted(len(wrong), level)} with other {column}s ({_shown(wrong[0])})")
     splits = "" if one.split == other.split else f" (the one is told of {one.split}, the other of {other.split})"
     return (
-        f"{one.name} and {other.name} are not of the same rows{splits}: {'; '.join(told)}. Compare scores of the same splits "
-        "and datasets of one corpus (mmidd score with the same --split and --only)"
+        f"{one.name} and {other.name} are not of the same rows{splits}: {'; '.join(told)}. Compare scores of the same "
+        "splits and datasets of one corpus (mmidd score with the same --split and --only)"
     )
 
 

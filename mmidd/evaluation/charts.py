@@ -18,7 +18,12 @@ from mmidd.evaluation.matrix import Matrix
 from mmidd.show import printable
 from mmidd.statistics import auroc, precision_recall, reliability, roc
 
-_SETTINGS = {"svg.hashsalt": "mmidd", "text.parse_math": False, "font.family": "DejaVu Sans", "figure.constrained_layout.use": True}
+_SETTINGS = {
+    "svg.hashsalt": "mmidd",
+    "text.parse_math": False,
+    "font.family": "DejaVu Sans",
+    "figure.constrained_layout.use": True,
+}
 _MOST_POINTS = 2000
 _MOST_CELLS = 144
 """Of a matrix so many cells have their figures written into them."""
@@ -112,7 +117,9 @@ def _precision(figure: Any, files: Sequence[tuple[Named, Items]]) -> None:
             axis.step(curve.x[kept], curve.y[kept], where="post", label=_short(file.name))
     share = float(files[0][1].fake.mean())
     axis.axhline(share, color="0.7", linestyle="--", linewidth=1, label=f"chance ({share:.2f} are fake)")
-    axis.set(xlabel="recall", ylabel="precision", title="Precision and recall of clips, all count", xlim=(0, 1), ylim=(0, 1.02))
+    axis.set(
+        xlabel="recall", ylabel="precision", title="Precision and recall of clips, all count", xlim=(0, 1), ylim=(0, 1.02)
+    )
     axis.grid(alpha=0.3)
     axis.legend(loc="lower left", fontsize="small")
 
@@ -127,7 +134,9 @@ def _reliability(figure: Any, files: Sequence[tuple[Named, Items]]) -> None:
         high = np.array([each.interval[1] for each in bins]) - shares
         around = np.maximum(0, np.stack([low, high]))
         axis.errorbar(means, shares, yerr=around, marker="o", markersize=3, capsize=2, linewidth=1, label=_short(file.name))
-    axis.set(xlabel="score", ylabel="share that is fake", title="Reliability of clips that have a score", xlim=(0, 1), ylim=(0, 1))
+    axis.set(
+        xlabel="score", ylabel="share that is fake", title="Reliability of clips that have a score", xlim=(0, 1), ylim=(0, 1)
+    )
     axis.grid(alpha=0.3)
     axis.legend(loc="upper left", fontsize="small")
 

@@ -13,20 +13,21 @@ import numpy as np
 from mmidd.evaluation.figures import Figure, shown
 from mmidd.evaluation.files import Chosen, Named
 from mmidd.evaluation.items import Floats, Items
-from mmidd.evaluation.measures import Setting, lacks, measured, rates
+from mmidd.evaluation.measures import RANKING, Setting, lacks, measured, rates
 from mmidd.evaluation.resampled import Draws, paired
 from mmidd.statistics import delong, delong_clustered, holm
 
 SIGNIFICANCE = 0.05
 METRICS = ("auroc", "tpr_at_fpr_0.05", "balanced_accuracy")
+RANKED = {name: RANKING[name][0] for name in METRICS[:2]}
 COUNTED, BOTH, OWN, ALL = "counted", "scored by both", "scored, each its own", "scored by all"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two detectors on the same rows. `difference`: the first less the second. `p`: by resamples of whole groups; `clustered`:
-    DeLong with whole groups; `delong`: as if rows were independent, as others print it. Each `adjusted_` after Holm over all
-    pairs. AUROC alone has the latter two. `at`: the thresholds of the balanced accuracy."""
+    """Two detectors on the same rows. `difference`: the first less the second. `p`: by resamples of whole groups;
+    `clustered`: DeLong with whole groups; `delong`: as if rows were independent, as others print it. Each `adjusted_`
+    after Holm over all pairs. AUROC alone has the latter two. `at`: the thresholds of the balanced accuracy."""
 
     first: str
     second: str
@@ -99,7 +100,7 @@ def _figures(items: Items, draws: Draws, at: float, setting: Setting) -> Both:
     """The metrics, and what they are in the resamples."""
     known = measured(items, "counted", setting, whole=False)
     found, many = {}, {}
-    counts = None if draws.few or lacks(items) else draws.counts(items.score, items.fake)
+    ranked = {} if lacks(items) else draws.ranked(items.score, items.fake, RANKED)
     called = items.fake * 2 + (items.score >= at).astype(np.int64)
     of_threshold = rates(draws.sums(called, 4))["balanced_accuracy"]
     for metric in METRICS:
@@ -110,7 +111,7 @@ def _figures(items: Items, draws: Draws, at: float, setting: Setting) -> Both:
             many[metric] = None if draws.few else of_threshold
         else:
             found[metric] = known[metric]
-            many[metric] = None if counts is None else counts.auroc() if metric == "auroc" else counts.tpr_at(0.05)
+            many[metric] = ranked.get(metric)
     return found, many
 
 
@@ -140,7 +141,7 @@ def _adjusted(pairs: Sequence[Pair]) -> list[Pair]:
                 if (each.policy, each.metric) == (policy, metric) and getattr(each, test) is not None
             ]  # fmt: skip
             for at, value in zip(places, holm([getattr(found[at], test) for at in places]), strict=True):
-                found[at] = replace(found[at], **{f"adjusted_{test}": value})
+                found[at] = replace(found[at], **{f"adjusted_{test}": value})  # type: ignore[arg-type]
     return found
 
 
@@ -157,11 +158,16 @@ def rankings(files: Sequence[Named], items: Sequence[Items], pairs: Sequence[Pai
         figures = {
             name: measured(each, "counted", setting, whole=False)["auroc"] for name, each in zip(names, mine, strict=True)
         }
-        order = sorted(names, key=lambda name: -(figures[name].value if figures[name].value is not None else -1.0))
+        order = sorted(names, key=lambda name: _place(figures[name]))
         tests = {COUNTED: COUNTED, ALL: BOTH}.get(policy)
         alike = {name: tuple(o for o in order if o != name and _alike(name, o, tests, pairs)) for name in order}
         found.append(Ranking(policy, tuple(order), figures, alike if tests else {}))
     return found
+
+
+def _place(figure: Figure) -> float:
+    """The best first, those without a figure last."""
+    return 1.0 if figure.value is None else -figure.value
 
 
 def _alike(one: str, other: str, policy: str | None, pairs: Sequence[Pair]) -> bool:

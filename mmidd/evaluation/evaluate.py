@@ -46,8 +46,9 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """What one file comes to. `resamples`: by level. `confusion`: by level (5, 6): row the type that a row of known type has,
-    column the one it is told to have, the last for none; None from a detector that tells none. `reliability`: by level."""
+    """What one file comes to. `resamples`: by level. `confusion`: by level (5, 6): row the type that a row of known type
+    has, column the one it is told to have, the last for none; None from a detector that tells none. `reliability`: by
+    level."""
 
     named: Named
     chosen: Chosen
@@ -242,10 +243,14 @@ def _notes(files: Sequence[Evaluated], corpus: bool) -> list[str]:
     notes = []
     for each in files:
         if each.named.split != "test":
-            notes.append(f"{each.name} has no test clips: it is told of {each.named.split}, on which choices may have been made")
+            notes.append(
+                f"{each.name} has no test clips: it is told of {each.named.split}, on which choices may have been made"
+            )
         if each.leaks.shared:
             names = ", ".join(each.leaks.shared_names)
-            notes.append(f"{each.name}: {each.leaks.shared} groups are in train as well ({names}): it is tested on what it saw")
+            notes.append(
+                f"{each.name}: {each.leaks.shared} groups are in train as well ({names}): it is tested on what it saw"
+            )
         if each.leaks.why and corpus and each.leaks.why != NOT_ASKED:
             notes.append(f"{each.name}: {each.leaks.why}")
     digests = {each.named.file.about.named for each in files}

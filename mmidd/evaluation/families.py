@@ -82,11 +82,10 @@ def _degraded(files: Sequence[Named], setting: Setting) -> list[Degraded]:
     for each in items:
         measure = measured(each, "counted", setting, whole=False)["auroc"]
         figures.append(measure)
-        two = not draws.few and measure.value is not None
-        many.append(draws.counts(each.score, each.fake).auroc() if two else None)
+        many.append(draws.auroc(each.score, each.fake) if measure.value is not None else None)
     found = []
-    for file, figure, each in zip(files, figures, many, strict=True):
-        difference, p = paired(figure, figures[0], each, many[0], draws)
+    for file, figure, own in zip(files, figures, many, strict=True):
+        difference, p = paired(figure, figures[0], own, many[0], draws)
         if file is files[0]:
             difference, p = Figure(None, why="the clean images"), None
         found.append(Degraded(file.called, file.name, file.file.about.degradation or "none", figure, difference, p))
@@ -96,7 +95,7 @@ def _degraded(files: Sequence[Named], setting: Setting) -> list[Degraded]:
 
 
 def seeds(files: Sequence[Named], figures: Mapping[str, Mapping[str, Figure]]) -> list[Seeds]:
-    """Of files of one detector, asked for alike, on the same clips. `figures`: of clips as they count, by file and metric."""
+    """Of files of one detector, asked for alike, on the same clips. `figures`: of clips, by file and metric."""
     families: dict[tuple[Any, ...], list[Named]] = {}
     for each in files:
         if each.model.get("seed") is not None:

@@ -114,8 +114,8 @@ class Chosen:
 def chosen_for(
     named: Sequence[Named], validation: Sequence[Named], rule: Rule, *, seed: int, resamples: int
 ) -> dict[str, Chosen]:
-    """By file: what `validation` of the same detector chose, else the clean validation clips among `named`. Raises ScoreError
-    for a validation file of no detector here, and for one that holds what is told of."""
+    """By file: what `validation` of the same detector chose, else the clean validation clips among `named`. Raises
+    ScoreError for a validation file of no detector here, and for one that holds what is told of."""
     for each in validation:
         if not any(same_model(each.model, file.model) for file in named):
             raise ScoreError(

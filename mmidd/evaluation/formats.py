@@ -12,7 +12,7 @@ from mmidd.evaluation.long import COLUMNS, Row
 from mmidd.evaluation.tables import Table
 from mmidd.show import printable
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!&$])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~!$])")
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -32,7 +32,7 @@ def markdown(title: str, tables: Iterable[Table], words: Sequence[str]) -> str:
 
 
 def _md(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\1", printable(text)) or " "
+    return _MARKDOWN.sub(r"\\\1", html.escape(printable(text), quote=False)) or " "
 
 
 def latex(tables: Iterable[Table]) -> str:
@@ -69,12 +69,14 @@ def page(title: str, tables: Iterable[Table], words: Sequence[str], pictures: Se
     parts += [f'<img src="{_html(name)}" alt="{_html(name)}">' for name in pictures]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src 'self' "
-        "file:; base-uri 'none'; form-action 'none'\">\n"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src "
+        "'self' file:; base-uri 'none'; form-action 'none'\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{_html(title)}</title>\n<style>body{{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;"
         "padding:0 1rem}td,th{text-align:left;padding:.2rem .7rem .2rem 0;border-bottom:1px solid #ddd}div{overflow-x:auto}"
-        ".soft{color:#666;margin:.2rem 0}img{max-width:100%}</style>\n</head>\n<body>\n" + "\n".join(parts) + "\n</body>\n</html>\n"
+        ".soft{color:#666;margin:.2rem 0}img{max-width:100%}</style>\n</head>\n<body>\n"
+        + "\n".join(parts)
+        + "\n</body>\n</html>\n"
     )
 
 

@@ -89,4 +89,3 @@ def _gap(
         figures.append(draws.figure(told or 0.0, many[-1], of, rate=metric != "auroc"))
     difference, p = paired(figures[0], figures[1], many[0], many[1], draws)
     return Gap(name, value, metric, figures[0], figures[1], difference, p)
-

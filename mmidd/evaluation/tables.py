@@ -20,14 +20,14 @@ WORDS = {
     "eer": "equal error rate",
     "tpr_at_fpr_0.01": "TPR at 1% FPR",
     "tpr_at_fpr_0.05": "TPR at 5% FPR",
-    "partial_auroc_0.1": "partial AUROC, FPR to 10%",
+    "partial_auroc_0.1": "partial AUROC to 10%",
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "false_positive_rate": "false positive rate",
     "true_positive_rate": "true positive rate",
     "type_accuracy": "five-way type accuracy",
     "type_macro_f1": "five-way macro F1",
-    "ece": "calibration error (ECE)",
+    "ece": "calibration (ECE)",
     "brier": "Brier score",
     "nll": "log loss",
 }
@@ -35,6 +35,8 @@ ORDER = (
     *RANKING, *(f"{name}@{at}" for at in THRESHOLDS for name in AT), *TYPES,
     *(f"{name}{end}" for end in ("", "_tempered") for name in CALIBRATION),
 )  # fmt: skip
+_INTERVALS = 4
+"""Up to so many columns a matrix shows intervals; all are in the long table."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def word(metric: str) -> str:
     if name.endswith("_tempered"):
         return f"{WORDS[name.removesuffix('_tempered')]}, tempered"
     told = WORDS.get(name, name)
-    return f"{told} at {'validation’s threshold' if at == 'validation' else at}" if at else told
+    return f"{told} ({'threshold' if at == 'validation' else at})" if at else told
 
 
 def of_evaluation(found: Evaluation) -> Iterator[Table]:
@@ -81,7 +83,13 @@ def families(found: Evaluation) -> Iterator[Table]:
         yield Table("Robustness: clip AUROC, all clips count", heads, rows)
     if found.seeds:
         rows = tuple(
-            (each.model, word(each.metric), shown(each.mean), f"{shown(each.low)} to {shown(each.high)}", str(len(each.values)))
+            (
+                each.model,
+                word(each.metric),
+                shown(each.mean),
+                f"{shown(each.low)} to {shown(each.high)}",
+                str(len(each.values)),
+            )
             for each in found.seeds
         )
         yield Table("Seeds of one detector: clips, all count", ("detector", "figure", "mean", "range", "seeds"), rows)
@@ -94,7 +102,14 @@ def headlines(files: Sequence[Evaluated]) -> Table:
         counted, scored = (each.figures("clip", policy)["auroc"] for policy in ("counted", "scored"))
         real, fake = each.coverage[0].share("real"), each.coverage[0].share("fake")
         rows.append(
-            (each.name, str(counted), str(scored), str(each.leaks.clip), f"{percent(real)} / {percent(fake)}", str(counted.groups))
+            (
+                each.name,
+                str(counted),
+                str(scored),
+                str(each.leaks.clip),
+                f"{percent(real)} / {percent(fake)}",
+                str(counted.groups),
+            )
         )
     heads = ("file", "clip AUROC, all count", "scored alone", "columns alone", "scored: reals / fakes", "groups")
     return Table("Clip AUROC, and what stands beside it", heads, tuple(rows))
@@ -104,27 +119,22 @@ def figures(each: Evaluated) -> Table:
     """Every figure of all rows: clips, frames; and of those that have a score, where any has none."""
     kinds = [("clip", "counted"), ("clip", "scored"), ("frame", "counted"), ("frame", "scored")]
     there = {(line.level, line.policy) for line in each.lines if line.subset == ALL}
-    held = {kind: each.figures(kind[0], kind[1]) for kind in kinds if kind in there}  # type: ignore[arg-type]
+    held = {kind: each.figures(kind[0], kind[1]) for kind in kinds if kind in there}
     heads = tuple(f"{level}s, {'all count' if policy == 'counted' else 'scored alone'}" for level, policy in held)
-    rows, why = [], dict[str, list[str]]()
+    rows, why = [], dict[str, dict[str, None]]()
     for metric in ORDER:
         cells = [found.get(metric) for found in held.values()]
         if any(cell is not None and cell.value is not None for cell in cells):
             rows.append((word(metric), *("" if cell is None else str(cell) for cell in cells)))
-        for head, cell in zip(heads, cells, strict=True):
+        for cell in cells:
             if cell is not None and cell.why and not (cell.value is not None and cell.interval):
-                why.setdefault(f"{head}: {cell.why}", []).append(word(metric))
-    for level, policy in held:
-        mean = next(
-            (line.figure for line in each.lines
-             if (line.level, line.policy, line.subset, line.metric) == (level, policy, "mean over datasets", "auroc")), None,
-        )  # fmt: skip
+                why.setdefault(cell.why, {})[word(metric)] = None
+    known = {(line.level, line.policy, line.subset, line.metric): line.figure for line in each.lines}
+    means = [known.get((*kind, "mean over datasets", "auroc")) for kind in held]
+    rows.append(("mean AUROC over datasets", *("" if mean is None else str(mean) for mean in means)))
+    for mean in means:
         if mean is not None:
-            label = f"{level}s, {'all count' if policy == 'counted' else 'scored alone'}"
-            rows.append(
-                (f"mean AUROC over datasets: {label}", *(str(mean) if head == label else "" for head in heads))
-            )
-            why.setdefault(f"{label}: {mean.why}", []).append("mean over datasets")
+            why.setdefault(mean.why, {})["mean AUROC"] = None
     notes = tuple(f"{', '.join(names)}: {reason}" for reason, names in why.items())
     return Table(f"{each.name}: figures", ("figure", *heads), tuple(rows), notes)
 
@@ -137,7 +147,10 @@ def beside(each: Evaluated) -> Table:
     rows = (
         ("the corpus's numeric columns alone, clip AUROC", f"{leaks.clip} {_why(leaks.clip)}".strip()),
         ("the same, frame AUROC", f"{leaks.frame} {_why(leaks.frame)}".strip()),
-        ("clips without a score", f"{lost_real:,} of {reals:,} reals, {lost_fake:,} of {fakes:,} fakes, Fisher p {_p(whole.p)}"),
+        (
+            "clips without a score",
+            f"{lost_real:,} of {reals:,} reals, {lost_fake:,} of {fakes:,} fakes, Fisher p {_p(whole.p)}",
+        ),
         ("groups shared with train (must be none)", f"{shared}{f' ({leaks.why})' if leaks.why else ''}"),
         ("groups behind the clip figures", f"{each.named.clips.groups:,}"),
         ("threshold", str(each.chosen.operating) if each.chosen.operating else f"0.5 alone: {each.chosen.without}"),
@@ -177,11 +190,15 @@ def subsets(each: Evaluated) -> Table:
 def matrices(each: Evaluated) -> Iterator[Table]:
     """Clips alone; frames are in the other files."""
     for found in each.matrices.get("clip", ()):
-        rows = tuple((name, *map(str, row)) for name, row in zip(found.reals, found.cells, strict=True))
+        wide = len(found.fakes) > _INTERVALS
+        cells = (tuple(shown(cell.value, 2) if wide else str(cell) for cell in row) for row in found.cells)
+        rows = tuple((name, *row) for name, row in zip(found.reals, cells, strict=True))
         policy = "all count" if found.policy == "counted" else "scored alone"
         note = f"mean off the diagonal: {found.off} {_why(found.off)}".strip()
         heads = ("reals of, fakes of:", *found.fakes)
-        yield Table(f"{each.name}: clip AUROC of the reals of one dataset, the fakes of another, {policy}", heads, rows, (note,))
+        yield Table(
+            f"{each.name}: clip AUROC of the reals of one dataset, the fakes of another, {policy}", heads, rows, (note,)
+        )
 
 
 def confusion(each: Evaluated) -> Iterator[Table]:
@@ -199,7 +216,11 @@ def gaps_of(each: Evaluated) -> Iterator[Table]:
             for gap in each.gaps
         )  # fmt: skip
         heads = ("clips with", "figure", "these", "others", "difference", "p (Holm)")
-        notes = tuple(f"{gap.attribute}: {gap.value}, {word(gap.metric)}: {gap.difference.why}" for gap in each.gaps if gap.difference.why)
+        notes = tuple(
+            f"{gap.attribute}: {gap.value}, {word(gap.metric)}: {gap.difference.why}"
+            for gap in each.gaps
+            if gap.difference.why
+        )
         yield Table(f"{each.name}: gaps between clips, all count", heads, rows, notes)
 
 
@@ -207,27 +228,30 @@ def of_comparison(found: Comparison) -> Iterator[Table]:
     """The ranking first."""
     for each in found.rankings:
         rows = tuple(
-            (str(place), name, str(each.figures[name]), ", ".join(each.alike.get(name, ())) or ("none" if each.alike else "–"))
+            (
+                str(place),
+                name,
+                str(each.figures[name]),
+                ", ".join(each.alike.get(name, ())) or ("none" if each.alike else "–"),
+            )
             for place, name in enumerate(each.order, start=1)
         )
         heads = ("", "file", f"{found.level} AUROC", "not shown to differ from")
         yield Table(f"Ranking: {_policy(each.policy)}", heads, rows)
-    rows_: list[tuple[str, ...]] = []
+    pairs: list[tuple[str, ...]] = []
     for pair in found.pairs:
-        rows_.append(
+        pairs.append(
             (f"{pair.first} less {pair.second}", pair.policy, word(pair.metric), str(pair.difference), _tests(pair),
              "yes" if pair.apart else "no")
         )  # fmt: skip
-    heads = ("pair", "rows", "figure", "difference", "p after Holm", "differ")
+    columns = ("pair", "rows", "figure", "difference", "p after Holm", "differ")
     note = "p: of resamples of groups (r), DeLong by groups (c), DeLong as if rows were independent (d)"
-    yield Table("Pairs", heads, tuple(rows_), (note,))
-    rows = tuple(
+    yield Table("Pairs", columns, tuple(pairs), (note,))
+    covered: tuple[tuple[str, ...], ...] = tuple(
         (name, *row[1:])
-        for name, row in zip(
-            (each.name for each in found.files), coverage(found.coverage, "").rows, strict=True
-        )
+        for name, row in zip((each.name for each in found.files), coverage(found.coverage, "").rows, strict=True)
     )
-    yield Table(f"{found.level}s with a score", ("file", "reals scored", "fakes scored", "p"), rows)
+    yield Table(f"{found.level}s with a score", ("file", "reals scored", "fakes scored", "p"), covered)
 
 
 def _policy(name: str) -> str:
@@ -252,4 +276,3 @@ def _p(value: float | None) -> str:
 
 def _why(figure: Figure) -> str:
     return f"({figure.why})" if figure.why else ""
-

@@ -12,12 +12,14 @@ from mmidd.evaluation.compare import Comparison
 from mmidd.evaluation.evaluate import Evaluated, Evaluation
 from mmidd.evaluation.figures import counted
 from mmidd.evaluation.tables import Table
-from mmidd.show import SHOWN, plain
+from mmidd.show import plain
 
 _WIDEST = 110
 _NOTES = 6
+_ROWS = 30
 COUNTING = (
-    "all count: what has no score counts as wrong (a fake ranks below all, a real above all); scored alone: of what has a score"
+    "all count: what has no score counts as wrong (a fake ranks below all, a real above all); "
+    "scored alone: of what has a score"
 )
 INTERVALS = "in brackets: 95% over groups of rows; they do not say what another seed, dataset or generator would change"
 
@@ -56,7 +58,9 @@ def compared(console: Console, found: Comparison) -> None:
 def _heading(console: Console, each: Evaluated) -> None:
     about = each.named.file.about
     head = each.figures("clip", "counted")["auroc"]
-    console.print(f"[bold]{plain(each.name)}[/bold]: {plain(each.named.called)} on {plain(str(about.corpus.get('name', '?')))}")
+    console.print(
+        f"[bold]{plain(each.name)}[/bold]: {plain(each.named.called)} on {plain(str(about.corpus.get('name', '?')))}"
+    )
     console.print(
         f"  {each.named.split}: {counted(len(each.named.clips), 'clip')}, {counted(len(each.named.frames), 'frame')}, "
         f"{counted(each.named.clips.groups, 'group')}"
@@ -77,7 +81,8 @@ def sentences(found: Evaluation | Comparison) -> list[str]:
         ending = f"{found.resamples:,} resamples; {COUNTING}"
         return [*found.disagreements, ending, INTERVALS]
     under = [
-        f"{name}: only {tables.percent(share)} of the {label} clips have a score; --coverage asks for {found.asked_coverage:.2%}"
+        f"{name}: only {tables.percent(share)} of the {label} clips have a score; "
+        f"--coverage asks for {found.asked_coverage:.2%}"
         for name, label, share in found.under
     ]
     return [*under, *found.notes, COUNTING, INTERVALS]
@@ -88,11 +93,11 @@ def _table(console: Console, table: Table) -> None:
     grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
     for head in table.heads:
         grid.add_column(plain(head), overflow="fold")
-    for row in table.rows[:SHOWN]:
+    for row in table.rows[:_ROWS]:
         grid.add_row(*map(plain, row))
     console.print(grid, width=min(console.width, _WIDEST), soft_wrap=False)
-    if len(table.rows) > SHOWN:
-        console.print(f"  and {len(table.rows) - SHOWN} more: --out FOLDER or --json has them all", style="dim")
+    if len(table.rows) > _ROWS:
+        console.print(f"  and {len(table.rows) - _ROWS} more: --out FOLDER or --json has them all", style="dim")
     for note in _some(table):
         console.print(f"  {note}", style="dim", soft_wrap=False)
 

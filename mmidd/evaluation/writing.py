@@ -1,4 +1,4 @@
-"""An evaluation or a comparison as a folder: JSON, Markdown, LaTeX, CSV, HTML, charts. Made beside its place, then renamed."""
+"""An evaluation or a comparison as a folder: JSON, Markdown, LaTeX, CSV, HTML, charts; made beside it, renamed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write(folder: Path, found: Evaluation | Comparison, *, charts: bool = True) 
     kind = "comparison" if isinstance(found, Comparison) else "evaluation"
     tables = list(of_comparison(found) if isinstance(found, Comparison) else of_evaluation(found))
     title, words = f"mmidd {kind}", sentences(found)
-    place = Path(os.path.abspath(folder))
+    place = folder.absolute()
     with disk_errors(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{place.name[:40]}.", suffix=".tmp", dir=place.parent))

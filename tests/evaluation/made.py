@@ -44,7 +44,8 @@ def made(
     for clip in clips:
         kind = clip.kind or ("FS" if clip.fake else "REAL")
         both = {
-            "split": clip.split, "dataset": clip.dataset, "media": clip.media, "group": clip.group or f"{clip.dataset}/{clip.media}",
+            "split": clip.split, "dataset": clip.dataset, "media": clip.media,
+            "group": clip.group or f"{clip.dataset}/{clip.media}",
             "label": "fake" if clip.fake else "real", "forgery_type": None if kind == "?" else kind,
             "method": clip.method or ("M" if clip.fake else None), "compression": clip.compression,
         }  # fmt: skip

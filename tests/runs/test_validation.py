@@ -12,9 +12,9 @@ import pytest
 import torch
 from once import Once
 
+from mmidd.corpus.alone import COLUMNS
 from mmidd.corpus.read import Corpus
 from mmidd.errors import RunError
-from mmidd.corpus.alone import COLUMNS
 from mmidd.runs.columns_alone import alone
 from mmidd.runs.data import dataset
 from mmidd.runs.detector import Batch, Features, Network, Scores
