@@ -179,8 +179,9 @@ class DatasetEntry(Part):
     """One dataset of the corpus, and how much of it.
 
     `splits`: the official splits that are taken, each with the one it is here; `none` are media that have no official split:
-    they go by `curation.splits` as ever. `methods`: fakes of these alone (of none: `[]`), with the reals that a fake which is taken, of any dataset, was
-    made from; with all reals where none of these fakes says which of them that is."""
+    they go by `curation.splits` as ever. `methods`: fakes of these alone (of none: `[]`), with the reals that fakes which
+    are taken, of any dataset, were made from; with all its reals where none of these fakes names one of them.
+    """
 
     name: Annotated[str, AfterValidator(_published)]
     compression: str | None = Field(None, description="which one to take where a dataset has several")

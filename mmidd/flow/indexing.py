@@ -298,6 +298,8 @@ def _lists_missing(dataset: Dataset, facts: Mapping[str, IndexFacts]) -> Iterato
     for table, paths in tables.items():
         splits = any(rule.split and table in {each.partition(".")[0] for each in rule.split.names} for rule in rules)
         without = "what they would name is split by hash" if splits else "what they would say stays unknown"
+        if splits and dataset.entry.splits is not None and "none" not in dataset.entry.splits:
+            without = "what they would name is not taken, for the recipe takes official splits alone"
         yield f"{name}: label files missing: {', '.join(paths)} (table '{table}'); without them {without}"
 
 

@@ -17,9 +17,12 @@ from mmidd.results import Result
 TRAINED, TESTED = ("train", "validation"), ("test",)
 _COLUMNS = ("dataset", "media", "media_sha256", "label", "target_id", "source_id", "pair_media", "group")
 _AT_ONCE, _EXAMPLES = 1 << 16, 5
+COMPRESSION = r"([/_])(?:raw|c0|c23|c40|crf\d+)/"
+"""The part of a path that says which of a dataset's compressions a medium is: two of them are one clip."""
 
 LEAKS = {
     "media": "are trained on too",
+    "compression": "are trained on in another compression",
     "bytes": "are, byte for byte, media that are trained on",
     "made_from": "were made from a real that is trained on",
     "fakes": "are reals whose fakes are trained on",
@@ -112,8 +115,8 @@ def overlap(train: Corpus, test: Corpus) -> Overlap:
 
 
 def _media(corpus: Corpus, splits: Sequence[str]) -> pa.Table:
-    """The media of the rows in these splits, each once, with `name` (DATASET/path) and `real`, the name of what a fake was
-    made from."""
+    """The media of the rows in these splits, each once, with `name` (DATASET/path), and whatever its compression `clip`, and
+    `real`, the clip that a fake was made from."""
     found = [pa.table({name: pa.array([], pa.string() if name != "label" else pa.int64()) for name in _COLUMNS})]
     for split in splits:
         if split in corpus.splits:
@@ -124,7 +127,14 @@ def _media(corpus: Corpus, splits: Sequence[str]) -> pa.Table:
     abroad = pc.match_substring_regex(table["pair_media"], "^[^/:]+:")
     home = _named(table["dataset"], table["pair_media"])
     real = pc.if_else(abroad, pc.replace_substring(table["pair_media"], ":", "/", max_replacements=1), home)
-    return table.append_column("name", _named(table["dataset"], table["media"])).append_column("real", real)
+    name = _named(table["dataset"], table["media"])
+    group = table.schema.get_field_index("group")
+    table = table.set_column(group, "group", _clip(table["group"]))
+    return table.append_column("name", name).append_column("clip", _clip(name)).append_column("real", _clip(real))
+
+
+def _clip(names: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.replace_substring_regex(names, COMPRESSION, r"\1*/")
 
 
 def _once(table: pa.Table) -> pa.Table:
@@ -140,9 +150,10 @@ def _leaking(ours: pa.Table, theirs: pa.Table) -> pa.Table:
     one, other = _anchors(ours, theirs)
     found = {
         "media": _in(theirs["name"], ours["name"]),
+        "compression": _in(theirs["clip"], ours["clip"]),
         "bytes": _in(theirs["media_sha256"], ours["media_sha256"]),
-        "made_from": _in(theirs["real"], ours["name"]),
-        "fakes": _in(theirs["name"], ours["real"]),
+        "made_from": _in(theirs["real"], ours["clip"]),
+        "fakes": _in(theirs["clip"], ours["real"]),
         "group": _in(other, one),
     }
     return pa.table({kind: found[kind] for kind in LEAKS})
@@ -153,9 +164,9 @@ def _anchors(ours: pa.Table, theirs: pa.Table) -> tuple[pa.ChunkedArray, pa.Chun
     fakes of a real that is in neither. A corpus names a group by the smallest medium it has, so names alone are not
     enough."""
     tables = (ours, theirs)
-    name = pa.chunked_array([chunk for table in tables for chunk in table["name"].chunks], pa.string()).combine_chunks()
+    name = pa.chunked_array([chunk for table in tables for chunk in table["clip"].chunks], pa.string()).combine_chunks()
     links = [
-        table.filter(pc.is_valid(table[column])).select(["name", column]).rename_columns(["one", "other"])
+        table.filter(pc.is_valid(table[column])).select(["clip", column]).rename_columns(["one", "other"])
         for table in tables
         for column in ("group", "real")
     ]

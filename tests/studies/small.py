@@ -11,17 +11,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from corpus import made
+from runs import corpora, toy
 
 from mmidd.corpus.read import Corpus
 from mmidd.registry import Registry, Row
 from mmidd.runs.data import Selection
 from mmidd.runs.train import Trained, train
 from mmidd.schema import FORGERY_TYPES, LABELS, media_schema, sample_id
-from runs import corpora, toy
 
 SHARDS = tuple(f"{split}-{slug}" for slug in ("alpha", "beta") for split in ("train", "validation", "test"))
 DETECTORS: Registry[None] = Registry(
-    "reference detector", "mmidd.nothing", "TOY", (Row("toy", "runs.toy", "a toy", None), Row("other", "runs.toy", "it too", None))
+    "reference detector", "mmidd.nothing", "TOY", tuple(Row(name, "runs.toy", "a toy", None) for name in ("toy", "other"))
 )
 Change = Callable[[str, list[dict[str, Any]]], None]
 

@@ -59,7 +59,7 @@ def test_it_is_a_function_of_what_is_asked_and_no_order_of_studies_changes_it() 
     asked = Asked(("gend", "xception"), STUDIES, (3, 1))
     assert grid(asked, FACTS) == grid(asked, FACTS)
     assert grid(replace(asked, studies=STUDIES[::-1]), FACTS) == grid(asked, FACTS)
-    assert FRACTIONS == tuple(sorted(FRACTIONS)) and FRACTIONS[-1] == 1  # selections nest where fractions grow
+    assert tuple(sorted(FRACTIONS)) == FRACTIONS and FRACTIONS[-1] == 1  # selections nest where fractions grow
 
 
 def test_what_is_left_out_is_not_seen_in_training_and_is_all_that_is_tested() -> None:

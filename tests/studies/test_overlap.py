@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 from corpus import made
 
 from mmidd.corpus.read import Corpus
-from mmidd.studies.overlap import Overlap, overlap
+from mmidd.manifest import bundled
+from mmidd.studies.overlap import COMPRESSION, Overlap, overlap
 
 CLEAN = {"media_sha256": None, "group": None, "phash": None}
 FF, CDF = "FaceForensics++", "Celeb-DF-v2"
@@ -40,6 +42,14 @@ def _fake(dataset: str, media: str, pair: str | None = None, **others: Any) -> d
 REAL = "original_sequences/youtube/c23/videos/000.mp4"
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
     "the same medium": (_real(FF, REAL), _real(FF, REAL), "media"),
+    "the same clip in another compression": (_real(FF, REAL), _real(FF, REAL.replace("c23", "c40")), "compression"),
+    "a fake made from a real that is trained on in another compression": (
+        _real(FF, REAL.replace("c23", "raw")), _fake("DF40", "a", f"{FF}:{REAL}"), "made_from",
+    ),
+    "a group that bears one name but for its compression": (
+        _real(FF, "a.mp4", group=f"{FF}/x/c23/z.mp4"), _real(FF, "b.mp4", group=f"{FF}/x/c40/z.mp4"), "group",
+    ),
+    "a folder that only looks like a compression": (_real(FF, "x/c23a/1.mp4"), _real(FF, "x/c40a/1.mp4"), None),
     "the same file under another name": (
         _real("CelebA", "1.jpg", media_sha256="a" * 64), _real("CelebA-HQ", "9.png", media_sha256="a" * 64), "bytes",
     ),
@@ -116,6 +126,11 @@ def test_one_corpus_trains_and_tests_on_its_own_splits(tmp_path: Path, make: Cal
     corpus = _corpus(tmp_path / "a", {})
     found = overlap(corpus, make(corpus))
     assert (found.train, found.test, found.refused) == (21, 7, False)
+
+
+def test_every_compression_of_the_manifests_is_known() -> None:
+    offered = {name for each in bundled().values() for name in each.compressions}
+    assert {"c23", "crf10"} <= offered and {re.sub(COMPRESSION, "", f"X/{name}/y") for name in offered} == {"Xy"}
 
 
 def test_a_part_counts_as_what_it_holds(tmp_path: Path) -> None:

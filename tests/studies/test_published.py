@@ -25,7 +25,8 @@ def test_every_published_figure_says_what_it_is_of() -> None:
 
 
 def test_the_ablation_stands_beside_its_published_rows() -> None:
-    values = {each.settings: each.value for each in published() if each.detector == "sd2" and each.protocol.name == "sd2-cross-domain"}
+    mine = [each for each in published() if each.detector == "sd2" and each.protocol.name == "sd2-cross-domain"]
+    values = {each.settings: each.value for each in mine}
     assert [values[words] for _, words in ABLATION] == [0.8024, 0.8184, 0.8434, 0.8779]
 
 
@@ -56,6 +57,13 @@ def test_each_difference_keeps_them_apart_and_is_named(theirs: dict[str, Any], h
     figure = replace(FIGURE, protocol=replace(PROTOCOL, **theirs))
     (found,) = beside([figure], [replace(OURS, **here)])
     assert found.verdict == "not comparable" and [each for each in found.differs if why in each], found.differs
+
+
+def test_what_was_set_for_all_runs_is_told_and_does_not_hide_which_line_is_nearest() -> None:
+    figure = replace(FIGURE, settings=("captions=none",))
+    lines = [replace(OURS, given=("steps=4",)), replace(OURS, line=2, words=("captions=none",), given=("steps=4",))]
+    (found,) = beside([figure], lines)
+    assert found.lines == (2,) and found.differs == ("every run here has steps=4",)
 
 
 def test_the_nearest_lines_stand_beside_it() -> None:

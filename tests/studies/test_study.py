@@ -1,4 +1,4 @@
-"""A study's trials are units: done once, gone on with after any death, failures recorded; its table is of its records alone."""
+"""A study's trials are units: done once, gone on with after any death, failures recorded."""
 
 from __future__ import annotations
 
@@ -53,8 +53,9 @@ def test_a_study_trains_scores_and_tells_every_line(whole: tuple[Path, Study]) -
     for line in study.found["lines"]:
         areas = [each["auroc"] for each in line["seeds"]]
         assert line["range"] == [min(areas), max(areas)] and line["figures"]["counted"]["auroc"]["value"] == min(areas)
-        assert line["figures"]["coverage"] == {"real": 1, "fake": 1} and line["figures"]["columns_alone"]["auroc"]["value"] == 1
-        assert line["figures"]["operating"]["split"] == "validation"
+        figures = line["figures"]
+        assert figures["coverage"] == {"real": 1, "fake": 1} and figures["columns_alone"]["auroc"]["value"] == 1
+        assert figures["operating"]["split"] == "validation"
     assert {path.name for path in out.iterdir()} == {
         "study.json", "results.json", "results.md", "results.csv", "index.html", "runs", "scores", "trials", "times",
     }  # fmt: skip
@@ -62,7 +63,8 @@ def test_a_study_trains_scores_and_tells_every_line(whole: tuple[Path, Study]) -
 
 def test_the_left_out_dataset_is_in_no_training_row_and_is_all_that_is_scored(whole: tuple[Path, Study]) -> None:
     out, study = whole
-    run = json.loads((out / "runs" / next(each.name for each in (out / "runs").glob("*without-alpha")) / "run.json").read_bytes())
+    (folder,) = (out / "runs").glob("*without-alpha")
+    run = json.loads((folder / "run.json").read_bytes())
     assert run["asked"]["selection"]["only"] == ["Beta"] and run["rows"]["train"]["rows"] == 64
     (path,) = (out / "scores").glob("*without-alpha.seed-0/*.parquet")
     assert set(scorefile.read(path).table["dataset"].to_pylist()) == {"Alpha"}
@@ -88,7 +90,7 @@ def test_more_is_asked_for_and_only_that_is_done(corpus: Path, tmp_path: Path) -
     more = do(corpus, tmp_path / "study", seeds=(0, 1), tell=told.append)
     assert more.found["trials"]["done"] == 2 and "2 trials, 1 of them done" in told
     after = _files(tmp_path / "study" / "runs")
-    assert {path: after[path] for path in first if "seed-0" in path} == {path: first[path] for path in first if "seed-0" in path}
+    assert all(after[path] == data for path, data in first.items() if "seed-0" in path)
 
 
 def test_a_score_file_that_was_changed_is_made_again(corpus: Path, tmp_path: Path) -> None:
@@ -153,15 +155,16 @@ REFUSED: list[tuple[dict[str, Any], type[MmiddError], str]] = [
 def test_what_cannot_be_asked_for_is_refused_and_nothing_is_written(
     corpus: Path, tmp_path: Path, more: dict[str, Any], kind: type[MmiddError], why: str
 ) -> None:
-    more = {key: [corpus if each == "self" else each for each in value] if key == "tests" else value for key, value in more.items()}
+    tests = [corpus for _ in more.get("tests", ())]
     with pytest.raises(kind, match=why):
-        do(corpus, tmp_path / "study", **more)
+        do(corpus, tmp_path / "study", **{**more, "tests": tests})
     assert not (tmp_path / "study").exists()
 
 
 def test_a_corpus_that_trains_on_what_it_tests_is_refused_before_anything(corpus: Path, tmp_path: Path) -> None:
     leaking = small.corpus(tmp_path / "leaking", _leak)
-    with pytest.raises(CorpusError, match=r"train on what its own test split is to test: .* belong to a group.*Nothing was trained"):
+    said = r"train on what its own test split is to test: .* belong to a group.*Nothing was trained"
+    with pytest.raises(CorpusError, match=said):
         do(leaking, tmp_path / "study")
     other = small.corpus(tmp_path / "other", shards=("test-alpha", "train-beta"), change=_renamed)
     with pytest.raises(CorpusError, match=r"are trained on too.*without Alpha .take it out of the recipe's datasets."):
@@ -185,7 +188,7 @@ def test_another_corpus_is_a_test_of_all_but_leave_one_out(corpus: Path, once: O
 def test_folders_of_others_are_left_alone(corpus: Path, once: Once, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
-    with pytest.raises(RunError, match="holds something else \\('letter.txt'"):
+    with pytest.raises(RunError, match=r"holds something else \('letter.txt'"):
         do(corpus, tmp_path / "mine")
     do(corpus, tmp_path / "study")
     changed = small.corpus(tmp_path / "changed", lambda shard, rows: rows[0].update(sharpness=3.5))
@@ -226,7 +229,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(corpus: Path, tmp_pat
     straight = do(corpus, tmp_path / "straight" / "study", **asked)
     chance, kills = random.Random(17), 0
     out = tmp_path / "killed" / "study"
-    while kills < 12:
+    while kills < 8:
         child = os.fork()
         if not child:
             try:
@@ -286,7 +289,7 @@ def test_an_older_versions_record_is_made_anew_without_training_again(corpus: Pa
 
 
 def test_names_from_outside_are_escaped_everywhere(corpus: Path, tmp_path: Path) -> None:
-    evil = tmp_path / "<script>alert(1)</script>|`x`"
+    evil = tmp_path / "<script>alert(1)<x>|`y`"
     shutil.copytree(corpus, evil)
     study = do(evil, tmp_path / "study")
     page, text = ((tmp_path / "study" / name).read_text() for name in ("index.html", "results.md"))
