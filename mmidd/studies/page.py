@@ -12,7 +12,8 @@ from mmidd.studies import table
 
 _CSS = """
 body { max-width: 84rem; } td.n { text-align: right; white-space: nowrap; } tr.rule td { border-top: 2px solid var(--line); }
-.stack th, .stack td { overflow-wrap: break-word; } .bar { display: block; width: 7rem; height: .9rem; } .bar .base { stroke: var(--line); } .bar .range { stroke: var(--c0);
+.stack th, .stack td { overflow-wrap: break-word; }
+.bar { display: block; width: 7rem; height: .9rem; } .bar .base { stroke: var(--line); } .bar .range { stroke: var(--c0);
 stroke-width: 6; opacity: .3; } .bar .ci { stroke: var(--c0); stroke-width: 1.5; } .bar .dot { fill: var(--c0); }
 .bar .alone { stroke: var(--warn); stroke-width: 2; }
 @media (max-width: 47.9rem) {
