@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from mmidd.studies.facts import Facts, Rows
-from mmidd.studies.grid import ABLATION, FRACTIONS, OWN, STUDIES, Asked, Chosen, Test, Trial, grid
+from mmidd.studies.grid import ABLATION, FRACTIONS, OWN, STUDIES, Asked, Chosen, Trial, grid
+from mmidd.studies.grid import Test as On
 
 TWO = tuple(Rows(split, slug, 4, 4) for split in ("train", "validation", "test") for slug in ("a", "b"))
 FACTS = Facts("made", "0" * 16, TWO, (("a", "Alpha"), ("b", "Beta")), pairs=4)
@@ -49,7 +50,7 @@ def test_a_training_that_several_studies_ask_for_is_one_trial_with_the_tests_of_
     found = grid(Asked(("sd2",), seeds=(0, 1), tests=("other",)), FACTS)
     assert len(set(names(Asked(("sd2",), seeds=(0, 1))))) == len(found.trials) == 2 * (1 + 2 + 2 + 2 + 3)
     shared = found.trial("sd2.tiny.all.seed-0")
-    assert set(shared.tests) == {Test(), Test("other"), Test(OWN, ("a",)), Test(OWN, ("b",))}
+    assert set(shared.tests) == {On(), On("other"), On(OWN, ("a",)), On(OWN, ("b",))}
     assert {line.study for line in found.lines if shared.name in line.trials} == {*STUDIES} - {"pairs"}
     assert [trial.seed for trial in found.trials] == [0] * 10 + [1] * 10
     assert all(set(line.trials) <= {trial.name for trial in found.trials} for line in found.lines)
@@ -66,8 +67,8 @@ def test_what_is_left_out_is_not_seen_in_training_and_is_all_that_is_tested() ->
     found = grid(one("leave-one-out"), FACTS)
     left = [trial for trial in found.trials if trial.chosen.without]
     assert [(trial.chosen.without, trial.tests) for trial in left] == [
-        (("a",), (Test(OWN, ("a",)),)),
-        (("b",), (Test(OWN, ("b",)),)),
+        (("a",), (On(OWN, ("a",)),)),
+        (("b",), (On(OWN, ("b",)),)),
     ]
 
 
