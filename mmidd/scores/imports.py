@@ -23,14 +23,14 @@ from mmidd.scores.file import About, ScoreFile
 from mmidd.scores.joined import CLIP, with_clips, with_frames
 from mmidd.scores.matching import match
 from mmidd.scores.named import digest, left_out, named
-from mmidd.scores.rows import SHOWN, Places, Rows, keys, mask, once, whole
+from mmidd.scores.rows import SHOWN, Places, Rows, keys, mask, numbered, once, together, whole
 from mmidd.scores.tables import Given, given
 from mmidd.scores.values import ERROR, MISSING, OK, Values, values
 
 NOT_THERE, NO_SCORE, NO_NUMBER = "not in the imported file", "no score in the imported file", "an error in the imported file"
 MEAN_ELSEWHERE = "the mean of its frames that were scored elsewhere"
 _SPLITS = {**{each: each for each in SPLITS}, "val": "validation", "valid": "validation", "dev": "validation"}
-_LABELS = {"real": "real", "0": "real", "fake": "fake", "1": "fake"}
+_LABELS = {"real": "real", "0": "real", "0.0": "real", "fake": "fake", "1": "fake", "1.0": "fake"}
 Level = Literal["frame", "clip"]
 
 
@@ -123,6 +123,8 @@ def _rows(
         at = sample.combine_chunks().to_numpy().astype(np.int64)
         clip = np.where(at >= 0, owner[at], -1) if len(owner) else at
         return Rows(path, kept, lines, found, clip, "the sample's id", at)
+    if {"id", "media"} <= {*table.names}:
+        counts["columns_left"].append(counts["columns"].pop("id"))  # a number of somebody's
     names = kept["media" if "media" in table.names else "id"].combine_chunks()
     if names.null_count:
         first = lines[int(np.flatnonzero(mask(names.is_null()))[0])]
@@ -151,20 +153,16 @@ def _frames_of(rows: Rows, frames: pa.Table, clips: pa.Table, *, by_frame: bool)
         return rows.samples
     owner = find(frames, clips, CLIP).to_numpy().astype(np.int64)
     held = np.flatnonzero(mask(frames["row"].is_valid()))
-    columns = ["frame"] if by_frame else []
-    columns += ["face"] if "face" in rows.table.column_names else []
-    ours, theirs = owner[held].astype(np.int64), rows.clip.copy()
-    for name in columns:
-        number = whole(rows, name)
+    key = np.concatenate([owner[held], rows.clip])
+    for name in numbered(rows) if by_frame else ():
         mine = frames[name].combine_chunks().to_numpy(zero_copy_only=False)[held].astype(np.int64)
-        every = np.unique(np.concatenate([mine, number]))
-        ours = ours * len(every) + np.searchsorted(every, mine)
-        theirs = np.where(theirs >= 0, theirs * len(every) + np.searchsorted(every, number), theirs)
+        key = together(key, np.concatenate([mine, whole(rows, name)]))
+    ours, theirs = np.split(key, [len(held)])
     several, first, count = np.unique(ours, return_index=True, return_counts=True)
     if not len(several):
-        return np.minimum(theirs, -1)
+        return np.minimum(rows.clip, -1)
     at = np.minimum(np.searchsorted(several, theirs), len(several) - 1)
-    there = (theirs >= 0) & (several[at] == theirs)
+    there = (rows.clip >= 0) & (several[at] == theirs)
     if (unclear := there & (count[at] > 1)).any():
         lack = "a column `face`, for these frames show several" if by_frame else "a column `frame`, or --level clip"
         raise ScoreError(

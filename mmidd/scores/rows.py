@@ -55,12 +55,24 @@ def whole(rows: Rows, name: str) -> Places:
 
 def keys(rows: Rows) -> Places:
     """A number for each frame of a clip that rows are of."""
-    key = rows.clip if rows.samples is None else rows.samples
-    for name in ("frame", "face") if rows.samples is None else ():
-        if name in rows.table.column_names:
-            number = whole(rows, name)
-            key = key * (int(number.max(initial=0)) + 1) + number
+    if rows.samples is not None:
+        return rows.samples
+    key = rows.clip
+    for name in numbered(rows):
+        key = together(key, whole(rows, name))
     return key
+
+
+def numbered(rows: Rows) -> list[str]:
+    """The columns that tell the frames of a clip apart; one that is empty in all rows tells nothing."""
+    held = rows.table
+    return [name for name in ("frame", "face") if name in held.column_names and held[name].null_count < len(rows.lines)]
+
+
+def together(key: Places, more: Places) -> Places:
+    """One number for each pair of numbers, however large these are."""
+    left, right = (np.unique(each, return_inverse=True)[1].astype(np.int64) for each in (key, more))
+    return left * (int(right.max(initial=0)) + 1) + right
 
 
 def once(rows: Rows, key: Places) -> None:

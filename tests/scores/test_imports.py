@@ -107,6 +107,7 @@ BY_FRAME: dict[str, dict[str, str | Callable[[Row], Any]]] = {
     "sample ids and more": {"id": "id", "media": lambda r: "whatever", "score": "score"},
     "dataset, path and frame": {"dataset": "dataset", "media": "media", "frame": "frame", "score": "score"},
     "a face as well": {"media": "media", "frame": lambda r: f"{r['frame']}.0", "face": "face", "score": "score"},
+    "an empty face": {"media": "media", "frame": "frame", "face": lambda r: "", "score": "score"},
     "a number and a path": {"id": lambda r: 7, "video": "media", "frame_idx": "frame", "score": "score"},
 }
 
@@ -123,6 +124,8 @@ def test_frames_are_found_by_what_names_them(corpus: Corpus, frames: list[Row], 
         and found.about.clip == MEAN
         and found.levels == ("frame", "clip")
     )
+    left = found.about.model["imported"]["columns_left"]
+    assert left == (["id"] if way == "a number and a path" else [])
     first = next(row for row in found.level("clip").to_pylist() if row["status"] == "ok")
     assert first["score"] == pytest.approx(np.mean([r["score"] for r in frames if r["media"] == first["media"]]))
     assert Counter(found.table["status"].to_pylist())["error"] == 0
@@ -139,6 +142,15 @@ def test_frames_may_be_taken_as_clips(corpus: Corpus, frames: list[Row], tmp_pat
     assert scores(found, "clip") == pytest.approx(mean) and found.about.clip == MEAN_ELSEWHERE
     with pytest.raises(ScoreError, match="1 rows are of what another row is of"):
         take(tmp_path / "a.csv", text([*frames, frames[0]], columns), corpus, level="clip")
+
+
+def test_frames_of_large_numbers_are_told_apart(corpus: Corpus, frames: list[Row], tmp_path: Path) -> None:
+    large = [
+        row | {"frame": number * 7919 % 999_999_937, "face": 999_999_999 - number} for number, row in enumerate(frames * 20)
+    ]
+    found = take(tmp_path / "a.csv", text(large, {"media": "media", "frame": "frame", "face": "face", "score": "score"}),
+                 corpus, level="clip")  # fmt: skip
+    assert found.about.model["imported"]["matched"] == len(large)
 
 
 def test_a_clip_that_the_corpus_lost_may_have_a_score(corpus: Corpus, clips: list[Row], tmp_path: Path) -> None:
