@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mmidd.corpus.read import Corpus
     from mmidd.runs.train import Trained
     from mmidd.runs.trained import Opened
-    from mmidd.scoring.files import Scored
+    from mmidd.scores.written import Scored
     from mmidd.scoring.model import Model
 
 

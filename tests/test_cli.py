@@ -48,6 +48,8 @@ COMMANDS = {
     "--json",
     "evaluate": "FILE... --validation --corpus --by --attributes --rule --coverage --seed --resamples --out --json",
     "compare": "FILE... --validation --rule --level --seed --resamples --out --json",
+    "score": "MODEL [CORPUS] --out --split --only --degrade --set --workers --device --import --column --level --logit "
+    "--real-high --ignore-strangers --json",
     "import": "KIND LIST... --images --out --name --licence --faces --label --method --link --json",
     "doctor": "--data --out --work --json",
 }

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from mmidd.engine.differences import differences as differences
 from mmidd.engine.files import digest, disk_errors, sha256_file, write_text
 from mmidd.engine.lock import held
 from mmidd.errors import RunError, without_secrets
@@ -322,30 +323,6 @@ def known_by(sources: Mapping[str, Any]) -> dict[str, Any]:
         place: {key: source[key] for key in kept if key in source} if isinstance(source, Mapping) else source
         for place, source in sources.items()
     }
-
-
-def differences(then: Any, now: Any, place: str = "") -> list[str]:
-    """What two JSON values differ in, by the names of their leaves."""
-    if isinstance(then, dict) and isinstance(now, dict):
-        return [
-            told
-            for key in {**then, **now}
-            for told in differences(then.get(key, _ABSENT), now.get(key, _ABSENT), f"{place}.{key}" if place else key)
-        ]
-    return [] if then == now and type(then) is type(now) else [f"{place} was {_shown(then)}, is {_shown(now)}"]
-
-
-class _Absent:
-    def __repr__(self) -> str:
-        return "absent"
-
-
-_ABSENT = _Absent()
-
-
-def _shown(value: Any) -> str:
-    told = repr(value) if isinstance(value, _Absent) else json.dumps(value, ensure_ascii=False)
-    return told if len(told) <= 80 else told[:79] + "…"
 
 
 def _refuse_others(path: Path) -> None:

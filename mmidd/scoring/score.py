@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Protocol
@@ -204,13 +204,4 @@ def versions() -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
-
-
-def counts(table: pa.Table) -> Mapping[str, Mapping[str, Mapping[str, int]]]:
-    """Level, label, status: how many."""
-    found: dict[str, dict[str, dict[str, int]]] = {}
-    grouped = table.group_by(["level", "label", "status"], use_threads=False).aggregate([([], "count_all")])
-    for each in grouped.to_pylist():
-        found.setdefault(each["level"], {}).setdefault(each["label"], {})[each["status"]] = each["count_all"]
     return found
