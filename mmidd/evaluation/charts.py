@@ -98,6 +98,8 @@ def _roc(figure: Any, files: Sequence[tuple[Named, Items]]) -> None:
     least = min(0.1, 1 / max(1, max(int((~items.fake).sum()) for _, items in files)))
     left.plot([0, 1], [0, 1], color="0.7", linestyle="--", linewidth=1)
     right.set_xscale("log")
+    right.xaxis.set_major_formatter(lambda value, _: f"{value:g}")  # its own one needs what "text.parse_math" turns off
+    right.xaxis.set_minor_formatter(lambda value, _: "")
     right.set_xlim(least / 2, 1)
     for axis, title in ((left, "ROC of clips, all count"), (right, "the same, FPR logarithmic")):
         axis.set_xlabel("false positive rate")
@@ -163,8 +165,8 @@ def _robustness(figure: Any, found: Sequence[Degraded]) -> None:
     axis = figure.subplots()
     told = list(dict.fromkeys(each.degradation for each in found))
     place = {name: at for at, name in enumerate(told)}
-    for number, model in enumerate(dict.fromkeys(each.model.partition(",")[0] for each in found)):
-        mine = [each for each in found if each.model.partition(",")[0] == model and each.auroc.value is not None]
+    for number, model in enumerate(dict.fromkeys(each.model for each in found)):
+        mine = [each for each in found if each.model == model and each.auroc.value is not None]
         for kind in dict.fromkeys(each.degradation.partition("=")[0] for each in mine):
             some = [each for each in mine if each.degradation.partition("=")[0] == kind]
             x, y = [place[each.degradation] for each in some], np.array([each.auroc.value for each in some], np.float64)

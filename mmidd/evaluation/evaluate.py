@@ -11,6 +11,7 @@ import numpy as np
 
 from mmidd.corpus.read import Corpus
 from mmidd.errors import UsageError
+from mmidd.evaluation.aligned import same_rows
 from mmidd.evaluation.attributes import values_of
 from mmidd.evaluation.families import Degraded, Seeds, robustness, seeds
 from mmidd.evaluation.figures import Figure
@@ -238,6 +239,20 @@ def _confusion(items: Items) -> list[list[int]] | None:
     return table
 
 
+def _weak(each: Evaluated) -> list[str]:
+    """Is it shown that the detector sees a forgery?"""
+    area, alone = each.figures("clip", "counted")["auroc"], each.leaks.clip.value
+    if area.value is None:
+        return []
+    if alone is not None and area.value <= alone:
+        return [f"{each.name} is no better than the corpus's columns without a pixel: its figure says nothing of forgeries"]
+    if alone is not None and area.low is not None and area.low <= alone:
+        return [f"{each.name}: its interval reaches down to the columns alone: it is not shown that it sees a forgery"]
+    if area.low is not None and area.low <= 0.5 <= (area.high or 1.0):
+        return [f"{each.name}: chance lies in its interval"]
+    return []
+
+
 def _notes(files: Sequence[Evaluated], corpus: bool) -> list[str]:
     """What is to be known of the files, in sentences."""
     notes = []
@@ -251,9 +266,10 @@ def _notes(files: Sequence[Evaluated], corpus: bool) -> list[str]:
             notes.append(
                 f"{each.name}: {each.leaks.shared} groups are in train as well ({names}): it is tested on what it saw"
             )
+        notes += _weak(each)
         if each.leaks.why and corpus and each.leaks.why != NOT_ASKED:
             notes.append(f"{each.name}: {each.leaks.why}")
-    digests = {each.named.file.about.named for each in files}
-    if len(digests) > 1:
-        notes.append("the files name different rows: their figures stand beside each other and cannot be compared")
+    apart = [each.name for each in files[1:] if not same_rows(files[0].named, each.named)]
+    if apart:
+        notes.append(f"{', '.join(apart)}: of other rows than {files[0].name}, so their figures cannot be compared with its")
     return notes

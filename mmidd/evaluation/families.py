@@ -88,7 +88,7 @@ def _degraded(files: Sequence[Named], setting: Setting) -> list[Degraded]:
         difference, p = paired(figure, figures[0], own, many[0], draws)
         if file is files[0]:
             difference, p = Figure(None, why="the clean images"), None
-        found.append(Degraded(file.called, file.name, file.file.about.degradation or "none", figure, difference, p))
+        found.append(Degraded(file.detector, file.name, file.file.about.degradation or "none", figure, difference, p))
     tested = [each for each in found if each.p is not None]
     adjusted = iter(holm([each.p or 0.0 for each in tested]))
     return [replace(each, adjusted=next(adjusted)) if each.p is not None else each for each in found]

@@ -55,12 +55,17 @@ class Named:
         return self.file.about.model
 
     @property
-    def called(self) -> str:
-        """The detector, and what tells it from others of its kind."""
-        more = [f"seed {self.model['seed']}"] if self.model.get("seed") is not None else []
-        more += [str(self.file.about.degradation)] if self.file.about.degradation else []
+    def detector(self) -> str:
+        """The detector, with its run and seed."""
+        seed = f", seed {self.model['seed']}" if self.model.get("seed") is not None else ""
         run = f" ({self.model['run']})" if self.model.get("run") else ""
-        return ", ".join([f"{self.model.get('name', '?')}{run}", *more])
+        return f"{self.model.get('name', '?')}{run}{seed}"
+
+    @property
+    def called(self) -> str:
+        """The detector, and what was done to its images."""
+        done = self.file.about.degradation
+        return f"{self.detector}, {done}" if done else self.detector
 
 
 def opened(given: Sequence[Given] | Given) -> list[Named]:

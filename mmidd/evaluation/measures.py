@@ -76,7 +76,7 @@ def lacks(items: Items, share: float | None = None) -> str | None:
     """Why these rows have no figure that ranks fakes above reals."""
     fakes, reals = int(items.fake.sum()), int((~items.fake).sum())
     if not len(items):
-        return "there are no rows with a score"
+        return "there are no such rows with a score"
     if not fakes or not reals:
         return f"all {len(items):,} rows are {'fake' if fakes else 'real'}: both classes are needed"
     if share and reals < (least := round(1 / share)):

@@ -241,12 +241,16 @@ def of_comparison(found: Comparison) -> Iterator[Table]:
     pairs: list[tuple[str, ...]] = []
     for pair in found.pairs:
         pairs.append(
-            (f"{pair.first} less {pair.second}", pair.policy, word(pair.metric), str(pair.difference), _tests(pair),
+            (f"{pair.first} less {pair.second}", pair.policy, word(pair.metric), str(pair.difference), _test(pair),
              "yes" if pair.apart else "no")
         )  # fmt: skip
-    columns = ("pair", "rows", "figure", "difference", "p after Holm", "differ")
-    note = "p: of resamples of groups (r), DeLong by groups (c), DeLong as if rows were independent (d)"
-    yield Table("Pairs", columns, tuple(pairs), (note,))
+    columns = ("pair", "rows", "figure", "difference", "p (Holm)", "differ")
+    note = (
+        "p after Holm over all pairs: of DeLong's test with whole groups for AUROC, of resamples of whole groups for the "
+        "others and where that has none; DeLong's as if rows were independent, as others print it, is in the JSON and CSV"
+    )
+    whys = {f"{word(pair.metric)}: {pair.difference.why}": None for pair in found.pairs if pair.difference.why}
+    yield Table("Pairs", columns, tuple(pairs), (note, *whys))
     covered: tuple[tuple[str, ...], ...] = tuple(
         (name, *row[1:])
         for name, row in zip((each.name for each in found.files), coverage(found.coverage, "").rows, strict=True)
@@ -258,9 +262,8 @@ def _policy(name: str) -> str:
     return "every row counts, what has no score is wrong" if name == "counted" else f"of what is {name}"
 
 
-def _tests(pair: Pair) -> str:
-    told = {"r": pair.adjusted_p, "c": pair.adjusted_clustered, "d": pair.adjusted_delong}
-    return ", ".join(f"{name} {_p(value)}" for name, value in told.items() if value is not None) or "–"
+def _test(pair: Pair) -> str:
+    return _p(pair.adjusted_clustered if pair.adjusted_clustered is not None else pair.adjusted_p)
 
 
 def percent(share: float | None) -> str:

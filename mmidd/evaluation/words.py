@@ -25,7 +25,10 @@ INTERVALS = "in brackets: 95% over groups of rows; they do not say what another 
 
 
 def evaluated(console: Console, found: Evaluation) -> None:
-    """One block a file."""
+    """One block a file, behind one line for each where there are several."""
+    if len(found.files) > 1:
+        _table(console, tables.headlines(found.files))
+        console.print()
     for each in found.files:
         _heading(console, each)
         _table(console, tables.beside(each))
@@ -37,8 +40,6 @@ def evaluated(console: Console, found: Evaluation) -> None:
             _table(console, matrix)
         for table in (*tables.confusion(each), *tables.gaps_of(each)):
             _table(console, table)
-    if len(found.files) > 1:
-        _table(console, tables.headlines(found.files))
     for table in tables.families(found):
         _table(console, table)
     for line in sentences(found):

@@ -18,6 +18,7 @@ from mmidd.corpus.read import Corpus
 from mmidd.engine.files import disk_errors, write_text
 from mmidd.engine.lock import held
 from mmidd.errors import CorpusError, RunError, UsageError
+from mmidd.evaluation.figures import counted
 from mmidd.registry import Registry
 from mmidd.results import Result
 from mmidd.studies import page, results, table
@@ -212,9 +213,11 @@ def _begin(folder: Path, what: Asking, tell: Callable[[str], None]) -> None:
                 f"{what.facts.digest}): choose another --out"
             )
         if more := len(set(plan["trials"]) - set(trials)):
-            tell(f"note: this study gets {more:,} more trials than it had; what is done of the others stays")
+            tell(f"note: {counted(more, 'trial')} more than this study had; what is done of the others stays")
         if fewer := len(set(trials) - set(plan["trials"])):
-            tell(f"note: {fewer:,} trials that were asked for before are not any more: the table leaves them out")
+            tell(
+                f"note: {counted(fewer, 'trial')} of before not asked for any more: the table leaves {'it' if fewer == 1 else 'them'} out"
+            )
     write_text(folder / PLAN, json.dumps(plan, indent=1, ensure_ascii=False) + "\n", scratch=folder)
 
 
@@ -227,7 +230,7 @@ def _run(bench: Bench, what: Asking) -> Study:
             records[trial.name] = record
         else:
             left.append(trial)
-    bench.tell(f"{len(trials):,} trials, {len(records):,} of them done")
+    bench.tell(f"{counted(len(trials), 'trial')}, {len(records):,} of them done")
     for number, trial in enumerate(left):
         begun = time.monotonic()
         try:
