@@ -49,8 +49,8 @@ class Published:
 @dataclass(frozen=True)
 class Ours:
     """What a line of a study was measured on: names of datasets as in the catalogue. `words`: the options that its study
-    sets apart; `given`: what was set for all runs; `rows`: of train; `random`: its network began with random weights; `whole`:
-    it is trained on all rows of train that these datasets have."""
+    sets apart; `given`: what was set for all runs; `rows`: of train; `random`: its network began with random weights;
+    `whole`: it is trained on all rows of train that these datasets have."""
 
     line: int
     detector: str
