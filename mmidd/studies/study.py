@@ -215,9 +215,7 @@ def _begin(folder: Path, what: Asking, tell: Callable[[str], None]) -> None:
         if more := len(set(plan["trials"]) - set(trials)):
             tell(f"note: {counted(more, 'trial')} more than this study had; what is done of the others stays")
         if fewer := len(set(trials) - set(plan["trials"])):
-            tell(
-                f"note: {counted(fewer, 'trial')} of before not asked for any more: the table leaves {'it' if fewer == 1 else 'them'} out"
-            )
+            tell(f"note: {counted(fewer, 'trial')} of before left out of the table: not asked for any more")
     write_text(folder / PLAN, json.dumps(plan, indent=1, ensure_ascii=False) + "\n", scratch=folder)
 
 
