@@ -167,6 +167,8 @@ def forecast(bench: Bench, grid: Grid) -> Forecast:
         elif (known := _known(bench, trials, finished)) is not None:
             rate = known
         else:
+            if not measured:
+                _measured(bench, able[0][0], how, able[0][1])  # the first imports what all the others have then
             rate, measured = _measured(bench, able[0][0], how, able[0][1]), True
         if isinstance(rate, str):
             found.append(Kind(detector, words, len(todo), None, None, "-", part, rate))
