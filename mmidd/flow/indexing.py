@@ -145,6 +145,16 @@ class Indexed(Result):
         """The rows of the files that are media, taken or not."""
         return self.table.filter(pc.equal(self.table["status"], "media"))
 
+    @property
+    def judged(self) -> pa.Table:
+        """The same as curation judges them: with the splits that the recipe takes, as it takes them."""
+        if all(dataset.entry.splits is None for dataset in self.datasets):
+            return self.media
+        mine = (
+            (each.entry, self.media.filter(pc.equal(self.media["dataset"], each.manifest.name))) for each in self.datasets
+        )
+        return pa.concat_tables([as_taken(part, entry) for entry, part in mine])
+
     def of_status(self, *statuses: str) -> list[dict[str, Any]]:
         """The indexed files of these statuses, as rows."""
         wanted = pc.is_in(self.table["status"], pa.array(statuses, pa.string()))
@@ -176,7 +186,6 @@ def index_media(setup: Setup, walker: Walker) -> Indexed:
     parts, lost = pairs.settle(read.parts, taken)
     facts = {name: _losing(read.facts[name], lost[name]) for name in names}
     chosen = select(setup, read.datasets, parts, taken, keep=walker.runs(index.STAGE.name))
-    parts = [as_taken(part, dataset.entry) for part, dataset in zip(parts, read.datasets, strict=True)]
     table = pa.concat_tables(parts) if parts else index.SCHEMA.empty_table()
     return Indexed(
         tuple(read.datasets), tuple(read.absent), table, chosen.selected, chosen.dropped, facts, read.keys, read.fresh,

@@ -122,7 +122,7 @@ class Taken:
 def _take(name: str, data: Path, out: Path, *settings: str) -> Taken:
     indexed = Project(Options(name, str(data), out / name, settings=(*settings, "detector=mtcnn"), workers=0)).index()
     recipe = read(name, settings)
-    payload = curate.CuratePayload((), indexed.media, {})
+    payload = curate.CuratePayload((), indexed.judged, {})
     judged = curate.run(Task((Item("*", ".", (), payload),)), curate.config(recipe), Resources()).rows.to_pylist()
     assert set(indexed.selected) | set(indexed.dropped) == {(row["dataset"], row["media"]) for row in judged}
     assert not set(indexed.selected) & set(indexed.dropped)
@@ -279,3 +279,8 @@ def test_the_page_marks_the_datasets_whose_layout_is_not_the_authors_word() -> N
     assert {name for name in names if f"{name}†" in page} == {name for name in names if not find_manifest(name).verified}
     assert {name for name in names if name not in page} == set()
     assert all(f"| `{name}` |" in page for name in bundled() if name != "sample")
+
+
+def test_a_check_of_the_disk_sees_the_published_splits(taken: dict[str, Taken]) -> None:
+    splits = Counter(row["split"] for row in taken["lnclip-test"].indexed.media.to_pylist() if row["dataset"] == FF)
+    assert splits == {"train": 14, "validation": 14, "test": 14, None: 2}

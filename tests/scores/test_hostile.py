@@ -15,7 +15,7 @@ from mmidd.scores.file import ScoreFile, read, write
 from mmidd.scores.imports import Reading, imported
 from scores import lossy
 
-CALM = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+CALM = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 TABLE = b"dataset,media,frame,score,status\n" + b"Gamma,test-gamma/0.mp4,0,0.5,ok\nGamma,test-gamma/0.mp4,2,,missing\n"
 PIECES = (
     b",",
