@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmidd.errors import UsageError
+from mmidd.errors import ScoreError, UsageError
 from mmidd.evaluation.aligned import aligned
 from mmidd.evaluation.comparing import Pair, Ranking, compared, disagreements, rankings
 from mmidd.evaluation.files import Chosen, Given, Named, chosen_for, opened
@@ -40,6 +40,7 @@ class Comparison(Result):
         operating = {name: each.operating for name, each in self.chosen.items()}
         return {
             "format": "mmidd comparison 1",
+            "notes": self.notes(),
             "level": self.level,
             "files": [
                 {"file": each.name, "split": each.split, "scores": each.file.about.document(), "coverage": told.document()}
@@ -51,6 +52,12 @@ class Comparison(Result):
             "disagreements": list(self.disagreements),
             "resamples": self.resamples,
         }
+
+    def notes(self) -> list[str]:
+        """What is to be known of the files."""
+        digests = {each.file.about.corpus.get("digest") for each in self.files}
+        other = [f"the corpora have {len(digests)} digests: the rows have the same names, their images may be others"]
+        return other if len(digests) > 1 else []
 
     def tell(self, console: Console) -> None:
         from mmidd.evaluation.words import compared as told
@@ -80,6 +87,8 @@ def compare(
     named = opened(files)
     if len(named) < 2:
         raise UsageError("compare takes two score files or more; evaluate takes one")
+    if lacking := [each.name for each in named if level not in each.file.levels]:
+        raise ScoreError(f"{', '.join(lacking)}: clips alone were scored, so frames cannot be compared: leave --level out")
     items = aligned(named, level)
     chosen = chosen_for(named, opened(validation), Rule.parse(rule), seed=seed, resamples=resamples)
     setting = Setting(None, "", seed, resamples)

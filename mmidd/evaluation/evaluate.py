@@ -25,7 +25,6 @@ from mmidd.evaluation.resampled import resamples_for
 from mmidd.evaluation.subgroups import Gap, gaps
 from mmidd.evaluation.subsets import ALL, subsets
 from mmidd.results import Result
-from mmidd.scores.file import LEVELS
 from mmidd.statistics import reliability
 
 if TYPE_CHECKING:
@@ -197,7 +196,7 @@ def evaluate(
 def _evaluated(named: Named, chosen: Chosen, setting: Setting, leaks: Leaks, found_gaps: Sequence[Gap]) -> Evaluated:
     lines: list[Line] = []
     matrices, confusion, bins, resamples, coverage = {}, {}, {}, {}, []
-    for level in reversed(LEVELS):
+    for level in reversed(named.file.levels):
         items = named.items(level)
         lines += _lines(items, level, setting)
         over = {policy: over_datasets(items, policy, setting) for policy in items.policies()}
@@ -267,6 +266,8 @@ def _notes(files: Sequence[Evaluated], corpus: bool) -> list[str]:
                 f"{each.name}: {each.leaks.shared} groups are in train as well ({names}): it is tested on what it saw"
             )
         notes += _weak(each)
+        if "frame" not in each.named.file.levels:
+            notes.append(f"{each.name}: clips alone were scored, so nothing is told of frames")
         if each.leaks.why and corpus and each.leaks.why != NOT_ASKED:
             notes.append(f"{each.name}: {each.leaks.why}")
     apart = [each.name for each in files[1:] if not same_rows(files[0].named, each.named)]

@@ -38,7 +38,7 @@ class Draws:
     """`group` (n): codes from 0 without gaps. `times` (resamples, groups): how often each group was drawn."""
 
     group: Ints
-    times: npt.NDArray[np.uint16]
+    times: npt.NDArray[np.uint8]
 
     @classmethod
     def of(cls, groups: npt.ArrayLike, *, seed: int, resamples: int) -> Draws:
@@ -46,8 +46,8 @@ class Draws:
         codes = np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)
         count, chance = int(codes.max(initial=-1)) + 1, np.random.default_rng(seed)
         if count < LEAST_GROUPS:
-            return cls(codes, np.zeros((0, count), np.uint16))
-        times = np.empty((resamples, count), np.uint16)
+            return cls(codes, np.zeros((0, count), np.uint8))
+        times = np.empty((resamples, count), np.uint8)
         for row in times:
             row[:] = np.bincount(chance.integers(count, size=count), minlength=count)
         return cls(codes, times)

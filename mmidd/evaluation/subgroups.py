@@ -73,7 +73,7 @@ def _gap(
     name: str, value: str, metric: str, items: Items, inside: Bools, draws: Draws,
     measure: Callable[[Bools, Draws], Floats], rows: Bools | None,
 ) -> Gap:  # fmt: skip
-    once = Draws(draws.group, np.ones((1, draws.groups), np.uint16))
+    once = Draws(draws.group, np.ones((1, draws.groups), np.uint8))
     figures: list[Figure] = []
     many: list[Floats | None] = []
     for mask in (inside, ~inside):

@@ -80,7 +80,7 @@ def sentences(found: Evaluation | Comparison) -> list[str]:
     """What is to be known, the loudest first."""
     if isinstance(found, Comparison):
         ending = f"{found.resamples:,} resamples; {COUNTING}"
-        return [*found.disagreements, ending, INTERVALS]
+        return [*found.disagreements, *found.notes(), ending, INTERVALS]
     under = [
         f"{name}: only {tables.percent(share)} of the {label} clips have a score; "
         f"--coverage asks for {found.asked_coverage:.2%}"

@@ -92,7 +92,7 @@ def test_a_file_twice_and_no_file_are_refused(tmp_path: Path) -> None:
 def test_files_of_equal_names_keep_apart(tmp_path: Path) -> None:
     for folder in "ab":
         (tmp_path / folder).mkdir()
-        write(tmp_path / folder / "s.parquet", made(clips(20 if folder == "a" else 22), named=folder))
+        write(tmp_path / folder / "s.parquet", made(clips(20 if folder == "a" else 22)))
     found = evaluate([tmp_path / "a" / "s.parquet", tmp_path / "b" / "s.parquet", made(clips(20)), made(clips(20))])
     assert [each.name for each in found.files] == ["a/s", "b/s", "made #1", "made #2"]
     assert any("cannot be compared" in note for note in found.notes)

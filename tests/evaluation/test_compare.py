@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from evaluation.made import Clip, made, random_clips
 from mmidd.errors import ScoreError, UsageError
 from mmidd.evaluation.compare import compare
+from mmidd.evaluation.evaluate import evaluate
 from mmidd.evaluation.items import Items
 from mmidd.scores.file import ScoreFile
 from mmidd.statistics import delong, delong_clustered, holm
@@ -88,6 +89,21 @@ def test_other_rows_are_refused_with_what_differs(name: str) -> None:
     change, what = DIFFERENT[name]
     with pytest.raises(ScoreError, match=what):
         compare([made(BASE, name="one"), made(change(list(BASE)), name="two", named="other")])
+
+
+def test_rows_of_equal_names_in_corpora_of_other_digests_are_compared_and_that_is_said() -> None:
+    found = compare([made(BASE, name="one"), made(BASE, name="two", corpus={"name": "c", "digest": "d"})], resamples=20)
+    assert "2 digests" in found.document()["notes"][0] and "2 digests" in str(found)
+
+
+def test_clips_scored_alone_have_no_figures_of_frames() -> None:
+    file = made(BASE, name="one")
+    alone = ScoreFile(file.table, replace(file.about, clip="as it was imported"))
+    found = evaluate(alone, resamples=20)
+    assert {line.level for line in found.files[0].lines} == {"clip"} and any("clips alone" in note for note in found.notes)
+    assert "AUROC" in str(found)
+    with pytest.raises(ScoreError, match="clips alone"):
+        compare([alone, made(BASE, name="two")], level="frame")
 
 
 def test_one_class_is_told_and_no_crash() -> None:

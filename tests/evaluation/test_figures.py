@@ -47,6 +47,7 @@ def _by_name(told: dict[str, Any], level: str, subset: str = "all", policy: str 
 def test_every_figure_of_the_verb_is_scikit_learns(file: ScoreFile, told: dict[str, Any], level: str) -> None:
     items = Items.of(file.level(level, "test"))
     y, s, at = items.fake, items.score, told["operating"]["threshold"]
+    assert items.types is not None
     false, true, _ = metrics.roc_curve(y, s, drop_intermediate=False)
     wanted = {
         "auroc": metrics.roc_auc_score(y, s),
@@ -90,7 +91,7 @@ def test_tempering_makes_the_log_loss_of_validation_least_and_changes_no_order(
 
 def test_subsets_are_measured_against_the_reals_of_their_own_datasets(file: ScoreFile, told: dict[str, Any]) -> None:
     rows = [row for row in file.level("clip", "test").to_pylist()]
-    of = {
+    of: dict[str, Callable[[dict[str, Any]], bool]] = {
         "dataset A": lambda r: r["dataset"] == "A",
         "method B: M1": lambda r: r["dataset"] == "B" and r["method"] in (None, "M1"),
         "type FR": lambda r: r["dataset"] == "B" and r["forgery_type"] in ("REAL", "FR"),

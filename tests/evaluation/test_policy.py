@@ -28,9 +28,9 @@ def honest_and_picky() -> tuple[ScoreFile, ScoreFile]:
         logit = chance.normal(strength if fake else -strength, 1.0)
         worse = chance.normal(1.2 if fake else -1.2, 1.0)
         scores = [float(1 / (1 + np.exp(-x))) for x in (logit, worse)]
-        both = {"media": f"{number:03d}", "fake": fake, "group": f"g{number // 4}"}
-        honest.append(Clip(**both, scores=[scores[0]]))
-        picky.append(Clip(**both, scores=[None if hard else scores[1]]))
+        media, group = f"{number:03d}", f"g{number // 4}"
+        honest.append(Clip(media, fake, [scores[0]], group=group))
+        picky.append(Clip(media, fake, [None if hard else scores[1]], group=group))
     return made(honest, name="honest"), made(picky, name="picky")
 
 
@@ -80,4 +80,4 @@ def test_all_missing_is_all_wrong_and_no_crash() -> None:
     found = evaluate(made([Clip(str(n), n % 2 == 1, [None]) for n in range(40)])).files[0]
     counted, scored = found.figures("clip", "counted"), found.figures("clip", "scored")
     assert counted["auroc"].value == 0 and counted["accuracy@0.5"].value == 0
-    assert scored["auroc"].value is None and "no rows with a score" in scored["auroc"].why
+    assert scored["auroc"].value is None and "no such rows with a score" in scored["auroc"].why
