@@ -27,7 +27,9 @@ def score(
     ],
     corpus: Annotated[
         str | None,
-        typer.Argument(metavar="CORPUS", help="A corpus folder, or hf://datasets/ORG/NAME; with --import the one argument."),
+        typer.Argument(
+            metavar="[CORPUS]", help="A corpus folder, or hf://datasets/ORG/NAME; with --import the one argument."
+        ),
     ] = None,
     *,
     out: Annotated[

@@ -134,6 +134,7 @@ def _score(asked: Request, found: Items, workers: int, watch: Watch | None, part
     what = f"scoring {asked.about.degradation}" if asked.about.degradation else "scoring"
     if watch is not None:
         watch.begin(what, total, begin)
+    done = begin
     try:
         for batch in load:
             rows = batch["row"] if asked.model.look.frames == 1 else batch["row"][:, 0]
@@ -148,9 +149,13 @@ def _score(asked: Request, found: Items, workers: int, watch: Watch | None, part
             for each in load.skipped.listed:
                 found.wrong[each.unit] = (each.row, each.reason.removeprefix(prefix).replace(prefix, ""))
             load.skipped = Skips()
+            done = min(total, before + size)
             if watch is not None:
-                done = min(total, before + size)
                 watch.at(done, f"{(done - begin) / max(time.monotonic() - begun, 1e-9):.1f}/s")
+    except KeyboardInterrupt:
+        if parts is not None:
+            parts.keep(found, done, now=True)
+        raise
     finally:
         load.close()
         if watch is not None:
