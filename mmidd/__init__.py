@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from mmidd.recipe import Recipe
     from mmidd.reference import score, train
     from mmidd.sampledata import write_sample as sample
+    from mmidd.validation import validate
 
 __version__ = "0.1.0"
 __all__ = [
     "Corpus", "MmiddError", "Options", "Project", "Recipe", "build", "compare", "datasets", "evaluate", "open", "sample",
-    "score", "train",
+    "score", "train", "validate",
 ]  # fmt: skip
 
 _WHERE = {
@@ -45,6 +46,7 @@ _WHERE = {
     "sample": "mmidd.sampledata:write_sample",
     "score": "mmidd.reference:score",
     "train": "mmidd.reference:train",
+    "validate": "mmidd.validation:validate",
 }
 """Where each public name is: imported when it is first used. None of them is also a module of ours."""
 

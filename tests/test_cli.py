@@ -48,6 +48,8 @@ COMMANDS = {
     "--real-high --ignore-strangers --json",
     "evaluate": "FILE... --validation --corpus --by --attributes --rule --coverage --seed --resamples --out --json",
     "compare": "FILE... --validation --rule --level --seed --resamples --out --json",
+    "validate": "CORPUS --out --detectors --studies --test --preset --set --seeds --holdout --workers --device --dry-run "
+    "--json",
     "import": "KIND LIST... --images --out --name --licence --faces --label --method --link --json",
     "doctor": "--data --out --work --json",
 }

@@ -32,16 +32,17 @@ class Told:
     trained_on: int
 
 
-def columns_alone(corpus: Corpus, train: Numbers, asked: Numbers) -> Told | None:
+def columns_alone(corpus: Corpus, train: Numbers, asked: Numbers, tested: Corpus | None = None) -> Told | None:
     """Of a logistic regression on standardised columns, with one more for nulls, fitted on rows of these numbers (MOST_ROWS
-    spread over them at most). None where it cannot be: `train` has one class, or no column differs between its rows."""
+    spread over them at most); `asked` are rows of the same corpus, or of `tested`. None where it cannot be: `train` has one
+    class, or no column differs between its rows."""
     from sklearn.linear_model import LogisticRegression
 
     fitted = train[np.linspace(0, len(train) - 1, min(len(train), MOST_ROWS)).astype(np.int64)]
     label = corpus.take(fitted, ["label"])["label"].to_numpy()
     if len(np.unique(label)) < 2:
         return None
-    given, wanted = _columns(corpus, fitted), _columns(corpus, asked)
+    given, wanted = _columns(corpus, fitted), _columns(tested or corpus, asked)
     middle = np.array([np.median(each[~np.isnan(each)]) if not np.isnan(each).all() else 0.0 for each in given.T])
     given, wanted = (np.hstack([np.where(np.isnan(each), middle, each), np.isnan(each)]) for each in (given, wanted))
     mean, spread = given.mean(0), given.std(0)
