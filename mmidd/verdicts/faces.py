@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from mmidd.engine.local import Inline, Local
 from mmidd.engine.units import Crash, Item, Resources, StageFunction, Task
@@ -17,8 +17,11 @@ from mmidd.faces.detector import DetectorConfig
 from mmidd.raw.archives import is_sequential
 from mmidd.raw.bytes import MediaBytes, MediaFile, open_all
 from mmidd.raw.junk import HEAD, holds
-from mmidd.verdicts.named import Named
-from mmidd.verdicts.taking import EveryFace, Taking
+from mmidd.verdicts.every import EveryFace
+
+if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
+    from mmidd.verdicts.named import Named
+    from mmidd.verdicts.taking import Taking
 
 TASK_IMAGES, SEQUENTIAL = 16, 16
 """Images that a task takes; media of one compressed tar, which share a pass over it."""
