@@ -19,6 +19,8 @@ FORMAT = "mmidd scores 1"
 LEVELS = ("frame", "clip")
 STATUSES = ("ok", "missing", "error")
 MEAN = "the mean of its frames that have a score"
+TYPES_OFF = 1e-3
+"""How far types may be from adding up to 1: half precision is."""
 _KEY = b"mmidd.scores"
 
 SCHEMA = pa.schema(
@@ -55,7 +57,7 @@ class About:
     """All that the scores depend on. `model`: JSON: kind (run, onnx, python, imported), name, digest, and more by kind.
     `corpus`: name, digest. `splits`, `only`: what was asked for. `named`: a digest of what these name (`named.digest`).
     `degradation`: what was done to the images first ("jpeg=40"), None for nothing. `clip`: how a clip's score is made.
-    `versions`: of packages."""
+    `versions`: of packages. `left_out`: what the splits do not name, by reason (`named.left_out`)."""
 
     model: Mapping[str, Any]
     corpus: Mapping[str, Any]
@@ -65,6 +67,7 @@ class About:
     degradation: str | None = None
     clip: str = MEAN
     versions: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """JSON."""
@@ -73,7 +76,7 @@ class About:
 
 @dataclass(frozen=True, eq=False)
 class ScoreFile:
-    """`table` has SCHEMA, frames first, in the order of split, level, dataset, media, frame, face."""
+    """`table` has SCHEMA, frames first, each level in the order of split, dataset, media, frame (unknown last), face."""
 
     table: pa.Table
     about: About

@@ -16,7 +16,8 @@ from once import Once
 
 from mmidd.corpus.read import Corpus
 from mmidd.errors import RunError
-from mmidd.runs.columns_alone import COLUMNS, alone
+from mmidd.corpus.alone import COLUMNS
+from mmidd.runs.columns_alone import alone
 from mmidd.runs.data import dataset
 from mmidd.runs.detector import Batch, Features, Network, Scores
 from mmidd.runs.processes import Here

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mmidd import statistics
 from mmidd.statistics import (
     auroc,
     auroc_interval,
@@ -16,6 +15,7 @@ from mmidd.statistics import (
     equal_error_rate,
     fisher,
     matched,
+    resampling,
     wilson,
 )
 
@@ -155,7 +155,7 @@ def test_the_interval_is_that_of_resampling_groups_one_by_one(ties: bool, monkey
         areas.append(area)
     expected = tuple(np.percentile(areas, [2.5, 97.5]))
     assert auroc_interval(scores, labels, groups, seed=3, resamples=200) == pytest.approx(expected)
-    monkeypatch.setattr(statistics, "_CELLS", 1000)
+    monkeypatch.setattr(resampling, "_CELLS", 1000)
     assert auroc_interval(scores, labels, groups, seed=3, resamples=200) == pytest.approx(expected)
     assert auroc_interval(scores, labels, [f"g{group}" for group in groups], seed=3, resamples=200) is not None
 
