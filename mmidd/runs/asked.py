@@ -29,7 +29,7 @@ def options_of(detector: Detector, name: str, preset: str, words: Words = ()) ->
     if both := detector.options.model_fields.keys() & Settings.model_fields.keys():
         raise PluginError(f"the detector {name} has options that are called as settings: {', '.join(sorted(both))}")
     faults = list[str]()
-    pairs = _pairs(words, faults)
+    pairs = pairs_of(words, faults)
     keys = {key for key, _ in pairs}
     if "epochs" in keys and "steps" not in keys:
         parts[Settings]["steps"] = None
@@ -50,7 +50,7 @@ def options_of(detector: Detector, name: str, preset: str, words: Words = ()) ->
     return made[detector.options], made[Settings]
 
 
-def _pairs(words: Words, faults: list[str]) -> list[tuple[str, Any]]:
+def pairs_of(words: Words, faults: list[str]) -> list[tuple[str, Any]]:
     """Keys with their values; words that are no pair go to `faults`."""
     if isinstance(words, Mapping):
         return [(str(key), value) for key, value in words.items()]

@@ -171,7 +171,7 @@ class CorpusDataset(Dataset):  # type: ignore[misc]
                 raise CorpusError(
                     f'{error}; it is sample {name} in {listed}; on_error="skip" leaves such rows out'
                 ) from error
-        sample = _clip(frames) if clip else frames[0]
+        sample = clip_of(frames) if clip else frames[0]
         if "seed" in self.columns:
             sample["seed"] = draw.seed - (draw.seed >> 63 << 64)  # as the 64 bits of a tensor with a sign
         if self.transform is None:
@@ -293,7 +293,7 @@ def _first(draw: Draw) -> int:
     return min(draw.row) if isinstance(draw.row, tuple) else draw.row
 
 
-def _clip(frames: Sequence[Sample]) -> Sample:
+def clip_of(frames: Sequence[Sample]) -> Sample:
     """Frames as one sample: tensors one upon the other, numbers as a tensor, texts as a list."""
     found: dict[str, Any] = {}
     for key in frames[0]:

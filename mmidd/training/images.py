@@ -119,6 +119,10 @@ class Sizing:
         pixels, stored = decoded(data, told, None if self.fit == "pad" else self.size)
         return self._sized(pixels, stored, into), stored
 
+    def fitted(self, pixels: Pixels) -> Pixels:
+        """An image that is decoded already, RGB (height, width, 3), sized."""
+        return self._sized(pixels, (pixels.shape[0], pixels.shape[1]))
+
     def mask(self, data: bytes, stored: tuple[int, int], told: str) -> Pixels:
         """The encoded mask of an image of that stored (height, width), sized as it: (height, width)."""
         pixels, found = decoded(data, told)

@@ -1,0 +1,91 @@
+"""A run's network as something to score with: computed as in the run's validations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mmidd.engine.files import digest
+from mmidd.errors import RunError, ScoreError, UsageError, is_memory
+from mmidd.registry import Registry
+from mmidd.runs.chance import For, seed_torch
+from mmidd.runs.checkpoint import BEST, STATE
+from mmidd.runs.folder import known_by
+from mmidd.runs.parts import features_of, moved, ready
+from mmidd.runs.settings import Settings
+from mmidd.runs.trained import Opened, open_trained
+from mmidd.runs.validation import check_scores
+from mmidd.scoring.model import Found, Look, checked
+
+
+class RunModel:
+    """See `Model`. `about` has the run's digest (of what was asked for, its network's files and its backbone's), the rows
+    it was trained and validated on, and its precision."""
+
+    def __init__(self, opened: Opened, device: torch.device) -> None:
+        seen = opened.input
+        self.look = Look(seen.side, seen.fit, seen.frames, seen.columns)
+        self.settings = Settings.model_validate(opened.about["asked"]["settings"])
+        self.about: Mapping[str, Any] = about(opened) | {"device": _named(device)}
+        self._network, self._device = opened.network, device
+        self._whose = f"the run {opened.folder} ({opened.detector})"
+
+    def scores(self, batch: Mapping[str, Any]) -> Found:
+        count = len(batch["image"])
+        devices = [self._device] if self._device.type == "cuda" else []
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices):
+                seed_torch(0, For.features)
+                part = ready(moved(batch, self._device), self._network.input)
+                features = features_of(self._network, part, self.settings, self._device)
+                with torch.autocast(self._device.type, enabled=False):
+                    found = self._network.scores(features)
+        except (RuntimeError, MemoryError) as error:
+            if is_memory(error):
+                raise ScoreError(f"{self._whose}: there is not enough memory for {count} images: --device cpu?") from error
+            raise
+        check_scores(found, count)
+        types = None if found.types is None else found.types.double().cpu().numpy().astype(np.float64)
+        return checked(found.fake.double().cpu().numpy(), types, count, self._whose)
+
+
+def opened_run(path: Path, detectors: Registry[Any], device: torch.device, *, download: bool) -> RunModel:
+    """Raises what `open_trained` does."""
+    return RunModel(open_trained(path, detectors, device=device, download=download), device)
+
+
+def about(opened: Opened) -> dict[str, Any]:
+    """What a score file says of a run. No path: RUN's name and the seed's tell people which it was."""
+    best = opened.folder / BEST / STATE
+    try:
+        kept = json.loads(best.read_bytes())["digest"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise RunError(f"{best} changed while the run was opened: wait until its training has ended") from error
+    asked, folder = opened.about["asked"], opened.folder.resolve()
+    return {
+        "kind": "run",
+        "name": opened.detector,
+        "run": folder.parent.name,
+        "seed": int(folder.name.rpartition("-")[2]) if folder.name.rpartition("-")[2].isdigit() else None,
+        "step": opened.step,
+        "preset": opened.about.get("preset"),
+        "digest": digest(kept, asked, known_by(opened.about.get("sources") or {}))[:16],
+        "asked": digest(asked)[:16],
+        "trained_on": asked.get("data"),
+        "precision": asked["settings"].get("precision"),
+    }
+
+
+def _named(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def refuse_words(words: Any, what: str) -> None:
+    """A run says itself how it is fed."""
+    if words:
+        raise UsageError(f"--set goes with an ONNX file or a Python function: {what} has its own settings")

@@ -1,0 +1,215 @@
+"""A corpus scored with a model: every frame and clip that the splits name, each with a score or with why there is none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mmidd.corpus.read import Corpus
+from mmidd.errors import ScoreError
+from mmidd.scores import named as naming
+from mmidd.scores.file import About, ScoreFile
+from mmidd.scores.joined import joined
+from mmidd.scoring.data import BATCH, Given, dataset, items
+from mmidd.scoring.degrade import Degradation
+from mmidd.scoring.model import Model
+from mmidd.scoring.parts import Items, Parts
+from mmidd.training import Loader
+from mmidd.training.loader import Skips
+from mmidd.training.rows import Numbers, Rows
+
+NO_NUMBER = "the model gave no finite number"
+UNREADABLE = "its image cannot be read"
+BESIDE = "in no window but with a frame that has no score: "
+_PACKAGES = ("mmidd", "torch", "onnxruntime", "numpy", "opencv-python-headless", "pillow", "simplejpeg", "av", "pyarrow")
+
+
+class Watch(Protocol):
+    """Who watches."""
+
+    def begin(self, what: str, total: int, done: int) -> None: ...
+
+    def at(self, step: int, told: str) -> None: ...
+
+    def end(self) -> None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What is to be scored, looked up: `named` and the items (n, frames) by row number."""
+
+    model: Model
+    corpus: Corpus
+    degradation: Degradation | None
+    about: About
+    named: pa.Table
+    rows: Rows
+    items: Numbers
+
+
+def score(
+    model: Model,
+    corpus: Corpus,
+    splits: Sequence[str] = ("test",),
+    only: Sequence[str] = (),
+    degradation: Degradation | None = None,
+    *,
+    workers: int = 0,
+    watch: Watch | None = None,
+) -> ScoreFile:
+    """The scores of all that the splits (of the datasets `only`) name.
+
+    A model of clips scores windows of frames in a row (`scoring.data.windows`); a frame gets the mean of the windows that
+    hold it, one of a shorter stretch is an error: nothing is padded. What cannot be read, and what the model gives no finite
+    number for, is an error of that row. The same for any number of `workers`. Raises ScoreError for a model that gives no
+    scores, and where no row can be scored.
+    """
+    return scored(requested(model, corpus, splits, only, degradation), workers=workers, watch=watch)
+
+
+def requested(
+    model: Model, corpus: Corpus, splits: Sequence[str], only: Sequence[str] = (), degradation: Degradation | None = None
+) -> Request:
+    """What is asked for, from columns alone. Raises ScoreError and CorpusError."""
+    if degradation is not None and degradation.is_nothing:
+        degradation = None
+    table = naming.named(corpus, splits, only)
+    rows = Rows(np.sort(table["row"].drop_null().to_numpy().astype(np.int64)), corpus)
+    about = About(
+        model=dict(model.about),
+        corpus={"name": corpus.name, "digest": corpus.digest},
+        splits=tuple(splits),
+        only=tuple(only),
+        named=naming.digest(table),
+        degradation=None if degradation is None else str(degradation),
+        versions=versions(),
+    )
+    found = items(rows, model.look.frames) if len(rows) else np.zeros((0, model.look.frames), np.int64)
+    return Request(model, corpus, degradation, about, table, rows, found)
+
+
+def scored(
+    asked: Request,
+    *,
+    workers: int = 0,
+    watch: Watch | None = None,
+    parts: Parts | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> ScoreFile:
+    """What came of it; with `parts`, what is kept there already is not scored again. `tell` hears of what is thrown away."""
+    found = Items(len(asked.items))
+    if parts is not None:
+        parts.begin(found, tell)
+    _score(asked, found, workers, watch, parts)
+    fake, types, errors = rows_of(asked.items, found, asked.rows.numbers, asked.model.look.frames)
+    have = np.flatnonzero(~np.isnan(fake))
+    if len(asked.rows) and not len(have):
+        first = next(iter(errors.values()), UNREADABLE)
+        raise ScoreError(f"none of the {len(asked.rows):,} frames can be scored; the first: {first}")
+    numbers = asked.rows.numbers[have]
+    table = joined(asked.named, numbers, fake[have], None if types is None else types[have], errors)
+    return ScoreFile(table, asked.about)
+
+
+def _score(asked: Request, found: Items, workers: int, watch: Watch | None, parts: Parts | None) -> None:
+    """Score the items from the first that is not there yet on."""
+    total, begin = len(asked.items), 0 if parts is None else parts.done
+    if begin == total:
+        return
+    size = max(1, BATCH // asked.model.look.frames)
+    data = dataset(asked.corpus, asked.rows, asked.model.look, asked.degradation)
+    order = Given(asked.rows, asked.items, size)
+    load = Loader(data, order, workers=workers)
+    load.load_state_dict(order.state(0, begin // size))
+    place = {int(row): number for number, row in enumerate(asked.items[begin:, 0], begin)}
+    prefix, begun = f"{asked.corpus.place.path('')}: ", time.monotonic()
+    what = f"scoring {asked.about.degradation}" if asked.about.degradation else "scoring"
+    if watch is not None:
+        watch.begin(what, total, begin)
+    try:
+        for batch in load:
+            rows = batch["row"] if asked.model.look.frames == 1 else batch["row"][:, 0]
+            places = np.array([place[row] for row in rows.tolist()], np.int64)
+            before = places[0] // size * size
+            if parts is not None:  # what lies before this batch is done, also where nothing of it could be read
+                parts.keep(found, before)
+            given = asked.model.scores(batch)
+            found.put(places, given.fake, given.types)
+            for number in places[np.isnan(given.fake)].tolist():
+                found.wrong[number] = (None, NO_NUMBER)
+            for each in load.skipped.listed:
+                found.wrong[each.unit] = (each.row, each.reason.removeprefix(prefix).replace(prefix, ""))
+            load.skipped = Skips()
+            if watch is not None:
+                done = min(total, before + size)
+                watch.at(done, f"{(done - begin) / max(time.monotonic() - begun, 1e-9):.1f}/s")
+    finally:
+        load.close()
+        if watch is not None:
+            watch.end()
+    for each in load.skipped.listed:
+        found.wrong[each.unit] = (each.row, each.reason.removeprefix(prefix).replace(prefix, ""))
+    if parts is not None:
+        parts.keep(found, total, now=True)
+
+
+def rows_of(
+    given: Numbers, found: Items, numbers: Numbers, frames: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None, dict[int, str]]:
+    """Of each row (of these increasing numbers) the mean over its items: `fake` (n,), NaN where there is none; `types`
+    (n, 5); and why a row has no score."""
+    have = np.flatnonzero(~np.isnan(found.fake))
+    places = np.searchsorted(numbers, given)
+    flat, count = places[have].ravel(), np.bincount(places[have].ravel(), minlength=len(numbers))
+    mean: Callable[[Any], Any] = lambda values: np.divide(  # noqa: E731
+        np.bincount(flat, np.repeat(values, given.shape[1]), len(numbers)),
+        count,
+        out=np.full(len(numbers), np.nan),
+        where=count > 0,
+    )
+    fake = mean(found.fake[have])
+    types = None if found.types is None else np.stack([mean(each) for each in found.types[have].T], 1)
+    errors: dict[int, str] = {}
+    for item in np.flatnonzero(np.isnan(found.fake)).tolist():
+        row, why = found.wrong.get(item, (None, UNREADABLE))
+        for each in given[item].tolist():
+            own = row is None or each == row
+            if own or each not in errors:
+                errors[each] = why if own else BESIDE + why
+    scored_rows = set(numbers[count > 0].tolist())
+    errors = {row: why for row, why in errors.items() if row not in scored_rows}
+    for row in numbers[count == 0].tolist():
+        errors.setdefault(row, short(frames))
+    return fake, types, errors
+
+
+def short(frames: int) -> str:
+    """Why a frame of a short stretch has no score from a model of clips."""
+    return f"fewer than {frames} frames in a row, which the model takes"
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that scores depend on."""
+    found: dict[str, str] = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def counts(table: pa.Table) -> Mapping[str, Mapping[str, Mapping[str, int]]]:
+    """Level, label, status: how many."""
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    grouped = table.group_by(["level", "label", "status"], use_threads=False).aggregate([([], "count_all")])
+    for each in grouped.to_pylist():
+        found.setdefault(each["level"], {}).setdefault(each["label"], {})[each["status"]] = each["count_all"]
+    return found
