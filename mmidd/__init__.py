@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from mmidd.project import Project, build
     from mmidd.project import open_project as open
     from mmidd.recipe import Recipe
-    from mmidd.reference import train
+    from mmidd.reference import detect, train
     from mmidd.sampledata import write_sample as sample
 
 __version__ = "0.1.0"
 __all__ = [
-    "Corpus", "MmiddError", "Options", "Project", "Recipe", "build", "datasets", "open", "sample", "train",
+    "Corpus", "MmiddError", "Options", "Project", "Recipe", "build", "datasets", "detect", "open", "sample", "train",
 ]  # fmt: skip
 
 _WHERE = {
@@ -36,6 +36,7 @@ _WHERE = {
     "Recipe": "mmidd.recipe:Recipe",
     "build": "mmidd.project:build",
     "datasets": "mmidd.manifest.catalogue:rows",
+    "detect": "mmidd.reference:detect",
     "open": "mmidd.project:open_project",
     "sample": "mmidd.sampledata:write_sample",
     "train": "mmidd.reference:train",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from mmidd.corpus.read import Corpus
     from mmidd.runs.train import Trained
     from mmidd.runs.trained import Opened
+    from mmidd.scoring.model import Model
+    from mmidd.verdicts.judge import Watch
+    from mmidd.verdicts.result import Detected
 
 
 def train(
@@ -65,3 +69,49 @@ def open_trained(folder: str | Path, *, download: bool = False) -> Opened:
     from mmidd.detectors.registry import REFERENCE_DETECTORS
 
     return opened(folder, REFERENCE_DETECTORS, download=download)
+
+
+def detect(
+    paths: str | Path | Sequence[str | Path],
+    model: str | Path | Model,
+    *,
+    corpus: str | Path | Corpus | None = None,
+    rates: str | Path | None = None,
+    rule: str = "eer",
+    stills: bool = False,
+    region: bool = False,
+    out: str | Path | None = None,
+    csv: str | Path | None = None,
+    settings: Any = (),
+    workers: int | None = None,
+    device: str = "auto",
+    download: bool = False,
+    watch: Watch | None = None,
+) -> Detected:
+    """Judge images, videos, folders and archives with a trained detector: `mmidd detect`.
+
+    `model`: a run, an ONNX file, or what `mmidd.scoring` opened; faces are taken as its corpus took them, which its run says,
+    or `corpus`. Raises UsageError, RunError, ScoreError and WorkError; what is wrong with a medium is in its verdict.
+    """
+    try:
+        from mmidd.scoring.models import open_model
+    except ImportError as error:
+        raise MissingExtra("train", "a trained detector") from error
+    from mmidd.detectors.registry import REFERENCE_DETECTORS
+    from mmidd.verdicts.judge import Way, judged
+    from mmidd.verdicts.named import all_named
+    from mmidd.verdicts.rates import rates as measured
+    from mmidd.verdicts.taking import taking
+
+    named = all_named([paths] if isinstance(paths, str | Path) else list(paths), stills=stills)
+    spec = str(model) if isinstance(model, str | Path) else str(model.about.get("name", "a model"))
+    opened = (
+        open_model(model, REFERENCE_DETECTORS, device=device, download=download, settings=settings)
+        if isinstance(model, str | Path)
+        else model
+    )
+    way = Way(
+        opened, spec, taking(spec, corpus), measured(spec, opened.about, rates, rule),
+        None if out is None else Path(out), None if csv is None else Path(csv), region, workers,
+    )  # fmt: skip
+    return judged(named, way, watch)

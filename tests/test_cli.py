@@ -44,6 +44,7 @@ COMMANDS = {
     "export": "CORPUS --to --out --split --dataset --json",
     "train": "DETECTOR CORPUS --out --preset --set --seeds --fraction --only --paired --self-blended --holdout --workers "
     "--device --json",
+    "detect": "PATH... --model --corpus --rates --rule --stills --region --out --csv --set --workers --device --json",
     "import": "KIND LIST... --images --out --name --licence --faces --label --method --link --json",
     "doctor": "--data --out --work --json",
 }

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmidd.show import printable
-from mmidd.verdicts.look import CELLS, Region
+from mmidd.verdicts.region import CELLS, Region
 from mmidd.verdicts.rates import Rates, Unmeasured
 from mmidd.verdicts.verdict import Track
 
@@ -43,9 +43,7 @@ def thumb(encoded: bytes) -> str:
     if pixels is None:
         return ""
     side = max(pixels.shape[:2])
-    small = cv2.resize(
-        pixels, None, fx=min(1, _THUMB / side), fy=min(1, _THUMB / side), interpolation=cv2.INTER_AREA
-    )
+    small = cv2.resize(pixels, None, fx=min(1, _THUMB / side), fy=min(1, _THUMB / side), interpolation=cv2.INTER_AREA)
     return _jpeg(small)
 
 

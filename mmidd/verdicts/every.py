@@ -62,5 +62,3 @@ def _shared(a: Any, b: Any) -> Any:
     inner = np.prod(np.clip(high - low, 0, None), axis=2)
     area_a, area_b = (np.prod(each[:, 2:] - each[:, :2], axis=1) for each in (a, b))
     return inner / np.minimum(area_a[:, None], area_b[None, :])
-
-

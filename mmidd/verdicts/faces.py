@@ -45,7 +45,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class Faces:
-    """What a medium gave. Every planned frame has crops or a reason. `error`: why nothing of it could be used."""
+    """What a medium gave: crops by track and frame. Every planned frame has some or a reason. `error`: why nothing of it could be used."""
 
     number: int
     crops: tuple[Crop, ...] = ()
@@ -100,7 +100,11 @@ def _tasks(media: Sequence[Named]) -> Iterator[Task]:
     for number, each in enumerate(media):
         sequential = each.file.archive is not None and is_sequential(each.file.archive.name)
         kind: tuple[object, int] = (
-            (each.file.path, SEQUENTIAL) if sequential else ("image", TASK_IMAGES) if each.file.kind == "image" else (number, 1)
+            (each.file.path, SEQUENTIAL)
+            if sequential
+            else ("image", TASK_IMAGES)
+            if each.file.kind == "image"
+            else (number, 1)
         )
         if held and (kind != kept or len(held) == kept[1]):
             yield Task(tuple(held), together=True)
@@ -117,7 +121,9 @@ def taken(task: Task, asked: _Asked, resources: Resources) -> list[Faces]:
 
     def needed(item: Item) -> frozenset[int] | None:
         file: MediaFile = item.payload
-        return frozenset(planned_numbers(_numbers(file), asked.frames, asked.config, None)) if file.kind == "frames" else None
+        return (
+            frozenset(planned_numbers(_numbers(file), asked.frames, asked.config, None)) if file.kind == "frames" else None
+        )
 
     opened = open_all([(item, item.payload) for item in task.items], needed)
     return [_faces(int(item.media), item.payload, source, asked, detector) for item, source in opened]
@@ -147,12 +153,13 @@ def _faces(number: int, file: MediaFile, source: MediaBytes, asked: _Asked, dete
     except Exception as error:  # one medium's fault must not take its neighbours along
         check_memory(error)
         return Faces(number, sha256=sha256, error=_instead(file, source) or told(error))
+    samples = sorted(found.samples, key=lambda each: (each.face, each.frame))
     crops = tuple(
         Crop(
             each.frame, each.timestamp, each.face, each.fix.box if each.fix else (0.0, 0.0, each.width, each.height),
             (each.width, each.height), each.image, each.context,
         )
-        for each in found.samples
+        for each in samples
     )  # fmt: skip
     return Faces(number, crops, len(found.planned), found.reasons, sha256, None, found.fps, found.codec, found.facts)
 

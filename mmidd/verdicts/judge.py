@@ -11,17 +11,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from mmidd.engine.local import Inline, Local, usable_cores
 from mmidd.engine.units import Resources
+from mmidd.scoring.crops import scores_of
 from mmidd.scoring.model import Found, Model
 from mmidd.verdicts.faces import Crop, Faces, faces_of
-from mmidd.verdicts.look import Region, region, scores_of, sized
 from mmidd.verdicts.named import AllNamed, Named
 from mmidd.verdicts.pages import Pages
 from mmidd.verdicts.rates import Rates, Unmeasured
+from mmidd.verdicts.region import Region, region
 from mmidd.verdicts.result import Detected, Rows, Speed
 from mmidd.verdicts.taking import Taking
 from mmidd.verdicts.verdict import NO_FACE, Look, Track, Verdict, counted
@@ -79,7 +77,9 @@ def judged(named: AllNamed, way: Way, watch: Watch | None = None) -> Detected:
             if watch is not None:
                 watch.at(len(verdicts), verdict.state)
         ordered = (*(verdicts[number] for number in range(len(named.media))), *skipped)
-        speed = Speed(time.monotonic() - begun, len(verdicts), sum(v.planned for v in ordered), sum(v.faces for v in ordered))
+        speed = Speed(
+            time.monotonic() - begun, len(verdicts), sum(v.planned for v in ordered), sum(v.faces for v in ordered)
+        )
         found = Detected(
             way.named_model, dict(way.model.about), way.rates, way.taking, ordered, dict(named.others), named.litter,
             named.twice, speed, way.out, way.csv,
@@ -130,17 +130,17 @@ def _scored(
     crops = [(found.number, crop) for found in several for crop in found.crops]
     if not crops:
         return
-    images = sized(way.model, [crop for _, crop in crops])
     scores = scores_of(
-        way.model, images, [(number, crop.track) for number, crop in crops], [crop.frame for _, crop in crops]
-    )
+        way.model, [crop.image for _, crop in crops], [(number, crop.track) for number, crop in crops],
+        [crop.frame for _, crop in crops],
+    )  # fmt: skip
     start = 0
     for found in several:
         mine = slice(start, start + len(found.crops))
         start = mine.stop
         types = None if scores.types is None else scores.types[mine]
         tracks = _tracks(found.crops, Found(scores.fake[mine], types))
-        regions = _regions(way.model, images[mine], found.crops, tracks) if way.region else ()
+        regions = _regions(way.model, found.crops, tracks) if way.region else ()
         yield found.number, _done(media[found.number], found, way, pages, tracks, regions)
 
 
@@ -150,28 +150,20 @@ def _tracks(crops: Sequence[Crop], found: Found) -> tuple[Track, ...]:
         score = float(found.fake[place])
         known = math.isfinite(score)
         types = tuple(found.types[place].tolist()) if known and found.types is not None else None
-        looks.setdefault(crop.track, []).append(
-            Look(crop.frame, crop.timestamp, crop.box, score if known else None, types)
-        )
+        looks.setdefault(crop.track, []).append(Look(crop.frame, crop.timestamp, crop.box, score if known else None, types))
     return tuple(Track(number, tuple(sorted(each, key=lambda look: look.frame))) for number, each in sorted(looks.items()))
 
 
-def _regions(
-    model: Model, images: npt.NDArray[np.uint8], crops: Sequence[Crop], tracks: Sequence[Track]
-) -> tuple[Region, ...]:
+def _regions(model: Model, crops: Sequence[Crop], tracks: Sequence[Track]) -> tuple[Region, ...]:
     """Of the most suspicious tracks, the frame with the highest score; of a model that takes clips, with frames around it."""
     found = []
     suspicious = sorted((each for each in tracks if each.score is not None), key=lambda each: -(each.score or 0.0))
     for track in suspicious[:MOST_REGIONS]:
-        places = sorted((at for at, crop in enumerate(crops) if crop.track == track.number), key=lambda at: crops[at].frame)
-        best = max(range(len(places)), key=lambda at: _or_none(track.looks[at].score))
+        images = [crop.image for crop in crops if crop.track == track.number]
+        best = max(range(len(images)), key=lambda at: _or_none(track.looks[at].score))
         size = model.look.frames
-        if size == 1:
-            given = images[places[best]]
-        else:
-            first = max(0, min(best - size // 2, len(places) - size))
-            given = images[places[first : first + size]]
-        found.append(region(model, given, track.number, track.looks[best].frame))
+        first = max(0, min(best - size // 2, len(images) - size))
+        found.append(region(model, images[first : first + size], track.number, track.looks[best].frame))
     return tuple(found)
 
 
@@ -211,11 +203,15 @@ def _notes(medium: Named, found: Faces, way: Way, unscored: int) -> tuple[str, .
         notes.append(f"{small:,} faces smaller than {way.taking.config.least_face} pixels were not judged, as in the corpus")
     for why, count in (facts.get("faces_lost") or {}).items():
         notes.append(f"{count:,} faces were not cut: {why.replace('_', ' ')}")
-    for name, told in (("bad_packets", "damaged packets"), ("frames_cut_off", "frames cut off"), ("missing_bytes", "bytes missing")):
+    for name, told in (
+        ("bad_packets", "damaged packets"),
+        ("frames_cut_off", "frames cut off"),
+        ("missing_bytes", "bytes missing"),
+    ):
         if facts.get(name):
             notes.append(f"{facts[name]:,} {told}")
     if unscored:
-        notes.append(f"{unscored:,} faces are not in {way.model.look.frames} frames in a row, which this model takes: not judged")
+        notes.append(
+            f"{unscored:,} faces are not in {way.model.look.frames} frames in a row, which this model takes: not judged"
+        )
     return tuple(notes)
-
-

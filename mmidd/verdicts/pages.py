@@ -13,7 +13,7 @@ from mmidd.engine.files import disk_errors
 from mmidd.errors import UsageError
 from mmidd.verdicts.drawn import boxed, covered, thumb, timeline, told
 from mmidd.verdicts.faces import Crop
-from mmidd.verdicts.look import CAVEAT, CELLS, METHOD, Region
+from mmidd.verdicts.region import CAVEAT, CELLS, METHOD, Region
 from mmidd.verdicts.rates import Rates, Unmeasured
 from mmidd.verdicts.verdict import RULE, Track, Verdict, forged_words, reasons_told, several_told, word
 
@@ -152,7 +152,9 @@ def _regions(regions: Sequence[Region]) -> str:
         f"orange part: {_signed(-float(each.falls.max()))}; the largest rise: {_signed(float(-each.falls.min()))}</figcaption></figure>"
         for each in regions
     )
-    legend = f"{METHOD} ({CELLS * CELLS + 1} more images a face). Orange: the score falls when it is covered; blue: it rises."
+    legend = (
+        f"{METHOD} ({CELLS * CELLS + 1} more images a face). Orange: the score falls when it is covered; blue: it rises."
+    )
     return f'<p class="soft">{told(legend)} {told(CAVEAT)}</p><div class="regions">{figures}</div>'
 
 
@@ -171,7 +173,9 @@ def _facts(verdict: Verdict) -> str:
         "notes": "; ".join(verdict.notes) or None,
         "sha256": verdict.sha256,
     }
-    return f"<table>{''.join(f'<tr><th>{name}</th><td>{told(each)}</td></tr>' for name, each in rows.items() if each)}</table>"
+    return (
+        f"<table>{''.join(f'<tr><th>{name}</th><td>{told(each)}</td></tr>' for name, each in rows.items() if each)}</table>"
+    )
 
 
 def _index(found: Detected) -> Iterator[str]:

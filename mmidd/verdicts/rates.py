@@ -111,7 +111,9 @@ def _check(file: ScoreFile, about: Mapping[str, Any], where: str) -> None:
     """Raises ScoreError for the scores of another model, and for those of changed images."""
     theirs, ours = file.about.model.get("digest"), about.get("digest")
     if theirs is not None and ours is not None and theirs != ours:
-        raise ScoreError(f"{where} holds the scores of another model ({file.about.model.get('name')}): rates are one model's own")
+        raise ScoreError(
+            f"{where} holds the scores of another model ({file.about.model.get('name')}): rates are one model's own"
+        )
     if file.about.degradation is not None:
         raise ScoreError(f"{where} holds scores of images that were changed first ({file.about.degradation}): score without")
 

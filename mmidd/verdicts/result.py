@@ -114,7 +114,9 @@ class Detected(Result):
             console.print(f"      ... and {len(table) - SHOWN:,} more, less suspicious or not judged (--json, --csv: all)")
         for note in self._notes():
             console.print(plain(note), style="yellow")
-        console.print(f"{', '.join(f'{count:,} {state}' for state, count in self.states.items()) or 'no media'}: {self.speed}")
+        console.print(
+            f"{', '.join(f'{count:,} {state}' for state, count in self.states.items()) or 'no media'}: {self.speed}"
+        )
         if any(each.score is not None for each in table):
             console.print(f"{RULE}. {NOT}")
         for name, place in (("rows", self.csv), ("look at", self.out / "index.html" if self.out else None)):

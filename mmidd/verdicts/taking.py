@@ -35,7 +35,9 @@ class Taking:
         config = self.config
         return {
             "frames": {"count": self.frames, "spacing": config.spacing},
-            "crop": {name: getattr(config, name) for name in ("size", "margin", "template", "border", "choice", "least_face")},
+            "crop": {
+                name: getattr(config, name) for name in ("size", "margin", "template", "border", "choice", "least_face")
+            },
             "image": {name: getattr(config.image, name) for name in ("format", "quality", "subsampling")},
             "detector": {
                 name: getattr(config.detector, name) for name in ("kind", "size", "min_score", "min_face", "enough")
@@ -80,6 +82,8 @@ def parsed(about: Mapping[str, Any], where: str) -> Taking:
         part, models = about["recipe"], {str(name): str(digest) for name, digest in dict(about["models"]).items()}
         decoder = part["decoder"]
         recipe = Recipe.model_construct(
+            name="taken",
+            datasets=(),
             frames=Frames.model_validate(part["frames"]),
             crop=Crop.model_validate(part["crop"]),
             image=ImageEncoding.model_validate(part["image"]),
@@ -118,5 +122,7 @@ def _differences(about: Mapping[str, Any]) -> list[str]:
             moved.append(f"{name} {was} there, {now} here")
     notes = [f"crops may differ a little from the training corpus's: {', '.join(moved)}"] if moved else []
     if about.get("device") == "cuda":
-        notes.append("the training corpus's faces were found on a GPU, these on the CPU: boxes may differ in their last digits")
+        notes.append(
+            "the training corpus's faces were found on a GPU, these on the CPU: boxes may differ in their last digits"
+        )
     return notes

@@ -11,9 +11,7 @@ from mmidd.schema import FORGERY_NAMES, FORGERY_TYPES
 from mmidd.verdicts.rates import Rates, Unmeasured, Word
 
 State = Literal["judged", "no face", "failed", "skipped"]
-RULE = (
-    "a track's score is the mean over its frames; a clip's is that of its most suspicious track, for one forged face is enough"
-)
+RULE = "a track's score is the mean over its frames; a clip's is that of its most suspicious track, for one forged face is enough"
 NO_FACE = "no face: nothing was judged"
 _REASONS = {
     "no_face": "no face", "small_face": "only faces below the least size", "undecodable_frame": "undecodable",
@@ -91,7 +89,9 @@ class Verdict:
     @property
     def worst(self) -> Track | None:
         """The most suspicious track that has a score."""
-        return max((each for each in self.tracks if each.score is not None), key=lambda each: each.score or 0.0, default=None)
+        return max(
+            (each for each in self.tracks if each.score is not None), key=lambda each: each.score or 0.0, default=None
+        )
 
     @property
     def score(self) -> float | None:
