@@ -90,8 +90,8 @@ def detect(
 ) -> Detected:
     """Judge images, videos, folders and archives with a trained detector: `mmidd detect`.
 
-    `model`: a run, an ONNX file, or what `mmidd.scoring` opened; faces are taken as its corpus took them, which its run says,
-    or `corpus`. Raises UsageError, RunError, ScoreError and WorkError; what is wrong with a medium is in its verdict.
+    `model`: a run, an ONNX file, or what `mmidd.scoring` opened; faces are taken as its corpus took them, which its run
+    or `corpus` says. Raises UsageError, RunError, ScoreError and WorkError; what is wrong with a medium is in its verdict.
     """
     try:
         from mmidd.scoring.models import open_model

@@ -12,16 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from mmidd.show import printable
-from mmidd.verdicts.region import CELLS, Region
 from mmidd.verdicts.rates import Rates, Unmeasured
+from mmidd.verdicts.region import CELLS, FAINT, Region
 from mmidd.verdicts.verdict import Track
 
 WIDTH, HEIGHT = 720, 240
 LEFT, RIGHT, TOP, BOTTOM = 40, 12, 12, 34
-COLOURS = 6
+COLOURS = ("#2f7fd6", "#d9580d", "#12875c", "#8d4cc9", "#c2246a", "#85800a", "#0a8f9c", "#8a5a2b")
+"""Seen on white and on black."""
+SOFT = "#808590"
 DRAWN = 12
 """Tracks that have a line, the most suspicious ones."""
 _THUMB, _JPEG = 96, 85
+_TEXT = f'font-size="12" font-family="sans-serif" fill="{SOFT}"'
 
 
 def told(text: object) -> str:
@@ -30,7 +33,7 @@ def told(text: object) -> str:
 
 
 def colour(number: int) -> str:
-    return f"var(--c{number % COLOURS})"
+    return COLOURS[number % len(COLOURS)]
 
 
 def data_uri(jpeg: bytes) -> str:
@@ -76,12 +79,19 @@ def timeline(tracks: Sequence[Track], rates: Rates | Unmeasured) -> str:
     for number, points in lines.items():
         places = [(across(float(x or 0)), up(float(y))) for x, y in points]
         joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-        parts.append(f'<polyline class="series" stroke="{colour(number)}" points="{joined}"/>')
+        parts.append(
+            f'<polyline fill="none" stroke-width="2" stroke-linejoin="round" stroke="{colour(number)}" points="{joined}"/>'
+        )
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour(number)}"/>' for x, y in places]
     if isinstance(rates, Rates):
         y = up(min(1.0, rates.threshold))
-        parts.append(f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{WIDTH - RIGHT}" y="{y - 5:.1f}" text-anchor="end">threshold {rates.threshold:.3g}</text>')
+        parts.append(
+            f'<line stroke="{SOFT}" stroke-width="1.5" stroke-dasharray="6 4" x1="{LEFT}" x2="{WIDTH - RIGHT}" '
+            f'y1="{y:.1f}" y2="{y:.1f}"/>'
+        )
+        parts.append(
+            f'<text x="{WIDTH - RIGHT}" y="{y - 5:.1f}" {_TEXT} text-anchor="end">threshold {rates.threshold:.3g}</text>'
+        )
     said = "; ".join(f"face {each.number}: {each.score:.3f}" for each in drawn)
     return (
         f'<figure class="wide"><svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
@@ -99,29 +109,30 @@ def legend(tracks: Sequence[Track]) -> str:
 def _axes(across: object, up: object, low: float, high: float, unit: str) -> Iterator[str]:
     for value in (0.0, 0.25, 0.5, 0.75, 1.0):
         y = up(value)  # type: ignore[operator]
-        yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>'
+        yield f'<line stroke="{SOFT}" stroke-opacity=".35" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield f'<text x="{LEFT - 6}" y="{y + 4:.1f}" {_TEXT} text-anchor="end">{value:g}</text>'
     for step in range(5):
         value = low + (high - low) * step / 4
         anchor = "end" if step == 4 else "start" if step == 0 else "middle"
         shown = f"{value:.2f}" if unit == "seconds" else f"{value:.0f}"
-        yield f'<text x="{across(value):.1f}" y="{HEIGHT - 16}" text-anchor="{anchor}">{shown}</text>'  # type: ignore[operator]
-    yield f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 2}" text-anchor="end">{unit}</text>'
+        yield f'<text x="{across(value):.1f}" y="{HEIGHT - 16}" {_TEXT} text-anchor="{anchor}">{shown}</text>'  # type: ignore[operator]
+    yield f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 2}" {_TEXT} text-anchor="end">{unit}</text>'
 
 
 def boxed(context: bytes, size: tuple[int, int], faces: Sequence[tuple[int, tuple[float, ...], float | None]]) -> str:
     """A whole frame, small, with its faces: (track, box, score)."""
     width, height = size
-    text = max(9.0, width / 36)
+    text, edge = max(8.0, width / 32), width / 250
     parts = [f'<image href="{data_uri(context)}" width="{width}" height="{height}"/>']
     for number, (x0, y0, x1, y1), score in faces:
         said = f"{number}: {score:.2f}" if score is not None else f"{number}"
+        left, high = max(0.0, x0), max(1.2 * text, y0)
         parts.append(
             f'<rect x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}" fill="none" '
-            f'stroke="{colour(number)}" stroke-width="{width / 250:.2f}"/>'
-            f'<text x="{x0:.1f}" y="{max(text, y0 - text / 4):.1f}" font-size="{text:.1f}" font-family="sans-serif" '
-            f'font-weight="bold" fill="{colour(number)}" stroke="#000" stroke-width="{text / 12:.2f}" paint-order="stroke">'
-            f"{said}</text>"
+            f'stroke="{colour(number)}" stroke-width="{edge:.2f}"/>'
+            f'<rect x="{left:.1f}" y="{high - 1.2 * text:.1f}" width="{0.62 * text * len(said):.1f}" '
+            f'height="{1.2 * text:.1f}" fill="{colour(number)}"/>'
+            f'<text x="{left + text / 5:.1f}" y="{high - 0.3 * text:.1f}" font-size="{text:.1f}" font-family="sans-serif" fill="#fff">{said}</text>'
         )
     names = ", ".join(str(number) for number, _, _ in faces)
     return (
@@ -134,7 +145,7 @@ def covered(region: Region) -> str:
     """A crop under what covering its parts does: orange where the score falls, blue where it rises."""
     side = 7 * 28
     pixels = cv2.resize(np.ascontiguousarray(region.image[..., ::-1]), (side, side), interpolation=cv2.INTER_AREA)
-    most = max(float(np.abs(region.falls).max()), 1e-12)
+    most = max(float(np.abs(region.falls).max()), FAINT)
     parts = [f'<image href="{_jpeg(pixels)}" width="{side}" height="{side}"/>']
     cell = side / CELLS
     for (row, column), fall in np.ndenumerate(region.falls):
@@ -144,6 +155,6 @@ def covered(region: Region) -> str:
             f'fill-opacity="{0.7 * abs(float(fall)) / most:.2f}"><title>{-float(fall):+.4f}</title></rect>'
         )
     return (
-        f'<svg class="picture" viewBox="0 0 {side} {side}" role="img" aria-label="what covering each part does to the score">'
+        f'<svg class="picture" viewBox="0 0 {side} {side}" role="img" aria-label="what covering each part does">'
         f"{''.join(parts)}</svg>"
     )

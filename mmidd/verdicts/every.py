@@ -19,8 +19,8 @@ SAME = 0.5
 class EveryFace:
     """A detector that finds what the corpus's would, in its own steps, and then every other face at the full working size.
 
-    The corpus's may stop at the largest face (`enough`): its box is then that of a smaller working frame, and is kept, so that
-    the face which the corpus would have kept is cut as the corpus would have cut it.
+    The corpus's may stop at the largest face (`enough`): its box is then that of a smaller working frame, and is kept, so
+    that the face which the corpus would have kept is cut as the corpus would have cut it.
     """
 
     def __init__(self, first: Detector, full: Detector | None) -> None:

@@ -45,7 +45,8 @@ class Crop:
 
 @dataclass(frozen=True)
 class Faces:
-    """What a medium gave: crops by track and frame. Every planned frame has some or a reason. `error`: why nothing of it could be used."""
+    """What a medium gave: crops by track and frame. Every planned frame has some or a reason. `error`: why nothing of it
+    could be used."""
 
     number: int
     crops: tuple[Crop, ...] = ()

@@ -1,5 +1,5 @@
-"""Paths in, verdicts out: media are read in workers, crops of several media are scored together, each medium is done with (and
-its pixels are let go of) before many more are read."""
+"""Paths in, verdicts out: media are read in workers, crops of several media are scored together, each medium is done with,
+and its pixels are let go of, before many more are read."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Watch(Protocol):
 
 @dataclass(frozen=True)
 class Way:
-    """With what is judged, how, and what is written. `out`: a folder of pages; `csv`: a file of rows; `region`: is it looked for
-    what mattered?"""
+    """With what is judged, how, and what is written. `out`: a folder of pages; `csv`: a file of rows; `region`: is it looked
+    for what mattered?"""
 
     model: Model
     named_model: str
@@ -155,7 +155,7 @@ def _tracks(crops: Sequence[Crop], found: Found) -> tuple[Track, ...]:
 
 
 def _regions(model: Model, crops: Sequence[Crop], tracks: Sequence[Track]) -> tuple[Region, ...]:
-    """Of the most suspicious tracks, the frame with the highest score; of a model that takes clips, with frames around it."""
+    """Of the most suspicious tracks, the frame with the highest score; of a model of clips with those around it."""
     found = []
     suspicious = sorted((each for each in tracks if each.score is not None), key=lambda each: -(each.score or 0.0))
     for track in suspicious[:MOST_REGIONS]:

@@ -15,6 +15,7 @@ from mmidd.errors import DataError, UsageError, reason, told
 from mmidd.media import Kind
 from mmidd.raw.archives import is_archive
 from mmidd.raw.bytes import Archive, FilePart, MediaFile
+from mmidd.raw.disk import FOLDER, OUTSIDE
 from mmidd.raw.listing import Listing, Stat, clip_stat, open_archives, walk
 
 IMAGES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".mpo"))
@@ -39,6 +40,13 @@ VIDEOS = frozenset(
 )
 _NUMBERED = re.compile(r"(.*?)([0-9]{1,9})", re.DOTALL)
 _LEAST_FRAMES = 2
+_OURS = {
+    OUTSIDE: "a link that leads out of the folder: name what it leads to, and that is judged",
+    FOLDER: "a link to a folder: name that folder, and it is judged",
+    "not a regular file": "a pipe, a device or a socket: it was not opened",
+    "name is not UTF-8": "its name is not UTF-8: name the file itself, and it is judged",
+}
+"""What the listing of raw data says, for who named a folder."""
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 
 
@@ -81,12 +89,12 @@ def all_named(paths: Sequence[str | Path], *, stills: bool = False) -> AllNamed:
         raise UsageError("name an image, a video, a folder or an archive")
     _check(paths)
     media: dict[tuple[str, str], Named] = {}
-    passed: list[Passed] = []
+    passed: dict[Passed, None] = {}
     others: Counter[str] = Counter()
     litter = twice = 0
     for path in paths:
         found = _of_path(os.fspath(path), stills)
-        passed += found.passed
+        passed |= dict.fromkeys(found.passed)
         others.update(found.others)
         litter += found.litter
         for each in found.media:
@@ -166,7 +174,7 @@ def _sorted(given: str, root: Path, listing: Listing, stills: bool, one: str | N
         inner = name if one is None else name[len(one) + 1 :]
         return f"{given.rstrip('/') or '/'}/{inner}" if inner else given
 
-    passed = [Passed(shown(name), why) for name, why in sorted(listing.refused.items())]
+    passed = [Passed(shown(name), _OURS.get(why, why)) for name, why in sorted(listing.refused.items())]
     folders: dict[str, list[str]] = defaultdict(list)
     for name in listing.files:
         folders[name.rpartition("/")[0]].append(name)
@@ -184,6 +192,8 @@ def _sorted(given: str, root: Path, listing: Listing, stills: bool, one: str | N
                 others[os.path.splitext(name)[1].lower()[:20] or "no ending"] += 1  # noqa: PTH122
             else:
                 media.append(Named(shown(name), _file(root, listing, name, kind)))
+    if not media and not passed:
+        passed.append(Passed(given, "no image or video is in it"))
     return AllNamed(tuple(media), tuple(passed), dict(others), listing.litter)
 
 

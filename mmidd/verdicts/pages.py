@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from mmidd.engine.files import disk_errors
 from mmidd.errors import UsageError
+from mmidd.evaluation.figures import counted
 from mmidd.verdicts.drawn import boxed, covered, thumb, timeline, told
 from mmidd.verdicts.faces import Crop
-from mmidd.verdicts.region import CAVEAT, CELLS, METHOD, Region
 from mmidd.verdicts.rates import Rates, Unmeasured
+from mmidd.verdicts.region import CAVEAT, CELLS, FAINT, METHOD, Region
 from mmidd.verdicts.verdict import RULE, Track, Verdict, forged_words, reasons_told, several_told, word
 
 if TYPE_CHECKING:
@@ -25,10 +26,10 @@ MOST_TRACKS, MOST_FRAMES = 8, 4
 """Tracks whose crops are shown, the most suspicious ones; whole frames that are shown."""
 MOST_CROPS = 64
 _NOT = """<ul class="soft">
-<li>A score says how much a picture looks, to this network, like the fakes that it was trained on. It is no probability that this
-medium is forged, and no proof of anything.</li>
-<li>The error rates were measured on the data that is named with them. On another camera, another compression or a newer generator
-they are others, and unknown.</li>
+<li>A score says how much a picture looks, to this network, like the fakes that it was trained on. It is no probability that
+this medium is forged, and no proof of anything.</li>
+<li>The error rates were measured on the data that is named with them. On another camera, another compression or a newer
+generator they are others, and unknown.</li>
 <li>"real" means that this network saw nothing. Sound, text, and pictures outside the faces were not looked at.</li>
 </ul>"""
 
@@ -71,8 +72,8 @@ def _page(title: str, body: str) -> str:
     style = files("mmidd.verdicts").joinpath("page.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'\">\n"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+        "img-src data:; base-uri 'none'; form-action 'none'\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{told(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
@@ -85,7 +86,7 @@ def _medium(
     yield _headline(verdict, rates, model)
     if verdict.kind != "image":
         yield _titled("Score over time", timeline(verdict.tracks, rates))
-    yield _titled("The picture" if verdict.kind == "image" else "Where the faces are", "".join(_frames(verdict, crops)))
+    yield _titled("The picture" if verdict.kind == "image" else "Where the faces are", _framed(verdict, crops))
     yield from _strips(verdict, crops, rates)
     if regions:
         yield _titled("The region that mattered", _regions(regions))
@@ -110,6 +111,11 @@ def _headline(verdict: Verdict, rates: Rates | Unmeasured, model: str) -> str:
     )
 
 
+def _framed(verdict: Verdict, crops: Sequence[Crop]) -> str:
+    found = "".join(_frames(verdict, crops))
+    return f'<div class="frames">{found}</div>' if found else ""
+
+
 def _frames(verdict: Verdict, crops: Sequence[Crop]) -> Iterator[str]:
     """The frames in which tracks are first seen, with all faces that are in them."""
     contexts = {crop.frame: crop for crop in reversed(crops) if crop.context}
@@ -120,7 +126,8 @@ def _frames(verdict: Verdict, crops: Sequence[Crop]) -> Iterator[str]:
         caption = "" if verdict.kind == "image" else f"<figcaption>{when}frame {frame}</figcaption>"
         yield f"<figure>{boxed(shown.context or b'', shown.size, faces)}{caption}</figure>"
     if len(contexts) > MOST_FRAMES:
-        yield f'<p class="soft">{len(contexts) - MOST_FRAMES:,} more frames in which a face is first seen are not shown.</p>'
+        more = counted(len(contexts) - MOST_FRAMES, "more frame")
+        yield f'<p class="soft">{more} in which a face is first seen: not shown.</p>'
 
 
 def _strips(verdict: Verdict, crops: Sequence[Crop], rates: Rates | Unmeasured) -> Iterator[str]:
@@ -129,27 +136,30 @@ def _strips(verdict: Verdict, crops: Sequence[Crop], rates: Rates | Unmeasured) 
     for track in tracks[:MOST_TRACKS]:
         score = "not judged" if track.score is None else f"{track.score:.3f}"
         said = word(track.score, rates)
-        title = f"Face {track.number}: {score}{f', {said}' if said else ''}, {len(track.looks):,} frames"
-        yield _titled(title, f'<div class="strip">{"".join(_strip(track, images, rates))}</div>')
+        title = f"Face {track.number}: {score}{f', {said}' if said else ''}, {counted(len(track.looks), 'frame')}"
+        yield _titled(
+            title, f'<div class="strip">{"".join(_strip(track, images, rates, still=verdict.kind == "image"))}</div>'
+        )
     if len(tracks) > MOST_TRACKS:
         yield f'<p class="soft">{len(tracks) - MOST_TRACKS:,} less suspicious faces are not shown (--json has all).</p>'
 
 
-def _strip(track: Track, images: dict[tuple[int, int], bytes], rates: Rates | Unmeasured) -> Iterator[str]:
+def _strip(track: Track, images: dict[tuple[int, int], bytes], rates: Rates | Unmeasured, *, still: bool) -> Iterator[str]:
     for look in track.looks[:MOST_CROPS]:
         over = " class='over'" if word(look.score, rates) == "fake" else ""
-        when = f"{look.timestamp:.2f} s" if look.timestamp is not None else f"frame {look.frame}"
+        when = "" if still else f"{look.timestamp:.2f} s" if look.timestamp is not None else f"frame {look.frame}"
         score = "–" if look.score is None else f"{look.score:.3f}"
         picture = thumb(images[track.number, look.frame])
-        yield f'<figure{over}><img src="{picture}" alt="face {track.number}, {when}"><figcaption>{score}<br>{when}</figcaption></figure>'
+        image = f'<img src="{picture}" alt="face {track.number}, {when}">'
+        yield f"<figure{over}>{image}<figcaption>{score}<br>{when}</figcaption></figure>"
     if len(track.looks) > MOST_CROPS:
         yield f'<p class="soft">and {len(track.looks) - MOST_CROPS:,} more</p>'
 
 
 def _regions(regions: Sequence[Region]) -> str:
     figures = "".join(
-        f"<figure>{covered(each)}<figcaption>face {each.track}, frame {each.frame}, score {each.score:.3f}. Covering the darkest "
-        f"orange part: {_signed(-float(each.falls.max()))}; the largest rise: {_signed(float(-each.falls.min()))}</figcaption></figure>"
+        f"<figure>{covered(each)}<figcaption>face {each.track}, frame {each.frame}, score {each.score:.3f}. {_range(each)}"
+        "</figcaption></figure>"
         for each in regions
     )
     legend = (
@@ -158,8 +168,9 @@ def _regions(regions: Sequence[Region]) -> str:
     return f'<p class="soft">{told(legend)} {told(CAVEAT)}</p><div class="regions">{figures}</div>'
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.3f}"
+def _range(region: Region) -> str:
+    found = f"Covering one part: from {-region.falls.max():+.3f} to {-region.falls.min():+.3f}"
+    return found if abs(region.falls).max() >= FAINT else f"{found}: no part stands out"
 
 
 def _facts(verdict: Verdict) -> str:
@@ -181,7 +192,8 @@ def _facts(verdict: Verdict) -> str:
 def _index(found: Detected) -> Iterator[str]:
     yield f"<h1>mmidd detect: {len(found.verdicts):,} media</h1>"
     states = ", ".join(f"{number:,} {state}" for state, number in found.states.items())
-    yield f'<div class="big"><p>{told(found.rates)}.</p><p>{told(RULE)}.</p><p class="soft">model: {told(found.model)}</p></div>'
+    yield f'<div class="big"><p>{told(found.rates)}.</p><p>{told(RULE)}.</p>'
+    yield f'<p class="soft">model: {told(found.model)}</p></div>'
     yield f"<p>{told(states)}: {told(found.speed)}</p>"
     yield '<div class="wide"><table><tr><th>score</th><th>verdict</th><th>medium</th><th>faces</th><th>frames</th></tr>'
     for each in found.most_suspicious():
@@ -190,6 +202,7 @@ def _index(found: Detected) -> Iterator[str]:
         score = "–" if each.score is None else f"{each.score:.3f}"
         said = word(each.score, found.rates) or (each.state if each.score is None else "no verdict")
         why = f'<br><span class="soft">{told(each.reason)}</span>' if each.reason else ""
-        yield f"<tr><td>{score}</td><td>{told(said)}</td><td>{link}{why}</td><td>{each.judged}</td><td>{each.used} / {each.planned}</td></tr>"
+        counts = f"<td>{each.judged}</td><td>{each.used} / {each.planned}</td>"
+        yield f"<tr><td>{score}</td><td>{told(said)}</td><td>{link}{why}</td>{counts}</tr>"
     yield "</table></div>"
     yield _titled("What this is not", _NOT)

@@ -47,6 +47,10 @@ class Rates:
     def word(self, score: float) -> Word:
         return "fake" if score >= self.threshold else "real"
 
+    def short(self) -> str:
+        """What goes with every verdict."""
+        return f"errs on {self.false_positive.value:.0%} of reals, finds {self.true_positive.value:.0%} of fakes"
+
     def expected(self, tracks: int) -> float:
         """The false positive rate of the most suspicious of so many tracks, were they independent."""
         return 1.0 - (1.0 - self.false_positive.value) ** tracks
@@ -54,9 +58,9 @@ class Rates:
     def __str__(self) -> str:
         clips = " and ".join(f"{count:,} {label}" for label, count in sorted(self.clips.items(), reverse=True))
         return (
-            f"fake from a score of {self.threshold:.3g} on (rule {self.rule}). Measured there on {clips} {self.split} clips of "
-            f"{self.corpus} ({self.groups:,} groups): {self.false_positive} of the reals are called fake, {self.true_positive} "
-            "of the fakes are found. On media of other sources the rates are others, and unknown"
+            f"fake from a score of {self.threshold:.3g} on (rule {self.rule}). Measured there on {clips} {self.split} clips "
+            f"of {self.corpus} ({self.groups:,} groups): {self.false_positive} of the reals are called fake, "
+            f"{self.true_positive} of the fakes are found. On media of other sources the rates are others, and unknown"
         )
 
     def document(self) -> dict[str, Any]:

@@ -14,17 +14,19 @@ from mmidd.scoring.model import Model
 from mmidd.training.images import Sizing
 
 CELLS, GREY = 7, 127
+FAINT = 0.05
+"""A part whose covering changes the score by less stands out in nothing."""
 METHOD = f"occlusion {CELLS}x{CELLS}, grey"
 CAVEAT = (
-    "Where the score falls most when a grey square covers that part: what this network looked at in this one frame, and no proof "
-    "of where a picture was forged; covering can mislead a network by itself."
+    "Where the score falls most when a grey square covers that part: what this network looked at in this one frame, and no "
+    "proof of where a picture was forged; covering can mislead a network by itself."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """What covering each part of a crop does to its score: `falls` (CELLS, CELLS), negative where it rises. `image`: the crop
-    as the network saw it, (side, side, 3)."""
+    """What covering each part of a crop does to its score: `falls` (CELLS, CELLS), negative where it rises. `image`: the
+    crop as the network saw it, (side, side, 3)."""
 
     track: int
     frame: int

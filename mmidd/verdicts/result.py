@@ -28,8 +28,8 @@ COLUMNS = (
 _BARE = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so is a formula to a spreadsheet."""
 NOT = (
-    "A score says how much a medium looks, to this network, like the fakes it was trained on. It is no proof, and no probability "
-    "that this medium is forged."
+    "A score says how much a medium looks, to this network, like the fakes it was trained on. It is no proof, and no "
+    "probability that this medium is forged."
 )
 
 
@@ -140,8 +140,8 @@ def _line(each: Verdict, rates: Rates | Unmeasured) -> str:
     name = plain(each.shown)
     if each.score is None:
         return f"   –   {each.state}  {name}: {plain(each.reason or '')}"
-    said = word(each.score, rates)
-    return f"{each.score:.3f}  {f'{said:<5}' if said else ''} {name}"
+    said = f"{word(each.score, rates):<4} ({rates.short()})  " if isinstance(rates, Rates) else ""
+    return f"{each.score:.3f}  {said}{name}"
 
 
 def _below(each: Verdict, rates: Rates | Unmeasured) -> Iterator[str]:

@@ -62,8 +62,8 @@ def of_run(run: Path) -> Mapping[str, Any] | None:
 
 
 def taking(model: str, corpus: str | Path | Corpus | None = None) -> Taking:
-    """How faces are to be taken for a model: as `corpus` says where one is given, else as its run does. Raises UsageError where
-    neither says it, RunError where this mmidd cannot take them so."""
+    """How faces are to be taken for a model: as `corpus` says where one is given, else as its run does. Raises UsageError
+    where neither says it, RunError where this mmidd cannot take them so."""
     if corpus is not None:
         opened = corpus if isinstance(corpus, Corpus) else Corpus(corpus)
         return parsed(opened.about.extraction, f"the corpus {opened.place.path('')}")

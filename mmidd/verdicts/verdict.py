@@ -11,7 +11,10 @@ from mmidd.schema import FORGERY_NAMES, FORGERY_TYPES
 from mmidd.verdicts.rates import Rates, Unmeasured, Word
 
 State = Literal["judged", "no face", "failed", "skipped"]
-RULE = "a track's score is the mean over its frames; a clip's is that of its most suspicious track, for one forged face is enough"
+RULE = (
+    "a track's score is the mean over its frames; a clip's is that of its most suspicious track, for one forged face is "
+    "enough"
+)
 NO_FACE = "no face: nothing was judged"
 _REASONS = {
     "no_face": "no face", "small_face": "only faces below the least size", "undecodable_frame": "undecodable",
@@ -58,7 +61,7 @@ class Track:
     def document(self, rates: Rates | Unmeasured) -> dict[str, Any]:
         return {
             "track": self.number,
-            "verdict": word(self.score, rates),
+            "verdict": said(self.score, rates),
             "score": self.score,
             "types": _by_type(self.types),
             "if_forged": forged_as(self.types),
@@ -119,7 +122,7 @@ class Verdict:
             "kind": self.kind,
             "state": self.state,
             "reason": self.reason,
-            "verdict": word(self.score, rates),
+            "verdict": said(self.score, rates),
             "score": self.score,
             "most_suspicious_track": self.worst.number if self.worst else None,
             "tracks_judged": self.judged,
@@ -143,6 +146,14 @@ class Verdict:
 
 def word(score: float | None, rates: Rates | Unmeasured) -> Word | None:
     return rates.word(score) if score is not None and isinstance(rates, Rates) else None
+
+
+def said(score: float | None, rates: Rates | Unmeasured) -> dict[str, Any] | None:
+    """A verdict with the error rates that go with it; None where there is none."""
+    if score is None or not isinstance(rates, Rates):
+        return None
+    shares = {name: vars(getattr(rates, name)) for name in ("false_positive", "true_positive")}
+    return {"word": rates.word(score), "threshold": rates.threshold, **shares}
 
 
 def forged_as(types: Sequence[float] | None) -> dict[str, Any] | None:
