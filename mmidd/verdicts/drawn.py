@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -106,16 +106,16 @@ def legend(tracks: Sequence[Track]) -> str:
     )
 
 
-def _axes(across: object, up: object, low: float, high: float, unit: str) -> Iterator[str]:
+def _axes(across: Callable[[float], float], up: Callable[[float], float], low: float, high: float, unit: str) -> Iterator[str]:
     for value in (0.0, 0.25, 0.5, 0.75, 1.0):
-        y = up(value)  # type: ignore[operator]
+        y = up(value)
         yield f'<line stroke="{SOFT}" stroke-opacity=".35" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         yield f'<text x="{LEFT - 6}" y="{y + 4:.1f}" {_TEXT} text-anchor="end">{value:g}</text>'
     for step in range(5):
         value = low + (high - low) * step / 4
         anchor = "end" if step == 4 else "start" if step == 0 else "middle"
         shown = f"{value:.2f}" if unit == "seconds" else f"{value:.0f}"
-        yield f'<text x="{across(value):.1f}" y="{HEIGHT - 16}" {_TEXT} text-anchor="{anchor}">{shown}</text>'  # type: ignore[operator]
+        yield f'<text x="{across(value):.1f}" y="{HEIGHT - 16}" {_TEXT} text-anchor="{anchor}">{shown}</text>'
     yield f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 2}" {_TEXT} text-anchor="end">{unit}</text>'
 
 
@@ -132,7 +132,8 @@ def boxed(context: bytes, size: tuple[int, int], faces: Sequence[tuple[int, tupl
             f'stroke="{colour(number)}" stroke-width="{edge:.2f}"/>'
             f'<rect x="{left:.1f}" y="{high - 1.2 * text:.1f}" width="{0.62 * text * len(said):.1f}" '
             f'height="{1.2 * text:.1f}" fill="{colour(number)}"/>'
-            f'<text x="{left + text / 5:.1f}" y="{high - 0.3 * text:.1f}" font-size="{text:.1f}" font-family="sans-serif" fill="#fff">{said}</text>'
+            f'<text x="{left + text / 5:.1f}" y="{high - 0.3 * text:.1f}" font-size="{text:.1f}" '
+            f'font-family="sans-serif" fill="#fff">{said}</text>'
         )
     names = ", ".join(str(number) for number, _, _ in faces)
     return (
