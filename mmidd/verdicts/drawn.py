@@ -106,7 +106,9 @@ def legend(tracks: Sequence[Track]) -> str:
     )
 
 
-def _axes(across: Callable[[float], float], up: Callable[[float], float], low: float, high: float, unit: str) -> Iterator[str]:
+def _axes(
+    across: Callable[[float], float], up: Callable[[float], float], low: float, high: float, unit: str
+) -> Iterator[str]:
     for value in (0.0, 0.25, 0.5, 0.75, 1.0):
         y = up(value)
         yield f'<line stroke="{SOFT}" stroke-opacity=".35" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'

@@ -49,7 +49,6 @@ class Pages:
         with disk_errors(folder):
             if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
                 raise UsageError(f"--out {folder} is there already and not empty: name a new folder, or remove it")
-            (folder / MEDIA).mkdir(parents=True, exist_ok=True)
         return cls(folder, model, rates, count(1))
 
     def add(self, verdict: Verdict, crops: Sequence[Crop], regions: Sequence[Region]) -> Verdict:
@@ -65,6 +64,7 @@ class Pages:
 
     def _write(self, name: str, title: str, body: str) -> None:
         with disk_errors(self.folder):
+            (self.folder / MEDIA).mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_text(_page(title, body), encoding="utf-8")
 
 

@@ -89,7 +89,9 @@ def rates(model: str, about: Mapping[str, Any], given: str | Path | None, rule: 
     if given is not None:
         file = read(given)
         _check(file, about, str(given))
-        at = operating(file, chosen) if _clips(file, "validation") or _clips(file, "train") else _of_run(model, about, chosen)
+        at = (
+            operating(file, chosen) if _clips(file, "validation") or _clips(file, "train") else _of_run(model, about, chosen)
+        )
         if isinstance(at, Unmeasured):
             raise ScoreError(f"{given} has no validation clips to choose a threshold on, and {at.why}")
         return _on_test(file, at) if _clips(file, "test") else _measured(at)

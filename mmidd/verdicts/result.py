@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -168,12 +169,11 @@ class Rows:
     @contextmanager
     def begin(cls, path: Path, rates: Rates | Unmeasured) -> Iterator[Rows]:
         """Raises UsageError where there is a file already."""
-        try:
-            with disk_errors(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                file = path.open("x", encoding="utf-8", newline="")
-        except FileExistsError as error:
-            raise UsageError(f"--csv {path} is there already: name another file, or remove it") from error
+        with disk_errors(path):
+            if os.path.lexists(path):
+                raise UsageError(f"--csv {path} is there already: name another file, or remove it")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("x", encoding="utf-8", newline="")
         with file:
             yield cls(file, rates)
 

@@ -58,7 +58,12 @@ def test_without_scores_there_is_no_verdict_and_a_way_out(tmp_path: Path) -> Non
     (tmp_path / "one" / "seed-0" / "best").mkdir(parents=True)
     write(tmp_path / "one" / "seed-0" / "best" / "scores.parquet", one)
     other = _run(tmp_path / "other", "validation", model={**MODEL, "digest": "1" * 16})
-    for name, why in (("old", "no score file|cannot be read"), ("one", "fake"), (other.name, "another model"), ("none", "no valid")):
+    for name, why in (
+        ("old", "no score file|cannot be read"),
+        ("one", "fake"),
+        (other.name, "another model"),
+        ("none", "no valid"),
+    ):
         found = rates(str(tmp_path / name), MODEL, None)
         assert isinstance(found, Unmeasured) and "mmidd score" in str(found)
         assert any(each in str(found) for each in why.split("|")), str(found)
@@ -68,7 +73,9 @@ def test_without_scores_there_is_no_verdict_and_a_way_out(tmp_path: Path) -> Non
     ("more", "why"),
     [({"model": {**MODEL, "digest": "1" * 16}}, "another model"), ({"degradation": "jpeg=40"}, "changed first")],
 )
-def test_the_scores_of_another_model_or_of_changed_images_are_refused(tmp_path: Path, more: dict[str, Any], why: str) -> None:
+def test_the_scores_of_another_model_or_of_changed_images_are_refused(
+    tmp_path: Path, more: dict[str, Any], why: str
+) -> None:
     with pytest.raises(ScoreError, match=why):
         rates("nowhere", MODEL, _file(tmp_path / "x.parquet", "validation", **more))
 
