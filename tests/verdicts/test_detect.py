@@ -51,7 +51,9 @@ def _raw(place: Place) -> dict[str, Path]:
     """The raw files of the corpus's reals, by (slug-free) name: a fake is cut where its real is, and so by another rule."""
     media = Corpus(place.out).media.to_pylist()
     names = {row["media"] for row in media if row["label"] == "real" and row["frames_ok"]}
-    found = {name: path for name in names for path in place.data.rglob(name.rpartition("/")[2]) if str(path).endswith(name)}
+    found = {
+        name: path for name in names for path in place.data.rglob(name.rpartition("/")[2]) if str(path).endswith(f"/{name}")
+    }
     assert found
     return found
 
