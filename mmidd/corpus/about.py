@@ -76,7 +76,9 @@ class About:
     def extraction(self) -> dict[str, Any]:
         """What shaped the crops, as far as it says so: the recipe's part, models by digest, libraries, device. JSON: a run
         keeps it, so that others can take faces as they were taken for it."""
-        part = {name: self.recipe[name] for name in ("crop", "detector", "decoder", "frames", "image") if name in self.recipe}
+        part = {
+            name: self.recipe[name] for name in ("crop", "detector", "decoder", "frames", "image") if name in self.recipe
+        }
         facts = {name: self.content[name] for name in ("models", "libraries", "device") if name in self.content}
         return {"recipe": part, **facts}
 
