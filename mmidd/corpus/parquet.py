@@ -34,7 +34,15 @@ _MOST_FACTOR, _MOST_MORE = 32, 256 << 20
 def damaged(place: Place, name: str, why: str) -> CorpusError:
     """The error for a data file that is not what it should be."""
     way_out = VERIFY if not place.remote else f"try again; if it stays so, download the corpus, and {VERIFY}"
-    return CorpusError(f"{place.path(name)} cannot be read as a shard of a corpus ({why}): {way_out}")
+    return Damaged(f"{place.path(name)} cannot be read as a shard of a corpus ({why}): {way_out}", why)
+
+
+class Damaged(CorpusError):
+    """A file that is not what it should be; `why` without its name."""
+
+    def __init__(self, message: str, why: str = "") -> None:
+        super().__init__(message)
+        self.why = why
 
 
 @contextmanager

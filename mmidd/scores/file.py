@@ -12,44 +12,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mmidd.engine.tables import content_digest
 from mmidd.errors import ScoreError
-from mmidd.schema import FORGERY_TYPES
+from mmidd.scores.checks import check
+from mmidd.scores.columns import LEVELS as LEVELS
+from mmidd.scores.columns import MEAN as MEAN
+from mmidd.scores.columns import ONE_A_CLIP as ONE_A_CLIP
+from mmidd.scores.columns import SCHEMA as SCHEMA
+from mmidd.scores.columns import STATUSES as STATUSES
+from mmidd.scores.foreign import parquet
 
-FORMAT = "mmidd scores 1"
-LEVELS = ("frame", "clip")
-STATUSES = ("ok", "missing", "error")
-MEAN = "the mean of its frames that have a score"
-TYPES_OFF = 1e-3
-"""How far types may be from adding up to 1: half precision is."""
+_NAME = "mmidd scores"
+FORMAT = f"{_NAME} 1"
 _KEY = b"mmidd.scores"
-
-SCHEMA = pa.schema(
-    [
-        pa.field("level", pa.string(), nullable=False),
-        pa.field("split", pa.string(), nullable=False),
-        pa.field("dataset", pa.string(), nullable=False),
-        pa.field("media", pa.string(), nullable=False),
-        pa.field("frame", pa.int32()),
-        pa.field("face", pa.int32()),
-        pa.field("id", pa.string()),
-        pa.field("group", pa.string(), nullable=False),
-        pa.field("label", pa.string(), nullable=False),
-        pa.field("forgery_type", pa.string()),
-        pa.field("method", pa.string()),
-        pa.field("compression", pa.string()),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("reason", pa.string()),
-        pa.field("score", pa.float64()),
-        pa.field("types", pa.list_(pa.float64(), len(FORGERY_TYPES))),
-        pa.field("frames", pa.int32(), nullable=False),
-        pa.field("frames_named", pa.int32(), nullable=False),
-    ]
-)
-"""`level`: frame or clip (of one medium; an image is a clip of one frame). `frame` and `id`: null for clips, and for frames
-that are known only by their number lost. `face`: which kept face; null for clips, which take all. `status`: ok, missing (the
-split names it, the corpus has no sample of it: `reason` says why), error (there is a sample, and no score). `score`: how
-likely it is forged, 0..1; null unless ok. `types`: of FORGERY_TYPES, adding up to 1; null from a detector that knows none.
-`frames`: how many scores it comes from (0 unless ok, 1 for frames); `frames_named`: of how many."""
+_ROWS = "rows"
+_GROUP = 1 << 17
+"""Rows of a row group."""
+_FEW_VALUES = [each for each in SCHEMA.names if each not in ("media", "id", "group", "score", "types")]
+"""Columns written as a dictionary. A large one would be read by a few rows at a time: each could be the longest of it."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +61,11 @@ class ScoreFile:
     table: pa.Table
     about: About
 
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The levels that are scored: frames are not, where others scored clips alone."""
+        return LEVELS if self.about.clip == MEAN else ("clip",)
+
     def level(self, level: str, split: str | None = None) -> pa.Table:
         """The rows of frames, or of clips; of one split."""
         found = self.table.filter(pc.equal(self.table["level"], level))
@@ -88,28 +73,65 @@ class ScoreFile:
 
 
 def write(path: Path, scores: ScoreFile) -> None:
-    """Write a new file. Raises FileExistsError; the caller puts it in place."""
-    told = json.dumps(scores.about.document(), sort_keys=True, ensure_ascii=False)
-    table = scores.table.cast(SCHEMA).replace_schema_metadata({_KEY: told.encode()})
+    """Write a new file: the same scores, the same bytes. The caller puts it in place. Raises FileExistsError, and ScoreError
+    for scores that `read` would refuse."""
+    table = scores.table.cast(SCHEMA).combine_chunks()
+    check(table, scores.about.clip, scores.about.splits, scores.about.named)
+    told = scores.about.document() | {_ROWS: content_digest(table)}
+    table = table.replace_schema_metadata({_KEY: json.dumps(told, sort_keys=True, ensure_ascii=True).encode()})
     with path.open("xb") as file:  # not by its name: pyarrow takes none that is no Unicode
-        pq.write_table(table, file, write_page_checksum=True, compression="zstd")
+        pq.write_table(
+            table, file, write_page_checksum=True, compression="zstd", row_group_size=_GROUP, use_dictionary=_FEW_VALUES
+        )
 
 
 def read(path: str | Path) -> ScoreFile:
-    """Raises ScoreError for what is no score file of this format."""
+    """Raises ScoreError for what is no score file of this format, was changed since, or contradicts itself."""
+    where = f"{str(path)!r}"
+    with parquet(path, "a score file: mmidd score writes one") as file:
+        about, rows = _about((file.schema.metadata or {}).get(_KEY), where)
+        if not file.schema.remove_metadata().equals(SCHEMA):
+            raise ScoreError(f"{where} has other columns or types than a score file: write it again with mmidd score")
+        table = file.table(SCHEMA)
     try:
-        with Path(path).open("rb") as file:
-            table = pq.read_table(file, page_checksum_verification=True)
-    except (OSError, pa.ArrowException) as error:
+        check(table, about.clip, about.splits, about.named)
+        if rows != content_digest(table):
+            raise ScoreError("its rows are not those that were written: it was changed since, or is damaged")
+    except ScoreError as error:
+        raise ScoreError(f"{where} cannot be used: {error}; write it again with mmidd score") from error
+    return ScoreFile(table, about)
+
+
+def _about(told: bytes | None, where: str) -> tuple[About, str]:
+    """What a file says that its scores depend on, and the digest of its rows."""
+    if told is None:
         raise ScoreError(
-            f"{path} cannot be read as a score file ({type(error).__name__}): mmidd score writes one"
-        ) from error
-    told = (table.schema.metadata or {}).get(_KEY)
-    if told is None or not table.schema.remove_metadata().equals(SCHEMA):
-        raise ScoreError(
-            f"{path} is no score file: mmidd score writes one, mmidd score --import takes scores made elsewhere"
+            f"{where} is no score file: mmidd score writes one, mmidd score --import takes scores made elsewhere"
         )
-    document = json.loads(told)
-    document.pop("format")
-    document |= {name: tuple(document[name]) for name in ("splits", "only")}
-    return ScoreFile(table.replace_schema_metadata(None), About(**document))
+    try:
+        document = json.loads(told)
+    except (ValueError, RecursionError) as error:
+        raise ScoreError(f"{where} does not say what its scores depend on: write it again with mmidd score") from error
+    form = document.pop("format", None) if isinstance(document, dict) else None
+    if form != FORMAT:
+        newer = isinstance(form, str) and form.startswith(f"{_NAME} ")
+        way_out = "read it with the mmidd that wrote it" if newer else "write it again with mmidd score"
+        raise ScoreError(f"{where} has the format {form!r}, this mmidd reads {FORMAT!r}: {way_out}")
+    rows = document.pop(_ROWS, None)
+    for name, kind in _KINDS.items():
+        if (name not in document and name not in _OPTIONAL) or not isinstance(document.get(name, kind()), kind):
+            raise ScoreError(f"{where} says no {name!r} that its scores depend on: write it again with mmidd score")
+    if strange := sorted({*document} - {*_KINDS, "degradation"}):
+        raise ScoreError(f"{where} depends on {strange[0]!r}, which this mmidd does not know: read it with a newer one")
+    lists = {name: tuple(document[name]) for name in ("splits", "only")}
+    texts = [*lists["splits"], *lists["only"], "" if document.get("degradation") is None else document["degradation"]]
+    if not isinstance(rows, str) or not all(isinstance(each, str) for each in texts):
+        raise ScoreError(f"{where} does not say what its scores depend on: write it again with mmidd score")
+    return About(**(document | lists)), rows
+
+
+_KINDS: Mapping[str, type] = {
+    "model": dict, "corpus": dict, "splits": list, "only": list, "named": str, "clip": str, "versions": dict,
+    "left_out": dict,
+}  # fmt: skip
+_OPTIONAL = ("clip", "versions", "left_out")

@@ -13,12 +13,13 @@ import pyarrow.compute as pc
 from mmidd.engine.tables import find
 from mmidd.errors import ScoreError, sanitised
 from mmidd.schema import FORGERY_TYPES
-from mmidd.scores.file import SCHEMA, TYPES_OFF
+from mmidd.scores.columns import SCHEMA, TYPES_OFF
 from mmidd.scores.named import most
 
 NOT_SCORED = "not scored"
+CLIPS_ALONE = "only clips were scored"
 Floats = npt.NDArray[np.float64]
-_CLIP = ("split", "dataset", "media")
+CLIP = ("split", "dataset", "media")
 
 
 def joined(
@@ -47,36 +48,58 @@ def joined(
     failed = _places(frames, _numbers(list(why)), "errors")
     if len(both := np.intersect1d(place, failed)):
         raise ScoreError(f"{len(both):,} rows have a score and an error, the first is row {frames['row'][int(both[0])]}")
-    told = np.full(frames.num_rows, -1, np.int64)
+    told = np.full(frames.num_rows, -1, np.int64)  # the place of a reason
     words = sorted({sanitised(str(each)) or NOT_SCORED for each in why.values()} | {NOT_SCORED})
     at = {word: number for number, word in enumerate(words)}
     told[failed] = [at[sanitised(str(each)) or NOT_SCORED] for each in why.values()]
-    return with_frames(named, place, scores, kinds, pa.array(words).take(pa.array(told, mask=told < 0)))
+    reasons = pc.fill_null(pa.array(words).take(pa.array(told, mask=told < 0)), NOT_SCORED)
+    return with_frames(named, place, scores, kinds, reasons, np.ones(frames.num_rows, bool))
 
 
 def with_frames(
-    named: pa.Table, place: npt.NDArray[np.int64], scores: Floats, kinds: Floats | None, why: pa.Array
+    named: pa.Table,
+    place: npt.NDArray[np.int64],
+    scores: Floats,
+    kinds: Floats | None,
+    why: pa.Array,
+    failed: npt.NDArray[np.bool_],
 ) -> pa.Table:
-    """The table where the frames of these places have scores, others that have a sample are errors, by `why` (one a
-    frame)."""
+    """The table where the frames of these places have scores. `why` others that have a sample have none, and whether that
+    is an error, one each for every frame."""
     level = named["level"]
     frames, clips = (named.filter(pc.equal(level, each)).combine_chunks() for each in ("frame", "clip"))
     fake, has = np.full(frames.num_rows, np.nan), np.zeros(frames.num_rows, bool)
     fake[place], has[place] = scores, True
     sample = frames["row"].is_valid().to_numpy(zero_copy_only=False)
-    status = np.where(has, "ok", np.where(sample, "error", "missing"))
-    reason = pc.if_else(pa.array(~has & sample), pc.coalesce(why, pa.scalar(NOT_SCORED)), frames["reason"])
+    status = np.where(has, "ok", np.where(sample & failed, "error", "missing"))
+    reason = pc.if_else(pa.array(sample), why, frames["reason"])
     of_types = None
     if kinds is not None:
         of_types = np.full((frames.num_rows, len(FORGERY_TYPES)), np.nan)
         of_types[place] = kinds
     scored = _scored(frames, status, pc.if_else(pa.array(has), None, reason), fake, of_types, has.astype(np.int32))
-    return pa.concat_tables([scored, _clips(scored, clips)]).combine_chunks()
+    return pa.concat_tables([scored, clips_of(scored, clips)]).combine_chunks()
 
 
-def _clips(frames: pa.Table, clips: pa.Table) -> pa.Table:
-    """Each clip as its frames say."""
-    clip = find(frames, clips, _CLIP).to_numpy()
+def with_clips(
+    named: pa.Table, place: npt.NDArray[np.int64], scores: Floats, why: pa.Array, failed: npt.NDArray[np.bool_]
+) -> pa.Table:
+    """The table where the clips of these places have scores, and no frame has one. `why` and `failed` are one a clip."""
+    level = named["level"]
+    frames, clips = (named.filter(pc.equal(level, each)).combine_chunks() for each in ("frame", "clip"))
+    fake, has = np.zeros(clips.num_rows), np.zeros(clips.num_rows, bool)
+    fake[place], has[place] = scores, True
+    status = np.where(has, "ok", np.where(failed, "error", "missing"))
+    reason = pc.if_else(pa.array(has), None, pc.if_else(pa.array(failed), why, pc.coalesce(clips["reason"], why)))
+    nothing = np.zeros(frames.num_rows, np.int32)
+    lost = pc.coalesce(frames["reason"], pa.scalar(CLIPS_ALONE))
+    without = _scored(frames, np.full(frames.num_rows, "missing"), lost, nothing.astype(np.float64), None, nothing)
+    return pa.concat_tables([without, _scored(clips, status, reason, fake, None, has.astype(np.int32))]).combine_chunks()
+
+
+def clips_of(frames: pa.Table, clips: pa.Table) -> pa.Table:
+    """The clips as their frames say, which are of SCHEMA; of `clips` the columns of NAMED are read."""
+    clip = find(frames, clips, CLIP).to_numpy()
     has = frames["score"].is_valid().to_numpy()
     count = np.bincount(clip, has, clips.num_rows).astype(np.int32)
     failed = np.bincount(clip, pc.equal(frames["status"], "error").to_numpy(), clips.num_rows) > 0
@@ -123,8 +146,8 @@ def check_shares(scores: Floats, types: Floats | None, rows: npt.NDArray[np.int6
     _refuse(~np.isfinite(scores), rows, scores, "no finite number")
     _refuse((scores < 0) | (scores > 1), rows, scores, "not from 0 to 1")
     if types is not None:
-        _refuse(~np.isfinite(types).all(1) | (types < 0).any(1), rows, types, "no shares from 0 to 1")
-        _refuse(np.asarray(np.abs(types.sum(1) - 1) > TYPES_OFF), rows, types, "types that do not add up to 1")
+        _refuse(np.asarray(~np.isfinite(types).all(1) | (types < 0).any(1)), rows, types, "no shares from 0 to 1")
+        _refuse(np.abs(types.sum(1) - 1) > TYPES_OFF, rows, types, "types that do not add up to 1")
 
 
 def _refuse(wrong: npt.NDArray[np.bool_], rows: npt.NDArray[np.int64], values: Floats, what: str) -> None:

@@ -19,9 +19,9 @@ from mmidd.corpus.where import unknown
 from mmidd.engine.tables import content_digest, find, key_of, lookup
 from mmidd.errors import ScoreError
 from mmidd.schema import FORGERY_TYPES, LABELS, SPLITS
-from mmidd.scores.file import SCHEMA
+from mmidd.scores.columns import SCHEMA
 
-WHOLE = frozenset({"other_compression", "not_in_subset", "over_cap", "excluded"})
+WHOLE = frozenset({"other_compression", "other_split", "other_method", "not_in_subset", "over_cap", "excluded"})
 """Why the builder left out a whole medium."""
 SAMPLES = frozenset({"exact_duplicate", "label_conflict", "equals_real", "other_person"})
 """Why the builder left out samples that extraction gave: what they show is elsewhere, or is not what the clip is about."""
@@ -35,7 +35,7 @@ ORDER = ("level", "split", "dataset", "media", "frame", "face")
 """Frames first. A lost frame, whose number is not known, comes after its medium's samples."""
 
 _BY = ("dataset", "media")
-_OF_MEDIA = ("group", "label", "forgery_type", "method", "compression")
+OF_MEDIA = ("group", "label", "forgery_type", "method", "compression")
 _ROW_COLUMNS = ("id", "dataset", "media", "frame", "face", "group", "label", "forgery_type", "method")
 VERIFY = "mmidd verify tells what is damaged"
 
@@ -215,7 +215,7 @@ def _clips(samples: pa.Table, listed: pa.Table) -> pa.Table:
     """One row a medium that is named, with what it says of itself, and why it was lost where it was."""
     _agree(samples, listed)
     own = _own_reason(listed)
-    mine = listed.select([*_BY, "split", *_OF_MEDIA]).append_column("reason", own)
+    mine = listed.select([*_BY, "split", *OF_MEDIA]).append_column("reason", own)
     some = pc.greater(pc.fill_null(listed["samples"], 0), 0)
     lost = _lost(listed)
     named_anyway = pc.or_(some, pc.is_valid(find(listed, lost, _BY)))

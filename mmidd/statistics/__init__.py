@@ -19,7 +19,7 @@ from mmidd.statistics.calibration import (
 )
 from mmidd.statistics.counts import benjamini_hochberg, fisher, holm, matched, wilson
 from mmidd.statistics.curves import Curve, precision_recall, roc
-from mmidd.statistics.delong import Delong, auroc_error, delong, delong_clustered
+from mmidd.statistics.delong import Delong, auroc_error, auroc_logit_interval, delong, delong_clustered
 from mmidd.statistics.ranking import (
     Counts,
     Ranking,
@@ -68,6 +68,7 @@ __all__ = [
     "auroc",
     "auroc_error",
     "auroc_interval",
+    "auroc_logit_interval",
     "average_precision",
     "balanced_accuracy",
     "balanced_accuracy_of",

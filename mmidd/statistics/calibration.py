@@ -94,7 +94,8 @@ def expected_calibration_error(
 
     Bins of equal width by default, for that is what is published and two sets have the same ones; `equal_mass`: with as many
     rows each, which is less biased where scores crowd at 0 and 1 (Roelofs et al. 2022, AISTATS). Either is biased upwards:
-    calibrated probabilities of n rows have about sqrt(bins / n) * 0.3, not 0.
+    calibrated probabilities of n rows have about sqrt(bins / n) * 0.3, not 0, and a bootstrap only adds to that: its
+    interval is none.
     """
     return plain(expected_calibration_error_of(prob, positive, bins, equal_mass=equal_mass), np.size(positive))
 

@@ -30,15 +30,12 @@ def roc(scores: npt.ArrayLike, positive: npt.ArrayLike, *, thin: bool = False) -
     counts = ranking.counts()
     if not counts.positives or not counts.others:
         return None
-    x, y = counts.points()
+    wrong, right = (np.concatenate([[0.0], each]) for each in (counts.mistaken, counts.taken))
     thresholds = np.concatenate([[np.inf], ranking.scores[::-1]])
     if thin:
-        corner = np.append(
-            np.insert((np.diff(counts.mistaken, 2, prepend=0) != 0) | (np.diff(counts.taken, 2, prepend=0) != 0), 0, True),
-            True,
-        )
-        x, y, thresholds = x[corner], y[corner], thresholds[corner]
-    return Curve(x, y, thresholds)
+        corner = _corners(wrong, right)
+        wrong, right, thresholds = wrong[corner], right[corner], thresholds[corner]
+    return Curve(wrong / counts.others, right / counts.positives, thresholds)
 
 
 def precision_recall(scores: npt.ArrayLike, positive: npt.ArrayLike, *, thin: bool = False) -> Curve | None:
@@ -54,3 +51,10 @@ def precision_recall(scores: npt.ArrayLike, positive: npt.ArrayLike, *, thin: bo
         adds = counts.up[::-1] > 0
         x, y, thresholds = x[adds], y[adds], thresholds[adds]
     return Curve(x, y, thresholds)
+
+
+def _corners(x: Floats, y: Floats) -> npt.NDArray[np.bool_]:
+    """Which points, of counts, do not lie on the line between their neighbours."""
+    wide, rise = np.diff(x), np.diff(y)
+    turns = wide[1:] * rise[:-1] != wide[:-1] * rise[1:]
+    return np.concatenate([[True], turns, [True]])

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import erfc, sqrt
+from math import erfc, exp, log, sqrt
 
 import numpy as np
 import numpy.typing as npt
 
+from mmidd.statistics.counts import Z
 from mmidd.statistics.ranking import Ranking
 from mmidd.statistics.values import Floats
+
+_ROUNDED = 1e-12
+"""What is nearer to 0 is 0, but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Delong:
 
     def interval(self) -> tuple[float, float]:
         """95%, of the difference."""
-        return self.difference - 1.959964 * self.error, self.difference + 1.959964 * self.error
+        return self.difference - Z * self.error, self.difference + Z * self.error
 
 
 def delong(a: npt.ArrayLike, b: npt.ArrayLike, positive: npt.ArrayLike) -> Delong | None:
@@ -44,8 +48,8 @@ def delong_clustered(a: npt.ArrayLike, b: npt.ArrayLike, positive: npt.ArrayLike
     variance = first.less(second).variance(groups)
     if variance is None:
         return None
-    difference, error = first.area - second.area, sqrt(variance)
-    z = difference / error if error else 0.0 if not difference else None
+    difference, error = first.area - second.area, sqrt(variance) if variance > _ROUNDED**2 else 0.0
+    z = difference / error if error else 0.0 if abs(difference) < _ROUNDED else None
     return Delong((first.area, second.area), difference, error, z, None if z is None else erfc(abs(z) / sqrt(2)))
 
 
@@ -53,6 +57,21 @@ def auroc_error(scores: npt.ArrayLike, positive: npt.ArrayLike, groups: npt.Arra
     """The standard error of an AUROC: of independent rows (DeLong), or of groups (Obuchowski). None where it has none."""
     variance = Placements.of(scores, positive).variance(np.arange(np.size(positive)) if groups is None else groups)
     return None if variance is None else sqrt(variance)
+
+
+def auroc_logit_interval(
+    scores: npt.ArrayLike, positive: npt.ArrayLike, groups: npt.ArrayLike | None = None
+) -> tuple[float, float] | None:
+    """The 95% interval of an AUROC from `auroc_error` on the scale of its logit (Pepe 2003, section 5.2.5), on which it is
+    more nearly normal: where the area is high and groups are few it holds the truth more often than the bootstrap's (0.96,
+    5 groups of reals, one row each: 89% to 75%), and it never leaves 0..1. None without an error, and of an area of 0 or
+    1."""
+    area, error = Ranking.of(scores, positive).auroc(), auroc_error(scores, positive, groups)
+    if area is None or error is None or not 0 < area < 1:
+        return None
+    centre, half = log(area / (1 - area)), Z * error / (area * (1 - area))
+    low, high = (1 / (1 + exp(-each)) if each > -700 else 0.0 for each in (centre - half, centre + half))
+    return low, high
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +88,7 @@ class Placements:
         ranking = Ranking.of(scores, positive)
         counts = ranking.counts()
         below = np.cumsum(counts.down) - counts.down / 2
-        above = counts.positives - np.cumsum(counts.up) + counts.up / 2
+        above = counts.taken[::-1] - counts.up / 2
         place = np.repeat(np.arange(len(ranking.starts)), np.diff(ranking.starts, append=len(ranking.order)))
         up = ranking.positive == 1
         values, classes = np.empty(len(up)), np.empty(len(up), np.bool_)

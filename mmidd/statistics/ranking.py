@@ -17,8 +17,8 @@ from mmidd.statistics.values import Floats, classed, number, share
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Rows in the order of their scores. `starts`: where, in that order, another score begins; `scores`: these, ascending;
-    `positive`: the class of each row in that order."""
+    """Rows in the order of their scores, the lowest first. `positive`: the class of each row in that order; `starts`: where
+    in it another score begins; `scores`: these, ascending."""
 
     order: npt.NDArray[np.int64]
     positive: Floats
@@ -31,20 +31,19 @@ class Ranking:
         given, classes = classed(scores, positive)
         order = np.argsort(given, kind="stable")
         ordered = given[order]
-        starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(ordered)])
+        another = ordered[1:] != ordered[:-1]  # and not their difference, which is no number between infinite ones
+        starts = np.flatnonzero(np.concatenate([[True], another])[: len(ordered)])
         return cls(order, classes[order], starts, ordered[starts])
 
     def counts(self, weights: Floats | None = None) -> Counts:
         """Of every row once, or for each row of weights (resamples, n)."""
         if not len(self.starts):
-            nothing = np.zeros((*(() if weights is None else weights.shape[:1]), 1))  # of one score, which no row has
-            return Counts(nothing, nothing)
-        ordered = np.ones(len(self.order)) if weights is None else weights[..., self.order]
-        up = ordered * self.positive
-        down = ordered - up
+            return Counts(*[np.zeros((*(() if weights is None else weights.shape[:1]), 1))] * 2)  # of one score, of no row
+        rows = np.ones(len(self.order)) if weights is None else np.take(weights, self.order, axis=-1)
+        up = rows * self.positive
         if len(self.starts) < len(self.order):
-            up, down = (np.add.reduceat(each, self.starts, axis=-1) for each in (up, down))
-        return Counts(up, down)
+            rows, up = (np.add.reduceat(each, self.starts, axis=-1) for each in (rows, up))
+        return Counts(up, rows - up)
 
     def auroc(self) -> float | None:
         return number(self.counts().auroc())
@@ -52,8 +51,9 @@ class Ranking:
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """How many positives and how many others have each score, ascending: (scores,), or (resamples, scores). Its figures have
-    the shape () or (resamples,) and are NaN where they are not defined."""
+    """How many positives (`up`) and how many others (`down`) have each score, the lowest first: (scores,), or (resamples,
+    scores). Its figures have the shape () or (resamples,) and are NaN where they are not defined; what each is, the function
+    of its name says."""
 
     up: Floats
     down: Floats
@@ -68,49 +68,56 @@ class Counts:
         """The others at or above each score, the highest first."""
         return np.cumsum(self.down[..., ::-1], axis=-1)
 
-    @cached_property
+    @property
     def positives(self) -> Floats:
-        return np.asarray(self.up.sum(axis=-1), np.float64)
+        return self.taken[..., -1]
 
-    @cached_property
+    @property
     def others(self) -> Floats:
-        return np.asarray(self.down.sum(axis=-1), np.float64)
-
-    def points(self) -> tuple[Floats, Floats]:
-        """The ROC curve: false and true positive rate from (0, 0) to (1, 1)."""
-        rates = (share(self.mistaken, self.others[..., None]), share(self.taken, self.positives[..., None]))
-        width = [(0, 0)] * (self.up.ndim - 1) + [(1, 0)]
-        return np.pad(rates[0], width), np.pad(rates[1], width)
+        return self.mistaken[..., -1]
 
     def auroc(self) -> Floats:
-        won = (self.up * (np.cumsum(self.down, axis=-1) - self.down / 2)).sum(axis=-1)
-        return share(won, self.positives * self.others)
+        up, down = self.up[..., ::-1], self.down[..., ::-1]
+        return share(np.einsum("...s,...s->...", down, self.taken - up / 2), self.positives * self.others)
 
     def average_precision(self) -> Floats:
-        precision = self.taken / np.maximum(self.taken + self.mistaken, np.finfo(np.float64).tiny)
-        return share((self.up[..., ::-1] * precision).sum(axis=-1), self.positives)
+        called = np.maximum(self.taken + self.mistaken, np.finfo(np.float64).tiny)  # a resample may lack the highest scores
+        return share(np.einsum("...s,...s->...", self.up[..., ::-1], self.taken / called), self.positives)
 
     def equal_error_rate(self) -> Floats:
-        x, y = self.points()
-        defined = (self.positives > 0) & (self.others > 0)
-        place = np.argmax(x >= 1 - y, axis=-1)  # the first at or behind the crossing; never 0 of two classes
-        place = np.maximum(place, 1)[..., None]
-        x0, x1, y0, y1 = (np.take_along_axis(of, at, -1)[..., 0] for of in (x, y) for at in (place - 1, place))
-        before, behind = 1 - y0 - x0, x1 - (1 - y1)
-        return np.where(defined, x0 + (x1 - x0) * share(before, before + behind), np.nan)
+        ups, downs = self.positives, self.others
+        both = self.taken * downs[..., None] + self.mistaken * ups[..., None]
+        place = np.minimum((both < (ups * downs)[..., None]).sum(axis=-1), both.shape[-1] - 1)  # at or behind the crossing
+        (y0, y1), (x0, x1) = _step(self.taken, place), _step(self.mistaken, place)
+        missed, rate = share(ups - y0, ups), share(x0, downs)
+        before, behind = missed - rate, share(x1, downs) - share(ups - y1, ups)
+        return rate + share(x1 - x0, downs) * share(before, before + behind)
 
     def tpr_at(self, fpr: float) -> Floats:
-        x, y = self.points()
-        return np.where(self.others > 0, np.where(x <= fpr, y, 0).max(axis=-1), np.nan)
+        allowed = self._within(fpr)
+        return np.where(self.others > 0, share(_step(self.taken, allowed)[0], self.positives), np.nan)
 
     def partial_auroc(self, up_to: float) -> Floats:
-        x, y = self.points()
-        wide, end = np.diff(x, axis=-1), np.minimum(x, up_to)
-        inside = np.diff(end, axis=-1)
-        rise = np.divide(inside, wide, out=np.zeros_like(wide), where=wide > 0) * np.diff(y, axis=-1)
-        area = (inside * (y[..., :-1] + rise / 2)).sum(axis=-1)
+        end = int(np.max(self._within(up_to))) + 1
+        up, down = (each[..., ::-1][..., :end] for each in (self.up, self.down))
+        limit = (up_to * self.others)[..., None]
+        inside = np.clip(limit - (self.mistaken[..., :end] - down), 0, down)
+        rise = np.divide(inside, down, out=np.zeros_like(down), where=down > 0) * up
+        won = (inside * (self.taken[..., :end] - up + rise / 2)).sum(axis=-1)
         least = up_to * up_to / 2
-        return np.asarray(0.5 * (1 + (area - least) / (up_to - least)))
+        return 0.5 * (1 + (share(won, self.positives * self.others) - least) / (up_to - least))
+
+    def _within(self, fpr: float) -> npt.NDArray[np.int64]:
+        """How many scores, as thresholds, take at most `fpr` of the others; a share of fpr itself is not rounded over it."""
+        return np.asarray((self.mistaken <= (fpr * self.others * (1 + 1e-12))[..., None]).sum(axis=-1), np.int64)
+
+
+def _step(summed: Floats, place: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """A sum before a place and at it."""
+    before, at = (
+        np.take_along_axis(summed, np.clip(of, 0, summed.shape[-1] - 1)[..., None], -1)[..., 0] for of in (place - 1, place)
+    )
+    return np.where(place > 0, before, 0), at
 
 
 def auroc(scores: npt.ArrayLike, positive: npt.ArrayLike) -> float | None:
@@ -130,8 +137,8 @@ def equal_error_rate(scores: npt.ArrayLike, positive: npt.ArrayLike) -> float | 
     thresholds of the scores. None of one class.
 
     It is what peers find as the root of 1 - x - tpr(x) on the ROC curve (brentq). Others give the false positive rate at the
-    threshold where both shares differ least, which is off by up to half a step of the curve (to either side: 0.25 with two
-    of each class), and some the mean of both shares there.
+    threshold where both shares differ least, which is off, to either side, by up to half a step of the curve along each
+    axis; and some the mean of both shares there.
     """
     return number(Ranking.of(scores, positive).counts().equal_error_rate())
 
@@ -139,7 +146,8 @@ def equal_error_rate(scores: npt.ArrayLike, positive: npt.ArrayLike) -> float | 
 def tpr_at(scores: npt.ArrayLike, positive: npt.ArrayLike, fpr: float) -> float | None:
     """The largest true positive rate of any threshold whose false positive rate is at most `fpr` (0..1); nothing between
     thresholds is made up. None of one class, and of fewer than 1/fpr others (`lacking` says so): then not one may be
-    mistaken, and the figure is the fate of the highest one."""
+    mistaken, and the figure is the fate of the highest one. With just 1/fpr it is still biased upwards (0.14 for 0.09), and
+    its 95% intervals hold the truth in 75 to 83% of cases; with three times as many they do in 92% and more."""
     ranking = Ranking.of(scores, positive)
     return None if lacking(ranking.positive, fpr) else number(ranking.counts().tpr_at(fpr))
 

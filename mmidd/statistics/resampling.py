@@ -12,8 +12,8 @@ from mmidd.statistics.ranking import Ranking
 from mmidd.statistics.values import Figure, Floats
 
 LEAST_GROUPS = 5
-"""Under so many groups resampling them says nothing."""
-_CELLS = 1 << 22
+"""Under so many groups, or groups that hold one of the classes, resampling them says nothing."""
+_CELLS = 1 << 18
 """Weights of resamples that are held at once."""
 
 Interval = tuple[float, float]
@@ -33,18 +33,32 @@ class Difference:
 @dataclass(frozen=True, eq=False)
 class Resamples:
     """`resamples` draws of as many groups as there are, with replacement: the same for the same seed, so that two figures of
-    one object are paired. `codes` (n,): the group of each row."""
+    one object are paired. `codes` (n,): the group of each row. `fewest`: how many groups hold the class that fewer hold.
+
+    Groups that hold reals alone, fakes alone or both are drawn from one urn, so that the shares of the classes vary as well.
+    Drawing each kind by itself keeps them, but its intervals are the narrower ones where they are too narrow already: with 5
+    groups of reals, 95% intervals of an AUROC hold the truth in 84% of cases, and these in 87%; of 20 groups, 93% both.
+    """
 
     codes: npt.NDArray[np.int64]
     groups: int
+    fewest: int
     seed: int
     resamples: int
 
     @classmethod
-    def of(cls, groups: npt.ArrayLike, *, seed: int = 0, resamples: int = 1000) -> Resamples:
-        """Of n rows, by the code or name of each one's group."""
+    def of(
+        cls, groups: npt.ArrayLike, positive: npt.ArrayLike | None = None, *, seed: int = 0, resamples: int = 1000
+    ) -> Resamples:
+        """Of n rows, by the code or name of each one's group, and their classes if the figures need both."""
         codes = np.unique(np.asarray(groups).ravel(), return_inverse=True)[1].ravel().astype(np.int64)
-        return cls(codes, int(codes.max(initial=-1)) + 1, seed, resamples)
+        count = fewest = int(codes.max(initial=-1)) + 1
+        if positive is not None:
+            classes = np.asarray(positive).ravel().astype(bool)
+            if len(classes) != len(codes):
+                raise ValueError(f"{len(codes)} groups of {len(classes)} rows")
+            fewest = min(len(np.unique(codes[each])) for each in (classes, ~classes))
+        return cls(codes, count, fewest, seed, resamples)
 
     def weights(self) -> Iterator[Floats]:
         """(some resamples, n), until all were given: how often each row counts."""
@@ -54,7 +68,7 @@ class Resamples:
             several = min(together, self.resamples - start)
             drawn = chance.integers(self.groups, size=(several, self.groups)) + np.arange(several)[:, None] * self.groups
             times = np.bincount(drawn.ravel(), minlength=several * self.groups).reshape(several, self.groups)
-            yield times.astype(np.float64)[:, self.codes]
+            yield np.take(times.astype(np.float64), self.codes, axis=1)
 
     def values(self, figure: Figure) -> Floats:
         """The figure in each resample: (resamples,), or (resamples, figures) of one that gives several. NaN where a resample
@@ -62,19 +76,19 @@ class Resamples:
         return np.concatenate([figure(weights) for weights in self.weights()])
 
     def interval(self, figure: Figure) -> Interval | None:
-        """95%, by percentiles. None where it would say nothing: under LEAST_GROUPS groups, or where more than one resample
-        in twenty has no figure."""
-        return None if self.groups < LEAST_GROUPS else _interval(self.values(figure), self.resamples)
+        """95%, by percentiles. None where it would say nothing: under LEAST_GROUPS groups (of either class), or where more
+        than one resample in twenty has no figure."""
+        return None if self.fewest < LEAST_GROUPS else _interval(self.values(figure), self.resamples)
 
     def intervals(self, figure: Figure) -> tuple[Interval | None, ...]:
         """Of a figure that gives several: each one's, for the price of one."""
-        if self.groups < LEAST_GROUPS:
+        if self.fewest < LEAST_GROUPS:
             return (None,) * int(figure(np.ones((1, len(self.codes)))).shape[1])
         return tuple(_interval(each, self.resamples) for each in self.values(figure).T)
 
     def difference(self, first: Figure, second: Figure) -> Difference | None:
         """Are two figures of the same rows one? None where an interval would say nothing."""
-        if self.groups < LEAST_GROUPS:
+        if self.fewest < LEAST_GROUPS:
             return None
         once = np.ones((1, len(self.codes)))
         found = self.values(lambda weights: first(weights) - second(weights))
@@ -92,7 +106,9 @@ def auroc_interval(
     """The 95% interval of `auroc` by the percentile bootstrap over groups (n codes or names), for their rows depend on each
     other. None where it would say nothing (`Resamples.interval`)."""
     ranking = Ranking.of(scores, positive)
-    return Resamples.of(groups, seed=seed, resamples=resamples).interval(lambda weights: ranking.counts(weights).auroc())
+    return Resamples.of(groups, positive, seed=seed, resamples=resamples).interval(
+        lambda weights: ranking.counts(weights).auroc()
+    )
 
 
 def _interval(found: Floats, resamples: int) -> Interval | None:

@@ -1,4 +1,5 @@
-"""Temperature scaling: one number that makes probabilities as sure as they may be, and changes no order."""
+"""Temperature scaling: one number that makes probabilities as sure as they may be, and changes no order (but that what is
+nearer to 0 or to 1 than SURE ties)."""
 
 from __future__ import annotations
 
@@ -20,13 +21,13 @@ def temperature(prob: npt.ArrayLike, positive: npt.ArrayLike) -> float | None:
     given, classes = probabilities(prob, positive)
     if not 0 < classes.sum() < len(classes):
         return None
-    logits = _logits(given)
-    if not logits.any():
+    right = np.where(classes == 1, 1, -1) * _logits(given)
+    if not right.any():
         return 1.0
     low, high = 1 / BOUNDS[1], 1 / BOUNDS[0]  # of 1/t, in which the likelihood is convex
     for _ in range(60):
         middle = (low * high) ** 0.5
-        if _slope(middle, logits, classes) < 0:
+        if float((right * _sigmoid(-middle * right)).sum()) > 0:  # the likelihood still rises
             low = middle
         else:
             high = middle
@@ -41,15 +42,10 @@ def tempered(prob: npt.ArrayLike, t: float) -> Floats:
     return _sigmoid(_logits(given) / t)
 
 
-def _slope(beta: float, logits: Floats, classes: Floats) -> float:
-    """Of the negative log-likelihood, in 1/t."""
-    return float(((_sigmoid(beta * logits) - classes) * logits).sum())
-
-
 def _logits(prob: Floats) -> Floats:
     sure = np.clip(prob, SURE, 1 - SURE)
     return np.log(sure) - np.log1p(-sure)
 
 
 def _sigmoid(x: Floats) -> Floats:
-    return np.asarray(0.5 * (1 + np.tanh(x / 2)), np.float64)
+    return np.asarray(np.exp(-np.logaddexp(0, -x)), np.float64)

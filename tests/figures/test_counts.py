@@ -5,19 +5,9 @@ from __future__ import annotations
 import random
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from mmidd.statistics import (
-    auroc,
-    auroc_interval,
-    average_precision,
-    equal_error_rate,
-    fisher,
-    matched,
-    resampling,
-    wilson,
-)
+from mmidd.statistics import benjamini_hochberg, fisher, holm, matched, wilson
 
 
 @pytest.mark.parametrize(
@@ -77,115 +67,12 @@ def test_the_wilson_interval_is_the_tables(lost: int, total: int, interval: tupl
     assert wilson(lost, total) == pytest.approx(interval, abs=1e-4)
 
 
-Ranked = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
-
-
-def ranked(seed: int, rows: int = 40, ties: bool = False, share: float = 0.5) -> Ranked:
-    chance = np.random.default_rng(seed)
-    labels = (chance.random(rows) < share).astype(np.int64)
-    labels[:2] = 0, 1
-    scores = chance.normal(size=rows) + labels
-    return np.round(scores) if ties else scores, labels
-
-
-CASES = [(seed, ties, share) for seed in range(4) for ties in (False, True) for share in (0.5, 0.05)]
-
-
-@pytest.mark.parametrize(("seed", "ties", "share"), CASES)
-def test_an_area_is_the_share_of_won_pairs(seed: int, ties: bool, share: float) -> None:
-    scores, labels = ranked(seed, ties=ties, share=share)
-    up, down = scores[labels == 1], scores[labels == 0]
-    won = [1.0 if a > b else 0.5 if a == b else 0.0 for a in up for b in down]
-    assert auroc(scores, labels) == pytest.approx(sum(won) / len(won), abs=1e-12)
-    assert auroc(-scores, labels) == pytest.approx(1 - sum(won) / len(won), abs=1e-12)
-
-
-@pytest.mark.parametrize(("seed", "ties", "share"), CASES)
-def test_figures_are_those_of_scikit_learn(seed: int, ties: bool, share: float) -> None:
-    metrics = pytest.importorskip("sklearn.metrics")
-    scores, labels = ranked(seed, 300, ties, share)
-    assert auroc(scores, labels) == pytest.approx(metrics.roc_auc_score(labels, scores), abs=1e-12)
-    assert average_precision(scores, labels) == pytest.approx(metrics.average_precision_score(labels, scores), abs=1e-12)
-    wrongly, rightly, _ = metrics.roc_curve(labels, scores, drop_intermediate=False)
-    rate = equal_error_rate(scores, labels)
-    assert rate is not None
-    assert any(
-        abs((x1 - x0) * (1 - rate - y0) - (y1 - y0) * (rate - x0)) < 1e-12 and x0 <= rate <= x1 and y0 <= 1 - rate <= y1
-        for x0, y0, x1, y1 in zip(wrongly, rightly, wrongly[1:], rightly[1:], strict=False)
-    )
-
-
-@pytest.mark.parametrize(
-    ("scores", "labels", "area", "precision", "rate"),
-    [
-        ([1, 2, 3, 4], [0, 0, 1, 1], 1.0, 1.0, 0.0),
-        ([4, 3, 2, 1], [0, 0, 1, 1], 0.0, 5 / 12, 1.0),
-        ([1, 1, 1, 1], [0, 1, 0, 1], 0.5, 0.5, 0.5),
-        ([1, 2, 3, 4], [0, 1, 0, 1], 0.75, 5 / 6, 0.5),
-        ([0, 1], [0, 1], 1.0, 1.0, 0.0),
-        ([float("inf"), float("-inf")], [1, 0], 1.0, 1.0, 0.0),
-        ([1, 2], [1, 1], None, 1.0, None),
-        ([1, 2], [0, 0], None, None, None),
-        ([], [], None, None, None),
-    ],
-)
-def test_figures_of_few_rows(
-    scores: list[float], labels: list[int], area: float | None, precision: float | None, rate: float | None
-) -> None:
-    assert auroc(scores, labels) == pytest.approx(area)
-    assert average_precision(scores, labels) == pytest.approx(precision)
-    assert equal_error_rate(scores, labels) == pytest.approx(rate)
-
-
-@pytest.mark.parametrize("wrong", [([1.0, float("nan")], [0, 1]), ([1.0], [0, 1])])
-def test_scores_that_are_no_numbers_are_refused(wrong: tuple[list[float], list[int]]) -> None:
-    with pytest.raises(ValueError, match="scores of 2 rows"):
-        auroc(*wrong)
-
-
-@pytest.mark.parametrize("ties", [False, True])
-def test_the_interval_is_that_of_resampling_groups_one_by_one(ties: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    scores, labels = ranked(5, 90, ties)
-    groups = np.random.default_rng(1).integers(12, size=90)
-    chance, areas = np.random.default_rng(3), list[float]()
-    for drawn in chance.integers(12, size=(200, 12)):
-        rows = np.concatenate([np.flatnonzero(groups == group) for group in drawn])
-        area = auroc(scores[rows], labels[rows])
-        assert area is not None
-        areas.append(area)
-    expected = tuple(np.percentile(areas, [2.5, 97.5]))
-    assert auroc_interval(scores, labels, groups, seed=3, resamples=200) == pytest.approx(expected)
-    monkeypatch.setattr(resampling, "_CELLS", 1000)
-    assert auroc_interval(scores, labels, groups, seed=3, resamples=200) == pytest.approx(expected)
-    assert auroc_interval(scores, labels, [f"g{group}" for group in groups], seed=3, resamples=200) is not None
-
-
-def test_copies_of_a_row_within_its_group_make_no_interval_narrower() -> None:
-    scores, labels = ranked(6, 60)
-    groups = np.arange(60) // 3
-    once = auroc_interval(scores, labels, groups)
-    many = auroc_interval(np.repeat(scores, 7), np.repeat(labels, 7), np.repeat(groups, 7))
-    assert once == pytest.approx(many)
-    alone = auroc_interval(np.repeat(scores, 7), np.repeat(labels, 7), np.arange(420))
-    assert alone is not None and once is not None and alone[1] - alone[0] < (once[1] - once[0]) / 2
-
-
-def test_an_interval_that_would_say_nothing_is_none() -> None:
-    scores, labels = ranked(7, 40)
-    assert auroc_interval(scores, labels, np.arange(40) % 4) is None
-    assert auroc_interval(scores, labels, np.arange(40) % 5) is not None
-    assert auroc_interval([], [], []) is None
-    lone = np.zeros(40, np.int64)
-    lone[:2] = 1  # both of one group of ten, which a third of the resamples lack
-    assert auroc_interval(scores, lone, np.arange(40) // 4) is None
-
-
-def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    truth, covered = 0.7602, 0  # two normals a distance of 1 apart: P(N(1, 2) > 0)
-    for seed in range(200):
-        chance = np.random.default_rng(seed)
-        labels = np.repeat([0, 1], 60)
-        found = auroc_interval(chance.normal(size=120) + labels, labels, np.arange(120), seed=seed, resamples=300)
-        assert found is not None
-        covered += found[0] <= truth <= found[1]
-    assert 0.9 <= covered / 200 <= 0.99
+def test_corrections_for_many_tests_are_the_textbooks() -> None:
+    p = [0.01, 0.04, 0.03, 0.005]
+    assert holm(p) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert benjamini_hochberg(p) == pytest.approx([0.02, 0.04, 0.04, 0.02])
+    assert holm([]) == [] == benjamini_hochberg([])
+    stats = pytest.importorskip("scipy.stats")
+    for seed in range(20):
+        drawn = np.random.default_rng(seed).random(seed + 1) ** 3
+        assert benjamini_hochberg(list(drawn)) == pytest.approx(stats.false_discovery_control(drawn), abs=1e-15)

@@ -35,7 +35,8 @@ SHADE = f"python:{MODELS}:shade"
 
 
 def detect(paths: Any, place: Place, **more: Any) -> Detected:
-    return api.detect(paths, **({"model": SHADE, "corpus": place.out, "workers": 0} | more))
+    given: dict[str, Any] = {"model": SHADE, "corpus": place.out, "workers": 0, **more}
+    return api.detect(paths, **given)
 
 
 @pytest.fixture(scope="module")

@@ -48,4 +48,4 @@ def test_one_look_is_enough_where_the_corpus_looked_at_the_full_size() -> None:
         def detect(self, frames: Sequence[object]) -> list[Faces]:
             return [_faces(BIG) for _ in frames]
 
-    assert [len(each) for each in EveryFace(Once(), None).detect([object(), object()])] == [1, 1]  # type: ignore[list-item, arg-type]
+    assert [len(each) for each in EveryFace(Once(), None).detect([object(), object()])] == [1, 1]  # type: ignore[list-item]
