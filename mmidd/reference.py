@@ -1,8 +1,8 @@
-"""The reference detectors by name: what the command line and `mmidd.train` call."""
+"""The reference detectors by name: what the command line, `mmidd.train` and `mmidd.score` call."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mmidd.corpus.read import Corpus
     from mmidd.runs.train import Trained
     from mmidd.runs.trained import Opened
+    from mmidd.scores.written import Scored
     from mmidd.scoring.model import Model
     from mmidd.verdicts.judge import Watch
     from mmidd.verdicts.result import Detected
@@ -69,6 +70,52 @@ def open_trained(folder: str | Path, *, download: bool = False) -> Opened:
     from mmidd.detectors.registry import REFERENCE_DETECTORS
 
     return opened(folder, REFERENCE_DETECTORS, download=download)
+
+
+def open_model(
+    spec: str | Path,
+    *,
+    device: str = "auto",
+    download: bool = False,
+    settings: Sequence[str] | Mapping[str, Any] = (),
+) -> Model:
+    """What can be scored with: a RUN, FILE.onnx, or `python:FILE.py:NAME`; see `mmidd.scoring.models.open_model`."""
+    try:
+        from mmidd.scoring.models import open_model as opened
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("mmidd"):
+            raise
+        raise MissingExtra("train", "a detector") from error
+    from mmidd.detectors.registry import REFERENCE_DETECTORS
+
+    return opened(spec, REFERENCE_DETECTORS, device=device, download=download, settings=settings)
+
+
+def score(
+    model: str | Path | Model,
+    corpus: str | Path | Corpus,
+    out: str | Path,
+    *,
+    splits: tuple[str, ...] | list[str] = ("test",),
+    only: tuple[str, ...] | list[str] = (),
+    degrade: tuple[str, ...] | list[str] = (),
+    device: str = "auto",
+    settings: Sequence[str] | Mapping[str, Any] = (),
+    workers: int | None = None,
+    watch: Any = None,
+    tell: Callable[[str], None] = print,
+) -> Scored:
+    """Score all that the splits name into the score file `out`, or go on with it: `mmidd score`.
+
+    `model`: as `open_model` takes it, or gives it; `degrade`: words such as `jpeg=40`, or `sweep`, each a file beside `out`.
+    """
+    opened = open_model(model, device=device, settings=settings) if isinstance(model, str | Path) else model
+    from mmidd.scoring.degrade import asked
+    from mmidd.scoring.files import score_files
+
+    return score_files(
+        opened, corpus, out, tuple(splits), tuple(only), asked(tuple(degrade)), workers=workers, watch=watch, tell=tell
+    )
 
 
 def detect(

@@ -44,6 +44,10 @@ COMMANDS = {
     "export": "CORPUS --to --out --split --dataset --json",
     "train": "DETECTOR CORPUS --out --preset --set --seeds --fraction --only --paired --self-blended --holdout --workers "
     "--device --json",
+    "score": "MODEL [CORPUS] --out --split --only --degrade --set --workers --device --import --column --level --logit "
+    "--real-high --ignore-strangers --json",
+    "evaluate": "FILE... --validation --corpus --by --attributes --rule --coverage --seed --resamples --out --json",
+    "compare": "FILE... --validation --rule --level --seed --resamples --out --json",
     "detect": "PATH... --model --corpus --rates --rule --stills --region --out --csv --set --workers --device --json",
     "import": "KIND LIST... --images --out --name --licence --faces --label --method --link --json",
     "doctor": "--data --out --work --json",

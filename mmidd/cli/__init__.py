@@ -1,6 +1,7 @@
 """The command line: it parses, calls the Python API, prints what came of it, and decides how the command ends.
 
-`options.py` has every option once; a verb is a function in `build.py`, `corpus.py`, `data.py`, `detect.py` or `train.py`.
+`options.py` has every option once; a verb is a function in the file of its subject: `build.py`, `corpus.py`, `data.py`, `train.py`,
+`scores.py`, `evaluation.py`, `detect.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Annotated
 import typer
 
 from mmidd import __version__
-from mmidd.cli import build, complete, corpus, data, detect, train
+from mmidd.cli import build, complete, corpus, data, detect, evaluation, scores, train
 from mmidd.cli.console import COMPLETE, ERROR, INTERRUPTED, USAGE, err, out
 from mmidd.cli.interrupt import STOPPED, Interrupts, at_once
 from mmidd.errors import NO_MEMORY, MmiddError, is_memory, reason, without_secrets
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verb in (*build.VERBS, *corpus.VERBS, *train.VERBS, *detect.VERBS, *data.VERBS):
+for verb in (*build.VERBS, *corpus.VERBS, *train.VERBS, *scores.VERBS, *evaluation.VERBS, *detect.VERBS, *data.VERBS):
     app.command(name=verb.__name__.rstrip("_"))(verb)  # `import` is a word of Python
 
 

@@ -24,8 +24,8 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Told:
-    """`scores` (n,): higher is likelier fake. `columns`: those that differ between the rows fitted on; the others cannot tell
-    anything."""
+    """`scores` (n,): higher is likelier fake. `columns`: those that differ between the rows fitted on; the others
+    cannot tell anything."""
 
     scores: Floats
     columns: tuple[str, ...]

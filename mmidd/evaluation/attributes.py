@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,12 @@ def _parts(values: dict[tuple[str, str], Any]) -> dict[tuple[str, str], str | No
     if len(np.unique(known)) <= 2 * PARTS:
         return {key: None if value is None else f"{value:g}" for key, value in values.items()}
     edges = np.unique(np.quantile(known, np.linspace(0, 1, PARTS + 1)))
-    names = [f"{low:.4g} to {high:.4g}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
-    place = lambda value: min(len(names) - 1, int(np.searchsorted(edges, value, side="right")) - 1)  # noqa: E731
-    return {key: None if value is None else names[place(value)] for key, value in values.items()}
+    names = [f"{low:.4g} to {high:.4g}" for low, high in pairwise(edges.tolist())]
+
+    def part(value: float) -> str:
+        return names[min(len(names) - 1, int(np.searchsorted(edges, value, side="right")) - 1)]
+
+    return {key: None if value is None else part(value) for key, value in values.items()}
 
 
 def _of_file(named: Named, path: Path) -> dict[str, Coded]:
@@ -86,7 +90,9 @@ def _of_file(named: Named, path: Path) -> dict[str, Coded]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ScoreError(f"{path} cannot be read as CSV ({type(error).__name__}): give columns media, dataset, ...") from error
+        raise ScoreError(
+            f"{path} cannot be read as CSV ({type(error).__name__}): give columns media, dataset, ..."
+        ) from error
     heads = list(rows[0]) if rows else []
     if "media" not in heads or None in heads or len(heads) < 2 + ("dataset" in heads):
         raise ScoreError(f"{path} has no column media with others beside it: give columns media, dataset, ATTRIBUTE ...")

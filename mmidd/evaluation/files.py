@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mmidd.errors import ScoreError, UsageError
+from mmidd.errors import ScoreError
 from mmidd.evaluation.items import Items
 from mmidd.evaluation.operating import Operating, Rule, operating
 from mmidd.scores.file import ScoreFile, read
@@ -55,20 +55,22 @@ class Named:
         return self.file.about.model
 
     @property
-    def called(self) -> str:
-        """The detector, and what tells it from others of its kind."""
-        more = [f"seed {self.model['seed']}"] if self.model.get("seed") is not None else []
-        more += [str(self.file.about.degradation)] if self.file.about.degradation else []
+    def detector(self) -> str:
+        """The detector, with its run and seed."""
+        seed = f", seed {self.model['seed']}" if self.model.get("seed") is not None else ""
         run = f" ({self.model['run']})" if self.model.get("run") else ""
-        return ", ".join([f"{self.model.get('name', '?')}{run}", *more])
+        return f"{self.model.get('name', '?')}{run}{seed}"
+
+    @property
+    def called(self) -> str:
+        """The detector, and what was done to its images."""
+        done = self.file.about.degradation
+        return f"{self.detector}, {done}" if done else self.detector
 
 
-def opened(files: Sequence[Given]) -> list[Named]:
+def opened(given: Sequence[Given] | Given) -> list[Named]:
     """Read each. Raises ScoreError for what is none, and for one that is given twice."""
-    if isinstance(files, str | Path | ScoreFile):
-        files = [files]
-    if not files:
-        raise UsageError("no score file is given: mmidd score writes one")
+    files = [given] if isinstance(given, str | Path | ScoreFile) else list(given)
     seen: list[Any] = []
     for each in files:
         key = each if isinstance(each, ScoreFile) else Path(each).resolve()
@@ -117,8 +119,8 @@ class Chosen:
 def chosen_for(
     named: Sequence[Named], validation: Sequence[Named], rule: Rule, *, seed: int, resamples: int
 ) -> dict[str, Chosen]:
-    """By file: what `validation` of the same detector chose, else the clean validation clips among `named`. Raises ScoreError
-    for a validation file of no detector here, and for one that holds what is told of."""
+    """By file: what `validation` of the same detector chose, else the clean validation clips among `named`. Raises
+    ScoreError for a validation file of no detector here, and for one that holds what is told of."""
     for each in validation:
         if not any(same_model(each.model, file.model) for file in named):
             raise ScoreError(

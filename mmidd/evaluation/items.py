@@ -33,7 +33,8 @@ class Coded:
 
     def of(self, name: str) -> Bools:
         """Which rows have this value."""
-        return self.codes == (self.names.index(name) if name in self.names else -2)
+        found: Bools = self.codes == (self.names.index(name) if name in self.names else -2)
+        return found
 
     def present(self) -> list[str]:
         """The values that occur, sorted."""

@@ -49,9 +49,9 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Leaks:
-    """`clip`, `frame`: AUROC of the corpus's numeric columns alone on the rows that have samples; `columns` those that differ
-    in train, `trained_on` rows. `shared`: groups (`shared_names`: some) that these rows share with `train_groups` of train;
-    None where it could not be looked at, and `why` says so."""
+    """`clip`, `frame`: AUROC of the corpus's numeric columns alone on the rows that have samples; `columns` those that
+    differ in train, `trained_on` rows. `shared`: groups (`shared_names`: some) that these rows share with `train_groups`
+    of train; None where it could not be looked at, and `why` says so."""
 
     clip: Figure
     frame: Figure
@@ -74,20 +74,18 @@ def coverage_of(items: Items, level: str) -> list[Coverage]:
     parts = [_coverage(items.where(dataset.of(name)), level, f"dataset {name}") for name in dataset.present()]
     tested = [each for each in parts if each.p is not None]
     adjusted = dict(zip((each.subset for each in tested), holm([each.p or 0.0 for each in tested]), strict=True))
-    return found + [
-        Coverage(each.level, each.subset, each.real, each.fake, adjusted.get(each.subset)) for each in parts
-    ]
+    return found + [Coverage(each.level, each.subset, each.real, each.fake, adjusted.get(each.subset)) for each in parts]
 
 
 def _coverage(items: Items, level: str, subset: str) -> Coverage:
     status = items.columns["status"]
-    counts = [
+    real, fake = (
         {name: int((mask & status.of(name)).sum()) for name in ("ok", "missing", "error")}
         for mask in (~items.fake, items.fake)
-    ]
-    found = Coverage(level, subset, *counts)
+    )
+    found = Coverage(level, subset, real, fake)
     (lost_real, reals), (lost_fake, fakes) = found.lacking("real"), found.lacking("fake")
-    return Coverage(level, subset, *counts, fisher(lost_real, reals, lost_fake, fakes) if reals and fakes else None)
+    return Coverage(level, subset, real, fake, fisher(lost_real, reals, lost_fake, fakes) if reals and fakes else None)
 
 
 NOT_ASKED = "give --corpus CORPUS"
@@ -140,15 +138,15 @@ def clip_codes(table: pa.Table) -> Ints:
     """A number from 0 for the clip of each row."""
     dataset, media = coded(table["dataset"]), coded(table["media"])
     key = dataset.codes * max(1, len(media.names)) + media.codes
-    return np.unique(key, return_inverse=True)[1].astype(np.int64)
+    found: Ints = np.unique(key, return_inverse=True)[1].astype(np.int64)
+    return found
 
 
 def _area(items: Items, scores: Floats, setting: Setting) -> Figure:
     if why := lacks(items):
         return Figure(None, rows=len(items), groups=items.groups, why=why)
     draws = setting.draws(items)
-    many = None if draws.few else draws.counts(scores, items.fake).auroc()
-    return draws.figure(auroc(scores, items.fake) or 0.0, many)
+    return draws.figure(auroc(scores, items.fake) or 0.0, draws.auroc(scores, items.fake))
 
 
 def _train_rows(corpus: Corpus) -> Ints:

@@ -94,9 +94,7 @@ def _mean(
     told = f"left out: {', '.join(left)}" if left else ""
     if not both:
         return Figure(None, rows=len(items), groups=items.groups, why=f"no dataset has both classes; {told}")
-    values = [
-        float(MEANS[metric](Ranking.of(items.score[masks[at]], items.fake[masks[at]]).counts())) for at in both
-    ]
+    values = [float(MEANS[metric](Ranking.of(items.score[masks[at]], items.fake[masks[at]]).counts())) for at in both]
     figure = draws.figure(float(np.mean(values)), found, np.logical_or.reduce([masks[at] for at in both]))
     over = f"over {len(both)}: {', '.join(names[at] for at in both)}"
     why = "; ".join(each for each in (over, told, figure.why) if each)

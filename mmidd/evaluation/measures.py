@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from mmidd.evaluation.figures import Figure
 from mmidd.evaluation.items import Floats, Ints, Items, Policy
 from mmidd.evaluation.operating import Operating
-from mmidd.evaluation.resampled import Draws, resamples_for
+from mmidd.evaluation.resampled import Draws, Measure, resamples_for
 from mmidd.schema import FORGERY_TYPES
 from mmidd.statistics import (
     Counts,
@@ -22,7 +22,7 @@ from mmidd.statistics import (
 )
 from mmidd.statistics.calibration import BINS
 
-RANKING: dict[str, tuple[Callable[[Counts], Floats], float | None]] = {
+RANKING: dict[str, tuple[Measure, float | None]] = {
     "auroc": (Counts.auroc, None),
     "average_precision": (Counts.average_precision, None),
     "eer": (Counts.equal_error_rate, None),
@@ -76,7 +76,7 @@ def lacks(items: Items, share: float | None = None) -> str | None:
     """Why these rows have no figure that ranks fakes above reals."""
     fakes, reals = int(items.fake.sum()), int((~items.fake).sum())
     if not len(items):
-        return "there are no rows with a score"
+        return "there are no such rows with a score"
     if not fakes or not reals:
         return f"all {len(items):,} rows are {'fake' if fakes else 'real'}: both classes are needed"
     if share and reals < (least := round(1 / share)):
@@ -89,12 +89,13 @@ def _ranking(items: Items, draws: Draws) -> Iterator[tuple[str, Figure]]:
         yield from ((name, _none(items, why)) for name in RANKING)
         return
     once = Ranking.of(items.score, items.fake).counts()
-    many = None if draws.few else draws.counts(items.score, items.fake)
+    told = {name: measure for name, (measure, share) in RANKING.items() if not lacks(items, share)}
+    many = draws.ranked(items.score, items.fake, told)
     for name, (measure, share) in RANKING.items():
         if why := lacks(items, share):
             yield name, _none(items, why)
         else:
-            yield name, draws.figure(float(measure(once)), None if many is None else measure(many))
+            yield name, draws.figure(float(measure(once)), many.get(name))
 
 
 def _at(items: Items, draws: Draws, at: float | None, without: str) -> Iterator[tuple[str, Figure]]:
@@ -167,7 +168,7 @@ def _f1(table: Floats) -> Floats:
 
 def _calibration(items: Items, draws: Draws, setting: Setting) -> dict[str, Figure]:
     warm = setting.operating.temperature if setting.operating else None
-    found = {}
+    found: dict[str, Figure] = {}
     for name, prob in (("", items.score), ("_tempered", tempered(items.score, warm) if warm else None)):
         if prob is None or not len(items):
             why = setting.without or "validation fits no temperature"

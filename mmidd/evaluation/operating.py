@@ -81,9 +81,7 @@ class Operating:
 
     def document(self) -> dict[str, Any]:
         """JSON."""
-        figures = {
-            name: getattr(self, name).document() for name in ("false_positive_rate", "true_positive_rate", "auroc")
-        }
+        figures = {name: getattr(self, name).document() for name in ("false_positive_rate", "true_positive_rate", "auroc")}
         return {
             **vars(self), **figures, "means": RULES[self.rule.partition("=")[0]],
             **{name: dict(getattr(self, name)) for name in ("clips", "missing", "model", "corpus")},
@@ -104,7 +102,7 @@ def operating(validation: ScoreFile, rule: str | Rule = "eer", *, seed: int = 0,
     if not all(clips.values()):
         lacks = " or ".join(label for label, count in clips.items() if not count)
         raise ScoreError(
-            f"the {split} clips of {name_of(validation)} have no {lacks} one with a score: no threshold can be chosen on them"
+            f"the {split} clips of {name_of(validation)} have no {lacks} one with a score: no threshold can be chosen"
         )
     at = threshold(kept.score, kept.fake, chosen)
     draws = Draws.of(kept.group, seed=seed, resamples=resamples_for(len(kept), resamples))
@@ -114,7 +112,7 @@ def operating(validation: ScoreFile, rule: str | Rule = "eer", *, seed: int = 0,
         temperature=temperature(kept.score, kept.fake),
         false_positive_rate=rate(kept, ~kept.fake, at, seed, resamples),
         true_positive_rate=rate(kept, kept.fake, at, seed, resamples),
-        auroc=draws.figure(auroc(kept.score, kept.fake) or 0.0, draws.counts(kept.score, kept.fake).auroc()),
+        auroc=draws.figure(auroc(kept.score, kept.fake) or 0.0, draws.auroc(kept.score, kept.fake)),
         clips=clips,
         missing={label: int((mask & ~has).sum()) for label, mask in labels.items()},
         groups=kept.groups,

@@ -1,8 +1,9 @@
-"""Figures of resamples by whole groups, many at once. All that is measured here is a function of sums over rows, and the sums
-of a resample are those of its groups: rows are summed by group once, and then weighted."""
+"""Figures of resamples by whole groups, many at once. All that is measured here is a function of sums over rows, and the
+sums of a resample are those of its groups: rows are summed by group once, and then weighted."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from mmidd.evaluation.figures import Figure, counted
 from mmidd.evaluation.items import Bools, Floats, Ints
 from mmidd.statistics import LEAST_GROUPS, Counts, wilson
 
+Measure = Callable[[Counts], Floats]
+
 EXACT = 1024
 """Up to so many distinct scores are kept apart in resamples; more are put into bins of about equal numbers of each class."""
 _BINS = 256
@@ -20,6 +23,7 @@ MANY_ROWS, FEW_RESAMPLES = 200_000, 200
 """More rows than this are resampled so often at most."""
 WILSON = "interval by Wilson over groups: no resample differs"
 _DENSE = 64
+_TOGETHER = 128
 _FEWEST = 0.95
 """Of the resamples so many must have the figure."""
 
@@ -34,7 +38,7 @@ class Draws:
     """`group` (n): codes from 0 without gaps. `times` (resamples, groups): how often each group was drawn."""
 
     group: Ints
-    times: npt.NDArray[np.uint16]
+    times: npt.NDArray[np.uint8]
 
     @classmethod
     def of(cls, groups: npt.ArrayLike, *, seed: int, resamples: int) -> Draws:
@@ -42,15 +46,15 @@ class Draws:
         codes = np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)
         count, chance = int(codes.max(initial=-1)) + 1, np.random.default_rng(seed)
         if count < LEAST_GROUPS:
-            return cls(codes, np.zeros((0, count), np.uint16))
-        times = np.empty((resamples, count), np.uint16)
+            return cls(codes, np.zeros((0, count), np.uint8))
+        times = np.empty((resamples, count), np.uint8)
         for row in times:
             row[:] = np.bincount(chance.integers(count, size=count), minlength=count)
         return cls(codes, times)
 
     @property
     def groups(self) -> int:
-        return self.times.shape[1]
+        return int(self.times.shape[1])
 
     @property
     def few(self) -> bool:
@@ -77,10 +81,22 @@ class Draws:
             into[:] = np.bincount(slot, weights=times[owner] * held, minlength=size)
         return found
 
-    def counts(self, score: Floats, fake: Bools) -> Counts:
-        """How fakes and reals are spread over rising scores, in every resample."""
+    def ranked(self, score: Floats, fake: Bools, measures: Mapping[str, Measure]) -> dict[str, Floats]:
+        """Each measure of how fakes and reals are spread over rising scores, in every resample; nothing of few groups."""
+        if self.few:
+            return {}
         place, size = bins(score, fake)
-        return Counts(self.sums(place, size, rows=fake), self.sums(place, size, rows=~fake))
+        up, down = self.sums(place, size, rows=fake), self.sums(place, size, rows=~fake)
+        parts: dict[str, list[Floats]] = {name: [] for name in measures}
+        for at in range(0, len(up), _TOGETHER):  # so many lie in the processor's cache: all at once took twice the time
+            counts = Counts(up[at : at + _TOGETHER], down[at : at + _TOGETHER])
+            for name, measure in measures.items():
+                parts[name].append(measure(counts))
+        return {name: np.concatenate(found) for name, found in parts.items()}
+
+    def auroc(self, score: Floats, fake: Bools) -> Floats | None:
+        """In every resample; None of few groups."""
+        return self.ranked(score, fake, {"auroc": Counts.auroc}).get("auroc")
 
     def figure(self, value: float, found: Floats | None, of: Bools | None = None, *, rate: bool = False) -> Figure:
         """The value with the percentile interval of what was `found` in the resamples (NaN where it has none), for the rows
@@ -132,7 +148,9 @@ def paired(
         return Figure(value, rows=rows, groups=groups, why=f"no interval: {counted(groups, 'group')}"), None
     bounds, found = interval(many - other), many - other
     if bounds is None:
-        return Figure(value, rows=rows, groups=groups, why="no interval: more than one resample in twenty lacks a class"), None
+        return Figure(
+            value, rows=rows, groups=groups, why="no interval: more than one resample in twenty lacks a class"
+        ), None
     found = found[~np.isnan(found)]
     beyond = min(int((found <= 0).sum()), int((found >= 0).sum()))
     return Figure(value, *bounds, rows, groups), min(1.0, 2 * (beyond + 1) / (len(found) + 1))

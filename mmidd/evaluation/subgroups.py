@@ -73,7 +73,7 @@ def _gap(
     name: str, value: str, metric: str, items: Items, inside: Bools, draws: Draws,
     measure: Callable[[Bools, Draws], Floats], rows: Bools | None,
 ) -> Gap:  # fmt: skip
-    once = Draws(draws.group, np.ones((1, draws.groups), np.uint16))
+    once = Draws(draws.group, np.ones((1, draws.groups), np.uint8))
     figures: list[Figure] = []
     many: list[Floats | None] = []
     for mask in (inside, ~inside):
@@ -89,4 +89,3 @@ def _gap(
         figures.append(draws.figure(told or 0.0, many[-1], of, rate=metric != "auroc"))
     difference, p = paired(figures[0], figures[1], many[0], many[1], draws)
     return Gap(name, value, metric, figures[0], figures[1], difference, p)
-

@@ -22,10 +22,11 @@ def subsets(items: Items) -> Iterator[tuple[str, Bools]]:
         told = items.fake & mine & (method.codes >= 0)
         for code in sorted(np.unique(method.codes[told]).tolist(), key=method.names.__getitem__):
             yield f"method {name}: {method.names[code]}", mine & (~items.fake | (method.codes == code))
-    for name in [*kind.present(), None]:
-        fakes = items.fake & (kind.of(name) if name is not None else kind.codes < 0)
+    types = [(name, kind.of(name)) for name in kind.present()] + [("unknown", kind.codes < 0)]
+    for name, mask in types:
+        fakes = items.fake & mask
         if fakes.any():
-            yield f"type {name or 'unknown'}", fakes | (~items.fake & _with(items, fakes))
+            yield f"type {name}", fakes | (~items.fake & _with(items, fakes))
     compression = items.columns["compression"]
     for name in compression.present():
         yield f"compression {name}", compression.of(name)

@@ -47,7 +47,10 @@ def as_input(pictures: npt.NDArray[Any], pixels: Pixels) -> Floats:
 
 
 def session(model: bytes | str, device: Device) -> Any:
-    """An onnxruntime session of a model's bytes, or of its file where weights lie beside it. Raises MmiddError where CUDA is asked for and cannot be had: nothing falls back in silence."""
+    """An onnxruntime session of a model's bytes, or of its file where weights lie beside it.
+
+    Raises MmiddError where CUDA is asked for and cannot be had: nothing falls back in silence.
+    """
     import onnxruntime
 
     provider = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"

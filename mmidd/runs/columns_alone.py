@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from mmidd.corpus.alone import columns_alone
+from mmidd.runs.measures import Area, area, by_media, groups_of, media_of
 from mmidd.runs.settings import Settings
-from mmidd.runs.validation import Area, area, by_media, groups_of, media_of, scored_rows
+from mmidd.runs.validation import scored_rows
 from mmidd.training.rows import Rows
 
 

@@ -20,7 +20,8 @@ from typing import Any
 
 import torch
 
-from mmidd.engine.files import digest, disk_errors, write_text
+from mmidd.engine.differences import differences as differences
+from mmidd.engine.files import digest, disk_errors, sha256_file, write_text
 from mmidd.engine.lock import held
 from mmidd.errors import RunError, without_secrets
 from mmidd.runs import checkpoint, page
@@ -30,9 +31,11 @@ from mmidd.runs.columns_alone import alone
 from mmidd.runs.curves import METRICS, RESULT, RUN, lines, number, read_json
 from mmidd.runs.data import Seen, Selection
 from mmidd.runs.detector import DetectorOptions, Network
+from mmidd.runs.kept_scores import score_file
+from mmidd.runs.measures import Validation
 from mmidd.runs.processes import Here
 from mmidd.runs.settings import Settings
-from mmidd.runs.validation import Validation, write_scores
+from mmidd.scores.file import write
 from mmidd.training.rows import Rows
 
 FORMAT = "mmidd run 1"
@@ -72,7 +75,7 @@ def surroundings(at: Here) -> dict[str, Any]:
         "processes": at.ranks,
         "python": platform.python_version(),
         "system": platform.platform(),
-        "versions": {name: version for name in _PACKAGES if (version := _version(name)) is not None},
+        "versions": versions(),
     }
 
 
@@ -254,8 +257,14 @@ class SeedFolder:
         checkpoint.write(self.checkpoints, replace(found, state={**found.state, "of": self._of()}))
 
     def best(self, found: Checkpoint, validation: Validation, rows: Rows) -> None:
-        """Keep the network of this validation as the best, with the score of each row."""
-        scores = {SCORES: lambda path: write_scores(path, validation.scored, rows)}
+        """Keep the network of this validation as the best, with a score file of its rows."""
+        run = RunFolder(self.path.parent).about()
+
+        def write_scores(path: Path) -> None:
+            model = known_as(run, self.path, found.step, sha256_file(path.parent / checkpoint.MODEL))
+            write(path, score_file(validation, rows, model, run["asked"], versions()))
+
+        scores = {SCORES: write_scores}
         checkpoint.write_best(self.path, replace(found, state={**found.state, "of": self._of()}), beside=scores)
 
     def check(self, found: Checkpoint) -> None:
@@ -288,6 +297,25 @@ class SeedFolder:
                 board.close()
 
 
+def known_as(about: Mapping[str, Any], seed: Path, step: int, sha256: str) -> dict[str, Any]:
+    """What a score file says of the network with this sha256 of the seed in this folder; `about` is the run's `run.json`.
+    No path: the names of RUN and of the seed tell people which it was."""
+    asked, place = about["asked"], seed.resolve()
+    number = place.name.rpartition("-")[2]
+    return {
+        "kind": "run",
+        "name": asked["detector"]["name"],
+        "run": place.parent.name,
+        "seed": int(number) if number.isdecimal() else None,
+        "step": step,
+        "preset": about.get("preset"),
+        "digest": digest(sha256, asked, known_by(about.get("sources") or {}))[:16],
+        "asked": digest(asked)[:16],
+        "trained_on": asked.get("data"),
+        "precision": asked["settings"].get("precision"),
+    }
+
+
 def known_by(sources: Mapping[str, Any]) -> dict[str, Any]:
     """Of `Network.sources` what tells one backbone from another: how it was had, its files' digests, wherever they lie."""
     kept = ("weights", "files")
@@ -295,30 +323,6 @@ def known_by(sources: Mapping[str, Any]) -> dict[str, Any]:
         place: {key: source[key] for key in kept if key in source} if isinstance(source, Mapping) else source
         for place, source in sources.items()
     }
-
-
-def differences(then: Any, now: Any, place: str = "") -> list[str]:
-    """What two JSON values differ in, by the names of their leaves."""
-    if isinstance(then, dict) and isinstance(now, dict):
-        return [
-            told
-            for key in {**then, **now}
-            for told in differences(then.get(key, _ABSENT), now.get(key, _ABSENT), f"{place}.{key}" if place else key)
-        ]
-    return [] if then == now and type(then) is type(now) else [f"{place} was {_shown(then)}, is {_shown(now)}"]
-
-
-class _Absent:
-    def __repr__(self) -> str:
-        return "absent"
-
-
-_ABSENT = _Absent()
-
-
-def _shown(value: Any) -> str:
-    told = repr(value) if isinstance(value, _Absent) else json.dumps(value, ensure_ascii=False)
-    return told if len(told) <= 80 else told[:79] + "…"
 
 
 def _refuse_others(path: Path) -> None:
@@ -333,6 +337,11 @@ def _tell_versions(then: Mapping[str, Any], now: Mapping[str, Any], tell: Callab
     before, after = (each.get("surroundings", {}).get("versions", {}) for each in (then, now))
     if differ := differences(before, after):
         tell(f"note: this run began with other versions ({'; '.join(differ)}): it goes on, but not to the same bits")
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that a run depends on."""
+    return {name: version for name in _PACKAGES if (version := _version(name)) is not None}
 
 
 def _version(name: str) -> str | None:

@@ -18,12 +18,13 @@ from mmidd.runs.checkpoint import Checkpoint
 from mmidd.runs.data import Seen, dataset, loader, sampler
 from mmidd.runs.detector import Detector, DetectorOptions, Input, Network
 from mmidd.runs.folder import SeedFolder
+from mmidd.runs.measures import Validation
 from mmidd.runs.parts import check_sizes, flat
 from mmidd.runs.processes import Here
 from mmidd.runs.settings import Settings
 from mmidd.runs.step import Step, Told
 from mmidd.runs.stopping import Asked, stopping
-from mmidd.runs.validation import Validation, validate
+from mmidd.runs.validation import validate
 from mmidd.training import Loader
 
 _LINES = 1000

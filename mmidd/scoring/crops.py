@@ -69,11 +69,18 @@ def _item(crops: Sequence[Any], places: Sequence[int], sizing: Sizing, look: Loo
     for place in places:
         crop = crops[place]
         try:
-            pixels = sizing.image(crop, f"crop {place}")[0] if isinstance(crop, bytes) else sizing.fitted(crop)
+            pixels = sizing.image(crop, f"crop {place}")[0] if isinstance(crop, bytes) else sizing.fitted(_rgb(crop))
         except CorpusError:
             return None
         frames.append({"image": tensor(pixels), "id": "", "row": place, **{name: _null(name) for name in look.columns}})
     return frames[0] if look.frames == 1 else clip_of(frames)  # type: ignore[arg-type]
+
+
+def _rgb(crop: Any) -> npt.NDArray[np.uint8]:
+    if not isinstance(crop, np.ndarray) or crop.dtype != np.uint8 or crop.ndim != 3 or crop.shape[2] != 3 or not crop.size:
+        told = f"{crop.dtype} {crop.shape}" if isinstance(crop, np.ndarray) else type(crop).__name__
+        raise UsageError(f"a crop is bytes of an encoded image, or RGB uint8 (height, width, 3), not {told}")
+    return np.require(crop, np.uint8, ["C", "W"])
 
 
 def _null(name: str) -> Any:

@@ -41,8 +41,10 @@ def windows(clip: npt.NDArray[Any], frame: npt.NDArray[Any], size: int) -> npt.N
     Frames follow each other as `training.ClipSampler` has it: by the smallest step of that clip, where that is over 1 a step
     may be one longer.
     """
-    starts = np.flatnonzero(np.diff(clip, prepend=clip[:1] - 1)) if len(clip) else np.zeros(0, np.int64)
-    found = []
+    found: list[int] = []
+    if not len(clip):
+        return np.zeros((0, size), np.int64)
+    starts = np.flatnonzero(np.diff(clip, prepend=clip[:1] - 1))
     for begin, end in zip(starts.tolist(), [*starts[1:].tolist(), len(clip)], strict=True):
         steps = np.diff(frame[begin:end].astype(np.int64))
         least = int(steps.min()) if len(steps) else 0

@@ -62,8 +62,9 @@ class Degradation:
 
 def jpeg(pixels: Pixels, quality: float, name: str) -> Pixels:
     """Encoded as JPEG (libjpeg's quality, 1 to 100; chroma 4:2:0; baseline) and decoded again."""
-    data = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=int(quality), colorsubsampling="420")
-    found: Pixels = simplejpeg.decode_jpeg(data)
+    given = np.ascontiguousarray(pixels)
+    data = simplejpeg.encode_jpeg(given, quality=int(quality), colorsubsampling="420", fastdct=False)
+    found: Pixels = simplejpeg.decode_jpeg(data, fastdct=False, fastupsample=False)
     return found
 
 

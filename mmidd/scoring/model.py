@@ -11,10 +11,8 @@ import numpy.typing as npt
 
 from mmidd.errors import ScoreError
 from mmidd.schema import FORGERY_TYPES
+from mmidd.scores.columns import TYPES_OFF
 from mmidd.training.images import Fit
-
-_OFF = 1e-3
-"""So far from 1 the types of one image may add up."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def checked(fake: Any, types: Any, rows: int, whose: str) -> Found:
     kinds = _floats(types, (rows, len(FORGERY_TYPES)), f"{whose}: types")
     finite = np.isfinite(kinds).all(1)
     off = np.abs(kinds[finite].sum(1) - 1)
-    if (wrong := _outside(kinds)) or (off > _OFF).any():
+    if (wrong := _outside(kinds)) or (off > TYPES_OFF).any():
         told = wrong or f"sums up to {1 + off.max():g} away from it"
         order = ", ".join(FORGERY_TYPES)
         raise ScoreError(f"{whose}: types are shares that add up to 1, in the order {order}; it gave {told}")

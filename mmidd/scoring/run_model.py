@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmidd.engine.files import digest
 from mmidd.errors import RunError, ScoreError, UsageError, is_memory
 from mmidd.registry import Registry
 from mmidd.runs.chance import For, seed_torch
-from mmidd.runs.checkpoint import BEST, STATE
-from mmidd.runs.folder import known_by
+from mmidd.runs.checkpoint import BEST, MODEL, STATE
+from mmidd.runs.folder import known_as
 from mmidd.runs.parts import features_of, moved, ready
 from mmidd.runs.settings import Settings
 from mmidd.runs.trained import Opened, open_trained
@@ -60,25 +59,13 @@ def opened_run(path: Path, detectors: Registry[Any], device: torch.device, *, do
 
 
 def about(opened: Opened) -> dict[str, Any]:
-    """What a score file says of a run. No path: RUN's name and the seed's tell people which it was."""
-    best = opened.folder / BEST / STATE
+    """What a score file says of a run."""
+    state = opened.folder / BEST / STATE
     try:
-        kept = json.loads(best.read_bytes())["digest"]
+        sha256 = json.loads(state.read_bytes())["files"][MODEL]["sha256"]
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise RunError(f"{best} changed while the run was opened: wait until its training has ended") from error
-    asked, folder = opened.about["asked"], opened.folder.resolve()
-    return {
-        "kind": "run",
-        "name": opened.detector,
-        "run": folder.parent.name,
-        "seed": int(folder.name.rpartition("-")[2]) if folder.name.rpartition("-")[2].isdigit() else None,
-        "step": opened.step,
-        "preset": opened.about.get("preset"),
-        "digest": digest(kept, asked, known_by(opened.about.get("sources") or {}))[:16],
-        "asked": digest(asked)[:16],
-        "trained_on": asked.get("data"),
-        "precision": asked["settings"].get("precision"),
-    }
+        raise RunError(f"{state} changed while the run was opened: wait until its training has ended") from error
+    return known_as(opened.about, opened.folder, opened.step, sha256)
 
 
 def _named(device: torch.device) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Protocol
@@ -90,6 +90,7 @@ def requested(
         named=naming.digest(table),
         degradation=None if degradation is None else str(degradation),
         versions=versions(),
+        left_out=naming.left_out(corpus, splits, only),
     )
     found = items(rows, model.look.frames) if len(rows) else np.zeros((0, model.look.frames), np.int64)
     return Request(model, corpus, degradation, about, table, rows, found)
@@ -133,6 +134,7 @@ def _score(asked: Request, found: Items, workers: int, watch: Watch | None, part
     what = f"scoring {asked.about.degradation}" if asked.about.degradation else "scoring"
     if watch is not None:
         watch.begin(what, total, begin)
+    done = begin
     try:
         for batch in load:
             rows = batch["row"] if asked.model.look.frames == 1 else batch["row"][:, 0]
@@ -147,9 +149,13 @@ def _score(asked: Request, found: Items, workers: int, watch: Watch | None, part
             for each in load.skipped.listed:
                 found.wrong[each.unit] = (each.row, each.reason.removeprefix(prefix).replace(prefix, ""))
             load.skipped = Skips()
+            done = min(total, before + size)
             if watch is not None:
-                done = min(total, before + size)
                 watch.at(done, f"{(done - begin) / max(time.monotonic() - begun, 1e-9):.1f}/s")
+    except KeyboardInterrupt:
+        if parts is not None:
+            parts.keep(found, done, now=True)
+        raise
     finally:
         load.close()
         if watch is not None:
@@ -203,13 +209,4 @@ def versions() -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
-
-
-def counts(table: pa.Table) -> Mapping[str, Mapping[str, Mapping[str, int]]]:
-    """Level, label, status: how many."""
-    found: dict[str, dict[str, dict[str, int]]] = {}
-    grouped = table.group_by(["level", "label", "status"], use_threads=False).aggregate([([], "count_all")])
-    for each in grouped.to_pylist():
-        found.setdefault(each["level"], {}).setdefault(each["label"], {})[each["status"]] = each["count_all"]
     return found

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from mmidd.scores.file import SCHEMA, About, ScoreFile
+from mmidd.scores.named import digest
 
 MODEL = {"kind": "imported", "name": "made", "digest": "0" * 16}
 
@@ -44,7 +45,8 @@ def made(
     for clip in clips:
         kind = clip.kind or ("FS" if clip.fake else "REAL")
         both = {
-            "split": clip.split, "dataset": clip.dataset, "media": clip.media, "group": clip.group or f"{clip.dataset}/{clip.media}",
+            "split": clip.split, "dataset": clip.dataset, "media": clip.media,
+            "group": clip.group or f"{clip.dataset}/{clip.media}",
             "label": "fake" if clip.fake else "real", "forgery_type": None if kind == "?" else kind,
             "method": clip.method or ("M" if clip.fake else None), "compression": clip.compression,
         }  # fmt: skip
@@ -59,12 +61,12 @@ def made(
             {**both, "level": "clip", "frame": None, "face": None, "id": None, **_scored(mean, clip.types),
              "frames": len(known), "frames_named": len(clip.scores)}
         )  # fmt: skip
-    order = lambda row: (row["split"], row["level"] != "frame", row["dataset"], row["media"], row["frame"] or 0)  # noqa: E731
+    order = lambda row: (row["level"] != "frame", row["split"], row["dataset"], row["media"], row["frame"] or 0)  # noqa: E731
     table = pa.Table.from_pylist(sorted([*frames, *whole], key=order), SCHEMA)
     told = {**(model or MODEL), **({"name": name, "digest": name} if name else {})}
     splits = tuple(sorted({clip.split for clip in clips}))
     return ScoreFile(
-        table, About(told, corpus or {"name": "made", "digest": "c" * 16}, splits, (), named or "n", degradation)
+        table, About(told, corpus or {"name": "made", "digest": "c" * 16}, splits, (), named or digest(table), degradation)
     )
 
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 import torch
 from once import Once
@@ -21,6 +20,7 @@ from mmidd.runs.curves import lines, number, read_json
 from mmidd.runs.folder import FORMAT, RunFolder, SeedFolder, differences, opened
 from mmidd.runs.processes import Here
 from mmidd.runs.train import Trained, train
+from mmidd.scores.file import read
 from runs import corpora
 from runs.networks import DETECTOR, Toy
 
@@ -64,8 +64,9 @@ def test_a_run_folder_explains_itself(trained: Path) -> None:
     ]  # fmt: skip
     result = read_json(seed / "result.json")
     assert result is not None and result["best"]["value"] == result["best"]["validation"]["video_auroc"]
-    scores = pq.read_table(seed / "best" / "scores.parquet")
-    assert len(scores) == corpora.ROWS
+    scores = read(seed / "best" / "scores.parquet")
+    assert len(scores.level("frame")) == corpora.ROWS and set(scores.table["status"].to_pylist()) == {"ok"}
+    assert scores.about.model["run"] == "run" and scores.about.model["seed"] == 0 and scores.about.splits == ("validation",)
 
 
 def test_its_curves_are_there_for_tensorboard_too(trained: Path) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 import torch
 from once import Once
@@ -22,6 +21,8 @@ from mmidd.runs.settings import Settings
 from mmidd.runs.train import train
 from mmidd.runs.trained import Opened, open_trained
 from mmidd.runs.validation import validate
+from mmidd.scores.file import read
+from mmidd.scoring.run_model import about
 from mmidd.training.select import select
 from runs import corpora, networks
 from runs.networks import DETECTOR, Toy, ToyOptions
@@ -59,8 +60,12 @@ def test_it_scores_as_it_did_when_it_was_kept(kept: Path, corpus: Path) -> None:
     data = dataset(select(Corpus(corpus), split="validation"), found.input)
     settings = Settings.model_validate(found.about["asked"]["settings"])
     again = validate(found.network, data, settings, Here(torch.device("cpu")))
-    scores = pq.read_table(kept / "seed-0" / "best" / "scores.parquet")["fake"].to_pylist()
-    assert again.scored.fake.tolist() == scores and again.video.auroc > 0.9
+    scores = read(kept / "seed-0" / "best" / "scores.parquet")
+    names = [each.as_py() for each in Corpus(corpus).take(again.scored.rows, ["id"])["id"]]
+    told = scores.level("frame").select(["id", "score"]).to_pylist()
+    assert {row["id"]: row["score"] for row in told} == dict(zip(names, again.scored.fake.tolist(), strict=True))
+    assert scores.about.model == about(found)
+    assert again.video.auroc > 0.9
 
 
 def test_it_is_opened_by_its_seed_too(kept: Path) -> None:

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Barrier
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import torch
 from once import Once
 
+from mmidd.corpus.alone import COLUMNS
 from mmidd.corpus.read import Corpus
 from mmidd.errors import RunError
-from mmidd.corpus.alone import COLUMNS
 from mmidd.runs.columns_alone import alone
 from mmidd.runs.data import dataset
 from mmidd.runs.detector import Batch, Features, Network, Scores
+from mmidd.runs.kept_scores import score_file
+from mmidd.runs.measures import Scored, Validation, groups_of, media_of
 from mmidd.runs.processes import Here
 from mmidd.runs.settings import Settings
-from mmidd.runs.validation import Scored, Validation, groups_of, media_of, validate, write_scores
+from mmidd.runs.validation import validate
+from mmidd.scores.file import ScoreFile
 from mmidd.statistics import auroc, auroc_interval
 from mmidd.training.select import select
 from runs import corpora
@@ -195,18 +196,45 @@ def test_few_groups_have_no_interval(corpus: Corpus) -> None:
     assert seen.groups == 3 and seen.video.interval is None and seen.document()["video"]["interval"] is None
 
 
+ASKED = {"settings": {"validation_frames": 3}, "selection": {"only": []}}
+
+
+def kept(seen: Validation, corpus: Corpus) -> ScoreFile:
+    return score_file(seen, select(corpus, split="validation"), {"kind": "run"}, ASKED, {})
+
+
 @pytest.mark.parametrize("types", [False, True])
-def test_scores_of_the_rows_are_written(corpus: Corpus, types: bool, tmp_path: Path) -> None:
-    rows, seen = select(corpus, split="validation"), found(corpus, network(types=types))
-    write_scores(tmp_path / "scores.parquet", seen.scored, rows)
-    table = pq.read_table(tmp_path / "scores.parquet")
-    assert table.column_names == ["id", "dataset", "media", "group", "row", "label", "forgery_type", "fake", "types"]
-    stored = corpus.take(rows.numbers, ["id", "dataset", "media", "group", "label", "forgery_type"])
-    for name in stored.column_names:
-        assert table[name].to_pylist() == stored[name].to_pylist(), name
-    assert table["fake"].to_pylist() == seen.scored.fake.tolist()
-    assert table["types"].to_pylist()[0] == (None if seen.scored.types is None else seen.scored.types[0].tolist())
-    assert table.schema.metadata[b"mmidd.corpus"].decode() == rows.corpus_digest
+def test_scores_of_the_rows_become_a_score_file(corpus: Corpus, types: bool) -> None:
+    seen = found(corpus, network(types=types))
+    scores = kept(seen, corpus)
+    by_id = {row["id"]: row for row in scores.level("frame").to_pylist()}
+    stored = corpus.take(seen.scored.rows, ["id", "dataset", "media", "group", "frame", "method"]).to_pylist()
+    for place, row in enumerate(stored):
+        told = by_id.pop(row["id"])
+        assert {name: told[name] for name in row} == row and told["score"] == seen.scored.fake[place]
+        assert told["types"] == (None if seen.scored.types is None else seen.scored.types[place].tolist())
+        assert told["label"] == ("real", "fake")[seen.scored.label[place]] and told["status"] == "ok"
+    assert not by_id and "not named" in scores.about.corpus["restricted"] and scores.about.splits == ("validation",)
+    clips = scores.level("clip")
+    assert len(clips) == 2 * PERSONS and set(clips["frames"].to_pylist()) == {FRAMES}
+    assert auroc(clips["score"].to_numpy(), [each == "fake" for each in clips["label"].to_pylist()]) == seen.video.auroc
+
+
+def test_what_was_not_asked_for_is_not_named_and_what_cannot_be_read_is_an_error(broken: Corpus) -> None:
+    seen = found(broken, network(), SETTINGS.model_copy(update={"validation_frames": 3}))
+    frames = kept(seen, broken).level("frame")
+    assert len(frames) == 2 * PERSONS * 3 and set(frames["frames_named"].to_pylist()) == {1}
+    wrong = [row for row in frames.to_pylist() if row["status"] != "ok"]
+    assert len(wrong) <= 1 and all(row["status"] == "error" and "cannot be read" in row["reason"] for row in wrong)
+    whole = kept(found(broken, network()), broken).level("frame")
+    assert whole["status"].to_pylist().count("error") == 1 and len(whole) == ROWS
+
+
+def test_each_frame_of_a_window_has_its_score(corpus: Corpus) -> None:
+    seen = found(corpus, network(frames=3))
+    scores = kept(seen, corpus)
+    assert len(scores.level("frame")) == 3 * len(seen.scored.rows) == 3 * 2 * PERSONS
+    assert sorted(scores.level("clip")["score"].to_pylist()) == pytest.approx(sorted(seen.scored.fake.tolist()))
 
 
 def test_a_medium_without_a_group_is_its_own(corpus: Corpus) -> None:
