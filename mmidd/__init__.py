@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from mmidd.project import Project, build
     from mmidd.project import open_project as open
     from mmidd.recipe import Recipe
-    from mmidd.reference import score, train
+    from mmidd.reference import detect, score, train
     from mmidd.sampledata import write_sample as sample
     from mmidd.validation import validate
 
 __version__ = "0.1.0"
 __all__ = [
-    "Corpus", "MmiddError", "Options", "Project", "Recipe", "build", "compare", "datasets", "evaluate", "open", "sample",
-    "score", "train", "validate",
+    "Corpus", "MmiddError", "Options", "Project", "Recipe", "build", "compare", "datasets", "detect", "evaluate", "open",
+    "sample", "score", "train", "validate",
 ]  # fmt: skip
 
 _WHERE = {
@@ -41,6 +41,7 @@ _WHERE = {
     "build": "mmidd.project:build",
     "compare": "mmidd.evaluation.compare:compare",
     "datasets": "mmidd.manifest.catalogue:rows",
+    "detect": "mmidd.reference:detect",
     "evaluate": "mmidd.evaluation.evaluate:evaluate",
     "open": "mmidd.project:open_project",
     "sample": "mmidd.sampledata:write_sample",

@@ -50,6 +50,7 @@ COMMANDS = {
     "compare": "FILE... --validation --rule --level --seed --resamples --out --json",
     "validate": "CORPUS --out --detectors --studies --test --preset --set --seeds --holdout --workers --device --dry-run "
     "--json",
+    "detect": "PATH... --model --corpus --rates --rule --stills --region --out --csv --set --workers --device --json",
     "import": "KIND LIST... --images --out --name --licence --faces --label --method --link --json",
     "doctor": "--data --out --work --json",
 }
