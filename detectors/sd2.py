@@ -49,6 +49,7 @@ class SD2Options(DetectorOptions):
     """Before the adapters, in training."""
     lora_targets: Targets = "qv"
     """Which layers of attention have an adapter."""
+    clam: bool = Field(True, description="look at all layers; false: a linear adapter on the final feature (its ablation)")
     heads: int | None = Field(None, ge=1, description="of CLAM's attention; null: one for 64 of its width")
     text_head: bool = Field(False, description="a trained linear map of text features, the identity at first")
     captions: Literal["both", "face", "environment", "none"] = Field("both", description="which captions are contrasted")
@@ -90,6 +91,18 @@ class Clam(nn.Module):  # type: ignore[misc]
         return found
 
 
+class Last(nn.Module):  # type: ignore[misc]
+    """What stands in CLAM's place without it: the adapter on the final feature alone."""
+
+    def __init__(self, last: int, out: int) -> None:
+        super().__init__()
+        self.adapter = nn.Linear(last, out)
+
+    def forward(self, layers: torch.Tensor | None, last: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.adapter(last)
+        return found
+
+
 class SD2(Network):
     compares = ("face", "environment")
 
@@ -102,9 +115,9 @@ class SD2(Network):
             add_lora(tower, options.lora_rank, options.lora_alpha, options.lora_targets, dropout=options.lora_dropout)
         shared, width = texts.width_of(self.text), max(self.image.layer_widths)
         heads = options.heads or max(1, width // 64)
-        if width % heads:
+        if options.clam and width % heads:
             raise UsageError(f"heads={heads} does not divide the {width} numbers of a layer's token: choose one that does")
-        self.clam = Clam(width, heads, self.image.width, shared)
+        self.clam = Clam(width, heads, self.image.width, shared) if options.clam else Last(self.image.width, shared)
         self.text_head = nn.Linear(shared, shared, bias=False) if options.text_head else nn.Identity()
         if options.text_head:
             nn.init.eye_(self.text_head.weight)
@@ -116,8 +129,7 @@ class SD2(Network):
 
     def features(self, batch: Batch) -> Features:
         """`image`, and of each kind of caption that column of them where they are asked for and at hand."""
-        seen = self.image(batch["image"], layers=True)
-        assert seen.layers is not None
+        seen = self.image(batch["image"], layers=self.options.clam)
         found = {"image": self.clam(seen.layers, seen.last)}
         for kind in self.kinds:
             if (captions := batch.get(f"{kind}_caption")) is not None:
@@ -257,6 +269,8 @@ DETECTOR = Detector(
         "CLAM: one layer of attention on class tokens before the last norm, without places (the order of layers tells "
         "nothing), one head for 64 numbers, no residual; the final feature is the one after the norm; a linear adapter to "
         "the texts' width. Of a network in stages their means, filled up with zeros",
+        "without CLAM (clam=false, the ablation's first row) the linear adapter is on the final feature alone; whether "
+        "theirs has CLIP's own projection there is not stated",
         "phrasings are ours (detectors/texts.py); each part of a batch draws its own",
         "the score for AUC is not stated: 1 - p(REAL) of a softmax over the types at L_C's scale",
         "optimiser, weight decay and schedule are not stated: AdamW, 0, constant",

@@ -15,17 +15,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mmidd.corpus.read import Corpus
     from mmidd.errors import MmiddError
+    from mmidd.evaluation.compare import compare
+    from mmidd.evaluation.evaluate import evaluate
     from mmidd.manifest.catalogue import rows as datasets
     from mmidd.options import Options
     from mmidd.project import Project, build
     from mmidd.project import open_project as open
     from mmidd.recipe import Recipe
-    from mmidd.reference import score, train
+    from mmidd.reference import detect, score, train
     from mmidd.sampledata import write_sample as sample
+    from mmidd.validation import validate
 
 __version__ = "0.1.0"
 __all__ = [
-    "Corpus", "MmiddError", "Options", "Project", "Recipe", "build", "datasets", "open", "sample", "score", "train",
+    "Corpus", "MmiddError", "Options", "Project", "Recipe", "build", "compare", "datasets", "detect", "evaluate", "open",
+    "sample", "score", "train", "validate",
 ]  # fmt: skip
 
 _WHERE = {
@@ -35,11 +39,15 @@ _WHERE = {
     "Project": "mmidd.project:Project",
     "Recipe": "mmidd.recipe:Recipe",
     "build": "mmidd.project:build",
+    "compare": "mmidd.evaluation.compare:compare",
     "datasets": "mmidd.manifest.catalogue:rows",
+    "detect": "mmidd.reference:detect",
+    "evaluate": "mmidd.evaluation.evaluate:evaluate",
     "open": "mmidd.project:open_project",
     "sample": "mmidd.sampledata:write_sample",
     "score": "mmidd.reference:score",
     "train": "mmidd.reference:train",
+    "validate": "mmidd.validation:validate",
 }
 """Where each public name is: imported when it is first used. None of them is also a module of ours."""
 

@@ -16,6 +16,8 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -161,8 +163,25 @@ def _made_known(folders: tuple[ManifestFolder, ...]) -> tuple[ManifestFolder, ..
     return folders
 
 
+Split = Literal["train", "validation", "test", "none"]
+
+
+def _as_published(value: Any) -> Any:
+    """`[test]` is short for `{test: test}`."""
+    return {name: name for name in value} if isinstance(value, list | tuple) and all(map(_is_text, value)) else value
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
 class DatasetEntry(Part):
-    """One dataset of the corpus, and how much of it."""
+    """One dataset of the corpus, and how much of it.
+
+    `splits`: the official splits that are taken, each with the one it is here; `none` are media that have no official split:
+    they go by `curation.splits` as ever. `methods`: fakes of these alone (of none: `[]`), with the reals that fakes which
+    are taken, of any dataset, were made from; with all its reals where none of these fakes names one of them.
+    """
 
     name: Annotated[str, AfterValidator(_published)]
     compression: str | None = Field(None, description="which one to take where a dataset has several")
@@ -171,6 +190,33 @@ class DatasetEntry(Part):
         None, ge=1, description="at most so many media of each method; as many reals, or all that these need"
     )
     subset: float = Field(1.0, gt=0, le=1, description="fraction to take, chosen by the seed; pairs stay together")
+    splits: Annotated[dict[Split, Split] | None, LATER, BeforeValidator(_as_published)] = None
+    methods: Annotated[tuple[str, ...] | None, LATER, Field(strict=False)] = None
+
+    @field_validator("splits")
+    @classmethod
+    def _some(cls, splits: dict[Split, Split] | None) -> dict[Split, Split] | None:
+        if splits is not None and not splits:
+            raise ValueError("name at least one split, or leave the key out to take all")
+        if any((official == "none") != (here == "none") for official, here in (splits or {}).items()):
+            raise ValueError("what has no official split goes by curation.splits (none: none), and nothing else does")
+        return splits
+
+    @field_validator("methods")
+    @classmethod
+    def _of_the_dataset(cls, methods: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        """By their canonical names, each once."""
+        if methods is None or "name" not in info.data:
+            return methods
+        known = {
+            name.casefold(): each.id
+            for each in find_manifest(info.data["name"]).methods
+            for name in (*each.aliases, each.id)
+        }
+        for name in methods:
+            if name.casefold() not in known:
+                raise ValueError(yamlfile.unknown(f"method of {info.data['name']}", name, sorted(set(known.values()))))
+        return tuple(dict.fromkeys(known[name.casefold()] for name in methods))
 
 
 class Frames(Part):

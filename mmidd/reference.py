@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mmidd.runs.trained import Opened
     from mmidd.scores.written import Scored
     from mmidd.scoring.model import Model
+    from mmidd.verdicts.judge import Watch
+    from mmidd.verdicts.result import Detected
 
 
 def train(
@@ -114,3 +116,49 @@ def score(
     return score_files(
         opened, corpus, out, tuple(splits), tuple(only), asked(tuple(degrade)), workers=workers, watch=watch, tell=tell
     )
+
+
+def detect(
+    paths: str | Path | Sequence[str | Path],
+    model: str | Path | Model,
+    *,
+    corpus: str | Path | Corpus | None = None,
+    rates: str | Path | None = None,
+    rule: str = "eer",
+    stills: bool = False,
+    region: bool = False,
+    out: str | Path | None = None,
+    csv: str | Path | None = None,
+    settings: Any = (),
+    workers: int | None = None,
+    device: str = "auto",
+    download: bool = False,
+    watch: Watch | None = None,
+) -> Detected:
+    """Judge images, videos, folders and archives with a trained detector: `mmidd detect`.
+
+    `model`: a run, an ONNX file, or what `mmidd.scoring` opened; faces are taken as its corpus took them, which its run
+    or `corpus` says. Raises UsageError, RunError, ScoreError and WorkError; what is wrong with a medium is in its verdict.
+    """
+    try:
+        from mmidd.scoring.models import open_model
+    except ImportError as error:
+        raise MissingExtra("train", "a trained detector") from error
+    from mmidd.detectors.registry import REFERENCE_DETECTORS
+    from mmidd.verdicts.judge import Way, judged
+    from mmidd.verdicts.named import all_named
+    from mmidd.verdicts.rates import rates as measured
+    from mmidd.verdicts.taking import taking
+
+    named = all_named([paths] if isinstance(paths, str | Path) else list(paths), stills=stills)
+    spec = str(model) if isinstance(model, str | Path) else str(model.about.get("name", "a model"))
+    opened = (
+        open_model(model, REFERENCE_DETECTORS, device=device, download=download, settings=settings)
+        if isinstance(model, str | Path)
+        else model
+    )
+    way = Way(
+        opened, spec, taking(spec, corpus), measured(spec, opened.about, rates, rule),
+        None if out is None else Path(out), None if csv is None else Path(csv), region, workers,
+    )  # fmt: skip
+    return judged(named, way, watch)

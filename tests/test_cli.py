@@ -46,6 +46,11 @@ COMMANDS = {
     "--device --json",
     "score": "MODEL [CORPUS] --out --split --only --degrade --set --workers --device --import --column --level --logit "
     "--real-high --ignore-strangers --json",
+    "evaluate": "FILE... --validation --corpus --by --attributes --rule --coverage --seed --resamples --out --json",
+    "compare": "FILE... --validation --rule --level --seed --resamples --out --json",
+    "validate": "CORPUS --out --detectors --studies --test --preset --set --seeds --holdout --workers --device --dry-run "
+    "--json",
+    "detect": "PATH... --model --corpus --rates --rule --stills --region --out --csv --set --workers --device --json",
     "import": "KIND LIST... --images --out --name --licence --faces --label --method --link --json",
     "doctor": "--data --out --work --json",
 }

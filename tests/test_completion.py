@@ -53,11 +53,12 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
+RECIPES = {"sample", "ff++", "lnclip", "lnclip-test", "mmi-dd", "mmi-dd-test"}
 LINES: list[tuple[str, set[str]]] = [
     ("mmidd bu", {"build"}),
     ("mmidd doc", {"doctor"}),
-    ("mmidd build ", {"sample", "ff++", "mmi-dd", "mine.yaml", "my.yml", "minor/", "deep/", "only/"}),
-    ("mmidd plan m", {"mmi-dd", "mine.yaml", "my.yml", "minor/"}),
+    ("mmidd build ", {*RECIPES, "mine.yaml", "my.yml", "minor/", "deep/", "only/"}),
+    ("mmidd plan m", {"mmi-dd", "mmi-dd-test", "mine.yaml", "my.yml", "minor/"}),
     ("mmidd build ff", {"ff++"}),
     ("mmidd build mine", {"mine.yaml"}),
     ("mmidd build mino", set()),

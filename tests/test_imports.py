@@ -92,8 +92,11 @@ ALLOWED = {
     "runs": {"corpus", "engine", "scores", "training"},
     "scoring": {"corpus", "engine", "networks", "runs", "scores", "training", "video"},
     "evaluation": {"corpus", "engine", "scores"},
-    "verdicts": {"engine", "evaluation", "extraction", "faces", "raw", "recipe", "scores", "scoring", "stages", "video"},
-    "studies": {"corpus", "engine", "evaluation", "runs", "scores", "scoring"},
+    "verdicts": {  # corpus: what mmidd.json says of the extraction; training: an image as a network sees it
+        "corpus", "engine", "evaluation", "extraction", "faces", "raw", "recipe", "scores", "scoring", "stages", "training",
+        "video",
+    },
+    "studies": {"corpus", "curation", "engine", "evaluation", "runs", "scores", "scoring"},
     "show": set(),
     "flow": {
         "stages", "engine", "extraction", "raw", "video", "faces", "captions", "curation", "corpus", "manifest",

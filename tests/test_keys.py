@@ -12,7 +12,7 @@ import pytest
 
 from mmidd.engine.files import digest
 from mmidd.engine.units import Item, bucket, unit_key
-from mmidd.recipe import bundled, read
+from mmidd.recipe import read
 from mmidd.stages import caption, curate, extract, shard
 
 CUT = {
@@ -43,7 +43,7 @@ def _ingredients(name: str) -> dict[str, dict[str, Any]]:
     }
 
 
-@pytest.mark.parametrize("name", sorted(bundled()))
+@pytest.mark.parametrize("name", OF_STAGES)
 def test_the_ingredients_of_every_stage_are_those_of_the_first_corpora(name: str) -> None:
     assert {stage: _without_versions(found) for stage, found in _ingredients(name).items()} == OF_STAGES[name]
 

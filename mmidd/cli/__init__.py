@@ -1,6 +1,6 @@
 """The command line: it parses, calls the Python API, prints what came of it, and decides how the command ends.
 
-`options.py` has every option once; a verb is a function in `build.py`, `corpus.py`, `data.py`, `scores.py` or `train.py`.
+`options.py` has every option once; a verb is a function in the file of its subject.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from mmidd import __version__
-from mmidd.cli import build, complete, corpus, data, scores, train
+from mmidd.cli import build, complete, corpus, data, detect, evaluation, scores, train, validate
 from mmidd.cli.console import COMPLETE, ERROR, INTERRUPTED, USAGE, err, out
 from mmidd.cli.interrupt import STOPPED, Interrupts, at_once
 from mmidd.errors import NO_MEMORY, MmiddError, is_memory, reason, without_secrets
@@ -29,8 +29,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verb in (*build.VERBS, *corpus.VERBS, *train.VERBS, *scores.VERBS, *data.VERBS):
-    app.command(name=verb.__name__.rstrip("_"))(verb)  # `import` is a word of Python
+for verbs in (build, corpus, train, scores, evaluation, validate, detect, data):
+    for verb in verbs.VERBS:
+        app.command(name=verb.__name__.rstrip("_"))(verb)  # `import` is a word of Python
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

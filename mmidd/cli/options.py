@@ -39,7 +39,9 @@ WORDS: dict[str, Any] = {
     "recipe": Annotated[
         str,
         typer.Argument(
-            metavar="RECIPE", help="A recipe file, or a bundled one: sample, ff++, mmi-dd.", autocompletion=complete.recipes
+            metavar="RECIPE",
+            help="A recipe file, or a bundled one: sample, ff++, mmi-dd, mmi-dd-test, lnclip, lnclip-test.",
+            autocompletion=complete.recipes,
         ),
     ],
     "data": Annotated[

@@ -72,6 +72,16 @@ class About:
         found = self.content.get("recipe")
         return found if isinstance(found, dict) else {}
 
+    @property
+    def extraction(self) -> dict[str, Any]:
+        """What shaped the crops, as far as it says so: the recipe's part, models by digest, libraries, device. JSON: a run
+        keeps it, so that others can take faces as they were taken for it."""
+        part = {
+            name: self.recipe[name] for name in ("crop", "detector", "decoder", "frames", "image") if name in self.recipe
+        }
+        facts = {name: self.content[name] for name in ("models", "libraries", "device") if name in self.content}
+        return {"recipe": part, **facts}
+
     @cached_property
     def datasets(self) -> Mapping[str, Indexed]:
         """The datasets by name, where it says of them what a build says."""

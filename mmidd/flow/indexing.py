@@ -26,7 +26,7 @@ from mmidd.flow import pairs
 from mmidd.flow.listed import listed
 from mmidd.flow.notes import Note, remember
 from mmidd.flow.placing import Dataset
-from mmidd.flow.select import compression_taken, select
+from mmidd.flow.select import as_taken, compression_taken, select
 from mmidd.flow.setup import Setup
 from mmidd.flow.strange import Group, strange
 from mmidd.flow.walkers import Walker
@@ -144,6 +144,16 @@ class Indexed(Result):
     def media(self) -> pa.Table:
         """The rows of the files that are media, taken or not."""
         return self.table.filter(pc.equal(self.table["status"], "media"))
+
+    @property
+    def judged(self) -> pa.Table:
+        """The same as curation judges them: with the splits that the recipe takes, as it takes them."""
+        if all(dataset.entry.splits is None for dataset in self.datasets):
+            return self.media
+        mine = (
+            (each.entry, self.media.filter(pc.equal(self.media["dataset"], each.manifest.name))) for each in self.datasets
+        )
+        return pa.concat_tables([as_taken(part, entry) for entry, part in mine])
 
     def of_status(self, *statuses: str) -> list[dict[str, Any]]:
         """The indexed files of these statuses, as rows."""
@@ -297,6 +307,8 @@ def _lists_missing(dataset: Dataset, facts: Mapping[str, IndexFacts]) -> Iterato
     for table, paths in tables.items():
         splits = any(rule.split and table in {each.partition(".")[0] for each in rule.split.names} for rule in rules)
         without = "what they would name is split by hash" if splits else "what they would say stays unknown"
+        if splits and dataset.entry.splits is not None and "none" not in dataset.entry.splits:
+            without = "what they would name is not taken, for the recipe takes official splits alone"
         yield f"{name}: label files missing: {', '.join(paths)} (table '{table}'); without them {without}"
 
 

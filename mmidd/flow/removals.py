@@ -100,4 +100,8 @@ _FROM_ROWS = ("id", "dataset", "media", "media_sha256", "target_id", "source_id"
 def _why_nothing(outcomes: Iterable[Outcome]) -> str:
     reasons = Counter(outcome.reason or outcome.error or outcome.status for outcome in outcomes)
     told = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3))
-    return f"media ended as: {told}. `mmidd failures WORK` lists them." if told else "no medium was selected."
+    return (
+        f"media ended as: {told}. `mmidd failures WORK` lists them."
+        if told
+        else "no medium was selected; `mmidd plan` says why."
+    )

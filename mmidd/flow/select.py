@@ -1,4 +1,4 @@
-"""Which indexed media a recipe takes: its compression, its subset and caps, and never what was taken down.
+"""Which indexed media a recipe takes: its compression, splits, methods, subset and caps; never what was taken down.
 
 What is not taken gets a reason, so that every medium is accounted for.
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmidd.curation.splits import STRICTEST_FIRST
 from mmidd.engine.tables import light_rows
 from mmidd.errors import RecipeError
 from mmidd.extraction.masks import pointers
@@ -27,7 +28,7 @@ from mmidd.takedown import Cover, Exclusions
 
 _SELECTED_BY = (
     "dataset", "media", "kind", "rule", "label", "method", "compression", "target_id", "source_id", "pair_dataset",
-    "pair_media", "aligned", "pair_candidates", "mask",
+    "pair_media", "aligned", "pair_candidates", "mask", "split",
 )  # fmt: skip
 
 
@@ -68,9 +69,10 @@ def select(
         excluded = takedowns.covered(setup, everything, sha256)  # what their bytes are is known now
     usable = (row for rows in found for row in rows if (row["dataset"], row["media"]) not in excluded)
     pointing = pointers(usable) if setup.recipe.crop.choice != "all" else {}
+    made_from = _made_from(datasets, found, taken, setup.recipe.seed)
     for dataset, rows in zip(datasets, found, strict=True):
         placed = places[dataset.manifest.name]
-        reasons = drops(rows, dataset.entry, taken[dataset.manifest.name], setup.recipe.seed)
+        reasons = drops(rows, dataset.entry, taken[dataset.manifest.name], setup.recipe.seed, made_from)
         for row in rows:
             name = (row["dataset"], row["media"])
             reason = "excluded" if name in excluded else reasons.get(row["media"])
@@ -106,24 +108,79 @@ def compression_taken(entry: DatasetEntry, offered: Sequence[str], present: Iter
     return next((name for name in offered if name in here), None)
 
 
-def drops(rows: Sequence[Mapping[str, Any]], entry: DatasetEntry, compression: str | None, seed: int) -> dict[str, str]:
+def drops(
+    rows: Sequence[Mapping[str, Any]],
+    entry: DatasetEntry,
+    compression: str | None,
+    seed: int,
+    made_from: Collection[Name] = (),
+) -> dict[str, str]:
     """Media of one dataset that the recipe does not take, with the reason.
 
     Subsets and caps keep pairs together: a fake is taken or left with its real, and the real of every fake that is taken
-    is taken, even where the reals' cap is full.
+    is taken, even where the reals' cap is full. `made_from` are reals that fakes of other datasets were made from, which are
+    taken themselves.
     """
-    dropped: dict[str, str] = {}
-    kept: list[Mapping[str, Any]] = []
-    for row in rows:
-        if row["compression"] is not None and compression is not None and row["compression"] != compression:
-            dropped[row["media"]] = "other_compression"
-        elif entry.subset < 1 and _lot(row, seed) >= entry.subset:
-            dropped[row["media"]] = "not_in_subset"
-        else:
-            kept.append(row)
+    dropped = {row["media"]: reason for row in rows if (reason := _left_out(row, entry, compression, seed))}
+    kept = [row for row in rows if row["media"] not in dropped]
+    if entry.methods is not None:
+        own = {name for row in kept if (name := _real_of(row)) and name[0] == row["dataset"]}
+        wanted = own | set(made_from) if own or not entry.methods else {(row["dataset"], row["media"]) for row in kept}
+        others = [row for row in kept if row["label"] == "real" and (row["dataset"], row["media"]) not in wanted]
+        dropped.update((row["media"], "other_method") for row in others)
+        kept = [row for row in kept if row["media"] not in dropped]
     if entry.cap_per_method is not None:
         dropped.update((name, "over_cap") for name in _over_cap(kept, entry.cap_per_method, seed))
     return dropped
+
+
+def _left_out(row: Mapping[str, Any], entry: DatasetEntry, compression: str | None, seed: int) -> str | None:
+    """Why a medium is not taken, whatever others are; None if it may be."""
+    if row["compression"] is not None and compression is not None and row["compression"] != compression:
+        return "other_compression"
+    if entry.splits is not None and (row["split"] or "none") not in entry.splits:
+        return "other_split"
+    if entry.methods is not None and row["label"] == "fake" and row["method"] not in entry.methods:
+        return "other_method"
+    return "not_in_subset" if entry.subset < 1 and _lot(row, seed) >= entry.subset else None
+
+
+def _real_of(row: Mapping[str, Any]) -> Name | None:
+    return (row["pair_dataset"] or row["dataset"], row["pair_media"]) if row["pair_media"] else None
+
+
+def _made_from(
+    datasets: Sequence[Dataset],
+    found: Sequence[Sequence[Mapping[str, Any]]],
+    taken: Mapping[str, str | None],
+    seed: int,
+) -> set[Name]:
+    """The reals of other datasets that fakes were made from which may be taken; nothing where no entry asks for methods."""
+    if all(dataset.entry.methods is None for dataset in datasets):
+        return set()
+    abroad = (
+        _real_of(row)
+        for dataset, rows in zip(datasets, found, strict=True)
+        for row in rows
+        if row["pair_dataset"] not in (None, row["dataset"])
+        and _left_out(row, dataset.entry, taken[dataset.manifest.name], seed) is None
+    )
+    return {name for name in abroad if name}
+
+
+def as_taken(part: pa.Table, entry: DatasetEntry) -> pa.Table:
+    """A dataset's index with the splits as `entry.splits` has them.
+
+    A medium that is left out for its split keeps that where it is stricter than all that are taken (test, then validation,
+    then train), so that nothing of its group is trained on; else it has none, and says nothing of its group."""
+    if entry.splits is None:
+        return part
+    taken = {official: here for official, here in entry.splits.items() if here != "none"}
+    first = min(map(STRICTEST_FIRST.index, taken.values()), default=len(STRICTEST_FIRST))
+    kept = {name: name for name in STRICTEST_FIRST[:first]} | taken
+    place, field = part.schema.get_field_index("split"), part.schema.field("split")
+    splits = pa.array([kept.get(each) for each in part["split"].to_pylist()], field.type, size=part.num_rows)
+    return part.set_column(place, field, splits)
 
 
 def _over_cap(rows: Sequence[Mapping[str, Any]], cap: int, seed: int) -> set[str]:

@@ -161,7 +161,7 @@ def curate_samples(setup: Setup, indexed: Indexed, extracted: Extracted, walker:
     """
     if not extracted.complete:
         return None
-    media = indexed.media
+    media = indexed.judged
     found = covered(setup, named(setup, media), last_sha256(setup), extracted.outcomes)
     if walker.runs(curate.STAGE.name) and found:
         keep(setup, found, (), extracted.outcomes)

@@ -145,7 +145,7 @@ def train(
     about = {
         "detector": {"name": name, "title": detector.title, "paper": detector.paper},
         "preset": preset,
-        "corpus": {"name": found.name, "datasets": list(found.datasets)},
+        "corpus": {"name": found.name, "datasets": list(found.datasets), "extraction": found.about.extraction},
         "rows": rows.document(),
         "surroundings": surroundings(at),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +52,11 @@ def row(shard: str, number: int) -> dict[str, Any]:
 Change = Callable[[str, list[dict[str, Any]]], None]
 
 
-def corpus(folder: Path, change: Change | None = None) -> Path:
-    """Write the corpus; `change` may alter the rows of a shard before they are written."""
+def corpus(folder: Path, change: Change | None = None, shards: Sequence[str] = SHARDS, group: int = 3) -> Path:
+    """Write the corpus; `change` may alter the rows of a shard before they are written; `group` of them in each row group."""
     (folder / "data").mkdir(parents=True)
     files: dict[str, Any] = {}
-    for shard in SHARDS:
+    for shard in shards:
         rows = [row(shard, number) for number in range(ROWS)]
         if change is not None:
             change(shard, rows)
@@ -66,12 +66,12 @@ def corpus(folder: Path, change: Change | None = None) -> Path:
             folder / name,
             pa.Table.from_pylist([{key: each.get(key) for key in schema.names} for each in rows], schema),
             ((each["image"], each["mask"]) for each in rows),
-            ShardLimits(1 << 30, 3, 1 << 30),
+            ShardLimits(1 << 30, group, 1 << 30),
         )
         files[name] = listed(folder / name) | {"rows": len(rows)}
     pq.write_table(media_schema().empty_table(), folder / "media.parquet")
     files["media.parquet"] = listed(folder / "media.parquet")
-    slugs = {shard.split("-")[1] for shard in SHARDS}
+    slugs = {shard.split("-")[1] for shard in shards}
     index = {slug.capitalize(): {"slug": slug, "media": 0, "refused": 0} for slug in sorted(slugs)}
     sign(folder, {"schema_version": SCHEMA_VERSION, "recipe": {"name": "made"}, "index": index, "files": files})
     return folder

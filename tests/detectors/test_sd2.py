@@ -110,6 +110,14 @@ def test_clam_is_attention_over_layers_by_hand() -> None:
     torch.testing.assert_close(clam(layers, last), clam.adapter(torch.cat([mixed, last], dim=1)))
 
 
+def test_without_clam_the_adapter_sees_the_final_feature_alone_and_nothing_else_is_gone() -> None:
+    with_it, without = (SD2(SD2Options(backbone="clip:tiny", weights="random", clam=each)) for each in (True, False))
+    names = {name for name, _ in without.named_parameters()}
+    gone = {name for name, _ in with_it.named_parameters()} - names
+    assert gone and all(name.startswith("clam.attention") for name in gone)
+    assert without.clam.adapter.in_features == without.image.width
+
+
 def test_every_blocks_token_reaches_clam() -> None:
     network, batch = tiny(), a_batch()
     seen = network.image(batch["image"], layers=True)

@@ -17,7 +17,7 @@ from mmidd.engine.units import Outcome
 from mmidd.errors import MmiddError
 from mmidd.options import Options
 from mmidd.project import Project
-from mmidd.recipe import Recipe
+from mmidd.recipe import DatasetEntry, Recipe
 
 RECIPE = """\
 name: agree
@@ -37,7 +37,13 @@ CHANGES = {
     "description": "other",
     "preset": "deepfakebench",
     "seed": "5",
-    "datasets": "[{{name: FaceForensics++, frames: 1}}, CelebA]",
+    "datasets": "[CelebA]",
+    "datasets.compression": "[{{name: FaceForensics++, compression: c23}}, CelebA]",
+    "datasets.frames": "[{{name: FaceForensics++, frames: 1}}, CelebA]",
+    "datasets.cap_per_method": "[{{name: FaceForensics++, cap_per_method: 1}}, CelebA]",
+    "datasets.subset": "[{{name: FaceForensics++, subset: 0.3}}, CelebA]",
+    "datasets.splits": "[FaceForensics++, {{name: CelebA, splits: {{train: test, none: none}}}}]",
+    "datasets.methods": "[{{name: FaceForensics++, methods: []}}, CelebA]",
     "decoder": "decord",
     "frames.count": "3",
     "frames.spacing": "linspace",
@@ -85,6 +91,15 @@ REFUSED = {"captioner.dtype", "captioner.device", "captioner.batch", "detector.p
 """A served model, and mtcnn, take none of these: plan and build say so alike."""
 
 
+def _key(changed: str) -> str:
+    """The key that is set: some parts only hold together, and datasets are a list."""
+    return (
+        changed.rpartition(".")[0]
+        if changed.startswith(("curation.splits", "datasets.")) or changed == "captioner.kind"
+        else changed
+    )
+
+
 def _leaves(model: type[BaseModel], above: str = "") -> Iterator[str]:
     for name, field_ in model.model_fields.items():
         kind = field_.annotation
@@ -97,7 +112,7 @@ def _leaves(model: type[BaseModel], above: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("key", CHANGES)
 def test_a_recipe_is_changed_as_it_is_read(key: str, tmp_path: Path) -> None:
     (tmp_path / "agree.yaml").write_text(RECIPE)
-    name = key.rpartition(".")[0] if key.startswith("curation.splits") or key == "captioner.kind" else key
+    name = _key(key)
     try:
         wanted = Recipe.read(str(tmp_path / "agree.yaml"), [f"{name}={CHANGES[key].format(url='http://x')}"])
     except MmiddError:
@@ -110,6 +125,7 @@ def test_every_key_of_a_recipe_is_tried() -> None:
     assert set(CHANGES) >= set(_leaves(Recipe)) - {
         "manifests"
     }  # it makes datasets known, and says nothing of how they are built
+    assert set(CHANGES) >= {f"datasets.{name}" for name in DatasetEntry.model_fields} - {"datasets.name"}
 
 
 @dataclass
@@ -174,7 +190,7 @@ def test_a_build_does_what_the_plan_said(ground: Ground, key: str, request: pyte
     if key == "detector.kind":
         models = request.getfixturevalue("shared_models")
         request.getfixturevalue("monkeypatch").setenv("MMIDD_MODELS", str(models))
-    name = key.rpartition(".")[0] if key.startswith("curation.splits") or key == "captioner.kind" else key
+    name = _key(key)
     setting = f"{name}={CHANGES[key].format(url=ground.url.replace('127.0.0.1', 'localhost'))}"
     watch = Watch()
     try:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmidd.errors import RecipeError, UsageError
-from mmidd.flow.select import compression_taken, drops
+from mmidd.flow.select import as_taken, compression_taken, drops
 from mmidd.recipe import DatasetEntry
 from mmidd.takedown import Exclusions, idle_lines, taken_down
 
@@ -20,7 +21,7 @@ SHA = "a" * 64
 
 def _row(media: str, method: str | None = None, pair: str | None = None, **others: Any) -> dict[str, Any]:
     about = {"dataset": FF, "media": media, "label": "fake" if method else "real", "method": method, "pair_dataset": None}
-    about |= {"pair_media": pair, "compression": None, "target_id": None, "source_id": None}
+    about |= {"pair_media": pair, "compression": None, "split": None, "target_id": None, "source_id": None}
     return about | others
 
 
@@ -95,6 +96,57 @@ def test_only_one_compression_is_taken() -> None:
     rows = [_row(f"{name}/0.mp4", compression=name) for name in ("raw", "c23", "c40")] + [_row("frames/0.png")]
     assert drops(rows, _entry(), "c23", 0) == {"raw/0.mp4": "other_compression", "c40/0.mp4": "other_compression"}
     assert drops(rows, _entry(), None, 0) == {}
+
+
+SPLIT = [_row(f"{name}.mp4", split=name) for name in ("train", "validation", "test")] + [_row("none.mp4")]
+
+
+@pytest.mark.parametrize(
+    ("splits", "kept", "as_here"),
+    [
+        (None, "train validation test none", ["train", "validation", "test", None]),
+        (["test"], "test", [None, None, "test", None]),
+        (["test", "none"], "test none", [None, None, "test", None]),
+        ({"validation": "test"}, "validation", [None, "test", None, None]),
+        (["train", "validation"], "train validation", ["train", "validation", "test", None]),
+        (["train"], "train", ["train", "validation", "test", None]),
+        (["none"], "none", ["train", "validation", "test", None]),
+        ({"train": "test", "none": "none"}, "train none", ["test", None, None, None]),
+    ],
+)
+def test_only_the_splits_that_are_named_are_taken_and_what_is_left_out_keeps_a_stricter_one(
+    splits: Any, kept: str, as_here: list[str | None]
+) -> None:
+    entry = _entry(splits=splits)
+    taken = {f"{name}.mp4" for name in kept.split()}
+    assert drops(SPLIT, entry, None, 0) == {row["media"]: "other_split" for row in SPLIT if row["media"] not in taken}
+    part = pa.table({"media": [row["media"] for row in SPLIT], "split": [row["split"] for row in SPLIT]})
+    found = as_taken(part, entry)
+    assert found["split"].to_pylist() == as_here and found.schema == part.schema
+
+
+PAIRED = [
+    _row("a.mp4"), _row("b.mp4"), _row("alone.mp4"), _row("df/a.mp4", "Deepfakes", "a.mp4"),
+    _row("fs/b.mp4", "FaceSwap", "b.mp4"), _row("nt/x.mp4", "NeuralTextures"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("methods", "made_from", "taken"),
+    [
+        (["Deepfakes"], (), {"df/a.mp4", "a.mp4"}),
+        (["Deepfakes", "FaceSwap"], (), {"df/a.mp4", "a.mp4", "fs/b.mp4", "b.mp4"}),
+        (["Deepfakes"], [(FF, "alone.mp4"), ("CelebA", "b.mp4")], {"df/a.mp4", "a.mp4", "alone.mp4"}),
+        (["NeuralTextures"], (), {"nt/x.mp4", "a.mp4", "b.mp4", "alone.mp4"}),
+        ([], (), set()),
+        ([], [(FF, "b.mp4")], {"b.mp4"}),
+    ],
+)
+def test_fakes_of_the_named_methods_are_taken_with_the_reals_they_were_made_from(
+    methods: list[str], made_from: list[tuple[str, str]], taken: set[str]
+) -> None:
+    dropped = drops(PAIRED, _entry(methods=methods), None, 0, made_from)
+    assert dropped == {row["media"]: "other_method" for row in PAIRED if row["media"] not in taken}
 
 
 @pytest.mark.parametrize(

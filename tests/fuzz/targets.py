@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
-from . import files, imports, networks, texts
+from . import files, imports, networks, texts, verdicts
 
-TARGETS = {target.name: target for target in (*texts.TARGETS, *files.TARGETS, *networks.TARGETS, *imports.TARGETS)}
+TARGETS = {
+    target.name: target
+    for target in (*texts.TARGETS, *files.TARGETS, *networks.TARGETS, *imports.TARGETS, *verdicts.TARGETS)
+}

@@ -12,9 +12,10 @@ import pytest
 import torch
 from once import Once
 
+from mmidd.corpus.alone import COLUMNS
 from mmidd.corpus.read import Corpus
 from mmidd.errors import RunError
-from mmidd.runs.columns_alone import COLUMNS, alone
+from mmidd.runs.columns_alone import alone
 from mmidd.runs.data import dataset
 from mmidd.runs.detector import Batch, Features, Network, Scores
 from mmidd.runs.kept_scores import score_file

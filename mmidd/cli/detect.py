@@ -1,0 +1,79 @@
+"""The verb that judges media."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmidd.cli.console import COMPLETE, WITH_FAILURES, err, say
+from mmidd.cli.options import Device, Json
+
+
+def detect(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="Images, videos, folders (of numbered images too), zip and tar files."),
+    ],
+    model: Annotated[
+        str, typer.Option("--model", metavar="RUN", help="A run of mmidd train (RUN or RUN/seed-0), or FILE.onnx.")
+    ],
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            "--corpus", metavar="CORPUS", help="Take faces as this corpus did; needed where the model does not say how."
+        ),
+    ] = None,
+    rates: Annotated[
+        Path | None,
+        typer.Option(
+            "--rates",
+            metavar="FILE",
+            help="A score file of this model with its error rates (default: the run's validation).",
+        ),
+    ] = None,
+    rule: Annotated[
+        str, typer.Option("--rule", metavar="RULE", help="How validation chooses the threshold: eer, balanced, fpr=0.05.")
+    ] = "eer",
+    stills: Annotated[
+        bool, typer.Option("--stills", help="Judge each image of a folder of numbered ones by itself.")
+    ] = False,
+    region: Annotated[
+        bool, typer.Option("--region", help="Look for the region that mattered (50 more images a face, 3 faces at most).")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Pages with timelines and pictures, into a new folder.")
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="A row a clip and a row a face, into a new file, as they come."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="How an ONNX file is fed (repeatable).")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=0, help="Processes that read media (default: one a core; 0: none).")
+    ] = None,
+    device: Annotated[
+        Device, typer.Option("--device", help="Where the model computes; auto is a GPU where there is one.")
+    ] = (Device.auto),
+    as_json: Json = False,
+) -> int:
+    """Judge images and videos with a trained detector, faces taken as its training corpus took them.
+
+    Ends with 0 where all was judged, 3 where something was not (no face, unreadable, skipped). No exit code means fake.
+    """
+    from mmidd.cli.progress import Steps
+    from mmidd.reference import detect as detected
+
+    found = detected(
+        paths, model,
+        corpus=corpus, rates=rates, rule=rule, stills=stills, region=region, out=out, csv=csv, settings=settings or (),
+        workers=workers, device=device.value, watch=None if as_json else Steps(err),
+    )  # fmt: skip
+    say(found, as_json=as_json)
+    return COMPLETE if found.complete else WITH_FAILURES
+
+
+VERBS = (detect,)

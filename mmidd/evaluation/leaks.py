@@ -1,0 +1,181 @@
+"""What stands beside every figure: what the columns alone reach, who is missing, what test shares with train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mmidd.corpus.alone import columns_alone
+from mmidd.corpus.read import Corpus
+from mmidd.errors import ScoreError
+from mmidd.evaluation.figures import Figure
+from mmidd.evaluation.files import Named
+from mmidd.evaluation.items import Floats, Ints, Items, coded
+from mmidd.evaluation.measures import Setting, lacks
+from mmidd.statistics import auroc, fisher, holm
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Rows of a level and a subset by label and status. `p`: Fisher's exact two-sided p that reals and fakes lack scores at
+    one rate, as if rows were independent; over datasets after Holm. None where a class is not there."""
+
+    level: str
+    subset: str
+    real: dict[str, int]
+    fake: dict[str, int]
+    p: float | None = None
+
+    def share(self, label: str) -> float | None:
+        """The share of a class that has a score."""
+        counts = self.real if label == "real" else self.fake
+        return counts["ok"] / sum(counts.values()) if sum(counts.values()) else None
+
+    def lacking(self, label: str) -> tuple[int, int]:
+        """How many have none, of how many."""
+        counts = self.real if label == "real" else self.fake
+        return sum(counts.values()) - counts["ok"], sum(counts.values())
+
+    def document(self) -> dict[str, Any]:
+        """JSON."""
+        return {**vars(self), "real_share": self.share("real"), "fake_share": self.share("fake")}
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """`clip`, `frame`: AUROC of the corpus's numeric columns alone on the rows that have samples; `columns` those that
+    differ in train, `trained_on` rows. `shared`: groups (`shared_names`: some) that these rows share with `train_groups`
+    of train; None where it could not be looked at, and `why` says so."""
+
+    clip: Figure
+    frame: Figure
+    columns: tuple[str, ...] = ()
+    trained_on: int = 0
+    shared: int | None = None
+    shared_names: tuple[str, ...] = ()
+    train_groups: int = 0
+    why: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """JSON."""
+        return {**vars(self), "clip": self.clip.document(), "frame": self.frame.document()}
+
+
+def coverage_of(items: Items, level: str) -> list[Coverage]:
+    """Of all rows, and of each dataset."""
+    dataset = items.columns["dataset"]
+    found = [_coverage(items, level, "all")]
+    parts = [_coverage(items.where(dataset.of(name)), level, f"dataset {name}") for name in dataset.present()]
+    tested = [each for each in parts if each.p is not None]
+    adjusted = dict(zip((each.subset for each in tested), holm([each.p or 0.0 for each in tested]), strict=True))
+    return found + [Coverage(each.level, each.subset, each.real, each.fake, adjusted.get(each.subset)) for each in parts]
+
+
+def _coverage(items: Items, level: str, subset: str) -> Coverage:
+    status = items.columns["status"]
+    real, fake = (
+        {name: int((mask & status.of(name)).sum()) for name in ("ok", "missing", "error")}
+        for mask in (~items.fake, items.fake)
+    )
+    found = Coverage(level, subset, real, fake)
+    (lost_real, reals), (lost_fake, fakes) = found.lacking("real"), found.lacking("fake")
+    return Coverage(level, subset, real, fake, fisher(lost_real, reals, lost_fake, fakes) if reals and fakes else None)
+
+
+NOT_ASKED = "give --corpus CORPUS"
+
+
+def leaks_of(named: Named, corpus: Corpus | None, setting: Setting) -> Leaks:
+    """Raises ScoreError for another corpus than the scores are of."""
+    if corpus is None:
+        nothing = Figure(None, why=NOT_ASKED)
+        return Leaks(nothing, nothing, why=NOT_ASKED)
+    check_corpus(named, corpus)
+    train = _train_rows(corpus)
+    shared, names, groups, why = _shared(named, corpus)
+    frames = named.table("frame")
+    frames = frames.filter(frames["id"].is_valid())
+    if not len(train) or not len(frames):
+        nothing = Figure(None, why="the corpus has no train rows" if len(frames) else "no frame has a sample")
+        return Leaks(nothing, nothing, (), 0, shared, names, groups, why)
+    told = columns_alone(corpus, train, corpus.find(frames["id"].to_pylist()))
+    if told is None:
+        nothing = Figure(None, why="train has one class, or no column differs between its rows")
+        return Leaks(nothing, nothing, (), len(train), shared, names, groups, why)
+    items = Items.of(frames)
+    frame = _area(items, told.scores, setting)
+    clip = _area(*by_clip(frames, items, told.scores), setting)
+    return Leaks(clip, frame, told.columns, told.trained_on, shared, names, groups, why)
+
+
+def check_corpus(named: Named, corpus: Corpus) -> None:
+    """Raises ScoreError."""
+    digest = named.file.about.corpus.get("digest")
+    if corpus.digest != digest:
+        raise ScoreError(
+            f"{named.name} has scores of a corpus with digest {digest} ({named.file.about.corpus.get('name')}); "
+            f"{corpus.name} has {corpus.digest}: give the corpus that was scored"
+        )
+
+
+def by_clip(frames: pa.Table, items: Items, scores: Floats) -> tuple[Items, Floats]:
+    """One row a clip, and the mean of its frames."""
+    clip = clip_codes(frames)
+    first = np.unique(clip, return_index=True)[1]
+    mask = np.zeros(len(items), np.bool_)
+    mask[first] = True
+    means = np.bincount(clip, weights=scores) / np.bincount(clip)
+    return items.where(mask), means[clip[mask]]
+
+
+def clip_codes(table: pa.Table) -> Ints:
+    """A number from 0 for the clip of each row."""
+    dataset, media = coded(table["dataset"]), coded(table["media"])
+    key = dataset.codes * max(1, len(media.names)) + media.codes
+    found: Ints = np.unique(key, return_inverse=True)[1].astype(np.int64)
+    return found
+
+
+def _area(items: Items, scores: Floats, setting: Setting) -> Figure:
+    if why := lacks(items):
+        return Figure(None, rows=len(items), groups=items.groups, why=why)
+    draws = setting.draws(items)
+    return draws.figure(auroc(scores, items.fake) or 0.0, draws.auroc(scores, items.fake))
+
+
+def _train_rows(corpus: Corpus) -> Ints:
+    found, start = [np.zeros(0, np.int64)], 0
+    for shard in corpus.shards:
+        if shard.split == "train":
+            found.append(np.arange(start, start + shard.rows))
+        start += shard.rows
+    return np.concatenate(found)
+
+
+def _shared(named: Named, corpus: Corpus) -> tuple[int | None, tuple[str, ...], int, str]:
+    if named.split == "train":
+        return None, (), 0, "these rows are of train"
+    if "train" not in corpus.splits:
+        return None, (), 0, "the corpus has no train rows: what the detector was trained on is not known here"
+    rows = corpus.part("train").rows(["dataset", "media", "group"])
+    alone = pc.binary_join_element_wise(rows["dataset"], rows["media"], "/")
+    train = set(pc.unique(pc.coalesce(rows["group"], alone)).to_pylist())
+    shared = sorted(train & set(pc.unique(named.table("clip")["group"]).to_pylist()))
+    known = trained_on(named)
+    digest = named.file.about.corpus.get("digest")
+    other = f"the run was trained on another corpus ({known}): this looks at the train rows of {corpus.name}"
+    return len(shared), tuple(shared[:_SHOWN]), len(train), other if known and known != digest else ""
+
+
+def trained_on(named: Named) -> str | None:
+    """The digest of the corpus that a run was trained on, as far as its scores say so."""
+    data = named.model.get("trained_on")
+    found = data.get("corpus") if isinstance(data, dict) else None
+    found = found.get("digest") if isinstance(found, dict) else found
+    return found if isinstance(found, str) else None

@@ -1,0 +1,91 @@
+"""Is a detector as good on some clips as on others? Each value of an attribute against all other clips that have one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mmidd.evaluation.figures import Figure
+from mmidd.evaluation.items import Bools, Coded, Floats, Items
+from mmidd.evaluation.measures import Setting, lacks, rates
+from mmidd.evaluation.resampled import Draws, bins, paired
+from mmidd.statistics import Counts, holm
+from mmidd.statistics import auroc as exact
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One metric of the clips with a value, of those with another one, and the first less the second. `p`: two-sided, that
+    they are one, by resamples of whole groups; `adjusted` after Holm over all gaps of the file."""
+
+    attribute: str
+    value: str
+    metric: str
+    figure: Figure
+    others: Figure
+    difference: Figure
+    p: float | None
+    adjusted: float | None = None
+
+    def document(self) -> dict[str, Any]:
+        """JSON."""
+        return {**vars(self), **{name: getattr(self, name).document() for name in ("figure", "others", "difference")}}
+
+
+METRICS = ("auroc", "false_positive_rate")
+
+
+def gaps(items: Items, values: Mapping[str, Coded], setting: Setting) -> list[Gap]:
+    """Of clips as they count: what has no score is wrong. The threshold is validation's, 0.5 without one."""
+    kept = items.under("counted")
+    at = setting.operating.threshold if setting.operating else 0.5
+    found = [gap for name, column in values.items() for gap in _of(kept, name, column, at, setting)]
+    tested = [gap for gap in found if gap.p is not None]
+    adjusted = iter(holm([gap.p or 0.0 for gap in tested]))
+    return [replace(gap, adjusted=next(adjusted)) if gap.p is not None else gap for gap in found]
+
+
+def _of(items: Items, name: str, column: Coded, at: float, setting: Setting) -> list[Gap]:
+    known = column.codes >= 0
+    mine, codes = items.where(known), column.codes[known]
+    draws = setting.draws(mine)
+    place, size = bins(mine.score, mine.fake) if len(mine) else (codes, 1)
+    called = mine.fake * 2 + (mine.score >= at).astype(np.int64)
+
+    def auroc(mask: Bools, some: Draws) -> Floats:
+        return Counts(some.sums(place, size, rows=mask & mine.fake), some.sums(place, size, rows=mask & ~mine.fake)).auroc()
+
+    def taken(mask: Bools, some: Draws) -> Floats:
+        return rates(some.sums(called, 4, rows=mask))["false_positive_rate"]
+
+    found = []
+    for value in column.present():
+        inside = codes == column.names.index(value)
+        for metric, measure, rows in (("auroc", auroc, None), ("false_positive_rate", taken, ~mine.fake)):
+            found.append(_gap(name, value, metric, mine, inside, draws, measure, rows))
+    return found
+
+
+def _gap(
+    name: str, value: str, metric: str, items: Items, inside: Bools, draws: Draws,
+    measure: Callable[[Bools, Draws], Floats], rows: Bools | None,
+) -> Gap:  # fmt: skip
+    once = Draws(draws.group, np.ones((1, draws.groups), np.uint8))
+    figures: list[Figure] = []
+    many: list[Floats | None] = []
+    for mask in (inside, ~inside):
+        of = mask if rows is None else mask & rows
+        part = items.where(mask)
+        why = lacks(part) if metric == "auroc" else None if of.any() else f"no reals among {len(part):,} rows"
+        if why is not None:
+            figures.append(Figure(None, rows=len(part), groups=part.groups, why=why))
+            many.append(None)
+            continue
+        many.append(measure(mask, draws))
+        told = exact(part.score, part.fake) if metric == "auroc" else float(measure(mask, once)[0])
+        figures.append(draws.figure(told or 0.0, many[-1], of, rate=metric != "auroc"))
+    difference, p = paired(figures[0], figures[1], many[0], many[1], draws)
+    return Gap(name, value, metric, figures[0], figures[1], difference, p)

@@ -1,0 +1,227 @@
+"""Which runs answer what was asked: a pure function of the request and of what the corpus holds. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from typing import Any
+
+from mmidd.engine.files import digest
+from mmidd.studies.facts import Facts
+
+STUDIES = ("in-domain", "leave-one-out", "pairs", "scaling", "sd2")
+FRACTIONS = (0.1, 0.3, 1.0)
+ABLATION = (
+    ("L_C + L_S", ("clam=false", "captions=none")),
+    ("+ CLAM", ("captions=none",)),
+    ("+ L_D of face captions", ("captions=face",)),
+    ("full: + L_D of environment captions", ()),
+)
+"""SD2's ablation, as its paper orders it."""
+OWN = ""
+"""The corpus that is trained on, as a test: its test split."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which rows of train: `without`: all datasets but these, by slug; the rest as in `runs.data.Selection`."""
+
+    without: tuple[str, ...] = ()
+    fraction: float = 1.0
+    paired: bool | None = None
+    holdout: float | None = None
+
+    @property
+    def name(self) -> str:
+        parts = [f"without-{slug}" for slug in self.without]
+        parts += [] if self.fraction == 1 else [f"fraction-{self.fraction:g}"]
+        parts += [] if self.paired is None else ["paired" if self.paired else "unpaired"]
+        parts += [] if self.holdout is None else [f"holdout-{self.holdout:g}"]
+        return ".".join(parts or ["all"])
+
+    def __str__(self) -> str:
+        """For people."""
+        parts = [f"all but {', '.join(self.without)}" if self.without else "all datasets"]
+        parts += [] if self.fraction == 1 else [f"{self.fraction:g} of the groups"]
+        parts += [] if self.paired is None else ["fakes with their reals" if self.paired else "no fake with its real"]
+        parts += [] if self.holdout is None else [f"validated on {self.holdout:g} of train's groups"]
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, order=True)
+class Test:
+    """What is scored: the test split of a corpus (OWN, or the name that another was given), of these datasets alone."""
+
+    corpus: str = OWN
+    only: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """A file's name."""
+        return "-".join((f"cross-{self.corpus}" if self.corpus else "test", *self.only))
+
+    def __str__(self) -> str:
+        where = self.corpus or "its test split"
+        return f"{where}: {', '.join(self.only)}" if self.only else where
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training, and what it is tested on. Trainings that are equal are one trial, whichever studies ask for them."""
+
+    detector: str
+    preset: str
+    settings: tuple[str, ...]
+    chosen: Chosen
+    seed: int
+    tests: tuple[Test, ...] = ()
+
+    @property
+    def run(self) -> str:
+        """The name of its run folder, which the seeds share; stable."""
+        words = (f"set-{digest(list(self.settings))[:8]}",) if self.settings else ()
+        return ".".join((self.detector, self.preset, *words, self.chosen.name))
+
+    @property
+    def name(self) -> str:
+        return f"{self.run}.seed-{self.seed}"
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the table: one test of the trials that differ in their seed alone, by their names."""
+
+    study: str
+    title: str
+    trials: tuple[str, ...]
+    test: Test
+
+
+@dataclass(frozen=True)
+class Asked:
+    """`studies` None: all that the corpus and the detectors allow; what is asked for by name and cannot be is told too.
+    `tests`: the names of further corpora."""
+
+    detectors: tuple[str, ...]
+    studies: tuple[str, ...] | None = None
+    seeds: tuple[int, ...] = (0, 1, 2)
+    preset: str = "tiny"
+    settings: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    holdout: float | None = None
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """`trials`: each once, all of the first seed first, so that a study that is stopped early has a whole table of one
+    seed. `left_out`: what was asked for and cannot be, with the reason."""
+
+    trials: tuple[Trial, ...]
+    lines: tuple[Line, ...]
+    left_out: tuple[str, ...]
+
+    def trial(self, name: str) -> Trial:
+        return next(each for each in self.trials if each.name == name)
+
+
+@dataclass(frozen=True)
+class _Cell:
+    study: str
+    title: str
+    detector: str
+    words: tuple[str, ...]
+    chosen: Chosen
+    tests: tuple[Test, ...]
+
+
+def grid(asked: Asked, facts: Facts) -> Grid:
+    """The trials and the table's lines."""
+    left_out: list[str] = []
+    cells = [cell for study in STUDIES if _wants(asked, study) for cell in _CELLS[study](asked, facts, left_out)]
+    tests: dict[Trial, dict[Test, None]] = {}
+    lines: dict[Line, None] = {}
+    for cell in cells:
+        chosen = replace(cell.chosen, holdout=asked.holdout)
+        seeds = [Trial(cell.detector, asked.preset, (*asked.settings, *cell.words), chosen, seed) for seed in asked.seeds]
+        for trial, test in product(seeds, cell.tests):
+            tests.setdefault(trial, {})[test] = None
+        for test in cell.tests:
+            lines[Line(cell.study, cell.title, tuple(each.name for each in seeds), test)] = None
+    trials = [replace(trial, tests=tuple(sorted(found))) for trial, found in tests.items()]
+    order = sorted(trials, key=lambda trial: asked.seeds.index(trial.seed))
+    return Grid(tuple(order), tuple(lines), tuple(left_out))
+
+
+def _wants(asked: Asked, study: str) -> bool:
+    if asked.studies is not None:
+        return study in asked.studies
+    return study != "sd2" or "sd2" in asked.detectors
+
+
+def _everywhere(asked: Asked) -> tuple[Test, ...]:
+    """The own test split, and each further corpus."""
+    return (Test(), *(Test(name) for name in asked.tests))
+
+
+def _in_domain(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
+    for detector in asked.detectors:
+        yield _Cell("in-domain", "in-domain", detector, (), Chosen(), (_everywhere(asked)[0],))
+        if asked.tests:
+            yield _Cell("in-domain", "cross-domain", detector, (), Chosen(), _everywhere(asked)[1:])
+
+
+def _leave_one_out(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
+    """Of each dataset that can be tested: trained without it, and, on the very same rows, trained with it."""
+    reasons = {slug: _untestable(facts, slug) for slug in facts.datasets}
+    left_out += [why for why in reasons.values() if why]
+    able = [slug for slug, why in reasons.items() if not why]
+    for detector, slug in product(asked.detectors, able):
+        test = (Test(only=(slug,)),)
+        yield _Cell("leave-one-out", "left out of training", detector, (), Chosen(without=(slug,)), test)
+        yield _Cell("leave-one-out", "trained on as well", detector, (), Chosen(), test)
+
+
+def _untestable(facts: Facts, slug: str) -> str | None:
+    """Why leaving this dataset out cannot be tested."""
+    told = f"leave-one-out of {facts.name(slug)}: "
+    if not facts.has("test", slug):
+        return told + "it has no test split"
+    if missing := facts.missing(["test"], [slug]):
+        return told + f"its test split has no {' and no '.join(missing)}, so that nothing can be ranked"
+    others = [each for each in facts.datasets if each != slug]
+    if missing := facts.missing(["train"], others):
+        return told + f"the other datasets have no {' and no '.join(missing)} to train on"
+    return None
+
+
+def _pairs(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
+    if not facts.pairs:
+        left_out.append("pairs: no fake of train has its real there, frame for frame")
+        return
+    for detector in asked.detectors:
+        half = Chosen(fraction=0.5, paired=True)
+        yield _Cell("pairs", "paired, half of the groups", detector, (), half, _everywhere(asked))
+        yield _Cell("pairs", "unpaired, as many rows", detector, (), Chosen(paired=False), _everywhere(asked))
+
+
+def _scaling(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
+    for detector, fraction in product(asked.detectors, FRACTIONS):
+        title = f"{fraction:g} of the groups"
+        yield _Cell("scaling", title, detector, (), Chosen(fraction=fraction), _everywhere(asked))
+
+
+def _ablation(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
+    for title, words in ABLATION:
+        yield _Cell("sd2", title, "sd2", words, Chosen(), _everywhere(asked))
+
+
+_CELLS = {
+    "in-domain": _in_domain, "leave-one-out": _leave_one_out, "pairs": _pairs, "scaling": _scaling, "sd2": _ablation,
+}  # fmt: skip

@@ -1,0 +1,199 @@
+"""A study's table in words: on a console, as Markdown, as CSV. Of the results' document alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from mmidd.show import plain, printable, shell_word
+
+HEADS = (
+    "line", "study", "what", "detector", "tested on", "seeds", "clip AUROC [95% over groups]", "range of seeds",
+    "mean over datasets", "TPR at 5% FPR", "type accuracy", "groups", "columns alone", "scored real / fake",
+)  # fmt: skip
+BESIDE = ("figure", "paper, method", "source", "tested there on", "lines here", "why it is not comparable")
+NOTE = (
+    "Every figure counts a clip without a score as wrong. A line is of the seed with the median AUROC (of an even number of "
+    "seeds the lower); its range is over all of them. Columns alone: what a logistic regression on the corpus's numeric "
+    "columns reaches on the same clips, fitted on the same training rows, without a pixel. Leave-one-out: trained on train "
+    "of all other datasets, the best checkpoint chosen on their validation, tested on the test split of the one left out; "
+    "the line below it is of the detector that was trained on all, on the same clips."
+)
+NARROW = 150
+
+
+def cells(line: Mapping[str, Any]) -> tuple[str, ...]:
+    """A line under HEADS."""
+    found, seeds = line["figures"] or {}, line["seeds"]
+    have = sum(each["state"] == "done" for each in seeds)
+    ours = found.get("counted", {})
+    alone = found.get("columns_alone", {}).get("auroc")
+    return (
+        str(line["line"]), line["study"], line["title"], line["detector"], line["tested_on"], f"{have} of {len(seeds)}",
+        _state(seeds) if not found else figure(ours["auroc"]), _range(line["range"], have),
+        _mean(found.get("mean_auroc")), figure(ours.get("tpr_at_fpr_0.05"), interval=False),
+        figure(ours.get("type_accuracy"), interval=False),
+        str(found["groups"]) if found else "–", figure(alone), _coverage(found.get("coverage")),
+    )  # fmt: skip
+
+
+def figure(found: Mapping[str, Any] | None, *, interval: bool = True) -> str:
+    """A figure with its interval; a dash where there is none."""
+    if not found or found["value"] is None:
+        return "–"
+    told = f"{found['value']:.3f}"
+    if not interval:
+        return told
+    return f"{told} [{found['low']:.2f}, {found['high']:.2f}]" if found["low"] is not None else f"{told} (no interval)"
+
+
+def _mean(found: Mapping[str, Any] | None) -> str:
+    return f"{found['value']:.3f} ({found['datasets']})" if found else "–"
+
+
+def _state(seeds: Sequence[Mapping[str, Any]]) -> str:
+    return "failed" if any(each["state"] == "failed" for each in seeds) else "to do"
+
+
+def _range(found: Sequence[float] | None, seeds: int) -> str:
+    return "–" if not found or seeds < 2 else f"{found[0]:.3f}–{found[1]:.3f}"
+
+
+def _coverage(found: Mapping[str, Any] | None) -> str:
+    if not found:
+        return "–"
+    return " / ".join("–" if found[name] is None else f"{found[name]:.1%}" for name in ("real", "fake"))
+
+
+def rows_beside(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The published figures under BESIDE, those that a line of the study stands beside first."""
+    rows = sorted(found["published"], key=lambda each: not each["lines"])
+    return [
+        (
+            f"{each['value']:.4g} {each['metric']}",
+            f"{each['paper']}: {each['method']}",
+            each["source"] + ("" if each["verified"] else ", unverified"),
+            ", ".join(each["test"]),
+            ", ".join(map(str, each["lines"])) or "none",
+            f"{each['verdict']}" + (f": {'; '.join(each['differs'])}" if each["differs"] else ""),
+        )
+        for each in rows
+    ]
+
+
+def summary(found: Mapping[str, Any]) -> str:
+    """How many trials are done."""
+    states = found["trials"]
+    more = "".join(f", {states[name]:,} {name}" for name in ("failed", "to do") if states[name])
+    return f"{found['corpus']['name']}: {states['done']:,} of {states['all']:,} trials done{more}"
+
+
+def tell(console: Console, found: Mapping[str, Any], out: Path, changed: bool) -> None:
+    """On a console: the table, what its figures are not, failures, what of the published ones stands beside it."""
+    console.print(plain(summary(found)))
+    if console.width >= NARROW:
+        shown = Table(box=None)
+        for head in HEADS:
+            shown.add_column(plain(head), overflow="fold", no_wrap=head in ("line", "study", "detector", "seeds"))
+        for line in found["lines"]:
+            shown.add_row(*map(plain, cells(line)))
+        console.print(shown)
+    else:
+        for line in found["lines"]:
+            name, *others = cells(line)
+            console.print(plain(f"{name}. {others[0]}, {others[2]}: {others[1]}, tested on {others[3]}"))
+            console.print(
+                plain("   " + "; ".join(f"{head}: {cell}" for head, cell in zip(HEADS[5:], others[4:], strict=True)))
+            )
+    for said in found["says"]:
+        console.print(plain(said), style="yellow")
+    for each in found["failed"]:
+        console.print(plain(f"failed at {each['at']}: {each['trial']}: {each['why']}"), style="red")
+    for why in found["left_out"]:
+        console.print(plain(f"left out: {why}"))
+    near = [each for each in found["published"] if each["lines"]]
+    console.print(
+        f"{len(found['published'])} published figures, {len(near)} of them with a line here; comparable: "
+        f"{sum(not each['differs'] for each in near)} ({plain(shell_word(str(out / 'index.html')))} says of each why not)"
+    )
+    if found["failed"]:
+        console.print("the same command tries what failed again")
+    state = "" if changed else " was finished already: nothing was done"
+    console.print(f"study: {plain(str(out))}{state}")
+    console.print(f"next: look at {plain(shell_word(str(out / 'index.html')))}")
+
+
+def markdown(found: Mapping[str, Any]) -> str:
+    """results.md."""
+    parts = [
+        f"# A study of {_md(found['corpus']['name'])}", _md(summary(found)) + ".",
+        *(f"- {_md(said)}" for said in found["says"]), "", _grid(HEADS, [cells(line) for line in found["lines"]]), "",
+        _md(NOTE), "",
+    ]  # fmt: skip
+    if found["failed"]:
+        rows = [(each["trial"], each["at"], each["why"]) for each in found["failed"]]
+        parts += ["## Failed", "", _grid(("trial", "at", "why"), rows), ""]
+    if found["left_out"]:
+        parts += ["## Left out", "", *(f"- {_md(why)}" for why in found["left_out"]), ""]
+    parts += ["## Beside published figures", "", _grid(BESIDE, rows_beside(found)), ""]
+    return "\n".join(parts)
+
+
+def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(map(_md, line))} |" for line in lines)
+
+
+def _md(text: str) -> str:
+    """Text from outside as Markdown shows it, in one cell."""
+    told = printable(text)
+    for mark in ("\\", "`", "*", "_", "<", "[", "|"):
+        told = told.replace(mark, f"\\{mark}") if mark != "<" else told.replace("<", "&lt;")
+    return told
+
+
+def csv_text(found: Mapping[str, Any]) -> str:
+    """results.csv: a row for each line and seed of it, figures as numbers."""
+    out = io.StringIO()
+    names = ("auroc", "tpr_at_fpr_0.05", "type_accuracy")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ["line", "study", "what", "detector", "preset", "settings", "trained_on", "train_rows", "tested_on", "seed", "state",
+         "clip_auroc", *(f"median_{each}{part}" for each in names for part in ("", "_low", "_high")), "groups",
+         "columns_alone", "coverage_real", "coverage_fake"]
+    )  # fmt: skip
+    for line in found["lines"]:
+        figures = line["figures"] or {}
+        ours = [figures.get("counted", {}).get(each) or {} for each in names]
+        told = [each.get(part) for each in ours for part in ("value", "low", "high")]
+        alone = (figures.get("columns_alone", {}).get("auroc") or {}).get("value")
+        coverage = figures.get("coverage", {})
+        for seed in line["seeds"]:
+            writer.writerow(
+                [line["line"], line["study"], _cell(line["title"]), line["detector"], line["preset"],
+                 " ".join(map(_cell, line["settings"])), _cell(line["trained_on"]), line["rows"], _cell(line["tested_on"]),
+                 seed["seed"], seed["state"], seed["auroc"], *told, figures.get("groups"), alone, coverage.get("real"),
+                 coverage.get("fake")]
+            )  # fmt: skip
+    return out.getvalue()
+
+
+def _cell(text: str) -> str:
+    """What no spreadsheet takes for a formula."""
+    told = printable(text)
+    return f"'{told}" if told[:1] in ("=", "+", "-", "@") else told
+
+
+def duration(seconds: float) -> str:
+    """As a person says it."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

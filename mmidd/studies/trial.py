@@ -1,0 +1,260 @@
+"""One trial as a unit: trained, scored, evaluated. What is done is never done again, what was killed goes on, what fails
+says why and is tried again by the next command.
+
+Each of its three parts holds by what it was made of: a run by its own `run.json` (it goes on, or refuses other settings); a
+score file by the digests of the corpus, of what is named and of the network; the record by all of these and by this version.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from mmidd import __version__
+from mmidd.corpus.read import Corpus
+from mmidd.engine.files import canonical, sha256_file, write_text
+from mmidd.errors import MmiddError, ScoreError, WorkError, is_memory, sanitised, told
+from mmidd.registry import Registry
+from mmidd.scores import file as scorefile
+from mmidd.scores.file import ScoreFile
+from mmidd.studies.facts import Facts
+from mmidd.studies.grid import Chosen, Test, Trial
+from mmidd.studies.measure import Chance, alone, figures, setting
+
+FORMAT = "mmidd trial 1"
+VALIDATION = "scores.parquet"
+_WHY = 600
+
+
+class Train(Protocol):
+    """`mmidd.reference.train`: this room knows no detector."""
+
+    def __call__(self, detector: str, corpus: Corpus, out: Path, **more: Any) -> Any: ...
+
+
+class Watch(Protocol):
+    def begin(self, what: str, total: int, done: int) -> None: ...
+
+    def at(self, step: int, told: str) -> None: ...
+
+    def end(self) -> None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What every trial of a study is done with. `tests`: further corpora by the names of their tests."""
+
+    folder: Path
+    corpus: Corpus
+    facts: Facts
+    tests: Mapping[str, Corpus]
+    train: Train
+    detectors: Registry[Any]
+    chance: Chance = field(default_factory=Chance)
+    device: str = "auto"
+    workers: int | None = None
+    watch: Watch | None = None
+    tell: Callable[[str], None] = print
+
+    def run(self, trial: Trial) -> Path:
+        return self.folder / "runs" / trial.run
+
+    def scores(self, trial: Trial, test: Test) -> Path:
+        return self.folder / "scores" / trial.name / f"{test.name}.parquet"
+
+    def record(self, trial: Trial) -> Path:
+        return self.folder / "trials" / f"{trial.name}.json"
+
+    def times(self, trial: Trial) -> Path:
+        return self.folder / "times" / f"{trial.name}.json"
+
+    def tested(self, test: Test) -> Corpus:
+        return self.tests[test.corpus] if test.corpus else self.corpus
+
+    def only(self, test: Test) -> tuple[str, ...]:
+        """The datasets of a test by their names."""
+        return tuple(self.facts.name(slug) for slug in test.only)
+
+    def made_of(self, trial: Trial) -> dict[str, Any]:
+        """All that a trial's record depends on, JSON."""
+        return {
+            "format": FORMAT,
+            "mmidd": __version__,
+            "trial": json.loads(canonical(trial.document())),
+            "corpus": self.facts.digest,
+            "tests": {test.name: self.tested(test).digest for test in trial.tests},
+            "chance": vars(self.chance),
+        }
+
+
+Record = Mapping[str, Any]
+"""What is known of a trial, JSON: `made_of`, `state` done or failed, `failed` (at, why), `run`, `tests` (by name: figures,
+columns_alone), `files` (the sha256 of each score file)."""
+
+
+def read_record(path: Path) -> Record | None:
+    """None where there is none, or one that a newer run has to make again."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("made_of"), dict) else None
+
+
+def done(bench: Bench, trial: Trial) -> Record | None:
+    """The record of a trial that is done and that nothing has changed since: neither what it was asked for, nor a corpus,
+    nor this version, nor a score file."""
+    found = read_record(bench.record(trial))
+    if found is None or found.get("state") != "done" or found["made_of"] != bench.made_of(trial):
+        return None
+    try:
+        whole = all(sha256_file(bench.folder / name) == digest for name, digest in found["files"].items())
+    except OSError:
+        return None
+    return found if whole else None
+
+
+def do(bench: Bench, trial: Trial) -> Record:
+    """Do a trial, or what is left of it, and keep its record. A failure is its record; what no other trial could do better
+    (a full disk, Ctrl-C) is raised."""
+    stage, begun, times = ["training"], time.monotonic(), dict[str, float]()
+    try:
+        found = _done(bench, trial, stage, times)
+    except WorkError:
+        raise
+    except MmiddError as error:
+        found = _failed(bench, trial, stage[0], str(error))
+    except Exception as error:
+        memory = is_memory(error)
+        if isinstance(error, OSError) and not memory:
+            raise
+        why = "there was not enough memory: try a smaller micro or backbone" if memory else told(error)
+        found = _failed(bench, trial, stage[0], why)
+    text = _document(found)
+    write_text(bench.record(trial), text, scratch=bench.folder / "trials")
+    if found["state"] == "done":
+        times["all"] = round(time.monotonic() - begun, 3)
+        write_text(bench.times(trial), _document(times), scratch=bench.folder / "times")
+    as_kept: Record = json.loads(text)  # the same, to the order of its keys, as whoever reads it later has
+    return as_kept
+
+
+def _document(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def _failed(bench: Bench, trial: Trial, stage: str, why: str) -> dict[str, Any]:
+    said = sanitised(why.replace(str(bench.folder), "STUDY"), _WHY)
+    return {"made_of": bench.made_of(trial), "state": "failed", "failed": {"at": stage, "why": said}}
+
+
+def _done(bench: Bench, trial: Trial, stage: list[str], times: dict[str, float]) -> dict[str, Any]:
+    selection = selected(trial.chosen, bench.facts)
+    run = bench.train(
+        trial.detector, bench.corpus, bench.run(trial),
+        preset=trial.preset, settings=trial.settings, seeds=(trial.seed,), workers=bench.workers, device=bench.device,
+        watch=bench.watch, tell=bench.tell, **selection,
+    )  # fmt: skip
+    times["training"] = 60 * float(run.seeds[0]["minutes"])
+    folder = bench.run(trial) / f"seed-{trial.seed}"
+    stage[0] = "scoring"
+    begun = time.monotonic()
+    files = _scored(bench, trial, folder)
+    times["scoring"] = round(time.monotonic() - begun, 3)
+    stage[0] = "evaluation"
+    how = setting(*_validation(folder), bench.chance)
+    rows = _trained_on(bench, trial)
+    tests = {}
+    for test in trial.tests:
+        held = files[covering(test, trial.tests)]
+        only = bench.only(test)
+        tests[test.name] = {
+            **figures(scorefile.read(held), only, how),
+            "columns_alone": alone(bench.corpus, rows, bench.tested(test), only, how),
+        }
+    return {
+        "made_of": bench.made_of(trial),
+        "state": "done",
+        "run": _about(bench.run(trial), run),
+        "tests": tests,
+        "files": {path.relative_to(bench.folder).as_posix(): sha256_file(path) for path in files.values()},
+    }
+
+
+def covering(test: Test, tests: tuple[Test, ...]) -> Test:
+    """The test whose score file holds this one's rows: that of the whole split, where it is scored."""
+    whole = Test(test.corpus)
+    return whole if whole in tests else test
+
+
+def selected(chosen: Chosen, facts: Facts) -> dict[str, Any]:
+    """As the keywords of `mmidd.train`."""
+    only = tuple(facts.name(slug) for slug in facts.datasets if slug not in chosen.without) if chosen.without else ()
+    return {"only": only, "fraction": chosen.fraction, "paired": chosen.paired, "holdout": chosen.holdout}
+
+
+def _trained_on(bench: Bench, trial: Trial) -> Any:
+    """The numbers of the rows that the run was trained on."""
+    from mmidd.runs.data import Selection, seen
+    from mmidd.runs.settings import Settings
+
+    settings = json.loads((bench.run(trial) / "run.json").read_bytes())["asked"]["settings"]
+    return seen(bench.corpus, Selection(**selected(trial.chosen, bench.facts)), Settings(**settings)).train.numbers
+
+
+def _validation(seed: Path) -> tuple[ScoreFile | None, str]:
+    """The scores of the rows that a run was validated on; where there are none, why."""
+    try:
+        return scorefile.read(seed / "best" / VALIDATION), ""
+    except ScoreError as error:
+        return None, f"the run's own validation scores cannot be used: {error}"
+
+
+def _scored(bench: Bench, trial: Trial, folder: Path) -> dict[Test, Path]:
+    """The score files of a trial's tests, made where there is none of this very network and corpus, or gone on with."""
+    from mmidd.scoring.files import score_files
+    from mmidd.scoring.models import open_model
+
+    model = open_model(folder, bench.detectors, device=bench.device)
+    files = {}
+    for test in dict.fromkeys(covering(each, trial.tests) for each in trial.tests):
+        path, corpus = bench.scores(trial, test), bench.tested(test)
+        files[test] = path
+        if path.exists() and not _is_of(path, model.about, corpus.digest):
+            bench.tell(f"note: {path.name} of {trial.name} is of another network or corpus, or damaged: it is made again")
+            path.unlink()
+        score_files(
+            model, corpus, path, ("test",), bench.only(test), workers=bench.workers, watch=bench.watch, tell=bench.tell
+        )
+    return files
+
+
+def _is_of(path: Path, model: Mapping[str, Any], corpus: str) -> bool:
+    """Is it a whole score file of this network and corpus?"""
+    try:
+        about = scorefile.read(path).about
+    except ScoreError:
+        return False
+    return about.model.get("digest") == model.get("digest") and about.corpus.get("digest") == corpus
+
+
+def _about(folder: Path, run: Any) -> dict[str, Any]:
+    """Of a run what its figures depend on, for the table: nothing of times."""
+    held = json.loads((folder / "run.json").read_bytes())
+    sources = held.get("sources") or {}
+    seed, surroundings = run.seeds[0], held["surroundings"]
+    return {
+        "rows": {split: held["rows"][split]["rows"] for split in ("train", "validation")},
+        "random": not sources or any(each.get("weights") == "random" for each in sources.values()),
+        "parameters": seed["parameters"],
+        "trained": seed["trained"],
+        "steps": seed["steps"],
+        "best": {"step": seed["best"]["step"], "validation": seed["best"]["validation"]["video_auroc"]},
+        "skipped": seed["rows skipped"],
+        "device": surroundings["device"],
+        "versions": {name: surroundings["versions"].get(name) for name in ("mmidd", "torch")},
+    }

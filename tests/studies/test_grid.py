@@ -1,0 +1,105 @@
+"""Which trials answer what is asked: each once, under stable names, and what cannot be is told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mmidd.studies.facts import Facts, Rows
+from mmidd.studies.grid import ABLATION, FRACTIONS, OWN, STUDIES, Asked, Chosen, Trial, grid
+from mmidd.studies.grid import Test as On
+
+TWO = tuple(Rows(split, slug, 4, 4) for split in ("train", "validation", "test") for slug in ("a", "b"))
+FACTS = Facts("made", "0" * 16, TWO, (("a", "Alpha"), ("b", "Beta")), pairs=4)
+
+
+def names(asked: Asked, facts: Facts = FACTS) -> list[str]:
+    return [trial.name for trial in grid(asked, facts).trials]
+
+
+def one(study: str, **more: Any) -> Asked:
+    return Asked(("gend",), **{"studies": (study,), "seeds": (0,), **more})
+
+
+EACH = {
+    "in-domain": ["gend.tiny.all.seed-0"],
+    "leave-one-out": ["gend.tiny.without-a.seed-0", "gend.tiny.all.seed-0", "gend.tiny.without-b.seed-0"],
+    "pairs": ["gend.tiny.fraction-0.5.paired.seed-0", "gend.tiny.unpaired.seed-0"],
+    "scaling": ["gend.tiny.fraction-0.1.seed-0", "gend.tiny.fraction-0.3.seed-0", "gend.tiny.all.seed-0"],
+}
+
+
+@pytest.mark.parametrize("study", EACH)
+def test_a_study_has_these_trials_whose_names_stay(study: str) -> None:
+    assert names(one(study)) == EACH[study]
+
+
+def test_the_ablation_is_of_sd2_whoever_else_is_asked_for_and_its_full_row_is_the_detector_as_it_is() -> None:
+    found = grid(one("sd2"), FACTS)
+    assert [trial.settings for trial in found.trials] == [words for _, words in ABLATION]
+    assert {trial.detector for trial in found.trials} == {"sd2"} and found.trials[-1].name == "sd2.tiny.all.seed-0"
+    assert len({trial.run for trial in found.trials}) == len(ABLATION)
+    assert not [line for line in grid(Asked(("gend",)), FACTS).lines if line.study == "sd2"]
+
+
+def test_a_training_that_several_studies_ask_for_is_one_trial_with_the_tests_of_all() -> None:
+    found = grid(Asked(("sd2",), seeds=(0, 1), tests=("other",)), FACTS)
+    assert len(set(names(Asked(("sd2",), seeds=(0, 1))))) == len(found.trials) == 2 * (1 + 2 + 2 + 2 + 3)
+    shared = found.trial("sd2.tiny.all.seed-0")
+    assert set(shared.tests) == {On(), On("other"), On(OWN, ("a",)), On(OWN, ("b",))}
+    assert {line.study for line in found.lines if shared.name in line.trials} == {*STUDIES} - {"pairs"}
+    assert [trial.seed for trial in found.trials] == [0] * 10 + [1] * 10
+    assert all(set(line.trials) <= {trial.name for trial in found.trials} for line in found.lines)
+
+
+def test_it_is_a_function_of_what_is_asked_and_no_order_of_studies_changes_it() -> None:
+    asked = Asked(("gend", "xception"), STUDIES, (3, 1))
+    assert grid(asked, FACTS) == grid(asked, FACTS)
+    assert grid(replace(asked, studies=STUDIES[::-1]), FACTS) == grid(asked, FACTS)
+    assert tuple(sorted(FRACTIONS)) == FRACTIONS and FRACTIONS[-1] == 1  # selections nest where fractions grow
+
+
+def test_what_is_left_out_is_not_seen_in_training_and_is_all_that_is_tested() -> None:
+    found = grid(one("leave-one-out"), FACTS)
+    left = [trial for trial in found.trials if trial.chosen.without]
+    assert [(trial.chosen.without, trial.tests) for trial in left] == [
+        (("a",), (On(OWN, ("a",)),)),
+        (("b",), (On(OWN, ("b",)),)),
+    ]
+
+
+def rows(**of: tuple[int, int]) -> Facts:
+    """Facts in which these splits of dataset a have so many reals and fakes; (0, 0): none."""
+    found = [each for each in TWO if each.dataset == "b" or each.split not in of]
+    found += [Rows(split, "a", *count) for split, count in of.items() if sum(count)]
+    return replace(FACTS, rows=tuple(found))
+
+
+CANNOT = [
+    (one("leave-one-out"), rows(test=(4, 0)), "leave-one-out of Alpha: its test split has no fake"),
+    (one("leave-one-out"), rows(test=(0, 0)), "leave-one-out of Alpha: it has no test split"),
+    (one("leave-one-out"), rows(train=(4, 0)), "leave-one-out of Beta: the other datasets have no fake to train on"),
+    (one("pairs"), replace(FACTS, pairs=0), "pairs: no fake of train has its real"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("asked", "facts", "why"), CANNOT)
+def test_what_cannot_be_is_told(asked: Asked, facts: Facts, why: str) -> None:
+    assert [told for told in grid(asked, facts).left_out if told.startswith(why)]
+
+
+def test_settings_and_holdout_make_other_runs() -> None:
+    plain = Trial("gend", "tiny", (), Chosen(), 0)
+    others = [replace(plain, settings=("lr=1",)), replace(plain, settings=("lr=2",)), replace(plain, preset="small")]
+    others.append(replace(plain, chosen=Chosen(holdout=0.1)))
+    assert len({trial.run for trial in [plain, *others]}) == 5
+    assert replace(plain, seed=1).run == plain.run != replace(plain, seed=1).name
+
+
+def test_it_loads_no_torch() -> None:
+    code = "import sys, mmidd.studies.grid, mmidd.studies.choice, mmidd.studies.published; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
