@@ -1,7 +1,7 @@
 """The command line: it parses, calls the Python API, prints what came of it, and decides how the command ends.
 
-`options.py` has every option once; a verb is a function in the file of its subject: `build.py`, `corpus.py`, `data.py`, `train.py`,
-`scores.py`, `evaluation.py`, `detect.py`.
+`options.py` has every option once; a verb is a function in the file of its subject: `build.py`, `corpus.py`, `data.py`,
+`train.py`, `scores.py`, `evaluation.py`, `detect.py`.
 """
 
 from __future__ import annotations
