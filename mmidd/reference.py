@@ -140,11 +140,9 @@ def detect(
     `model`: a run, an ONNX file, or what `mmidd.scoring` opened; faces are taken as its corpus took them, which its run
     or `corpus` says. Raises UsageError, RunError, ScoreError and WorkError; what is wrong with a medium is in its verdict.
     """
-    try:
-        from mmidd.scoring.models import open_model
-    except ImportError as error:
-        raise MissingExtra("train", "a trained detector") from error
-    from mmidd.detectors.registry import REFERENCE_DETECTORS
+    opened = (
+        open_model(model, device=device, download=download, settings=settings) if isinstance(model, str | Path) else model
+    )
     from mmidd.verdicts.judge import Way, judged
     from mmidd.verdicts.named import all_named
     from mmidd.verdicts.rates import rates as measured
@@ -152,11 +150,6 @@ def detect(
 
     named = all_named([paths] if isinstance(paths, str | Path) else list(paths), stills=stills)
     spec = str(model) if isinstance(model, str | Path) else str(model.about.get("name", "a model"))
-    opened = (
-        open_model(model, REFERENCE_DETECTORS, device=device, download=download, settings=settings)
-        if isinstance(model, str | Path)
-        else model
-    )
     way = Way(
         opened, spec, taking(spec, corpus), measured(spec, opened.about, rates, rule),
         None if out is None else Path(out), None if csv is None else Path(csv), region, workers,
