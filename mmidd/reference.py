@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmidd.errors import MissingExtra, is_memory
+from mmidd.watch import NOBODY, Watch
 
 if TYPE_CHECKING:
     from mmidd.corpus.read import Corpus
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from mmidd.runs.trained import Opened
     from mmidd.scores.written import Scored
     from mmidd.scoring.model import Model
-    from mmidd.verdicts.judge import Watch
     from mmidd.verdicts.result import Detected
 
 
@@ -102,7 +102,7 @@ def score(
     device: str = "auto",
     settings: Sequence[str] | Mapping[str, Any] = (),
     workers: int | None = None,
-    watch: Any = None,
+    watch: Watch = NOBODY,
     tell: Callable[[str], None] = print,
 ) -> Scored:
     """Score all that the splits name into the score file `out`, or go on with it: `mmidd score`.
@@ -133,7 +133,7 @@ def detect(
     workers: int | None = None,
     device: str = "auto",
     download: bool = False,
-    watch: Watch | None = None,
+    watch: Watch = NOBODY,
 ) -> Detected:
     """Judge images, videos, folders and archives with a trained detector: `mmidd detect`.
 

@@ -9,6 +9,7 @@ import typer
 
 from mmidd.cli.console import COMPLETE, WITH_FAILURES, err, say
 from mmidd.cli.options import Device, Json
+from mmidd.watch import NOBODY
 
 
 def detect(
@@ -70,7 +71,7 @@ def detect(
     found = detected(
         paths, model,
         corpus=corpus, rates=rates, rule=rule, stills=stills, region=region, out=out, csv=csv, settings=settings or (),
-        workers=workers, device=device.value, watch=None if as_json else Steps(err),
+        workers=workers, device=device.value, watch=NOBODY if as_json else Steps(err),
     )  # fmt: skip
     say(found, as_json=as_json)
     return COMPLETE if found.complete else WITH_FAILURES

@@ -102,11 +102,11 @@ class Steps:
         self._task = TaskID(0)
         self._what, self._total, self._begun, self._told_at, self._from = "", 0, 0.0, 0.0, 0
 
-    def begin(self, what: str, total: int, done: int) -> None:
+    def begin(self, what: str, total: int, done: int, of: str = "steps") -> None:
         self._what, self._total, self._from, self._begun = what, total, done, time.monotonic()
         self._told_at = self._begun - self._every + min(FIRST, self._every)
         if not self._console.is_terminal:
-            self._write(f"{what}: {total:,} steps" + (f", {done:,} of them done" if done else ""))
+            self._write(f"{what}: {total:,} {of}" + (f", {done:,} of them done" if done else ""))
             return
         columns = (BarColumn(bar_width=30), MofNCompleteColumn(), TextColumn("{task.fields[told]}"), TimeRemainingColumn())
         self._bars = Progress(TextColumn("{task.description:<8}"), *columns, console=self._console)

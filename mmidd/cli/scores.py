@@ -12,6 +12,7 @@ from mmidd.cli import complete
 from mmidd.cli.console import COMPLETE, err, say, tell
 from mmidd.cli.options import Device, Json
 from mmidd.errors import UsageError
+from mmidd.watch import NOBODY
 
 if TYPE_CHECKING:
     from mmidd.scores.written import Scored
@@ -98,7 +99,7 @@ def score(
     found = scored(
         model, corpus, out,
         splits=splits or ("test",), only=only or (), degrade=degrade or (), settings=settings or (),
-        device=device.value, workers=workers, watch=None if as_json else Steps(err), tell=tell,
+        device=device.value, workers=workers, watch=NOBODY if as_json else Steps(err), tell=tell,
     )  # fmt: skip
     say(found, as_json=as_json)
     return COMPLETE

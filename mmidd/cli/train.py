@@ -12,6 +12,7 @@ from mmidd.cli import complete
 from mmidd.cli.console import COMPLETE, err, say, tell
 from mmidd.cli.options import Device, Json
 from mmidd.errors import UsageError
+from mmidd.watch import NOBODY
 
 
 def train(
@@ -78,7 +79,7 @@ def train(
         preset=preset,
         settings=[*(settings or ()), *(["order=self-blended"] if self_blended else ())],
         seeds=_numbers(seeds), only=only or (), fraction=fraction, paired=paired, holdout=holdout,
-        workers=workers, device=device.value, watch=None if as_json else Steps(err), tell=tell,
+        workers=workers, device=device.value, watch=NOBODY if as_json else Steps(err), tell=tell,
     )  # fmt: skip
     if first:
         say(found, as_json=as_json)

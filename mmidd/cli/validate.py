@@ -11,6 +11,7 @@ from mmidd.cli import complete
 from mmidd.cli.console import COMPLETE, WITH_FAILURES, err, say, tell
 from mmidd.cli.options import Device, Json
 from mmidd.errors import UsageError
+from mmidd.watch import NOBODY
 
 
 def validate(
@@ -76,7 +77,7 @@ def validate(
         corpus, out,
         detectors=_names(detectors), studies=None if studies is None else _names(studies), tests=tests or (), preset=preset,
         settings=tuple(settings or ()), seeds=_numbers(seeds), holdout=holdout, workers=workers, device=device.value,
-        dry_run=dry_run, watch=None if as_json or not err.is_terminal else Steps(err), tell=tell,
+        dry_run=dry_run, watch=NOBODY if as_json or not err.is_terminal else Steps(err), tell=tell,
     )  # fmt: skip
     say(found, as_json=as_json)
     return WITH_FAILURES if isinstance(found, Study) and found.failed else COMPLETE

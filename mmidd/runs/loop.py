@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -26,19 +26,10 @@ from mmidd.runs.step import Step, Told
 from mmidd.runs.stopping import Asked, stopping
 from mmidd.runs.validation import validate
 from mmidd.training import Loader
+from mmidd.watch import Watch
 
 _LINES = 1000
 """Lines of a run's curve at most; each is of one step."""
-
-
-class Watch(Protocol):
-    """Who watches a run."""
-
-    def begin(self, what: str, total: int, done: int) -> None: ...
-
-    def at(self, step: int, told: str) -> None: ...
-
-    def end(self) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ from mmidd.runs.asked import Words, options_of
 from mmidd.runs.data import Selection, check_augment, check_needs, seen, usual_workers
 from mmidd.runs.detector import Detector
 from mmidd.runs.folder import asked_for, opened, surroundings
-from mmidd.runs.loop import Task, Watch, train_seed
+from mmidd.runs.loop import Task, train_seed
 from mmidd.runs.parts import check_sizes
 from mmidd.runs.processes import here
 from mmidd.show import plain, shell_word
+from mmidd.watch import NOBODY, Watch
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,16 +99,6 @@ def _beside(seeds: Sequence[Mapping[str, Any]], alone: Mapping[str, Any]) -> str
     return "the detector passes them with its whole interval"
 
 
-class _Nobody:
-    """Watches nothing."""
-
-    def begin(self, what: str, total: int, done: int) -> None: ...
-
-    def at(self, step: int, told: str) -> None: ...
-
-    def end(self) -> None: ...
-
-
 def train(
     detector: Detector,
     name: str,
@@ -120,7 +111,7 @@ def train(
     selection: Selection | None = None,
     workers: int | None = None,
     device: str = "auto",
-    watch: Watch | None = None,
+    watch: Watch = NOBODY,
     tell: Callable[[str], None] = print,
 ) -> Trained:
     """Train a detector, once for each seed, into `out`; what is there of the same run goes on where it was.
@@ -141,7 +132,7 @@ def train(
         speak(f"note: {count:,} of {len(rows.train):,} rows of train have no {column}")
     folder = Path(out)
     decoding = usual_workers(at) if workers is None else workers
-    looking: Watch = watch if watch is not None and at.first else _Nobody()
+    looking = watch if at.first else NOBODY
     about = {
         "detector": {"name": name, "title": detector.title, "paper": detector.paper},
         "preset": preset,

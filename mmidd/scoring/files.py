@@ -16,7 +16,8 @@ from mmidd.scoring.data import BATCH
 from mmidd.scoring.degrade import Degradation
 from mmidd.scoring.model import Model
 from mmidd.scoring.parts import Parts
-from mmidd.scoring.score import Request, Watch, requested, scored
+from mmidd.scoring.score import Request, requested, scored
+from mmidd.watch import NOBODY, Watch
 
 
 def score_files(
@@ -28,7 +29,7 @@ def score_files(
     degradations: Sequence[Degradation] = (),
     *,
     workers: int | None = None,
-    watch: Watch | None = None,
+    watch: Watch = NOBODY,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Scored:
     """Write `out`, and beside it one file for each degradation (`out`'s stem.NAME-LEVEL.parquet).
@@ -55,7 +56,7 @@ def _usual_workers() -> int:
     return min(8, cores - 1)
 
 
-def _file(asked: Request, path: Path, workers: int, watch: Watch | None, tell: Callable[[str], None]) -> Written:
+def _file(asked: Request, path: Path, workers: int, watch: Watch, tell: Callable[[str], None]) -> Written:
     with claimed(path, tell):
         if (there := finished(path, asked.about, tell)) is not None:
             return Written(path, asked.about.degradation, counts(there.table), reasons(there.table), 0, 0.0, False)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,21 +24,12 @@ from mmidd.scoring.parts import Items, Parts
 from mmidd.training import Loader
 from mmidd.training.loader import Skips
 from mmidd.training.rows import Numbers, Rows
+from mmidd.watch import NOBODY, Watch
 
 NO_NUMBER = "the model gave no finite number"
 UNREADABLE = "its image cannot be read"
 BESIDE = "in no window but with a frame that has no score: "
 _PACKAGES = ("mmidd", "torch", "onnxruntime", "numpy", "opencv-python-headless", "pillow", "simplejpeg", "av", "pyarrow")
-
-
-class Watch(Protocol):
-    """Who watches."""
-
-    def begin(self, what: str, total: int, done: int) -> None: ...
-
-    def at(self, step: int, told: str) -> None: ...
-
-    def end(self) -> None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +53,7 @@ def score(
     degradation: Degradation | None = None,
     *,
     workers: int = 0,
-    watch: Watch | None = None,
+    watch: Watch = NOBODY,
 ) -> ScoreFile:
     """The scores of all that the splits (of the datasets `only`) name.
 
@@ -100,7 +91,7 @@ def scored(
     asked: Request,
     *,
     workers: int = 0,
-    watch: Watch | None = None,
+    watch: Watch = NOBODY,
     parts: Parts | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> ScoreFile:
@@ -119,7 +110,7 @@ def scored(
     return ScoreFile(table, asked.about)
 
 
-def _score(asked: Request, found: Items, workers: int, watch: Watch | None, parts: Parts | None) -> None:
+def _score(asked: Request, found: Items, workers: int, watch: Watch, parts: Parts | None) -> None:
     """Score the items from the first that is not there yet on."""
     total, begin = len(asked.items), 0 if parts is None else parts.done
     if begin == total:
@@ -132,8 +123,7 @@ def _score(asked: Request, found: Items, workers: int, watch: Watch | None, part
     place = {int(row): number for number, row in enumerate(asked.items[begin:, 0], begin)}
     prefix, begun = f"{asked.corpus.place.path('')}: ", time.monotonic()
     what = f"scoring {asked.about.degradation}" if asked.about.degradation else "scoring"
-    if watch is not None:
-        watch.begin(what, total, begin)
+    watch.begin(what, total, begin, "images" if asked.model.look.frames == 1 else "windows")
     done = begin
     try:
         for batch in load:
@@ -148,16 +138,14 @@ def _score(asked: Request, found: Items, workers: int, watch: Watch | None, part
                 found.wrong[number] = (None, NO_NUMBER)
             _take_skipped(load, found, prefix)
             done = min(total, before + size)
-            if watch is not None:
-                watch.at(done, f"{(done - begin) / max(time.monotonic() - begun, 1e-9):.1f}/s")
+            watch.at(done, f"{(done - begin) / max(time.monotonic() - begun, 1e-9):.1f}/s")
     except KeyboardInterrupt:
         if parts is not None:
             parts.keep(found, done, now=True)
         raise
     finally:
         load.close()
-        if watch is not None:
-            watch.end()
+        watch.end()
     _take_skipped(load, found, prefix)
     if parts is not None:
         parts.keep(found, total, now=True)

@@ -27,7 +27,8 @@ from mmidd.studies.forecast import Forecast, forecast
 from mmidd.studies.grid import STUDIES, Asked, Grid, grid
 from mmidd.studies.measure import Chance
 from mmidd.studies.overlap import overlap
-from mmidd.studies.trial import Bench, Record, Train, Watch, do, done, read_record
+from mmidd.studies.trial import Bench, Record, Train, do, done, read_record
+from mmidd.watch import NOBODY, Watch
 
 PLAN, LOCK = "study.json", ".lock"
 FILES = {"json": "results.json", "md": "results.md", "csv": "results.csv", "html": "index.html"}
@@ -158,7 +159,7 @@ def validate(
     workers: int | None = None,
     device: str = "auto",
     dry_run: bool = False,
-    watch: Watch | None = None,
+    watch: Watch = NOBODY,
     tell: Callable[[str], None] = print,
     **asked: Any,
 ) -> Study | Forecast:

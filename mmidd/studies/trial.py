@@ -24,6 +24,7 @@ from mmidd.scores.file import ScoreFile
 from mmidd.studies.facts import Facts
 from mmidd.studies.grid import Chosen, Test, Trial
 from mmidd.studies.measure import Chance, alone, figures, setting
+from mmidd.watch import NOBODY, Watch
 
 FORMAT = "mmidd trial 1"
 VALIDATION = "scores.parquet"
@@ -34,14 +35,6 @@ class Train(Protocol):
     """`mmidd.reference.train`: this room knows no detector."""
 
     def __call__(self, detector: str, corpus: Corpus, out: Path, **more: Any) -> Any: ...
-
-
-class Watch(Protocol):
-    def begin(self, what: str, total: int, done: int) -> None: ...
-
-    def at(self, step: int, told: str) -> None: ...
-
-    def end(self) -> None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +50,7 @@ class Bench:
     chance: Chance = field(default_factory=Chance)
     device: str = "auto"
     workers: int | None = None
-    watch: Watch | None = None
+    watch: Watch = NOBODY
     tell: Callable[[str], None] = print
 
     def run(self, trial: Trial) -> Path:

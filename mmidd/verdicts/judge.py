@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from mmidd.engine.local import Inline, Local, usable_cores
 from mmidd.engine.units import Resources
@@ -23,21 +23,12 @@ from mmidd.verdicts.region import Region, region
 from mmidd.verdicts.result import Detected, Rows, Speed
 from mmidd.verdicts.taking import Taking
 from mmidd.verdicts.verdict import NO_FACE, Look, Track, Verdict, counted
+from mmidd.watch import NOBODY, Watch
 
 AT_ONCE = 256
 """Crops that are waited for before they are scored; a medium with more is scored at once."""
 MOST_REGIONS = 3
 """Tracks of a medium of which the region is looked for, the most suspicious ones."""
-
-
-class Watch(Protocol):
-    """Who watches."""
-
-    def begin(self, what: str, total: int, done: int) -> None: ...
-
-    def at(self, step: int, told: str) -> None: ...
-
-    def end(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -55,7 +46,7 @@ class Way:
     workers: int | None = None
 
 
-def judged(named: AllNamed, way: Way, watch: Watch | None = None) -> Detected:
+def judged(named: AllNamed, way: Way, watch: Watch = NOBODY) -> Detected:
     """Judge all media. Raises UsageError where `out` or `csv` is there already, WorkError, and what the model raises."""
     begun = time.monotonic()
     verdicts: dict[int, Verdict] = {}
@@ -64,9 +55,8 @@ def judged(named: AllNamed, way: Way, watch: Watch | None = None) -> Detected:
         rows = stack.enter_context(Rows.begin(way.csv, way.rates)) if way.csv else None
         engine = _engine(way.workers, len(named.media))
         stack.callback(engine.close)
-        if watch is not None:
-            watch.begin("detect", len(named.media), 0)
-            stack.callback(watch.end)
+        watch.begin("detect", len(named.media), 0, "media")
+        stack.callback(watch.end)
         skipped = [Verdict(each.shown, "unknown", "skipped", each.reason) for each in named.passed]
         for each in skipped if rows else ():
             rows.add(each)  # type: ignore[union-attr]
@@ -74,8 +64,7 @@ def judged(named: AllNamed, way: Way, watch: Watch | None = None) -> Detected:
             verdicts[number] = verdict
             if rows is not None:
                 rows.add(verdict)
-            if watch is not None:
-                watch.at(len(verdicts), verdict.state)
+            watch.at(len(verdicts), verdict.state)
         ordered = (*(verdicts[number] for number in range(len(named.media))), *skipped)
         speed = Speed(
             time.monotonic() - begun, len(verdicts), sum(v.planned for v in ordered), sum(v.faces for v in ordered)

@@ -53,7 +53,7 @@ Change = Callable[[str, list[dict[str, Any]]], None]
 
 
 def corpus(folder: Path, change: Change | None = None, shards: Sequence[str] = SHARDS, group: int = 3) -> Path:
-    """Write the corpus; `change` may alter the rows of a shard before they are written; `group` of them in each row group."""
+    """Write the corpus; `change` may alter the rows of a shard before they are written; `group`: rows of a row group."""
     (folder / "data").mkdir(parents=True)
     files: dict[str, Any] = {}
     for shard in shards:

@@ -27,7 +27,7 @@ class Killer:
     def __init__(self, after: int | None) -> None:
         self.left = after
 
-    def begin(self, what: str, total: int, done: int) -> None: ...
+    def begin(self, what: str, total: int, done: int, of: str = "steps") -> None: ...
 
     def at(self, step: int, told: str) -> None:
         if self.left is not None:
