@@ -13,9 +13,9 @@ import numpy as np
 from mmidd.evaluation.figures import Figure, shown
 from mmidd.evaluation.files import Chosen, Named
 from mmidd.evaluation.items import Floats, Items
-from mmidd.evaluation.measures import RANKING, Setting, lacks, measured, rates
-from mmidd.evaluation.resampled import Draws, paired
-from mmidd.statistics import delong, delong_clustered, holm
+from mmidd.evaluation.measures import RANKING, Setting, lacks, measured
+from mmidd.evaluation.resampled import few, figure, paired
+from mmidd.statistics import Draws, delong, delong_clustered, holm, outcomes, rates
 
 SIGNIFICANCE = 0.05
 METRICS = ("auroc", "tpr_at_fpr_0.05", "balanced_accuracy")
@@ -101,13 +101,13 @@ def _figures(items: Items, draws: Draws, at: float, setting: Setting) -> Both:
     known = measured(items, "counted", setting, whole=False)
     found, many = {}, {}
     ranked = {} if lacks(items) else draws.ranked(items.score, items.fake, RANKED)
-    called = items.fake * 2 + (items.score >= at).astype(np.int64)
+    called = outcomes(items.score, items.fake, at)
     of_threshold = rates(draws.sums(called, 4))["balanced_accuracy"]
     for metric in METRICS:
         if metric == "balanced_accuracy":
             why = lacks(items)
-            value = rates(np.bincount(called, minlength=4).astype(np.float64)[None])[metric][0]
-            found[metric] = Figure(None, why=why) if why else draws.figure(float(value), of_threshold)
+            value = float(rates(np.bincount(called, minlength=4).astype(np.float64))[metric])
+            found[metric] = Figure(None, why=why) if why else figure(draws, value, of_threshold, fake=items.fake)
             many[metric] = None if draws.few else of_threshold
         else:
             found[metric] = known[metric]
@@ -121,7 +121,7 @@ def _pair(
     found = []
     for metric in METRICS:
         (one, many), (other, more) = ((each[0][metric], each[1][metric]) for each in figures)
-        difference, p = paired(one, other, many, more, draws)
+        difference, p = paired(one, other, many, more, draws, few(draws, fake=items[0].fake))
         pair = Pair(*names, policy, metric, one, other, difference, p, at=at if metric == "balanced_accuracy" else "")
         if metric == "auroc" and one.value is not None and other.value is not None:
             a, b = items

@@ -13,7 +13,7 @@ from mmidd.evaluation.aligned import aligned, same_rows
 from mmidd.evaluation.figures import Figure
 from mmidd.evaluation.files import Named, same_model
 from mmidd.evaluation.measures import Setting, measured
-from mmidd.evaluation.resampled import paired
+from mmidd.evaluation.resampled import few, paired
 from mmidd.statistics import holm
 
 OF_SEEDS = ("auroc", "average_precision", "eer", "balanced_accuracy@validation", "balanced_accuracy@0.5")
@@ -85,7 +85,7 @@ def _degraded(files: Sequence[Named], setting: Setting) -> list[Degraded]:
         many.append(draws.auroc(each.score, each.fake) if measure.value is not None else None)
     found = []
     for file, figure, own in zip(files, figures, many, strict=True):
-        difference, p = paired(figure, figures[0], own, many[0], draws)
+        difference, p = paired(figure, figures[0], own, many[0], draws, few(draws, fake=items[0].fake))
         if file is files[0]:
             difference, p = Figure(None, why="the clean images"), None
         found.append(Degraded(file.detector, file.name, file.file.about.degradation or "none", figure, difference, p))

@@ -16,6 +16,7 @@ from mmidd.evaluation.figures import Figure
 from mmidd.evaluation.files import Named
 from mmidd.evaluation.items import Floats, Ints, Items, coded
 from mmidd.evaluation.measures import Setting, lacks
+from mmidd.evaluation.resampled import figure
 from mmidd.statistics import auroc, fisher, holm
 
 _SHOWN = 5
@@ -146,7 +147,7 @@ def _area(items: Items, scores: Floats, setting: Setting) -> Figure:
     if why := lacks(items):
         return Figure(None, rows=len(items), groups=items.groups, why=why)
     draws = setting.draws(items)
-    return draws.figure(auroc(scores, items.fake) or 0.0, draws.auroc(scores, items.fake))
+    return figure(draws, auroc(scores, items.fake) or 0.0, draws.auroc(scores, items.fake), fake=items.fake)
 
 
 def _train_rows(corpus: Corpus) -> Ints:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ import numpy as np
 from mmidd.evaluation.figures import Figure
 from mmidd.evaluation.items import Bools, Floats, Items, Policy
 from mmidd.evaluation.measures import Setting
-from mmidd.evaluation.resampled import Draws, bins, resamples_for
-from mmidd.statistics import Counts, Ranking
+from mmidd.evaluation.resampled import figure
+from mmidd.statistics import Counts, Draws, Ranking, bins
 
 MEANS = {
     "auroc": Counts.auroc,
@@ -56,7 +56,7 @@ def over_datasets(items: Items, policy: Policy, setting: Setting) -> OverDataset
     both = [at for at, mask in enumerate(masks) if len(np.unique(kept.fake[mask])) == 2]
     reals = [at for at, mask in enumerate(masks) if (mask & ~kept.fake).any()]
     fakes = [at for at, mask in enumerate(masks) if (mask & kept.fake).any()]
-    draws = Draws.of(kept.group, seed=setting.seed, resamples=resamples_for(len(kept), setting.resamples))
+    draws = setting.draws(kept)
     resampled = _resampled(kept, masks, both, reals, fakes, draws)
     means = {name: _mean(kept, name, names, masks, both, draws, resampled.get(name)) for name in MEANS}
     if len(names) < 2:
@@ -95,10 +95,10 @@ def _mean(
     if not both:
         return Figure(None, rows=len(items), groups=items.groups, why=f"no dataset has both classes; {told}")
     values = [float(MEANS[metric](Ranking.of(items.score[masks[at]], items.fake[masks[at]]).counts())) for at in both]
-    figure = draws.figure(float(np.mean(values)), found, np.logical_or.reduce([masks[at] for at in both]))
+    told_of = np.logical_or.reduce([masks[at] for at in both])
+    mean = figure(draws, float(np.mean(values)), found, told_of, fake=items.fake)
     over = f"over {len(both)}: {', '.join(names[at] for at in both)}"
-    why = "; ".join(each for each in (over, told, figure.why) if each)
-    return Figure(figure.value, figure.low, figure.high, figure.rows, figure.groups, why)
+    return replace(mean, why="; ".join(each for each in (over, told, mean.why) if each))
 
 
 def _only(items: Items, mask: Bools) -> str:
@@ -118,14 +118,14 @@ def _matrix(
         for to, j in enumerate(fakes):
             mine = (masks[i] & ~items.fake) | (masks[j] & items.fake)
             value = Ranking.of(items.score[mine], items.fake[mine]).auroc() or 0.0
-            row.append(draws.figure(value, None if found is None else found[:, at, to], mine))
+            row.append(figure(draws, value, None if found is None else found[:, at, to], mine, fake=items.fake))
             if i != j:
                 off.append((value, at, to))
                 crossed |= mine
         rows.append(tuple(row))
     if off:
         many = None if found is None else np.mean([found[:, at, to] for _, at, to in off], axis=0)
-        mean = draws.figure(float(np.mean([value for value, _, _ in off])), many, crossed)
+        mean = figure(draws, float(np.mean([value for value, _, _ in off])), many, crossed, fake=items.fake)
     else:
         mean = Figure(None, rows=len(items), groups=items.groups, why="no reals of one dataset and fakes of another")
     return Matrix(policy, tuple(names[at] for at in reals), tuple(names[at] for at in fakes), tuple(rows), mean)

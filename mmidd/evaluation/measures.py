@@ -10,17 +10,23 @@ import numpy as np
 from mmidd.evaluation.figures import Figure
 from mmidd.evaluation.items import Floats, Ints, Items, Policy
 from mmidd.evaluation.operating import Operating
-from mmidd.evaluation.resampled import Draws, Measure, resamples_for
+from mmidd.evaluation.resampled import figure, resamples_for
 from mmidd.schema import FORGERY_TYPES
 from mmidd.statistics import (
+    RATES,
     Counts,
+    Draws,
+    Measure,
     Ranking,
-    brier,
+    class_accuracy,
     expected_calibration_error,
-    negative_log_likelihood,
+    lacking,
+    losses,
+    macro_f1,
+    outcomes,
+    rates,
     tempered,
 )
-from mmidd.statistics.calibration import BINS
 
 RANKING: dict[str, tuple[Measure, float | None]] = {
     "auroc": (Counts.auroc, None),
@@ -31,13 +37,13 @@ RANKING: dict[str, tuple[Measure, float | None]] = {
     "partial_auroc_0.1": (lambda counts: counts.partial_auroc(0.1), 0.1),
 }
 """Figures without a threshold, and the false positive rate that they need reals for."""
-AT = ("accuracy", "balanced_accuracy", "false_positive_rate", "true_positive_rate")
 THRESHOLDS = ("validation", "0.5")
 TYPES = ("type_accuracy", "type_macro_f1")
 CALIBRATION = ("ece", "brier", "nll")
 KINDS = len(FORGERY_TYPES)
 NO_TYPES = "the detector gives no forgery types"
-SCORES_ONLY = "of the rows that have a score: what has none has no probability"
+NO_ROWS = "there are no rows with a score"
+BIASED = "no interval: resampling makes it larger"
 
 
 @dataclass(frozen=True)
@@ -74,14 +80,7 @@ def _none(items: Items, why: str) -> Figure:
 
 def lacks(items: Items, share: float | None = None) -> str | None:
     """Why these rows have no figure that ranks fakes above reals."""
-    fakes, reals = int(items.fake.sum()), int((~items.fake).sum())
-    if not len(items):
-        return "there are no such rows with a score"
-    if not fakes or not reals:
-        return f"all {len(items):,} rows are {'fake' if fakes else 'real'}: both classes are needed"
-    if share and reals < (least := round(1 / share)):
-        return f"{reals:,} reals: a false positive rate of {share:g} needs {least:,}"
-    return None
+    return lacking(items.fake, share) if len(items) else NO_ROWS
 
 
 def _ranking(items: Items, draws: Draws) -> Iterator[tuple[str, Figure]]:
@@ -95,32 +94,22 @@ def _ranking(items: Items, draws: Draws) -> Iterator[tuple[str, Figure]]:
         if why := lacks(items, share):
             yield name, _none(items, why)
         else:
-            yield name, draws.figure(float(measure(once)), many.get(name))
+            yield name, figure(draws, float(measure(once)), many.get(name), fake=items.fake)
 
 
 def _at(items: Items, draws: Draws, at: float | None, without: str) -> Iterator[tuple[str, Figure]]:
     if at is None or not len(items):
-        why = without if len(items) else "there are no rows with a score"
-        yield from ((name, _none(items, why)) for name in AT)
+        yield from ((name, _none(items, without if len(items) else NO_ROWS)) for name in RATES)
         return
-    key = items.fake * 2 + (items.score >= at).astype(np.int64)
-    once = np.bincount(key, minlength=4).astype(np.float64)[None]
-    many = draws.sums(key, 4)
-    for name in AT:
+    key = outcomes(items.score, items.fake, at)
+    once, many = rates(np.bincount(key, minlength=4).astype(np.float64)), rates(draws.sums(key, 4))
+    for name in RATES:
         of = {"false_positive_rate": ~items.fake, "true_positive_rate": items.fake}.get(name)
-        value = float(rates(once)[name][0])
+        value, balanced = float(once[name]), name == "balanced_accuracy"
         if np.isnan(value):
             yield name, _none(items, lacks(items) or "")
         else:
-            yield name, draws.figure(value, rates(many)[name], of, rate=name != "balanced_accuracy")
-
-
-def rates(sums: Floats) -> dict[str, Floats]:
-    """Of counts (resamples, 4): reals called real, called fake, fakes called real, called fake."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        false, true = sums[:, 1] / sums[:, :2].sum(1), sums[:, 3] / sums[:, 2:].sum(1)
-        right = (sums[:, 0] + sums[:, 3]) / sums.sum(1)
-    return dict(zip(AT, (right, (true + 1 - false) / 2, false, true), strict=True))
+            yield name, figure(draws, value, many[name], of, fake=items.fake if balanced else None, rate=not balanced)
 
 
 def told_types(items: Items) -> tuple[Items, Ints] | None:
@@ -145,25 +134,11 @@ def _types(items: Items, draws: Draws) -> dict[str, Figure]:
     every = np.zeros(len(items), np.int64)
     every[mine] = key
     many = draws.sums(every, size, rows=mine).reshape(-1, KINDS, KINDS + 1)
-    once = np.bincount(key, minlength=size).astype(np.float64).reshape(1, KINDS, KINDS + 1)
+    once = np.bincount(key, minlength=size).astype(np.float64).reshape(KINDS, KINDS + 1)
     return {
-        "type_accuracy": draws.figure(float(_right(once)[0]), _right(many), mine, rate=True),
-        "type_macro_f1": draws.figure(float(_f1(once)[0]), _f1(many), mine),
+        "type_accuracy": figure(draws, float(class_accuracy(once)), class_accuracy(many), mine, rate=True),
+        "type_macro_f1": figure(draws, float(macro_f1(once)), macro_f1(many), mine),
     }
-
-
-def _right(table: Floats) -> Floats:
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.trace(table, axis1=1, axis2=2) / table.sum((1, 2)), np.float64)
-
-
-def _f1(table: Floats) -> Floats:
-    """Mean over the types that are there or told."""
-    right = np.diagonal(table, axis1=1, axis2=2)
-    both = table.sum(2) + table[:, :, :KINDS].sum(1)
-    there = both > 0
-    with np.errstate(invalid="ignore"):
-        return np.asarray((2 * right / np.where(there, both, 1)).sum(1) / there.sum(1), np.float64)
 
 
 def _calibration(items: Items, draws: Draws, setting: Setting) -> dict[str, Figure]:
@@ -172,23 +147,16 @@ def _calibration(items: Items, draws: Draws, setting: Setting) -> dict[str, Figu
     for name, prob in (("", items.score), ("_tempered", tempered(items.score, warm) if warm else None)):
         if prob is None or not len(items):
             why = setting.without or "validation fits no temperature"
-            why = why if len(items) else "there are no rows with a score"
-            found |= {f"{each}{name}": _none(items, why) for each in CALIBRATION}
+            found |= {f"{each}{name}": _none(items, why if len(items) else NO_ROWS) for each in CALIBRATION}
         else:
-            found |= {f"{each}{name}": figure for each, figure in _calibrated(items, prob, draws)}
+            found |= {f"{each}{name}": told for each, told in _calibrated(items, prob, draws)}
     return found
 
 
 def _calibrated(items: Items, prob: Floats, draws: Draws) -> Iterator[tuple[str, Figure]]:
-    truth = items.fake.astype(np.float64)
-    place = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], prob).astype(np.int64)
-    zero, total = np.zeros(len(items), np.int64), draws.sums(np.zeros(len(items), np.int64), 1)[:, 0]
-    gaps = np.abs(draws.sums(place, BINS, truth - prob)).sum(1)
-    sure = np.clip(prob, np.finfo(np.float64).eps, 1 - np.finfo(np.float64).eps)
-    loss = -np.where(items.fake, np.log(sure), np.log(1 - sure))
-    for name, measure, sums in (
-        ("ece", expected_calibration_error, gaps),
-        ("brier", brier, draws.sums(zero, 1, (prob - truth) ** 2)[:, 0]),
-        ("nll", negative_log_likelihood, draws.sums(zero, 1, loss)[:, 0]),
-    ):
-        yield name, draws.figure(measure(prob, truth) or 0.0, sums / total)
+    error = expected_calibration_error(prob, items.fake)
+    yield "ece", Figure(error, rows=len(items), groups=items.groups, why=BIASED)
+    zero = np.zeros(len(items), np.int64)
+    total = draws.sums(zero, 1)[:, 0]
+    for name, values in (("brier", (prob - items.fake) ** 2), ("nll", losses(prob, items.fake))):
+        yield name, figure(draws, float(values.mean()), draws.sums(zero, 1, values)[:, 0] / total)

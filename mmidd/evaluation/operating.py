@@ -12,9 +12,9 @@ import numpy as np
 from mmidd.errors import ScoreError, UsageError
 from mmidd.evaluation.figures import Figure, counted
 from mmidd.evaluation.items import Bools, Floats, Items
-from mmidd.evaluation.resampled import Draws, resamples_for
+from mmidd.evaluation.resampled import figure, resamples_for
 from mmidd.scores.file import ScoreFile
-from mmidd.statistics import auroc, temperature
+from mmidd.statistics import Draws, auroc, temperature
 
 RULES = {
     "eer": "where as large a share of validation fakes is missed as of validation reals is taken for fake",
@@ -112,7 +112,7 @@ def operating(validation: ScoreFile, rule: str | Rule = "eer", *, seed: int = 0,
         temperature=temperature(kept.score, kept.fake),
         false_positive_rate=rate(kept, ~kept.fake, at, seed, resamples),
         true_positive_rate=rate(kept, kept.fake, at, seed, resamples),
-        auroc=draws.figure(auroc(kept.score, kept.fake) or 0.0, draws.auroc(kept.score, kept.fake)),
+        auroc=figure(draws, auroc(kept.score, kept.fake) or 0.0, draws.auroc(kept.score, kept.fake), fake=kept.fake),
         clips=clips,
         missing={label: int((mask & ~has).sum()) for label, mask in labels.items()},
         groups=kept.groups,
@@ -160,4 +160,4 @@ def rate(items: Items, of: Bools, at: float, seed: int, resamples: int) -> Figur
     draws = Draws.of(mine.group, seed=seed, resamples=resamples_for(len(mine), resamples))
     called = (mine.score >= at).astype(np.int64)
     sums = draws.sums(called, 2)
-    return draws.figure(float(called.mean()), sums[:, 1] / sums.sum(1), rate=True)
+    return figure(draws, float(called.mean()), sums[:, 1] / sums.sum(1), rate=True)

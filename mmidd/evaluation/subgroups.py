@@ -10,9 +10,9 @@ import numpy as np
 
 from mmidd.evaluation.figures import Figure
 from mmidd.evaluation.items import Bools, Coded, Floats, Items
-from mmidd.evaluation.measures import Setting, lacks, rates
-from mmidd.evaluation.resampled import Draws, bins, paired
-from mmidd.statistics import Counts, holm
+from mmidd.evaluation.measures import Setting, lacks
+from mmidd.evaluation.resampled import few, figure, paired
+from mmidd.statistics import Counts, Draws, bins, holm, outcomes, rates
 from mmidd.statistics import auroc as exact
 
 
@@ -53,7 +53,7 @@ def _of(items: Items, name: str, column: Coded, at: float, setting: Setting) -> 
     mine, codes = items.where(known), column.codes[known]
     draws = setting.draws(mine)
     place, size = bins(mine.score, mine.fake) if len(mine) else (codes, 1)
-    called = mine.fake * 2 + (mine.score >= at).astype(np.int64)
+    called = outcomes(mine.score, mine.fake, at)
 
     def auroc(mask: Bools, some: Draws) -> Floats:
         return Counts(some.sums(place, size, rows=mask & mine.fake), some.sums(place, size, rows=mask & ~mine.fake)).auroc()
@@ -76,6 +76,7 @@ def _gap(
     once = Draws(draws.group, np.ones((1, draws.groups), np.uint8))
     figures: list[Figure] = []
     many: list[Floats | None] = []
+    whys: list[str | None] = []
     for mask in (inside, ~inside):
         of = mask if rows is None else mask & rows
         part = items.where(mask)
@@ -86,6 +87,8 @@ def _gap(
             continue
         many.append(measure(mask, draws))
         told = exact(part.score, part.fake) if metric == "auroc" else float(measure(mask, once)[0])
-        figures.append(draws.figure(told or 0.0, many[-1], of, rate=metric != "auroc"))
-    difference, p = paired(figures[0], figures[1], many[0], many[1], draws)
+        fake = items.fake if metric == "auroc" else None
+        figures.append(figure(draws, told or 0.0, many[-1], of, fake=fake, rate=fake is None))
+        whys.append(few(draws, of, fake))
+    difference, p = paired(figures[0], figures[1], many[0], many[1], draws, next((each for each in whys if each), None))
     return Gap(name, value, metric, figures[0], figures[1], difference, p)

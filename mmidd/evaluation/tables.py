@@ -10,9 +10,10 @@ from mmidd.evaluation.comparing import Pair
 from mmidd.evaluation.evaluate import Evaluated, Evaluation
 from mmidd.evaluation.figures import Figure, shown
 from mmidd.evaluation.leaks import Coverage
-from mmidd.evaluation.measures import AT, CALIBRATION, RANKING, THRESHOLDS, TYPES
+from mmidd.evaluation.measures import CALIBRATION, RANKING, THRESHOLDS, TYPES
 from mmidd.evaluation.subsets import ALL
 from mmidd.schema import FORGERY_TYPES
+from mmidd.statistics import RATES
 
 WORDS = {
     "auroc": "AUROC",
@@ -32,7 +33,7 @@ WORDS = {
     "nll": "log loss",
 }
 ORDER = (
-    *RANKING, *(f"{name}@{at}" for at in THRESHOLDS for name in AT), *TYPES,
+    *RANKING, *(f"{name}@{at}" for at in THRESHOLDS for name in RATES), *TYPES,
     *(f"{name}{end}" for end in ("", "_tempered") for name in CALIBRATION),
 )  # fmt: skip
 _INTERVALS = 4

@@ -2,24 +2,22 @@
 
 `counts`: exact tests, intervals of a share, many tests. `ranking`: figures without a threshold. `curves`. `rates`: figures
 at a threshold, and of several classes. `calibration` and `tempering`: probabilities. `delong`: the error of an AUROC.
-`resampling`: intervals and differences of any figure, by whole groups. A figure that is not defined is None, never NaN.
+`resampling`: intervals and differences of any figure of sums, by whole groups. A figure of rows that is not defined is None;
+one of counts, which may be those of many resamples, is NaN there.
 """
 
 from mmidd.statistics.calibration import (
+    BINS,
     Bin,
-    BrierParts,
     brier,
-    brier_of,
-    brier_parts,
     expected_calibration_error,
-    expected_calibration_error_of,
+    losses,
     negative_log_likelihood,
-    negative_log_likelihood_of,
     reliability,
 )
-from mmidd.statistics.counts import benjamini_hochberg, fisher, holm, matched, wilson
+from mmidd.statistics.counts import fisher, holm, matched, wilson
 from mmidd.statistics.curves import Curve, precision_recall, roc
-from mmidd.statistics.delong import Delong, auroc_error, auroc_logit_interval, delong, delong_clustered
+from mmidd.statistics.delong import Delong, auroc_error, delong, delong_clustered
 from mmidd.statistics.ranking import (
     Counts,
     Ranking,
@@ -30,78 +28,51 @@ from mmidd.statistics.ranking import (
     partial_auroc,
     tpr_at,
 )
-from mmidd.statistics.rates import (
-    Outcomes,
-    accuracy,
-    accuracy_of,
-    balanced_accuracy,
-    balanced_accuracy_of,
-    class_accuracy,
-    class_recalls,
-    confusion,
-    false_positive_rate,
-    false_positive_rate_of,
-    macro_f1,
-    mean_of,
-    true_positive_rate,
-    true_positive_rate_of,
-)
-from mmidd.statistics.resampling import LEAST_GROUPS, Difference, Interval, Resamples, auroc_interval
+from mmidd.statistics.rates import RATES, class_accuracy, macro_f1, outcomes, rates
+from mmidd.statistics.resampling import EXACT, LEAST_GROUPS, Draws, Interval, Measure, auroc_interval, bins, interval, p_of
 from mmidd.statistics.tempering import temperature, tempered
-from mmidd.statistics.values import Figure
 
 __all__ = [
+    "BINS",
+    "EXACT",
     "LEAST_GROUPS",
+    "RATES",
     "Bin",
-    "BrierParts",
     "Counts",
     "Curve",
     "Delong",
-    "Difference",
-    "Figure",
+    "Draws",
     "Interval",
-    "Outcomes",
+    "Measure",
     "Ranking",
-    "Resamples",
-    "accuracy",
-    "accuracy_of",
     "auroc",
     "auroc_error",
     "auroc_interval",
-    "auroc_logit_interval",
     "average_precision",
-    "balanced_accuracy",
-    "balanced_accuracy_of",
-    "benjamini_hochberg",
+    "bins",
     "brier",
-    "brier_of",
-    "brier_parts",
     "class_accuracy",
-    "class_recalls",
-    "confusion",
     "delong",
     "delong_clustered",
     "equal_error_rate",
     "expected_calibration_error",
-    "expected_calibration_error_of",
-    "false_positive_rate",
-    "false_positive_rate_of",
     "fisher",
     "holm",
+    "interval",
     "lacking",
+    "losses",
     "macro_f1",
     "matched",
-    "mean_of",
     "negative_log_likelihood",
-    "negative_log_likelihood_of",
+    "outcomes",
+    "p_of",
     "partial_auroc",
     "precision_recall",
+    "rates",
     "reliability",
     "roc",
     "temperature",
     "tempered",
     "tpr_at",
-    "true_positive_rate",
-    "true_positive_rate_of",
     "wilson",
 ]

@@ -35,17 +35,6 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def benjamini_hochberg(p: Sequence[float]) -> list[float]:
-    """Each p after the correction of Benjamini and Hochberg (1995, JRSS B 57): of what stays under 0.05 one in twenty is
-    expected to be false. For tests that are independent or depend on each other positively."""
-    adjusted = [1.0] * len(p)
-    lowest = 1.0
-    for rank, place in reversed(list(enumerate(sorted(range(len(p)), key=p.__getitem__), 1))):
-        lowest = min(lowest, p[place] * len(p) / rank)
-        adjusted[place] = lowest
-    return adjusted
-
-
 def fisher(lost_a: int, a: int, lost_b: int, b: int) -> float:
     """Fisher's exact two-sided p that `lost_a` of a and `lost_b` of b have one rate."""
     lost = lost_a + lost_b

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import erfc, exp, log, sqrt
+from math import erfc, sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -57,21 +57,6 @@ def auroc_error(scores: npt.ArrayLike, positive: npt.ArrayLike, groups: npt.Arra
     """The standard error of an AUROC: of independent rows (DeLong), or of groups (Obuchowski). None where it has none."""
     variance = Placements.of(scores, positive).variance(np.arange(np.size(positive)) if groups is None else groups)
     return None if variance is None else sqrt(variance)
-
-
-def auroc_logit_interval(
-    scores: npt.ArrayLike, positive: npt.ArrayLike, groups: npt.ArrayLike | None = None
-) -> tuple[float, float] | None:
-    """The 95% interval of an AUROC from `auroc_error` on the scale of its logit (Pepe 2003, section 5.2.5), on which it is
-    more nearly normal: where the area is high and groups are few it holds the truth more often than the bootstrap's (0.96,
-    5 groups of reals, one row each: 89% to 75%), and it never leaves 0..1. None without an error, and of an area of 0 or
-    1."""
-    area, error = Ranking.of(scores, positive).auroc(), auroc_error(scores, positive, groups)
-    if area is None or error is None or not 0 < area < 1:
-        return None
-    centre, half = log(area / (1 - area)), Z * error / (area * (1 - area))
-    low, high = (1 / (1 + exp(-each)) if each > -700 else 0.0 for each in (centre - half, centre + half))
-    return low, high
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,14 +35,11 @@ class Ranking:
         starts = np.flatnonzero(np.concatenate([[True], another])[: len(ordered)])
         return cls(order, classes[order], starts, ordered[starts])
 
-    def counts(self, weights: Floats | None = None) -> Counts:
-        """Of every row once, or for each row of weights (resamples, n)."""
+    def counts(self) -> Counts:
         if not len(self.starts):
-            return Counts(*[np.zeros((*(() if weights is None else weights.shape[:1]), 1))] * 2)  # of one score, of no row
-        rows = np.ones(len(self.order)) if weights is None else np.take(weights, self.order, axis=-1)
-        up = rows * self.positive
-        if len(self.starts) < len(self.order):
-            rows, up = (np.add.reduceat(each, self.starts, axis=-1) for each in (rows, up))
+            return Counts(np.zeros(1), np.zeros(1))  # of one score, of no row
+        rows = np.diff(self.starts, append=len(self.order)).astype(np.float64)
+        up = np.add.reduceat(self.positive, self.starts)
         return Counts(up, rows - up)
 
     def auroc(self) -> float | None:
@@ -168,7 +165,9 @@ def lacking(positive: npt.ArrayLike, fpr: float | None = None) -> str | None:
     classes = np.asarray(positive).astype(bool)
     fakes, reals = int(classes.sum()), int((~classes).sum())
     if not fakes or not reals:
-        return "no clips" if not fakes and not reals else "no fakes" if not fakes else "no reals"
+        what = f"all {len(classes):,} rows are {'fake' if fakes else 'real'}" if len(classes) else "there are no rows"
+        return f"{what}: both classes are needed"
     if fpr is not None and (fpr <= 0 or reals < (least := ceil(1 / fpr - 1e-9))):
-        return f"{reals} reals: a false positive rate of {fpr:g} needs {least}" if fpr > 0 else "a rate of 0 needs all reals"
+        more = f"{reals:,} reals: a false positive rate of {fpr:g} needs {least:,}" if fpr > 0 else ""
+        return more or "a rate of 0 needs all reals"
     return None

@@ -1,28 +1,20 @@
 """What the figures share: checked inputs, and numbers that are None where they say nothing.
 
-A figure of weights takes (resamples, n), how often each row counts, and gives (resamples,) or (resamples, figures), NaN
-where it is not defined; the same arithmetic on weights of one gives the plain figure. NaN never leaves the package.
+Figures of counts are arithmetic on sums over rows, one set or many (resamples), NaN where not defined; figures of rows are
+None there.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-Figure = Callable[[Floats], Floats]
 
 
 def number(value: Floats | float) -> float | None:
     """None for NaN."""
     return None if np.isnan(value) else float(value)
-
-
-def plain(figure: Figure, rows: int) -> float | None:
-    """A figure with every row once."""
-    return number(figure(np.ones((1, rows)))[0])
 
 
 def share(part: Floats, whole: Floats) -> Floats:

@@ -15,9 +15,8 @@ from evaluation.made import Clip, made, random_clips
 from mmidd.evaluation.evaluate import evaluate
 from mmidd.evaluation.items import Items
 from mmidd.evaluation.measures import RANKING
-from mmidd.evaluation.resampled import EXACT, Draws
 from mmidd.scores.file import ScoreFile, write
-from mmidd.statistics import Counts, auroc_interval
+from mmidd.statistics import EXACT, Draws, auroc, resampling
 
 Run = Callable[..., Said]
 
@@ -136,14 +135,17 @@ def test_resamples_are_ranked_as_one_by_one(ties: bool) -> None:
         assert found["partial_auroc_0.1"][at] == pytest.approx(metrics.roc_auc_score(y, s, max_fpr=0.1))
 
 
-def test_bins_of_many_scores_hardly_move_an_interval() -> None:
+def test_bins_of_many_scores_hardly_move_a_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     items = Items.of(made(random_clips(4000, frames=1, groups=300)).level("clip"))
     assert len(np.unique(items.score)) > EXACT
-    low, high = np.percentile(
-        Draws.of(items.group, seed=0, resamples=300).ranked(items.score, items.fake, {"a": Counts.auroc})["a"], [2.5, 97.5]
-    )
-    wanted = auroc_interval(items.score, items.fake, items.group, seed=5, resamples=300)
-    assert wanted is not None and (low, high) == pytest.approx(wanted, abs=0.005)
+    draws = Draws.of(items.group, resamples=60)
+    found = draws.ranked(items.score, items.fake, {name: measure for name, (measure, _) in RANKING.items()})
+    monkeypatch.setattr(resampling, "EXACT", 10**6)
+    exact = draws.ranked(items.score, items.fake, {name: measure for name, (measure, _) in RANKING.items()})
+    rows = np.repeat(np.arange(len(items)), draws.times[0][draws.group])
+    assert exact["auroc"][0] == pytest.approx(auroc(items.score[rows], items.fake[rows]), abs=1e-12)
+    moved = {name: float(np.abs(found[name] - exact[name]).max()) for name in exact}
+    assert all(each < 0.005 for each in moved.values()), moved
 
 
 def test_frames_of_a_clip_are_not_taken_for_independent() -> None:

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
+from mmidd.statistics import Counts
+
 Ranked = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
 
 
@@ -27,6 +29,14 @@ def clustered(
     labels = (np.arange(groups * rows) if mixed else codes) % 2
     shared, own = chance.normal(size=groups)[codes], chance.normal(size=groups * rows)
     return (np.sqrt(0.7) * shared + np.sqrt(0.3) * own + apart * labels, labels), codes
+
+
+def weighted(scores: npt.ArrayLike, labels: npt.ArrayLike, weights: npt.NDArray[np.float64]) -> Counts:
+    """Counts of rows that count as often as each row of weights (several, n) says."""
+    values, place = np.unique(np.asarray(scores, np.float64), return_inverse=True)
+    size, fake = max(1, len(values)), np.asarray(labels) == 1
+    up, down = ([np.bincount(place, each * mask, size) for each in weights] for mask in (fake, ~fake))
+    return Counts(np.array(up), np.array(down))
 
 
 @st.composite

@@ -11,10 +11,7 @@ from hypothesis import strategies as st
 from mmidd.statistics import (
     auroc,
     brier,
-    brier_of,
-    brier_parts,
     expected_calibration_error,
-    expected_calibration_error_of,
     negative_log_likelihood,
     reliability,
     temperature,
@@ -42,20 +39,16 @@ def test_scores_of_probabilities_are_those_of_scikit_learn(rows: Ranked) -> None
     prob, labels = rows
     assert brier(prob, labels) == pytest.approx(metrics.brier_score_loss(labels, prob), abs=1e-12)
     assert negative_log_likelihood(prob, labels) == pytest.approx(metrics.log_loss(labels, prob, labels=[0, 1]), abs=1e-12)
-    weights = np.random.default_rng(0).random((2, len(prob))) + 0.1
-    weighted = [metrics.brier_score_loss(labels, prob, sample_weight=each) for each in weights]
-    assert brier_of(prob, labels)(weights) == pytest.approx(weighted, abs=1e-12)
 
 
 @settings(max_examples=100, deadline=None)
-@given(any_probabilities(), st.integers(1, 15), st.booleans())
-def test_bins_are_those_of_scikit_learns_calibration_curve(rows: Ranked, bins: int, equal_mass: bool) -> None:
+@given(any_probabilities(), st.integers(1, 15))
+def test_bins_are_those_of_scikit_learns_calibration_curve(rows: Ranked, bins: int) -> None:
     calibration = pytest.importorskip("sklearn.calibration")
     prob, labels = rows
-    found = reliability(prob, labels, bins, equal_mass=equal_mass)
-    strategy = "quantile" if equal_mass else "uniform"
+    found = reliability(prob, labels, bins)
     if len(set(labels)) == 2:
-        shares, means = calibration.calibration_curve(labels, prob, n_bins=bins, strategy=strategy)
+        shares, means = calibration.calibration_curve(labels, prob, n_bins=bins, strategy="uniform")
         assert [each.share for each in found] == pytest.approx(shares) and [each.mean for each in found] == pytest.approx(
             means
         )
@@ -63,32 +56,7 @@ def test_bins_are_those_of_scikit_learns_calibration_curve(rows: Ranked, bins: i
     assert all(each.interval == wilson(round(each.share * each.count), each.count) for each in found)
     assert all(each.low - 1e-12 <= each.mean <= each.high + 1e-12 for each in found)
     error = sum(each.count * abs(each.share - each.mean) for each in found) / len(prob)
-    assert expected_calibration_error(prob, labels, bins, equal_mass=equal_mass) == pytest.approx(error, abs=1e-12)
-
-
-@settings(max_examples=100, deadline=None)
-@given(any_probabilities(), st.integers(1, 15), st.booleans())
-def test_the_parts_of_the_brier_score_add_up(rows: Ranked, bins: int, equal_mass: bool) -> None:
-    parts = brier_parts(*rows, bins, equal_mass=equal_mass)
-    assert parts is not None and parts.score == pytest.approx(brier(*rows), abs=1e-12)
-    whole = parts.reliability - parts.resolution + parts.uncertainty + parts.within
-    assert whole == pytest.approx(parts.score, abs=1e-12)
-    assert min(parts.reliability, parts.resolution, parts.uncertainty) >= 0
-
-
-def test_binning_hides_nothing_of_probabilities_that_are_alike_in_a_bin() -> None:
-    chance = np.random.default_rng(0)
-    parts = brier_parts(chance.choice([0.1, 0.5, 0.9], 500), chance.integers(2, size=500), 10)
-    assert parts is not None and parts.within == pytest.approx(0, abs=1e-12)
-
-
-def test_a_weighted_calibration_error_is_that_of_repeated_rows_in_the_same_bins() -> None:
-    prob, labels = told(1, 80)
-    weights = np.random.default_rng(2).integers(4, size=(5, 80)).astype(np.float64)
-    found = expected_calibration_error_of(prob, labels)(weights)
-    times = weights.astype(int)
-    again = [expected_calibration_error(np.repeat(prob, each), np.repeat(labels, each)) for each in times]
-    assert found == pytest.approx(again, abs=1e-12)
+    assert expected_calibration_error(prob, labels, bins) == pytest.approx(error, abs=1e-12)
 
 
 def test_the_calibration_error_of_calibrated_probabilities_is_as_biased_as_it_says() -> None:
@@ -100,16 +68,16 @@ def test_the_calibration_error_of_calibrated_probabilities_is_as_biased_as_it_sa
 @pytest.mark.filterwarnings("error")
 def test_nothing_has_no_figure_and_one_row_has() -> None:
     nothing: tuple[list[float], list[int]] = [], []
-    assert brier_parts(*nothing) is None and brier(*nothing) is expected_calibration_error(*nothing) is None
+    assert brier(*nothing) is expected_calibration_error(*nothing) is None
     assert negative_log_likelihood(*nothing) is temperature(*nothing) is None
-    assert reliability(*nothing) == () == reliability(*nothing, equal_mass=True) and tempered([], 2.0).shape == (0,)
+    assert reliability(*nothing) == () and tempered([], 2.0).shape == (0,)
     assert brier([1.0], [0]) == 1.0 == expected_calibration_error([1.0], [0]) == expected_calibration_error([0.0], [1])
     assert negative_log_likelihood([1.0], [0]) == pytest.approx(36.04, abs=0.01)
 
 
 @pytest.mark.parametrize("prob", [[1.1, 0.5], [-0.1, 0.5], [np.inf, 0.5], [np.nan, 0.5]])
 def test_what_is_no_probability_is_refused(prob: list[float]) -> None:
-    for measure in (brier, brier_parts, expected_calibration_error, negative_log_likelihood, reliability, temperature):
+    for measure in (brier, expected_calibration_error, negative_log_likelihood, reliability, temperature):
         with pytest.raises(ValueError, match=r"probabilities|no number"):
             measure(prob, [0, 1])
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 
-import numpy as np
 import pytest
 
-from mmidd.statistics import benjamini_hochberg, fisher, holm, matched, wilson
+from mmidd.statistics import fisher, holm, matched, wilson
 
 
 @pytest.mark.parametrize(
@@ -70,9 +69,4 @@ def test_the_wilson_interval_is_the_tables(lost: int, total: int, interval: tupl
 def test_corrections_for_many_tests_are_the_textbooks() -> None:
     p = [0.01, 0.04, 0.03, 0.005]
     assert holm(p) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert benjamini_hochberg(p) == pytest.approx([0.02, 0.04, 0.04, 0.02])
-    assert holm([]) == [] == benjamini_hochberg([])
-    stats = pytest.importorskip("scipy.stats")
-    for seed in range(20):
-        drawn = np.random.default_rng(seed).random(seed + 1) ** 3
-        assert benjamini_hochberg(list(drawn)) == pytest.approx(stats.false_discovery_control(drawn), abs=1e-15)
+    assert holm([]) == []

@@ -18,7 +18,7 @@ from mmidd.statistics import (
     tpr_at,
 )
 
-from .made import Ranked, any_rows, ranked
+from .made import Ranked, any_rows, ranked, weighted
 
 CASES = [(seed, ties, share) for seed in range(4) for ties in (False, True) for share in (0.5, 0.05)]
 
@@ -96,7 +96,7 @@ def test_weighted_figures_are_those_of_scikit_learn_and_of_repeated_rows(rows: R
     chance = np.random.default_rng(seed)
     weights = chance.integers(4, size=(3, len(scores))).astype(np.float64) if whole else chance.random((3, len(scores)))
     weights[:, [np.argmax(labels == 0), np.argmax(labels == 1)]] += 1
-    counts = Ranking.of(scores, labels).counts(weights)
+    counts = weighted(scores, labels, weights)
     for at, each in enumerate(weights):
         area = metrics.roc_auc_score(labels, scores, sample_weight=each)
         assert counts.auroc()[at] == pytest.approx(area, abs=1e-12)
@@ -152,9 +152,9 @@ def test_a_rate_at_a_rate_needs_reals_enough_and_makes_nothing_up(
 @pytest.mark.parametrize(
     ("labels", "fpr", "why"),
     [
-        ([], None, "no clips"),
-        ([1, 1], None, "no reals"),
-        ([0, 0], 0.5, "no fakes"),
+        ([], None, "there are no rows: both classes are needed"),
+        ([1, 1], None, "all 2 rows are fake: both classes are needed"),
+        ([0, 0], 0.5, "all 2 rows are real: both classes are needed"),
         ([0, 1], None, None),
         ([0] * 99 + [1], 0.01, "99 reals: a false positive rate of 0.01 needs 100"),
         ([0] * 100 + [1], 0.01, None),
@@ -186,7 +186,7 @@ def test_of_one_class_a_figure_is_none_and_warns_of_nothing(rows: int, label: in
     for measure in MEASURES:
         once, many = (
             measure(Ranking.of(scores, labels).counts()),
-            measure(Ranking.of(scores, labels).counts(np.ones((3, rows)))),
+            measure(weighted(scores, labels, np.ones((3, rows)))),
         )
         assert np.shape(once) == () and np.shape(many) == (3,)
         assert np.array_equal(many, np.full(3, once), equal_nan=True)
@@ -197,7 +197,7 @@ def test_a_resample_without_a_class_has_no_figure_and_the_others_keep_theirs() -
     scores, labels = ranked(1, 30)
     weights = np.stack([np.ones(30), labels.astype(float), 1.0 - labels, np.zeros(30), np.ones(30) * 2])
     for measure in MEASURES:
-        found = measure(Ranking.of(scores, labels).counts(weights))
+        found = measure(weighted(scores, labels, weights))
         assert np.isnan(found[2:4]).all() and found[0] == pytest.approx(found[4]) == measure(
             Ranking.of(scores, labels).counts()
         )

@@ -6,20 +6,21 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mmidd.statistics import Figure, Ranking, Resamples, accuracy_of, auroc, auroc_interval, mean_of, resampling
+from mmidd.statistics import Draws, auroc, auroc_interval, interval, p_of
 
 from .made import clustered, ranked
 
 Floats = npt.NDArray[np.float64]
 
 
-def area(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Figure:
-    ranking = Ranking.of(scores, labels)
-    return lambda weights: ranking.counts(weights).auroc()
+def areas(draws: Draws, scores: npt.ArrayLike, labels: npt.ArrayLike) -> Floats:
+    found = draws.auroc(np.asarray(scores, np.float64), np.asarray(labels) == 1)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_the_interval_is_that_of_resampling_groups_one_by_one(ties: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_interval_is_that_of_resampling_groups_one_by_one(ties: bool) -> None:
     scores, labels = ranked(5, 90, ties)
     groups = np.random.default_rng(1).integers(12, size=90)
     chance, areas = np.random.default_rng(3), list[float]()
@@ -29,8 +30,6 @@ def test_the_interval_is_that_of_resampling_groups_one_by_one(ties: bool, monkey
         assert area is not None
         areas.append(area)
     expected = tuple(np.percentile(areas, [2.5, 97.5]))
-    assert auroc_interval(scores, labels, groups, seed=3, resamples=200) == pytest.approx(expected)
-    monkeypatch.setattr(resampling, "_CELLS", 1000)
     assert auroc_interval(scores, labels, groups, seed=3, resamples=200) == pytest.approx(expected)
     assert auroc_interval(scores, labels, [f"g{group}" for group in groups], seed=3, resamples=200) is not None
 
@@ -66,20 +65,6 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     assert 0.9 <= covered / 200 <= 0.99
 
 
-def test_several_figures_have_the_intervals_that_each_has_alone() -> None:
-    (scores, labels), groups = clustered(1, 30, 4)
-    ranking, resamples = Ranking.of(scores, labels), Resamples.of(groups, labels, resamples=200)
-    own = resamples.interval(lambda weights: ranking.counts(weights).auroc())
-    right = resamples.interval(accuracy_of(scores, labels, 0.5))
-
-    def both(weights: Floats) -> Floats:
-        return np.stack([ranking.counts(weights).auroc(), accuracy_of(scores, labels, 0.5)(weights)], axis=-1)
-
-    assert resamples.intervals(both) == (own, right)
-    assert own == auroc_interval(scores, labels, groups, resamples=200) and own is not None
-    assert Resamples.of(groups % 4, resamples=9).intervals(both) == (None, None)
-
-
 def test_fewer_than_five_groups_of_a_class_have_no_interval_of_an_area() -> None:
     scores, labels = ranked(1, 60)
     labels = (np.arange(60) >= 4).astype(np.int64)
@@ -93,27 +78,33 @@ def test_fewer_than_five_groups_of_a_class_have_no_interval_of_an_area() -> None
 def test_a_paired_difference_tells_a_better_detector_and_not_a_like_one(better: float) -> None:
     (scores, labels), groups = clustered(2, 60, 3)
     chance = np.random.default_rng(1)
-    first, second = (Ranking.of(scores + each * labels + chance.normal(size=180) / 3, labels) for each in (better, 0.0))
-    resamples = Resamples.of(groups, labels, resamples=400)
-    found = resamples.difference(lambda w: first.counts(w).auroc(), lambda w: second.counts(w).auroc())
-    assert found is not None
-    assert found.difference == pytest.approx((first.auroc() or 0) - (second.auroc() or 0))
-    assert found.interval[0] <= found.difference <= found.interval[1]
-    assert (found.p == pytest.approx(2 / 401)) == bool(better) == (found.interval[0] > 0)
-    back = resamples.difference(lambda w: second.counts(w).auroc(), lambda w: first.counts(w).auroc())
-    assert (
-        back is not None and back.p == found.p and back.interval == pytest.approx((-found.interval[1], -found.interval[0]))
-    )
+    first, second = (scores + each * labels + chance.normal(size=180) / 3 for each in (better, 0.0))
+    draws = Draws.of(groups, resamples=400)
+    found = areas(draws, first, labels) - areas(draws, second, labels)
+    low, high = interval(found) or (0.0, 0.0)
+    assert low <= (auroc(first, labels) or 0) - (auroc(second, labels) or 0) <= high
+    assert (p_of(found) == pytest.approx(2 / 401)) == bool(better) == (low > 0)
+    assert p_of(-found) == p_of(found) and interval(-found) == pytest.approx((-high, -low))
 
 
-def test_a_figure_differs_from_itself_with_p_1_and_from_nothing_not_at_all() -> None:
-    (scores, _), groups = clustered(3, 20, 3)
-    resamples = Resamples.of(groups, resamples=100)
-    same = resamples.difference(mean_of(scores), mean_of(scores))
-    assert same is not None and same.p == 1.0 and same.interval == (0.0, 0.0)
-    one = Ranking.of(scores, np.ones(60))
-    assert resamples.difference(lambda w: one.counts(w).auroc(), lambda w: one.counts(w).auroc()) is None
-    assert Resamples.of(groups % 3).difference(mean_of(scores), mean_of(scores)) is None
+def test_a_figure_differs_from_itself_with_p_1_and_resamples_without_a_class_are_no_figure() -> None:
+    (scores, labels), groups = clustered(3, 20, 3)
+    found = areas(Draws.of(groups, resamples=100), scores, labels)
+    assert p_of(found - found) == 1.0 and interval(found - found) == (0.0, 0.0)
+    assert np.isnan(areas(Draws.of(groups, resamples=9), scores, np.ones(60))).all()
+    assert interval(np.full(9, np.nan)) is None and interval(np.array([])) is None
+    assert interval(np.array([np.nan] * 2 + [0.5] * 18)) is None and interval(np.array([np.nan] + [0.5] * 19)) is not None
+
+
+@pytest.mark.parametrize("size", [3, 64, 65])
+def test_sums_of_resamples_are_those_of_their_rows(size: int) -> None:
+    chance = np.random.default_rng(1)
+    groups, key, weight = chance.integers(9, size=50), chance.integers(size, size=50), chance.random(50)
+    draws, some = Draws.of([f"g{each}" for each in groups], seed=2, resamples=30), chance.random(50) < 0.7
+    found = draws.sums(key, size, weight, some)
+    for at, times in enumerate(draws.times):
+        each = times[draws.group] * some
+        assert found[at] == pytest.approx(np.bincount(key, each * weight, minlength=size))
 
 
 def test_two_detectors_that_are_as_good_differ_in_about_one_of_twenty_sets() -> None:
@@ -121,9 +112,9 @@ def test_two_detectors_that_are_as_good_differ_in_about_one_of_twenty_sets() -> 
     for seed in range(200):
         (scores, labels), groups = clustered(seed, 40, 3)
         chance = np.random.default_rng(seed + 1000)
-        a, b = (area(scores + chance.normal(size=40)[groups], labels) for _ in range(2))
-        difference = Resamples.of(groups, labels, seed=seed, resamples=200).difference(a, b)
-        found += difference is not None and difference.p < 0.05
+        draws = Draws.of(groups, seed=seed, resamples=200)
+        a, b = (areas(draws, scores + chance.normal(size=40)[groups], labels) for _ in range(2))
+        found += p_of(a - b) < 0.05
     assert 3 <= found <= 20
 
 
@@ -147,4 +138,6 @@ def test_few_rows_have_figures_and_no_false_intervals(rows: int) -> None:
     found = auroc_interval(np.arange(rows), labels, np.arange(rows))
     assert (found is None) == (rows < 10)
     assert (auroc(np.arange(rows), labels) is None) == (rows < 2)
-    assert np.isfinite(Resamples.of(np.arange(rows), resamples=5).values(mean_of(np.arange(rows)))).all()
+    assert Draws.of(np.arange(rows), resamples=5).few == (rows < 5)
+    with pytest.raises(ValueError, match="one each a row"):
+        auroc_interval(np.arange(rows), labels, np.arange(rows + 1))
