@@ -24,8 +24,8 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Told:
-    """`scores` (n,): higher is likelier fake. `columns`: those that differ between the rows fitted on; the others
-    cannot tell anything."""
+    """`scores` (n,): shares from 0 to 1, as a detector's are, so that a clip's is the mean of its rows. `columns`: those
+    that differ between the rows fitted on; the others cannot tell anything."""
 
     scores: Floats
     columns: tuple[str, ...]
@@ -53,7 +53,7 @@ def columns_alone(corpus: Corpus, train: Numbers, asked: Numbers, tested: Corpus
     model = LogisticRegression(max_iter=1000).fit(given, label)
     of = useful[: len(COLUMNS)] | useful[len(COLUMNS) :]
     names = tuple(name for name, used in zip(COLUMNS, of, strict=True) if used)
-    return Told(np.asarray(model.decision_function(wanted), np.float64), names, len(label))
+    return Told(np.asarray(model.predict_proba(wanted)[:, 1], np.float64), names, len(label))
 
 
 def _columns(corpus: Corpus, numbers: Numbers) -> Floats:

@@ -240,7 +240,7 @@ def _confusion(items: Items) -> list[list[int]] | None:
 
 def _weak(each: Evaluated) -> list[str]:
     """Is it shown that the detector sees a forgery?"""
-    area, alone = each.figures("clip", "counted")["auroc"], each.leaks.clip.value
+    area, alone = each.figures("clip", "scored")["auroc"], each.leaks.clip.value  # of the same clips
     if area.value is None:
         return []
     if alone is not None and area.value <= alone:

@@ -9,14 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmidd.corpus.alone import columns_alone
+from mmidd.corpus.alone import Told, columns_alone
 from mmidd.corpus.read import Corpus
+from mmidd.engine.tables import find
 from mmidd.errors import ScoreError
 from mmidd.evaluation.figures import Figure
 from mmidd.evaluation.files import Named
 from mmidd.evaluation.items import Floats, Ints, Items, coded
 from mmidd.evaluation.measures import Setting, lacks
 from mmidd.evaluation.resampled import figure
+from mmidd.scores.joined import CLIP
 from mmidd.statistics import auroc, fisher, holm
 
 _SHOWN = 5
@@ -50,9 +52,10 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Leaks:
-    """`clip`, `frame`: AUROC of the corpus's numeric columns alone on the rows that have samples; `columns` those that
-    differ in train, `trained_on` rows. `shared`: groups (`shared_names`: some) that these rows share with `train_groups`
-    of train; None where it could not be looked at, and `why` says so."""
+    """`clip`, `frame`: AUROC of the corpus's numeric columns alone on the rows that the detector has scored, so that it
+    stands beside the figure `scored`; `columns` those that differ in train, `trained_on` rows. `shared`: groups
+    (`shared_names`: some) that these rows share with `train_groups` of train; None where it could not be looked at, and
+    `why` says so."""
 
     clip: Figure
     frame: Figure
@@ -100,19 +103,30 @@ def leaks_of(named: Named, corpus: Corpus | None, setting: Setting) -> Leaks:
     check_corpus(named, corpus)
     train = _train_rows(corpus)
     shared, names, groups, why = _shared(named, corpus)
-    frames = named.table("frame")
-    frames = frames.filter(frames["id"].is_valid())
-    if not len(train) or not len(frames):
-        nothing = Figure(None, why="the corpus has no train rows" if len(frames) else "no frame has a sample")
-        return Leaks(nothing, nothing, (), 0, shared, names, groups, why)
-    told = columns_alone(corpus, train, corpus.find(frames["id"].to_pylist()))
+    clip, frame, told = alone(corpus, train, corpus, named.table("frame"), named.table("clip"), setting)
+    columns, rows = (told.columns, told.trained_on) if told else ((), 0)
+    return Leaks(clip, frame, columns, rows, shared, names, groups, why)
+
+
+def alone(
+    corpus: Corpus, train: Ints, tested: Corpus, frames: pa.Table, clips: pa.Table, setting: Setting
+) -> tuple[Figure, Figure, Told | None]:
+    """What the columns alone, fitted on these train rows of a corpus, reach on the clips and the frames of `tested` that
+    have a score (where clips alone were scored, on all samples of these clips)."""
+    if pc.any(pc.is_valid(frames["score"])).as_py():
+        mine = frames.filter(pc.is_valid(frames["score"]))
+    else:
+        of = find(frames, clips.filter(pc.is_valid(clips["score"])), CLIP)
+        mine = frames.filter(pc.and_(pc.is_valid(of), pc.is_valid(frames["id"])))
+    if not len(train) or not len(mine):
+        nothing = Figure(None, why="no frame has a sample and a score" if len(train) else "the corpus has no train rows")
+        return nothing, nothing, None
+    told = columns_alone(corpus, train, tested.find(mine["id"].to_pylist()), tested)
     if told is None:
         nothing = Figure(None, why="train has one class, or no column differs between its rows")
-        return Leaks(nothing, nothing, (), len(train), shared, names, groups, why)
-    items = Items.of(frames)
-    frame = _area(items, told.scores, setting)
-    clip = _area(*by_clip(frames, items, told.scores), setting)
-    return Leaks(clip, frame, told.columns, told.trained_on, shared, names, groups, why)
+        return nothing, nothing, None
+    items = Items.of(mine)
+    return _area(*by_clip(mine, items, told.scores), setting), _area(items, told.scores, setting), told
 
 
 def check_corpus(named: Named, corpus: Corpus) -> None:
@@ -127,20 +141,13 @@ def check_corpus(named: Named, corpus: Corpus) -> None:
 
 def by_clip(frames: pa.Table, items: Items, scores: Floats) -> tuple[Items, Floats]:
     """One row a clip, and the mean of its frames."""
-    clip = clip_codes(frames)
-    first = np.unique(clip, return_index=True)[1]
+    dataset, media = coded(frames["dataset"]), coded(frames["media"])
+    key = dataset.codes * max(1, len(media.names)) + media.codes
+    first, clip = np.unique(key, return_index=True, return_inverse=True)[1:]
     mask = np.zeros(len(items), np.bool_)
     mask[first] = True
     means = np.bincount(clip, weights=scores) / np.bincount(clip)
     return items.where(mask), means[clip[mask]]
-
-
-def clip_codes(table: pa.Table) -> Ints:
-    """A number from 0 for the clip of each row."""
-    dataset, media = coded(table["dataset"]), coded(table["media"])
-    key = dataset.codes * max(1, len(media.names)) + media.codes
-    found: Ints = np.unique(key, return_inverse=True)[1].astype(np.int64)
-    return found
 
 
 def _area(items: Items, scores: Floats, setting: Setting) -> Figure:

@@ -58,7 +58,7 @@ def _file(each: Evaluated) -> Iterator[Row]:
                     subset = f"matrix, reals of {real}, fakes of {fake}"
                     yield Row(each.name, level, matrix.policy, subset, "auroc", figure)
     for level, figure in (("clip", each.leaks.clip), ("frame", each.leaks.frame)):
-        yield Row(each.name, level, "with samples", ALL, "columns_alone_auroc", figure)
+        yield Row(each.name, level, "scored", ALL, "columns_alone_auroc", figure)
     for cover in each.coverage:
         for label in ("real", "fake"):
             total = cover.lacking(label)[1]

@@ -89,7 +89,7 @@ class Operating:
 
 
 def operating(validation: ScoreFile, rule: str | Rule = "eer", *, seed: int = 0, resamples: int = 1000) -> Operating:
-    """What the validation clips of a file choose: those of its split `validation`, else of `train` (held out by a run).
+    """What the validation clips of a file choose: those of its split `validation`, else what a run held out of train.
 
     Raises ScoreError where there are none of these, or not both classes with a score; UsageError for a rule that is none.
     """
@@ -123,13 +123,14 @@ def operating(validation: ScoreFile, rule: str | Rule = "eer", *, seed: int = 0,
 
 
 def validation_clips(file: ScoreFile) -> tuple[str, Items]:
-    """The split that may choose a threshold, and its clips. Raises ScoreError where the file has test clips alone."""
-    for split in ("validation", "train"):
+    """The split that may choose a threshold, and its clips: validation, or what a run held out of train to validate on.
+    Raises ScoreError where there are none."""
+    for split in ("validation", *(("train",) if "restricted" in file.about.corpus else ())):
         table = file.level("clip", split)
         if len(table):
             return split, Items.of(table)
     raise ScoreError(
-        f"{name_of(file)} has no clips of validation: a threshold is never chosen on test; "
+        f"{name_of(file)} has no clips of validation: a threshold is never chosen on test, nor on what was trained on; "
         "mmidd score ... --split validation writes some"
     )
 

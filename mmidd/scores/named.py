@@ -25,6 +25,8 @@ WHOLE = frozenset({"other_compression", "other_split", "other_method", "not_in_s
 """Why the builder left out a whole medium."""
 SAMPLES = frozenset({"exact_duplicate", "label_conflict", "equals_real", "other_person"})
 """Why the builder left out samples that extraction gave: what they show is elsewhere, or is not what the clip is about."""
+SHORT = "pair_short"
+"""A frame that a real has and its fake, which is shorter, has not: it was never there, and so is no loss. Its medium is."""
 NO_REASON = "no reason told"
 NO_SPLIT = "in no split"
 
@@ -65,8 +67,8 @@ def named(corpus: Corpus, splits: Sequence[str], only: Sequence[str] = ()) -> pa
 
 def left_out(corpus: Corpus, splits: Sequence[str], only: Sequence[str] = ()) -> dict[str, int]:
     """What the splits do not name, counted by reason: media that the builder left out whole, media that are in no split at
-    all (whatever was asked: files that the index refused, official members whose group is in a stricter split), and
-    samples that curation took out of media ("exact_duplicate, samples")."""
+    all (whatever was asked: files that the index refused, official members whose group is in a stricter split), samples
+    that curation took out of media ("exact_duplicate, samples"), and frames that fakes have not ("pair_short, frames")."""
     names, media = _names(corpus, only), corpus.media
     mine = _of(media, names)
     nowhere = mine.filter(pc.is_null(mine["split"]))
@@ -77,8 +79,10 @@ def left_out(corpus: Corpus, splits: Sequence[str], only: Sequence[str] = ()) ->
     gone = pc.fill_null(gone, False)
     found.update(inside.filter(gone)["reason"].to_pylist())
     _, reasons, counts = _reasons(inside.filter(pc.invert(gone)))
-    for reason in sorted(SAMPLES & set(pc.unique(reasons).to_pylist())):
-        found[f"{reason}, samples"] = int(counts[pc.equal(reasons, reason).to_numpy(zero_copy_only=False)].sum())
+    for reason in sorted((SAMPLES | {SHORT}) & set(pc.unique(reasons).to_pylist())):
+        found[f"{reason}, {'frames' if reason == SHORT else 'samples'}"] = int(
+            counts[pc.equal(reasons, reason).to_numpy(zero_copy_only=False)].sum()
+        )
     return {reason: found[reason] for reason in sorted(found)}
 
 
@@ -175,20 +179,23 @@ def _reasons(media: pa.Table) -> tuple[npt.NDArray[np.int64], pa.Array, npt.NDAr
 
 
 def _lost(listed: pa.Table) -> pa.Table:
-    """`dataset`, `media` and `reason` of every frame that was lost: those whose reason is no decision, those that the
-    account holds without a reason, and one of each medium of which nothing else is known."""
+    """`dataset`, `media` and `reason` of every frame that was lost: those whose reason is no decision and that were there,
+    those that the account holds without a reason, and one of each medium of which nothing else is known."""
     parents, reasons, counts = _reasons(listed)
-    decided = pc.is_in(reasons, pa.array(sorted(SAMPLES))).to_numpy(zero_copy_only=False)
+    decided, short = (
+        pc.is_in(reasons, pa.array(each)).to_numpy(zero_copy_only=False) for each in (sorted(SAMPLES), [SHORT])
+    )
+    lost = np.where(decided | short, 0, counts)
     told = np.bincount(parents, np.where(decided, 0, counts), listed.num_rows)
     account = sum(pc.fill_null(listed[f"frames_{end}"], 0).to_numpy().astype(np.int64) for end in ("dropped", "failed"))
     own = pc.coalesce(_own_reason(listed), pa.scalar(NO_REASON))
     nothing = pc.and_(pc.equal(pc.fill_null(listed["samples"], 0), 0), pc.invert(_decided(listed))).to_numpy()
     untold = np.maximum(account - told, 0).astype(np.int64)
-    untold = np.where(nothing & (told + untold == 0), 1, untold)
+    untold = np.where(nothing & (np.bincount(parents, lost, listed.num_rows) + untold == 0), 1, untold)
     if (counts < 0).any() or (account < 0).any() or max(counts.max(initial=0), untold.max(initial=0)) > _MOST_FRAMES:
         raise ScoreError(f"the media table counts lost frames that no medium has: {VERIFY}")
-    place = np.concatenate([np.repeat(parents, np.where(decided, 0, counts)), np.repeat(np.arange(len(untold)), untold)])
-    of_frames = reasons.take(pa.array(np.repeat(np.arange(len(counts)), np.where(decided, 0, counts))))
+    place = np.concatenate([np.repeat(parents, lost), np.repeat(np.arange(len(untold)), untold)])
+    of_frames = reasons.take(pa.array(np.repeat(np.arange(len(counts)), lost)))
     of_media = own.combine_chunks().take(pa.array(np.repeat(np.arange(len(untold)), untold)))
     why = pa.chunked_array([of_frames, of_media], pa.string())
     return listed.select(_BY).take(pa.array(place)).append_column("reason", why)

@@ -1,5 +1,5 @@
-"""Figures at a threshold (what scores at or above it is called positive), and of several classes, as arithmetic on counts. All
-are shares, 0..1, and NaN where they are not defined."""
+"""Figures at a threshold (what scores at or above it is called positive), and of several classes, as arithmetic on counts.
+All are shares, 0..1, and NaN where they are not defined."""
 
 from __future__ import annotations
 

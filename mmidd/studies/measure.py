@@ -11,14 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmidd.corpus.alone import columns_alone
 from mmidd.corpus.read import Corpus
 from mmidd.errors import ScoreError
 from mmidd.evaluation.items import Items
-from mmidd.evaluation.measures import Setting, lacks, measured
+from mmidd.evaluation.leaks import alone as reached_alone
+from mmidd.evaluation.measures import Setting, measured
 from mmidd.evaluation.operating import operating
 from mmidd.scores.file import ScoreFile
-from mmidd.scores.named import named
 
 KEPT = (
     "auroc", "average_precision", "eer", "tpr_at_fpr_0.05", "balanced_accuracy@validation", "false_positive_rate@validation",
@@ -50,7 +49,7 @@ def figures(scores: ScoreFile, only: tuple[str, ...], how: Setting) -> dict[str,
     """JSON, of the test clips of these datasets (by name; none: all): `counted` (what has no score is wrong) and, where that
     is another, `scored`; how many clips, of how many groups, and which share of each class has a score; the AUROC of each
     dataset, and the mean over those that have one."""
-    frames, clips = (_items(scores.level(level, "test"), only) for level in ("frame", "clip"))
+    frames, clips = (Items.of(_only(scores.level(level, "test"), only)) for level in ("frame", "clip"))
     dataset = clips.columns["dataset"]
     apart = {name: clips.where(dataset.of(name)) for name in dataset.present()}
     own = {name: _auroc(each, how) for name, each in apart.items()} if len(apart) > 1 else {}
@@ -67,8 +66,8 @@ def figures(scores: ScoreFile, only: tuple[str, ...], how: Setting) -> dict[str,
     }
 
 
-def _items(table: pa.Table, only: tuple[str, ...]) -> Items:
-    return Items.of(table.filter(pc.is_in(table["dataset"], pa.array(only, pa.string()))) if only else table)
+def _only(table: pa.Table, only: tuple[str, ...]) -> pa.Table:
+    return table.filter(pc.is_in(table["dataset"], pa.array(only, pa.string()))) if only else table
 
 
 def _kept(clips: Items, policy: Any, how: Setting) -> dict[str, Any]:
@@ -86,30 +85,10 @@ def _coverage(clips: Items, mask: npt.NDArray[np.bool_]) -> float | None:
 
 
 def alone(
-    corpus: Corpus, train: npt.NDArray[np.int64], tested: Corpus, only: tuple[str, ...], how: Setting
+    corpus: Corpus, train: npt.NDArray[np.int64], tested: Corpus, scores: ScoreFile, only: tuple[str, ...], how: Setting
 ) -> Mapping[str, Any]:
     """What the numeric columns alone, fitted on the rows a run was trained on, reach on the test clips of these datasets (by
-    name) that have a sample: JSON, `auroc` null where it cannot be, with `why`."""
-    rows = named(tested, ("test",))
-    rows = rows.filter(pc.and_(pc.equal(rows["level"], "frame"), pc.is_valid(rows["row"])))
-    rows = rows.filter(pc.is_in(rows["dataset"], pa.array(only, pa.string()))) if only else rows
-    if not len(rows):
-        return {"auroc": None, "why": "no row to test on"}
-    told = columns_alone(corpus, train, rows["row"].to_numpy().astype(np.int64), tested)
-    if told is None:
-        return {"auroc": None, "why": "the training rows have one class, or no column differs between them"}
-    shares = 1 / (1 + np.exp(-np.clip(told.scores, -500, 500)))
-    by = rows.select(["dataset", "media", "label", "group"]).append_column("score", pa.array(shares))
-    clips = by.group_by(["dataset", "media", "label", "group"], use_threads=False).aggregate([("score", "mean")])
-    items = _bare(clips)
-    if why := lacks(items):
-        return {"auroc": None, "why": why}
-    return {"auroc": _auroc(items, how), "columns": list(told.columns), "why": ""}
-
-
-def _bare(clips: pa.Table) -> Items:
-    """Clips of which nothing but label, group and score is known."""
-    fake = pc.equal(clips["label"], "fake").to_numpy(zero_copy_only=False).astype(np.bool_)
-    group = clips["group"].combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    score = clips["score_mean"].to_numpy().astype(np.float64)
-    return Items(fake, score, None, np.full(len(fake), -1, np.int64), group, {})
+    name) that have a score: JSON."""
+    frames, clips = (_only(scores.level(level, "test"), only) for level in ("frame", "clip"))
+    clip, _, told = reached_alone(corpus, train, tested, frames, clips, how)
+    return {"auroc": clip.document(), "columns": list(told.columns) if told else []}

@@ -211,6 +211,6 @@ def ranges(numbers: Sequence[int]) -> str:
 def _below(found: Mapping[str, Any] | None) -> bool:
     if not found or not found["columns_alone"].get("auroc"):
         return False
-    bar, mine = found["columns_alone"]["auroc"]["value"], found["counted"]["auroc"]
+    bar, mine = found["columns_alone"]["auroc"]["value"], found.get("scored", found["counted"])["auroc"]  # of the same clips
     low = mine["low"] if mine["low"] is not None else mine["value"]
     return bar is not None and low is not None and low <= bar

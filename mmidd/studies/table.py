@@ -21,9 +21,9 @@ BESIDE = ("figure", "paper, method", "source", "tested there on", "lines here", 
 NOTE = (
     "Every figure counts a clip without a score as wrong. A line is of the seed with the median AUROC (of an even number of "
     "seeds the lower); its range is over all of them. Columns alone: what a logistic regression on the corpus's numeric "
-    "columns reaches on the same clips, fitted on the same training rows, without a pixel. Leave-one-out: trained on train "
-    "of all other datasets, the best checkpoint chosen on their validation, tested on the test split of the one left out; "
-    "the line below it is of the detector that was trained on all, on the same clips."
+    "columns reaches on the clips that have a score, fitted on the same training rows, without a pixel. Leave-one-out: "
+    "trained on train of all other datasets, the best checkpoint chosen on their validation, tested on the test split of "
+    "the one left out; the line below it is of the detector that was trained on all, on the same clips."
 )
 NARROW = 150
 

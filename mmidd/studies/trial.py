@@ -165,9 +165,10 @@ def _done(bench: Bench, trial: Trial, stage: list[str], times: dict[str, float])
     for test in trial.tests:
         held = files[covering(test, trial.tests)]
         only = bench.only(test)
+        scores = scorefile.read(held)
         tests[test.name] = {
-            **figures(scorefile.read(held), only, how),
-            "columns_alone": alone(bench.corpus, rows, bench.tested(test), only, how),
+            **figures(scores, only, how),
+            "columns_alone": alone(bench.corpus, rows, bench.tested(test), scores, only, how),
         }
     return {
         "made_of": bench.made_of(trial),

@@ -89,9 +89,7 @@ def rates(model: str, about: Mapping[str, Any], given: str | Path | None, rule: 
     if given is not None:
         file = read(given)
         _check(file, about, str(given))
-        at = (
-            operating(file, chosen) if _clips(file, "validation") or _clips(file, "train") else _of_run(model, about, chosen)
-        )
+        at = operating(file, chosen) if _chooses(file) else _of_run(model, about, chosen)
         if isinstance(at, Unmeasured):
             raise ScoreError(f"{given} has no validation clips to choose a threshold on, and {at.why}")
         return _on_test(file, at) if _clips(file, "test") else _measured(at)
@@ -122,6 +120,10 @@ def _check(file: ScoreFile, about: Mapping[str, Any], where: str) -> None:
         )
     if file.about.degradation is not None:
         raise ScoreError(f"{where} holds scores of images that were changed first ({file.about.degradation}): score without")
+
+
+def _chooses(file: ScoreFile) -> bool:
+    return bool(_clips(file, "validation") or ("restricted" in file.about.corpus and _clips(file, "train")))
 
 
 def _clips(file: ScoreFile, split: str) -> int:

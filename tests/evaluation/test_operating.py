@@ -46,10 +46,12 @@ def test_the_rates_are_those_of_the_validation_clips_with_a_score_and_what_has_n
     assert json.loads(json.dumps(found.document()))["threshold"] == found.threshold
 
 
-def test_clips_that_a_run_held_out_of_train_may_choose_and_test_clips_never() -> None:
-    assert operating(made(random_clips(40, split="train"))).split == "train"
-    with pytest.raises(ScoreError, match="never chosen on test"):
-        operating(made(random_clips(40)))
+def test_clips_that_a_run_held_out_of_train_may_choose_and_those_of_test_or_of_training_never() -> None:
+    held_out = {"digest": "d", "restricted": "to rows that the run validated on"}
+    assert operating(made(random_clips(40, split="train"), corpus=held_out)).split == "train"
+    for split in ("test", "train"):
+        with pytest.raises(ScoreError, match="never chosen on test, nor on what was trained on"):
+            operating(made(random_clips(40, split=split)))
 
 
 def test_a_rate_of_none_or_all_has_an_interval_that_is_no_point() -> None:

@@ -36,7 +36,7 @@ def weighted(scores: npt.ArrayLike, labels: npt.ArrayLike, weights: npt.NDArray[
     values, place = np.unique(np.asarray(scores, np.float64), return_inverse=True)
     size, fake = max(1, len(values)), np.asarray(labels) == 1
     up, down = ([np.bincount(place, each * mask, size) for each in weights] for mask in (fake, ~fake))
-    return Counts(np.array(up), np.array(down))
+    return Counts(np.array(up, np.float64), np.array(down, np.float64))
 
 
 @st.composite

@@ -13,7 +13,7 @@ from .made import Ranked, any_rows
 
 
 def at(scores: object, labels: object, threshold: float, weights: object = None) -> dict[str, float]:
-    counts = np.bincount(outcomes(scores, labels, threshold), weights, minlength=4)  # type: ignore[arg-type,call-overload]
+    counts = np.bincount(outcomes(scores, labels, threshold), weights, minlength=4)  # type: ignore[arg-type]
     return {name: float(value) for name, value in rates(counts.astype(np.float64)).items()}
 
 
