@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from mmidd.project import Project, build
     from mmidd.project import open_project as open
     from mmidd.recipe import Recipe
-    from mmidd.reference import detect, score, train
+    from mmidd.reference import detect, score, train, validate
     from mmidd.sampledata import write_sample as sample
-    from mmidd.validation import validate
 
 __version__ = "0.1.0"
 __all__ = [
@@ -47,7 +46,7 @@ _WHERE = {
     "sample": "mmidd.sampledata:write_sample",
     "score": "mmidd.reference:score",
     "train": "mmidd.reference:train",
-    "validate": "mmidd.validation:validate",
+    "validate": "mmidd.reference:validate",
 }
 """Where each public name is: imported when it is first used. None of them is also a module of ours."""
 

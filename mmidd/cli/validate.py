@@ -70,8 +70,8 @@ def validate(
     Exit 3 where a run failed; the same command goes on where it was stopped, and tries again what failed.
     """
     from mmidd.cli.progress import Steps
+    from mmidd.reference import validate as study
     from mmidd.studies.study import Study
-    from mmidd.validation import validate as study
 
     found = study(
         corpus, out,

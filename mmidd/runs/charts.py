@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mmidd.show import printable
+from mmidd.show.pages import told
 
 WIDTH, HEIGHT = 440, 230
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 10, 32
@@ -30,11 +29,6 @@ class Level:
 
     name: str
     y: float
-
-
-def told(text: object) -> str:
-    """A text from outside, as HTML shows it: no markup, no control character."""
-    return html.escape(printable(str(text)))
 
 
 def figures(value: float) -> str:

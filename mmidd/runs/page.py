@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from mmidd.runs.charts import Level, Series, chart, told
+from mmidd.runs.charts import Level, Series, chart
 from mmidd.runs.curves import METRICS, RESULT, RUN, lines, read_json, seeds_of
+from mmidd.show.pages import page as shell
+from mmidd.show.pages import told
 
 NAME = "index.html"
 FEW_GROUPS = 30
@@ -59,14 +60,7 @@ def page(run: Path) -> str:
             _configuration(about),
         )
     )
-    style = files("mmidd.runs").joinpath("page.css").read_text(encoding="utf-8")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri "
-        "'none'; form-action 'none'\">\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{told(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
+    return shell(title, body)
 
 
 def _seed(path: Path) -> _Seed:

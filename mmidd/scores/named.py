@@ -7,7 +7,7 @@ the builder decided to leave out (another compression, a duplicate, a takedown .
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -75,14 +75,12 @@ def left_out(corpus: Corpus, splits: Sequence[str], only: Sequence[str] = ()) ->
     why = pc.coalesce(nowhere["reason"], nowhere["error"], pa.scalar(NO_REASON))
     found = Counter({f"{reason}, {NO_SPLIT}": count for reason, count in Counter(why.to_pylist()).items()})
     inside = mine.filter(pc.is_in(mine["split"], pa.array(_splits(corpus, splits))))
-    gone = pc.and_(pc.equal(inside["outcome"], "dropped"), pc.is_in(inside["reason"], pa.array(sorted(WHOLE))))
-    gone = pc.fill_null(gone, False)
+    gone = _left_out_whole(inside)
     found.update(inside.filter(gone)["reason"].to_pylist())
     _, reasons, counts = _reasons(inside.filter(pc.invert(gone)))
     for reason in sorted((SAMPLES | {SHORT}) & set(pc.unique(reasons).to_pylist())):
-        found[f"{reason}, {'frames' if reason == SHORT else 'samples'}"] = int(
-            counts[pc.equal(reasons, reason).to_numpy(zero_copy_only=False)].sum()
-        )
+        what = "frames" if reason == SHORT else "samples"
+        found[f"{reason}, {what}"] = int(counts[_are(reasons, {reason})].sum())
     return {reason: found[reason] for reason in sorted(found)}
 
 
@@ -164,8 +162,11 @@ def _listed(corpus: Corpus, splits: Sequence[str], names: list[str] | None) -> p
     """The rows of the media table that the splits name, or that samples lie under."""
     media = _of(corpus.media, names)
     media = media.filter(pc.is_in(media["split"], pa.array(splits)))
-    whole = pc.and_(pc.equal(media["outcome"], "dropped"), pc.is_in(media["reason"], pa.array(sorted(WHOLE))))
-    return media.filter(pc.invert(pc.fill_null(whole, False))).combine_chunks()
+    return media.filter(pc.invert(_left_out_whole(media))).combine_chunks()
+
+
+def _left_out_whole(media: pa.Table) -> pa.Array:
+    return pa.array(_are(media["outcome"], {"dropped"}) & _are(media["reason"], WHOLE))
 
 
 def _reasons(media: pa.Table) -> tuple[npt.NDArray[np.int64], pa.Array, npt.NDArray[np.int64]]:
@@ -182,10 +183,8 @@ def _lost(listed: pa.Table) -> pa.Table:
     """`dataset`, `media` and `reason` of every frame that was lost: those whose reason is no decision and that were there,
     those that the account holds without a reason, and one of each medium of which nothing else is known."""
     parents, reasons, counts = _reasons(listed)
-    decided, short = (
-        pc.is_in(reasons, pa.array(each)).to_numpy(zero_copy_only=False) for each in (sorted(SAMPLES), [SHORT])
-    )
-    lost = np.where(decided | short, 0, counts)
+    decided = _are(reasons, SAMPLES)
+    lost = np.where(decided | _are(reasons, {SHORT}), 0, counts)
     told = np.bincount(parents, np.where(decided, 0, counts), listed.num_rows)
     account = sum(pc.fill_null(listed[f"frames_{end}"], 0).to_numpy().astype(np.int64) for end in ("dropped", "failed"))
     own = pc.coalesce(_own_reason(listed), pa.scalar(NO_REASON))
@@ -213,9 +212,13 @@ def _own_reason(listed: pa.Table) -> pa.ChunkedArray:
 def _decided(listed: pa.Table) -> pa.Array:
     """Of which media the builder took samples out."""
     parents, reasons, counts = _reasons(listed)
-    taken = pc.is_in(reasons, pa.array(sorted(SAMPLES))).to_numpy(zero_copy_only=False)
-    by_reason = pc.is_in(listed["reason"], pa.array(sorted(SAMPLES))).to_numpy()
-    return pa.array((np.bincount(parents, np.where(taken, counts, 0), listed.num_rows) > 0) | by_reason)
+    taken = np.bincount(parents, np.where(_are(reasons, SAMPLES), counts, 0), listed.num_rows) > 0
+    return pa.array(taken | _are(listed["reason"], SAMPLES))
+
+
+def _are(column: pa.Array | pa.ChunkedArray, words: Collection[str]) -> npt.NDArray[np.bool_]:
+    """Is it one of these? Null is not."""
+    return np.asarray(pc.is_in(column, pa.array(sorted(words))).to_numpy(zero_copy_only=False), bool)
 
 
 def _clips(samples: pa.Table, listed: pa.Table) -> pa.Table:

@@ -4,10 +4,10 @@ HTML that needs nothing beside it; every text in it is escaped."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
-from mmidd.runs.charts import told
+from mmidd.show.pages import page as shell
+from mmidd.show.pages import told
 from mmidd.studies import table
 
 _CSS = """
@@ -29,7 +29,6 @@ def page(found: Mapping[str, Any]) -> str:
     """The page of a results document."""
     name = found["corpus"]["name"]
     title = f"A study of {name}"
-    style = files("mmidd.runs").joinpath("page.css").read_text(encoding="utf-8") + _CSS
     body = "".join(
         (
             f"<h1>{told(title)}</h1>",
@@ -43,13 +42,7 @@ def page(found: Mapping[str, Any]) -> str:
             _published(found),
         )
     )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri "
-        "'none'; form-action 'none'\">\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{told(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
+    return shell(title, body, _CSS)
 
 
 def _says(found: Mapping[str, Any]) -> str:

@@ -16,7 +16,6 @@ SOURCES = {
     "readme-figure": "a picture in a repository",
     "second-hand": "second-hand",
 }
-UNVERIFIED = "unverified"
 
 
 @dataclass(frozen=True)
@@ -188,8 +187,3 @@ def _words(words: Sequence[str]) -> str:
 def _names(names: Sequence[str], most: int = 4) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(list(names)[:most]) + more
-
-
-def document(found: Sequence[Beside]) -> list[Mapping[str, Any]]:
-    """JSON."""
-    return [each.document() for each in found]

@@ -11,7 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mmidd.show import plain, printable, shell_word
+from mmidd.show import plain, shell_word
+from mmidd.show.pages import in_csv, in_markdown
 
 HEADS = (
     "line", "study", "what", "detector", "tested on", "seeds", "clip AUROC [95% over groups]", "range of seeds",
@@ -132,30 +133,22 @@ def tell(console: Console, found: Mapping[str, Any], out: Path, changed: bool) -
 def markdown(found: Mapping[str, Any]) -> str:
     """results.md."""
     parts = [
-        f"# A study of {_md(found['corpus']['name'])}", _md(summary(found)) + ".",
-        *(f"- {_md(said)}" for said in found["says"]), "", _grid(HEADS, [cells(line) for line in found["lines"]]), "",
-        _md(NOTE), "",
+        f"# A study of {in_markdown(found['corpus']['name'])}", in_markdown(summary(found)) + ".",
+        *(f"- {in_markdown(said)}" for said in found["says"]), "",
+        _grid(HEADS, [cells(line) for line in found["lines"]]), "", in_markdown(NOTE), "",
     ]  # fmt: skip
     if found["failed"]:
         rows = [(each["trial"], each["at"], each["why"]) for each in found["failed"]]
         parts += ["## Failed", "", _grid(("trial", "at", "why"), rows), ""]
     if found["left_out"]:
-        parts += ["## Left out", "", *(f"- {_md(why)}" for why in found["left_out"]), ""]
+        parts += ["## Left out", "", *(f"- {in_markdown(why)}" for why in found["left_out"]), ""]
     parts += ["## Beside published figures", "", _grid(BESIDE, rows_beside(found)), ""]
     return "\n".join(parts)
 
 
 def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(map(_md, line))} |" for line in lines)
-
-
-def _md(text: str) -> str:
-    """Text from outside as Markdown shows it, in one cell."""
-    told = printable(text)
-    for mark in ("\\", "`", "*", "_", "<", "[", "|"):
-        told = told.replace(mark, f"\\{mark}") if mark != "<" else told.replace("<", "&lt;")
-    return told
+    return "\n".join(f"| {' | '.join(map(in_markdown, line))} |" for line in lines)
 
 
 def csv_text(found: Mapping[str, Any]) -> str:
@@ -176,18 +169,12 @@ def csv_text(found: Mapping[str, Any]) -> str:
         coverage = figures.get("coverage", {})
         for seed in line["seeds"]:
             writer.writerow(
-                [line["line"], line["study"], _cell(line["title"]), line["detector"], line["preset"],
-                 " ".join(map(_cell, line["settings"])), _cell(line["trained_on"]), line["rows"], _cell(line["tested_on"]),
+                [line["line"], line["study"], in_csv(line["title"]), line["detector"], line["preset"],
+                 in_csv(" ".join(line["settings"])), in_csv(line["trained_on"]), line["rows"], in_csv(line["tested_on"]),
                  seed["seed"], seed["state"], seed["auroc"], *told, figures.get("groups"), alone, coverage.get("real"),
                  coverage.get("fake")]
             )  # fmt: skip
     return out.getvalue()
-
-
-def _cell(text: str) -> str:
-    """What no spreadsheet takes for a formula."""
-    told = printable(text)
-    return f"'{told}" if told[:1] in ("=", "+", "-", "@") else told
 
 
 def duration(seconds: float) -> str:

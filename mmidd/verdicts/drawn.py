@@ -4,14 +4,13 @@ address, every text escaped."""
 from __future__ import annotations
 
 import base64
-import html
 from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mmidd.show import printable
+from mmidd.show.pages import told
 from mmidd.verdicts.rates import Rates, Unmeasured
 from mmidd.verdicts.region import CELLS, FAINT, Region
 from mmidd.verdicts.verdict import Track
@@ -25,11 +24,6 @@ DRAWN = 12
 """Tracks that have a line, the most suspicious ones."""
 _THUMB, _JPEG = 96, 85
 _TEXT = f'font-size="12" font-family="sans-serif" fill="{SOFT}"'
-
-
-def told(text: object) -> str:
-    """A text from outside, as HTML shows it: no markup, no control character."""
-    return html.escape(printable(str(text)))
 
 
 def colour(number: int) -> str:

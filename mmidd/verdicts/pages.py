@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from mmidd.engine.files import disk_errors
 from mmidd.errors import UsageError
 from mmidd.evaluation.figures import counted
-from mmidd.verdicts.drawn import boxed, covered, thumb, timeline, told
+from mmidd.show.pages import page, told
+from mmidd.verdicts.drawn import boxed, covered, thumb, timeline
 from mmidd.verdicts.faces import Crop
 from mmidd.verdicts.rates import Rates, Unmeasured
 from mmidd.verdicts.region import CAVEAT, CELLS, FAINT, METHOD, Region
@@ -70,13 +71,7 @@ class Pages:
 
 def _page(title: str, body: str) -> str:
     style = files("mmidd.verdicts").joinpath("page.css").read_text(encoding="utf-8")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
-        "img-src data:; base-uri 'none'; form-action 'none'\">\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{told(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
+    return page(title, body, style, images="data:")
 
 
 def _medium(

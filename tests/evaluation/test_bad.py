@@ -28,7 +28,8 @@ CASES: dict[str, tuple[list[Clip], str, str]] = {
     "one group": (clips(40, group="g"), "auroc", "no interval: 1 group"),
     "constant": ([Clip(str(n), n % 2 == 1, [0.5]) for n in range(40)], "auroc", "every resample gives the same"),
     "one clip": (clips(1), "eer", "all 1 rows are real"),
-    "one fake": ([Clip(str(n), n == 5, [n / 500]) for n in range(400)], "auroc", "lacks a class"),
+    "one fake": ([Clip(str(n), n == 5, [n / 500]) for n in range(400)], "auroc", "no interval: 1 group with fakes"),
+    "few reals": ([Clip(str(n), n > 3, [n / 500]) for n in range(400)], "balanced_accuracy@0.5", "4 groups with reals"),
     "no types": (clips(40), "type_accuracy", "gives no forgery types"),
 }
 

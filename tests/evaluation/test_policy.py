@@ -80,4 +80,4 @@ def test_all_missing_is_all_wrong_and_no_crash() -> None:
     found = evaluate(made([Clip(str(n), n % 2 == 1, [None]) for n in range(40)])).files[0]
     counted, scored = found.figures("clip", "counted"), found.figures("clip", "scored")
     assert counted["auroc"].value == 0 and counted["accuracy@0.5"].value == 0
-    assert scored["auroc"].value is None and "no such rows with a score" in scored["auroc"].why
+    assert scored["auroc"].value is None and "no rows with a score" in scored["auroc"].why

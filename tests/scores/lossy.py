@@ -64,6 +64,7 @@ def _lost(
 
 
 _FOUR = {"no_face": 3, "file_cut_off": 1}
+_HALF = {"pair_short": 3, "no_face": 1}
 _TWIN = {"exact_duplicate": 2, "no_face": 2}
 _LOST: tuple[dict[str, Any], ...] = (
     {"media": "no-face.mp4", "outcome": "dropped", "reason": "no_face", "reasons": _FOUR, "planned": 4},
@@ -72,7 +73,7 @@ _LOST: tuple[dict[str, Any], ...] = (
     {"media": "twin.mp4", "outcome": "dropped", "reason": "exact_duplicate", "reasons": _TWIN},
     {"media": "unlisted.mp4", "outcome": "dropped", "reason": "no_face", "dataset": "Delta", "group": None, "label": "real"},
     {"media": "short.mp4", "outcome": "dropped", "reason": "pair_short", "reasons": {"pair_short": 4}, "planned": 4},
-    {"media": "half.mp4", "outcome": "dropped", "reason": "no_face", "reasons": {"pair_short": 3, "no_face": 1}, "planned": 4},
+    {"media": "half.mp4", "outcome": "dropped", "reason": "no_face", "reasons": _HALF, "planned": 4},
     # not named: by decision, or in no split
     {"media": "double.mp4", "outcome": "dropped", "reason": "exact_duplicate", "reasons": {"exact_duplicate": 2}},
     {"media": "conflict.mp4", "outcome": "dropped", "reason": "label_conflict", "reasons": {"label_conflict": 1}},
