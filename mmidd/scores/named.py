@@ -49,8 +49,8 @@ def named(corpus: Corpus, splits: Sequence[str], only: Sequence[str] = ()) -> pa
     `only`: datasets, by name or slug. A medium of which nothing is known but that it was lost names one frame. Raises
     ScoreError for splits and datasets that are not there, rows without a label, and a media table that belies the rows.
     """
-    asked = _splits(corpus, splits)
-    samples, listed = _samples(corpus, asked, _slugs(corpus, only)), _listed(corpus, asked, _names(corpus, only))
+    asked, datasets = _splits(corpus, splits), _resolved(corpus, only)
+    samples, listed = _samples(corpus, asked, datasets), _listed(corpus, asked, datasets)
     clips, lost = _clips(samples, listed), _lost(listed)
     if not clips.num_rows:
         raise ScoreError(f"{corpus.name} has no medium in {', '.join(asked)}" + (f" of {', '.join(only)}" if only else ""))
@@ -69,8 +69,7 @@ def left_out(corpus: Corpus, splits: Sequence[str], only: Sequence[str] = ()) ->
     """What the splits do not name, counted by reason: media that the builder left out whole, media that are in no split at
     all (whatever was asked: files that the index refused, official members whose group is in a stricter split), samples
     that curation took out of media ("exact_duplicate, samples"), and frames that fakes have not ("pair_short, frames")."""
-    names, media = _names(corpus, only), corpus.media
-    mine = _of(media, names)
+    mine = _of(corpus.media, _resolved(corpus, only))
     nowhere = mine.filter(pc.is_null(mine["split"]))
     why = pc.coalesce(nowhere["reason"], nowhere["error"], pa.scalar(NO_REASON))
     found = Counter({f"{reason}, {NO_SPLIT}": count for reason, count in Counter(why.to_pylist()).items()})
@@ -104,19 +103,12 @@ def _splits(corpus: Corpus, splits: Sequence[str]) -> tuple[str, ...]:
     return tuple(split for split in SPLITS if split in splits)
 
 
-def _slugs(corpus: Corpus, only: Sequence[str]) -> frozenset[str] | None:
-    """The slugs of these datasets; None for all."""
-    return frozenset(_resolved(corpus, only).values()) if only else None
-
-
-def _names(corpus: Corpus, only: Sequence[str]) -> list[str] | None:
-    return sorted(_resolved(corpus, only)) if only else None
-
-
-def _resolved(corpus: Corpus, only: Sequence[str]) -> dict[str, str]:
-    """Name and slug of each dataset that is asked for, also of one that has media and no rows."""
+def _resolved(corpus: Corpus, only: Sequence[str]) -> dict[str, str] | None:
+    """Name and slug of each dataset that is asked for, also of one that has media and no rows; None for all."""
     if isinstance(only, str):
         raise ScoreError(f"datasets are given as a list of names: [{only!r}]")
+    if not only:
+        return None
     known = {name: each.slug or name for name, each in corpus.about.datasets.items()}
     names = {slug: name for name, slug in known.items()}
     for each in only:
@@ -126,11 +118,11 @@ def _resolved(corpus: Corpus, only: Sequence[str]) -> dict[str, str]:
     return {name: known[name] for name in found}
 
 
-def _samples(corpus: Corpus, splits: Sequence[str], slugs: frozenset[str] | None) -> pa.Table:
+def _samples(corpus: Corpus, splits: Sequence[str], datasets: dict[str, str] | None) -> pa.Table:
     """The samples of the splits with their numbers: what names them, and what they say of their media."""
     parts, start = [], 0
     for shard in corpus.shards:
-        if shard.split in splits and (slugs is None or shard.dataset in slugs):
+        if shard.split in splits and (datasets is None or shard.dataset in datasets.values()):
             part = corpus.part(shard.split, shard.dataset)
             part.shards = (shard,)
             table = part.rows(_ROW_COLUMNS)
@@ -154,11 +146,11 @@ def _texts(text: str, count: int) -> pa.Array:
     return pa.repeat(pa.scalar(text, pa.string()), count)
 
 
-def _of(media: pa.Table, names: list[str] | None) -> pa.Table:
-    return media if names is None else media.filter(pc.is_in(media["dataset"], pa.array(names, pa.string())))
+def _of(media: pa.Table, names: dict[str, str] | None) -> pa.Table:
+    return media if names is None else media.filter(pc.is_in(media["dataset"], pa.array(list(names), pa.string())))
 
 
-def _listed(corpus: Corpus, splits: Sequence[str], names: list[str] | None) -> pa.Table:
+def _listed(corpus: Corpus, splits: Sequence[str], names: dict[str, str] | None) -> pa.Table:
     """The rows of the media table that the splits name, or that samples lie under."""
     media = _of(corpus.media, names)
     media = media.filter(pc.is_in(media["split"], pa.array(splits)))

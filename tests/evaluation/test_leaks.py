@@ -55,6 +55,20 @@ def test_the_columns_alone_are_asked_of_the_same_rows(corpus: Corpus) -> None:
     assert found.clip.value == pytest.approx(roc_auc_score(*zip(*means, strict=True))) and found.clip.rows == len(means)
 
 
+def test_the_columns_alone_and_the_figure_beside_them_are_of_the_same_clips(corpus: Corpus) -> None:
+    """Where half of the scores are missing neither loses by that."""
+    whole = scored(corpus)
+    table = named(corpus, ("validation", "test"))
+    frames = [row for row in whole.table.to_pylist() if row["level"] == "frame" and row["score"] is not None]
+    kept = [row for row in frames if len(row["media"]) % 2 or row["media"] < "test-m"]
+    rows = corpus.find([row["id"] for row in kept])
+    file = ScoreFile(joined(table, rows, [row["score"] for row in kept], None, {}), whole.about)
+    found = evaluate(file, corpus=corpus).files[0]
+    assert 0 < len(kept) < len(frames)
+    for level, alone in (("clip", found.leaks.clip), ("frame", found.leaks.frame)):
+        assert alone.rows == found.figures(level, "scored")["auroc"].rows < found.figures(level, "counted")["auroc"].rows
+
+
 def test_train_and_test_share_no_group_and_one_that_they_share_is_loud(corpus: Corpus) -> None:
     file = scored(corpus)
     found = evaluate(file, corpus=corpus)
