@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from mmidd.corpus.read import Corpus
 from mmidd.errors import ScoreError
+from mmidd.schema import SPLITS
 from mmidd.scores import named as naming
 from mmidd.scores.file import About, ScoreFile
 from mmidd.scores.joined import joined
@@ -76,7 +77,7 @@ def requested(
     about = About(
         model=dict(model.about),
         corpus={"name": corpus.name, "digest": corpus.digest},
-        splits=tuple(splits),
+        splits=tuple(each for each in SPLITS if each in splits),
         only=tuple(only),
         named=naming.digest(table),
         degradation=None if degradation is None else str(degradation),
