@@ -250,8 +250,8 @@ def of_comparison(found: Comparison) -> Iterator[Table]:
         "others and where that has none; DeLong's as if rows were independent, as others print it, is in the JSON and CSV"
     )
     whys = {f"{word(pair.metric)}: {pair.difference.why}": None for pair in found.pairs if pair.difference.why}
-    at = {f"balanced accuracy is at these thresholds: {pair.at}": None for pair in found.pairs if pair.at}
-    yield Table("Pairs", columns, tuple(pairs), (note, *whys, *at))
+    at = dict.fromkeys(each for pair in found.pairs if pair.at for each in pair.at.split("; "))
+    yield Table("Pairs", columns, tuple(pairs), (note, f"thresholds of the balanced accuracy: {'; '.join(at)}", *whys))
     covered: tuple[tuple[str, ...], ...] = tuple(
         (name, *row[1:])
         for name, row in zip((each.name for each in found.files), coverage(found.coverage, "").rows, strict=True)
