@@ -67,6 +67,16 @@ class Scored(Result):
             "left_out": dict(self.left_out),
         }
 
+    def headline(self) -> str:
+        """The files, and how many clips of each have a score."""
+        told = []
+        for each in self.files:
+            clips = each.counts["clip"].values()
+            told.append(
+                f"{each.path} ({sum(c['ok'] for c in clips):,} of {sum(sum(c.values()) for c in clips):,} clips scored)"
+            )
+        return ", ".join(told)
+
     def tell(self, console: Console) -> None:
         model = f"{self.model['kind']} {self.model['name']} ({self.model['digest']})"
         console.print(f"{plain(model)} on {plain(self.corpus)}, split {', '.join(self.splits)}")
