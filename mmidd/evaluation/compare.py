@@ -67,6 +67,13 @@ class Comparison(Result):
         ]
         return (other if len(digests) > 1 else []) + same
 
+    def headline(self) -> str:
+        """The first ranking, and whether the others agree."""
+        first = self.rankings[0]
+        told = ", ".join(f"{name} {first.figures[name]}" for name in first.order)
+        changes = "; THE RANKING CHANGES" if self.disagreements else ""
+        return f"{self.level} AUROC, all count: {told}{changes}"
+
     def tell(self, console: Console) -> None:
         from mmidd.evaluation.words import compared as told
 

@@ -113,6 +113,12 @@ class Detected(Result):
             "media": [each.document(self.rates) for each in self.verdicts],
         }
 
+    def headline(self) -> str:
+        """How many ended how, and the most suspicious with the error rates."""
+        table = self.most_suspicious()
+        states = ", ".join(f"{count:,} {state}" for state, count in self.states.items())
+        return (states or "no media") + (f", the most suspicious: {_line(table[0], self.rates)}" if table else "")
+
     def tell(self, console: Console) -> None:
         table = self.most_suspicious()
         if any(each.score is not None for each in table):
