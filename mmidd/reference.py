@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmidd.errors import MissingExtra, UsageError, is_memory
+from mmidd.errors import MissingExtra, ScoreError, UsageError, is_memory
 from mmidd.watch import NOBODY, Watch
 
 if TYPE_CHECKING:
@@ -115,9 +117,22 @@ def score(
     from mmidd.scoring.degrade import asked
     from mmidd.scoring.files import score_files
 
-    return score_files(
+    found = score_files(
         opened, corpus, out, tuple(splits), tuple(only), asked(tuple(degrade)), workers=workers, watch=watch, tell=tell
     )
+    return replace(found, beside=_beside(opened, corpus))
+
+
+def _beside(model: Model, corpus: str | Path | Corpus) -> tuple[str, ...]:
+    """What `mmidd evaluate` takes beside the files: a run's validation scores (an older mmidd's are none), the corpus."""
+    from mmidd.scores.file import read
+
+    words: tuple[str, ...] = ()
+    if (mine := getattr(model, "validation", None)) is not None:
+        with suppress(ScoreError):
+            read(mine)
+            words = ("--validation", str(mine))
+    return (*words, "--corpus", str(corpus)) if isinstance(corpus, str | Path) else words
 
 
 def detect(

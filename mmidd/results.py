@@ -23,9 +23,15 @@ class Result:
         """Say it in words: what the command prints."""
         raise TypeError(f"{type(self).__name__} has no words")
 
+    def headline(self) -> str:
+        """What matters, in one line: of most results the last that is said but for what is to be done next."""
+        lines = [line.strip() for line in str(self).splitlines()]
+        told = [line for line in lines if not line.startswith(("next:", "look at:"))]
+        return (told or lines or [""])[-1]
+
     def __repr__(self) -> str:
-        """One line: what a result is, and the last line of what it says. Its fields would fill a terminal."""
-        return f"<{type(self).__name__}: {(str(self).splitlines() or [''])[-1].strip()}>"
+        """One line: what a result is, and what matters of it. Its fields would fill a terminal."""
+        return f"<{type(self).__name__}: {self.headline()}>"
 
     def __str__(self) -> str:
         from rich.console import Console

@@ -8,18 +8,22 @@ from typing import Annotated
 import typer
 
 from mmidd.cli.console import COMPLETE, WITH_FAILURES, say, tell
+from mmidd.cli.console import out as console
 from mmidd.cli.options import Json
+from mmidd.show import plain, shell_word
 
 Validation = Annotated[
     list[Path] | None,
     typer.Option(
-        "--validation", metavar="FILE", help="Scores whose validation clips choose the threshold (repeatable, by detector)."
+        "--validation",
+        metavar="FILE",
+        help="Scores whose validation clips choose the threshold: a run's seed-0/best/scores.parquet (one a detector).",
     ),
 ]
 RuleWord = Annotated[
-    str, typer.Option("--rule", metavar="RULE", help="How validation chooses it: eer, balanced, fpr=SHARE (fpr=0.05).")
+    str, typer.Option("--rule", metavar="RULE", help="How validation chooses the threshold: eer, balanced, fpr=0.05.")
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the resamples.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the resamples.")]
 Resamples = Annotated[int, typer.Option("--resamples", min=1, help="How often groups are drawn again for an interval.")]
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="FOLDER", help="Also write JSON, Markdown, LaTeX, CSV, HTML and charts here.")
@@ -48,7 +52,7 @@ def evaluate(
     rule: RuleWord = "eer",
     coverage: Annotated[
         float,
-        typer.Option("--coverage", metavar="SHARE", help="Exit with 3 where fewer of a class's clips have a score."),
+        typer.Option("--coverage", metavar="SHARE", help="Exit with 3 where fewer clips of a class have a score (a share)."),
     ] = 0.99,
     seed: Seed = 0,
     resamples: Resamples = 1000,
@@ -70,6 +74,7 @@ def evaluate(
     if out is not None:
         found.write(out)
     say(found, as_json=as_json)
+    _look(out, as_json)
     return WITH_FAILURES if found.under else COMPLETE
 
 
@@ -95,7 +100,14 @@ def compare(
     if out is not None:
         found.write(out)
     say(found, as_json=as_json)
+    _look(out, as_json)
     return COMPLETE
+
+
+def _look(out: Path | None, as_json: bool) -> None:
+    """Where the files of --out are."""
+    if out is not None and not as_json:
+        console.print(f"look at: {plain(shell_word(str(out / 'index.html')))}; beside it .tex, .csv, .md, charts")
 
 
 VERBS = (evaluate, compare)

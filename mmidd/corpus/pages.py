@@ -78,6 +78,8 @@ def pages(read: Read, chunk: Chunk) -> Iterator[Page]:
         found, length = _header(read(at, min(_HEADER, chunk.end - at)))
         kind, whole, packed = found.get(1), found.get(2), found.get(3)
         at += length
+        if not isinstance(kind, int):
+            raise ValueError("a page has no kind")
         if not (isinstance(whole, int) and isinstance(packed, int) and whole >= 0 and 0 <= packed <= chunk.end - at):
             raise ValueError("a page has no size")
         about: Any = found.get(_VALUES_OF[kind]) if kind in _VALUES_OF else {1: 0}

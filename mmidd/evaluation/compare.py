@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from mmidd.errors import ScoreError, UsageError
 from mmidd.evaluation.aligned import aligned
@@ -57,7 +60,19 @@ class Comparison(Result):
         """What is to be known of the files."""
         digests = {each.file.about.corpus.get("digest") for each in self.files}
         other = [f"the corpora have {len(digests)} digests: the rows have the same names, their images may be others"]
-        return other if len(digests) > 1 else []
+        same = [
+            f"{one.name} and {two.name} hold the same scores: they are one detector twice"
+            for one, two in combinations(self.files, 2)
+            if _same(one.table(self.level), two.table(self.level))
+        ]
+        return (other if len(digests) > 1 else []) + same
+
+    def headline(self) -> str:
+        """The first ranking, and whether the others agree."""
+        first = self.rankings[0]
+        told = ", ".join(f"{name} {first.figures[name]}" for name in first.order)
+        changes = "; THE RANKING CHANGES" if self.disagreements else ""
+        return f"{self.level} AUROC, all count: {told}{changes}"
 
     def tell(self, console: Console) -> None:
         from mmidd.evaluation.words import compared as told
@@ -69,6 +84,12 @@ class Comparison(Result):
         from mmidd.evaluation.writing import write
 
         return write(Path(folder), self, charts=charts)
+
+
+def _same(one: pa.Table, other: pa.Table) -> bool:
+    """Has one the other's scores, row by row? (All alike says nothing.)"""
+    scores = one["score"]
+    return bool(scores.equals(other["score"])) and len(scores.unique().drop_null()) > 1
 
 
 def compare(

@@ -75,13 +75,13 @@ def compared(files: Sequence[Named], items: Sequence[Items], chosen: Mapping[str
     """Every pair under `counted`, and where any has no score under `scored by both`."""
     at = [chosen[file.name].operating for file in files]
     thresholds = [each.threshold if each else 0.5 for each in at]
-    words = ["its own of validation" if each else "0.5" for each in at]
+    words = [f"{each.threshold:.4g} of validation" if each else "0.5 (no validation scores)" for each in at]
     counted = [each.under("counted") for each in items]
     draws = setting.draws(counted[0])
     whole = [_figures(each, draws, t, setting) for each, t in zip(counted, thresholds, strict=True)]
     found = []
     for a, b in combinations(range(len(files)), 2):
-        told = f"{files[a].name}: {words[a]}, {files[b].name}: {words[b]}"
+        told = f"{files[a].name}: {words[a]}; {files[b].name}: {words[b]}"
         names = files[a].name, files[b].name
         found += _pair(names, COUNTED, (counted[a], counted[b]), (whole[a], whole[b]), draws, told)
         both = items[a].has & items[b].has

@@ -137,6 +137,11 @@ class Evaluation(Result):
             "seed": self.seed,
         }
 
+    def headline(self) -> str:
+        """The clip AUROC of each file."""
+        told = (f"{each.name} {each.figures('clip', 'counted')['auroc']}" for each in self.files)
+        return f"clip AUROC, all count: {', '.join(told)}"
+
     def tell(self, console: Console) -> None:
         from mmidd.evaluation.words import evaluated
 

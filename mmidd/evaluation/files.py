@@ -160,10 +160,17 @@ def _source(file: Named, named: Sequence[Named], validation: Sequence[Named]) ->
 
 def _check_apart(file: Named, source: Named, chosen: Operating | None) -> None:
     """Raises ScoreError where a threshold was chosen on clips that it is told of."""
-    if chosen is None or file.file.about.corpus.get("digest") != source.file.about.corpus.get("digest"):
+    if chosen is None:
         return
-    if chosen.split == file.split:
+    told, by = (_media(each) for each in (file.table("clip"), source.table("clip", chosen.split)))
+    same = file.file.about.corpus.get("digest") == source.file.about.corpus.get("digest")
+    both = len(told) if same and chosen.split == file.split else 0 if same else len(told & by)  # built anew, a clip may move
+    if both:
         raise ScoreError(
-            f"the threshold would be chosen on the {file.split} clips of {source.name}, and {file.name} is told of these: "
-            "a threshold is never chosen on what it is measured on"
+            f"the threshold would be chosen on the {chosen.split} clips of {source.name}, and {file.name} is told of "
+            f"{'these' if both == len(told) else f'{both:,} of them'}: a threshold is never chosen on what it is measured on"
         )
+
+
+def _media(clips: pa.Table) -> set[tuple[str, str]]:
+    return set(zip(clips["dataset"].to_pylist(), clips["media"].to_pylist(), strict=True))

@@ -74,7 +74,7 @@ def _comparison(found: Comparison) -> Iterator[Row]:
         for name, figure in ranking.figures.items():
             yield Row(name, found.level, ranking.policy, ALL, "auroc", figure)
     for pair in found.pairs:
-        name = f"{pair.first} less {pair.second}"
+        name = f"{pair.first} minus {pair.second}"
         yield Row(name, found.level, pair.policy, ALL, pair.metric, pair.difference)
         for test in _TESTS:
             if getattr(pair, test) is not None:

@@ -242,7 +242,7 @@ def of_comparison(found: Comparison) -> Iterator[Table]:
     pairs: list[tuple[str, ...]] = []
     for pair in found.pairs:
         pairs.append(
-            (f"{pair.first} less {pair.second}", pair.policy, word(pair.metric), str(pair.difference), _test(pair),
+            (f"{pair.first} minus {pair.second}", _rows(pair.policy), word(pair.metric), str(pair.difference), _test(pair),
              "yes" if pair.apart else "no")
         )  # fmt: skip
     columns = ("pair", "rows", "figure", "difference", "p (Holm)", "differ")
@@ -251,7 +251,8 @@ def of_comparison(found: Comparison) -> Iterator[Table]:
         "others and where that has none; DeLong's as if rows were independent, as others print it, is in the JSON and CSV"
     )
     whys = {f"{word(pair.metric)}: {pair.difference.why}": None for pair in found.pairs if pair.difference.why}
-    yield Table("Pairs", columns, tuple(pairs), (note, *whys))
+    at = dict.fromkeys(each for pair in found.pairs if pair.at for each in pair.at.split("; "))
+    yield Table("Pairs", columns, tuple(pairs), (note, f"thresholds of the balanced accuracy: {'; '.join(at)}", *whys))
     covered: tuple[tuple[str, ...], ...] = tuple(
         (name, *row[1:])
         for name, row in zip((each.name for each in found.files), coverage(found.coverage, "").rows, strict=True)
@@ -260,7 +261,11 @@ def of_comparison(found: Comparison) -> Iterator[Table]:
 
 
 def _policy(name: str) -> str:
-    return "every row counts, what has no score is wrong" if name == "counted" else f"of what is {name}"
+    return "all count, what has no score is wrong" if name == "counted" else f"of what is {name}"
+
+
+def _rows(policy: str) -> str:
+    return "all count" if policy == "counted" else policy
 
 
 def _test(pair: Pair) -> str:

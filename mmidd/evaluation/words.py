@@ -106,4 +106,4 @@ def _table(console: Console, table: Table) -> None:
 def _some(table: Table) -> Iterator[str]:
     yield from map(plain, table.notes[:_NOTES])
     if len(table.notes) > _NOTES:
-        yield f"and {len(table.notes) - _NOTES} more reasons: --out FOLDER or --json has them all"
+        yield f"and {counted(len(table.notes) - _NOTES, 'more reason')}: --out FOLDER or --json has all"

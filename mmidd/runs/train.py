@@ -71,7 +71,8 @@ class Trained(Result):
             console.print(f"  {_beside(self.seeds, self.columns_alone)}")
         state = "" if self.changed else " was finished already: nothing was done. For another run name another --out"
         console.print(f"run: {plain(str(self.out))}{state}")
-        console.print(f"next: look at {plain(shell_word(str(self.out / 'index.html')))}")
+        console.print(f"look at: {plain(shell_word(str(self.out / 'index.html')))}")
+        console.print(f"next: mmidd score {plain(shell_word(str(self.out)))} CORPUS --split test --out FILE.parquet")
 
 
 def _reached(found: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mmidd.engine.files import digest
 from mmidd.engine.tables import content_digest
 from mmidd.errors import ScoreError
 from mmidd.scores.checks import check
@@ -26,6 +27,8 @@ _NAME = "mmidd scores"
 FORMAT = f"{_NAME} 1"
 _KEY = b"mmidd.scores"
 _ROWS = "rows"
+_TOLD = "told"
+"""The key of a digest of all that the file says besides its rows: a footer of Parquet has no checksum."""
 _GROUP = 1 << 17
 """Rows of a row group."""
 _FEW_VALUES = [each for each in SCHEMA.names if each not in ("media", "id", "group", "score", "types")]
@@ -77,7 +80,7 @@ def write(path: Path, scores: ScoreFile) -> None:
     for scores that `read` would refuse."""
     table = scores.table.cast(SCHEMA).combine_chunks()
     check(table, scores.about.clip, scores.about.splits, scores.about.named)
-    told = scores.about.document() | {_ROWS: content_digest(table)}
+    told = scores.about.document() | {_ROWS: content_digest(table), _TOLD: _digest(scores.about)}
     table = table.replace_schema_metadata({_KEY: json.dumps(told, sort_keys=True, ensure_ascii=True).encode()})
     with path.open("xb") as file:  # not by its name: pyarrow takes none that is no Unicode
         pq.write_table(
@@ -117,7 +120,7 @@ def _about(told: bytes | None, where: str) -> tuple[About, str]:
         newer = isinstance(form, str) and form.startswith(f"{_NAME} ")
         way_out = "read it with the mmidd that wrote it" if newer else "write it again with mmidd score"
         raise ScoreError(f"{where} has the format {form!r}, this mmidd reads {FORMAT!r}: {way_out}")
-    rows = document.pop(_ROWS, None)
+    rows, told_digest = (document.pop(name, None) for name in (_ROWS, _TOLD))
     for name, kind in _KINDS.items():
         if (name not in document and name not in _OPTIONAL) or not isinstance(document.get(name, kind()), kind):
             raise ScoreError(f"{where} says no {name!r} that its scores depend on: write it again with mmidd score")
@@ -127,7 +130,16 @@ def _about(told: bytes | None, where: str) -> tuple[About, str]:
     texts = [*lists["splits"], *lists["only"], "" if document.get("degradation") is None else document["degradation"]]
     if not isinstance(rows, str) or not all(isinstance(each, str) for each in texts):
         raise ScoreError(f"{where} does not say what its scores depend on: write it again with mmidd score")
-    return About(**(document | lists)), rows
+    about = About(**(document | lists))
+    if told_digest is not None and told_digest != _digest(about):  # a file of before has none
+        raise ScoreError(
+            f"{where}: what it says of its scores was changed since, or is damaged: write it again with mmidd score"
+        )
+    return about, rows
+
+
+def _digest(about: About) -> str:
+    return digest(json.dumps(about.document(), sort_keys=True, ensure_ascii=True))[:16]
 
 
 _KINDS: Mapping[str, type] = {

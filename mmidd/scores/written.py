@@ -55,6 +55,8 @@ class Scored(Result):
     splits: tuple[str, ...]
     files: tuple[Written, ...]
     left_out: Mapping[str, int]
+    beside: tuple[str, ...] = ()
+    """What `mmidd evaluate` takes beside the files: words of its command line."""
 
     def document(self) -> dict[str, Any]:
         return {
@@ -64,6 +66,16 @@ class Scored(Result):
             "files": [each.document() for each in self.files],
             "left_out": dict(self.left_out),
         }
+
+    def headline(self) -> str:
+        """The files, and how many clips of each have a score."""
+        told = []
+        for each in self.files:
+            clips = each.counts["clip"].values()
+            told.append(
+                f"{each.path} ({sum(c['ok'] for c in clips):,} of {sum(sum(c.values()) for c in clips):,} clips scored)"
+            )
+        return ", ".join(told)
 
     def tell(self, console: Console) -> None:
         model = f"{self.model['kind']} {self.model['name']} ({self.model['digest']})"
@@ -83,7 +95,8 @@ class Scored(Result):
         if self.left_out:
             told = ", ".join(f"{count:,} {plain(why)}" for why, count in self.left_out.items())
             console.print(f"not named by the splits, left out as the corpus was built: {told}")
-        console.print("next: mmidd evaluate " + " ".join(plain(shell_word(str(each.path))) for each in self.files))
+        words = (*(str(each.path) for each in self.files), *self.beside)
+        console.print("next: mmidd evaluate " + " ".join(plain(shell_word(word)) for word in words))
 
 
 def _tell_imported(found: Mapping[str, Any], console: Console) -> None:
@@ -178,6 +191,7 @@ def import_scores(
     tell: Callable[[str], None] = lambda line: None,
 ) -> Scored:
     """Write others' scores as the score file `out`: `mmidd score --import`. `name`: the detector's, else the file's."""
+    beside = () if isinstance(corpus, Corpus) else ("--corpus", str(corpus))
     corpus = corpus if isinstance(corpus, Corpus) else Corpus(corpus)
     place = Path(out)
     made = imported(path, corpus, splits, only, name=name or Path(path).stem, reading=reading)
@@ -188,4 +202,4 @@ def import_scores(
         told = counts(made.table)
     count = made.about.model["imported"]["matched"]
     files = (Written(place, None, told, reasons(made.table), count if there is None else 0, 0.0, there is None),)
-    return Scored(dict(made.about.model), corpus.name, made.about.splits, files, dict(made.about.left_out))
+    return Scored(dict(made.about.model), corpus.name, made.about.splits, files, dict(made.about.left_out), beside)

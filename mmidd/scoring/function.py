@@ -8,6 +8,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,10 @@ class PythonModel:
         rows = len(pixels)
         given = _called(lambda: self._function(pixels), self._whose)
         try:
-            found = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given, np.float64)
+            found = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+            if found.dtype.kind == "c":  # a cast would drop half of it
+                raise TypeError("complex")
+            found = found.astype(np.float64)
         except (TypeError, ValueError) as error:
             raise ScoreError(f"{self._whose} gave {type(given).__name__}: {_WHAT}") from error
         if found.shape == (rows, len(FORGERY_TYPES)):
@@ -92,8 +96,10 @@ def _module(name: str, spec: str) -> Any:
 
 
 def _called(function: Callable[[], Any], whose: str) -> Any:
+    """What it gives. What it prints goes to stderr: stdout is our one document."""
     try:
-        return function()
+        with redirect_stdout(sys.stderr):
+            return function()
     except (MmiddError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a sys.exit() of theirs is no end of ours

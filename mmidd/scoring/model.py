@@ -61,7 +61,7 @@ def checked(fake: Any, types: Any, rows: int, whose: str) -> Found:
     finite = np.isfinite(kinds).all(1)
     off = np.abs(kinds[finite].sum(1) - 1)
     if (wrong := _outside(kinds)) or (off > TYPES_OFF).any():
-        told = wrong or f"sums up to {1 + off.max():g} away from it"
+        told = wrong or f"a sum {off.max():g} away from 1"
         order = ", ".join(FORGERY_TYPES)
         raise ScoreError(f"{whose}: types are shares that add up to 1, in the order {order}; it gave {told}")
     return Found(np.where(finite, found, np.nan), kinds)
@@ -81,4 +81,4 @@ def _outside(found: npt.NDArray[np.float64]) -> str | None:
     there = found[np.isfinite(found)]
     if not len(there) or (there.min() >= 0 and there.max() <= 1):
         return None
-    return f"{there.min():g} to {there.max():g}"
+    return f"{float(there.min())!r} to {float(there.max())!r}"

@@ -79,7 +79,8 @@ class OnnxModel:
             raise ScoreError(f"{self._whose} breaks on {size} images of {self._fed.side} pixels: {_said(error)}") from error
         found = np.asarray(found)
         if found.shape[:1] != (size,):
-            raise ScoreError(f"{self._whose} gives an output of shape {found.shape} for {size} images: {_INSTEAD}")
+            told = f"{self._whose} gives an output of shape {found.shape} for {size} images"
+            raise ScoreError(f"{told}, not one row an image; {_INSTEAD}")
         return found[:count].astype(np.float64)
 
 

@@ -14,7 +14,7 @@ from mmidd.errors import RunError, ScoreError, UsageError, is_memory
 from mmidd.registry import Registry
 from mmidd.runs.chance import For, seed_torch
 from mmidd.runs.checkpoint import BEST, MODEL, STATE
-from mmidd.runs.folder import known_as
+from mmidd.runs.folder import SCORES, known_as
 from mmidd.runs.parts import features_of, moved, ready
 from mmidd.runs.settings import Settings
 from mmidd.runs.trained import Opened, open_trained
@@ -31,6 +31,7 @@ class RunModel:
         self.look = Look(seen.side, seen.fit, seen.frames, seen.columns)
         self.settings = Settings.model_validate(opened.about["asked"]["settings"])
         self.about: Mapping[str, Any] = about(opened) | {"device": _named(device)}
+        self.validation = opened.folder / BEST / SCORES
         self._network, self._device = opened.network, device
         self._whose = f"the run {opened.folder} ({opened.detector})"
 

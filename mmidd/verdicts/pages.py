@@ -17,7 +17,7 @@ from mmidd.verdicts.drawn import boxed, covered, thumb, timeline
 from mmidd.verdicts.faces import Crop
 from mmidd.verdicts.rates import Rates, Unmeasured
 from mmidd.verdicts.region import CAVEAT, CELLS, FAINT, METHOD, Region
-from mmidd.verdicts.verdict import RULE, Track, Verdict, forged_words, reasons_told, several_told, word
+from mmidd.verdicts.verdict import RULE, Track, Verdict, forged_words, mixed_told, reasons_told, several_told, word
 
 if TYPE_CHECKING:
     from mmidd.verdicts.result import Detected
@@ -66,7 +66,9 @@ class Pages:
     def _write(self, name: str, title: str, body: str) -> None:
         with disk_errors(self.folder):
             (self.folder / MEDIA).mkdir(parents=True, exist_ok=True)
-            (self.folder / name).write_text(_page(title, body), encoding="utf-8")
+            part = self.folder / f"{name}.part"  # a kill leaves this, and never half of a page
+            part.write_text(_page(title, body), encoding="utf-8")
+            part.replace(self.folder / name)
 
 
 def _page(title: str, body: str) -> str:
@@ -98,7 +100,8 @@ def _headline(verdict: Verdict, rates: Rates | Unmeasured, model: str) -> str:
         return f'<div class="big"><strong>{told(verdict.state)}</strong><p>{told(verdict.reason or "")}</p></div>'
     said = word(verdict.score, rates)
     kind = forged_words(verdict.worst.types) if verdict.worst else ""
-    more = [several_told(verdict, rates), f"if forged, by {kind}" if kind else "", RULE if verdict.kind != "image" else ""]
+    more = [several_told(verdict, rates), mixed_told(verdict, rates), f"if forged, by {kind}" if kind else ""]
+    more += [RULE] if verdict.kind != "image" else []
     return (
         f'<div class="big"><strong>{told(said) if said else "no verdict"}</strong> &nbsp; score {verdict.score:.3f}'
         f"<p>{told(rates)}.</p>{''.join(f'<p>{told(each)}.</p>' for each in more if each)}"
@@ -190,7 +193,8 @@ def _index(found: Detected) -> Iterator[str]:
     yield f'<div class="big"><p>{told(found.rates)}.</p><p>{told(RULE)}.</p>'
     yield f'<p class="soft">model: {told(found.model)}</p></div>'
     yield f"<p>{told(states)}: {told(found.speed)}</p>"
-    yield '<div class="wide"><table><tr><th>score</th><th>verdict</th><th>medium</th><th>faces</th><th>frames</th></tr>'
+    heads = "".join(f"<th>{name}</th>" for name in ("score", "verdict", "medium", "faces", "frames"))
+    yield f'<div class="wide"><table class="list"><tr>{heads}</tr>'
     for each in found.most_suspicious():
         name = told(each.shown)
         link = f'<a href="{each.page}">{name}</a>' if each.page else name

@@ -17,7 +17,17 @@ from mmidd.results import Result
 from mmidd.show import LITTER, SHOWN, plain, printable, shell_word
 from mmidd.verdicts.rates import Rates, Unmeasured
 from mmidd.verdicts.taking import Taking
-from mmidd.verdicts.verdict import RULE, Track, Verdict, forged_as, forged_words, reasons_told, several_told, word
+from mmidd.verdicts.verdict import (
+    RULE,
+    Track,
+    Verdict,
+    forged_as,
+    forged_words,
+    mixed_told,
+    reasons_told,
+    several_told,
+    word,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -103,6 +113,12 @@ class Detected(Result):
             "media": [each.document(self.rates) for each in self.verdicts],
         }
 
+    def headline(self) -> str:
+        """How many ended how, and the most suspicious with the error rates."""
+        table = self.most_suspicious()
+        states = ", ".join(f"{count:,} {state}" for state, count in self.states.items())
+        return (states or "no media") + (f", the most suspicious: {_line(table[0], self.rates)}" if table else "")
+
     def tell(self, console: Console) -> None:
         table = self.most_suspicious()
         if any(each.score is not None for each in table):
@@ -152,6 +168,8 @@ def _below(each: Verdict, rates: Rates | Unmeasured) -> Iterator[str]:
         yield several
         scores = ", ".join(f"{track.number}: {track.score:.3f}" for track in each.tracks[:12] if track.score is not None)
         yield f"by face: {scores}{' ...' if len(each.tracks) > 12 else ''}"
+    if mixed := mixed_told(each, rates):
+        yield mixed
     if each.worst and (kind := forged_words(each.worst.types)):
         yield f"if forged, by {kind}"
     yield from each.notes

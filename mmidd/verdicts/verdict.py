@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Literal
 
 from mmidd.schema import FORGERY_NAMES, FORGERY_TYPES
@@ -129,6 +130,7 @@ class Verdict:
             "false_positive_rate_if_tracks_were_independent": rates.expected(self.judged)
             if several and isinstance(rates, Rates)
             else None,
+            "part_of_it": mixed_told(self, rates) or None,
             "if_forged": forged_as(self.worst.types) if self.worst else None,
             "frames_planned": self.planned,
             "frames_used": self.used,
@@ -190,6 +192,28 @@ def several_told(verdict: Verdict, rates: Rates | Unmeasured) -> str:
             f"faces independent, and not {rates.false_positive.value:.0%}"
         )
     return found
+
+
+def mixed_told(verdict: Verdict, rates: Rates | Unmeasured) -> str:
+    """Faces of a medium called real that reach the threshold for a third of their frames in a row: a mean hides a part, as
+    where a cut joins two people in one track. Nothing where there is none."""
+    if not isinstance(rates, Rates) or verdict.score is None or rates.word(verdict.score) == "fake":
+        return ""
+    found = [(each, _longest(each.scored, rates.threshold)) for each in verdict.tracks]
+    parts = [f"{each.number}: {run} of {len(each.scored)}" for each, run in found if run > 1 and 3 * run >= len(each.scored)]
+    if not parts:
+        return ""
+    return (
+        f"frames in a row that reach the threshold, by face: {', '.join(parts)}. A mean hides a part of a clip, and a face "
+        "is followed by its place, so that a cut can join two people: look at the frames. The rates say nothing of parts"
+    )
+
+
+def _longest(scores: Sequence[float], threshold: float) -> int:
+    """How many in a row reach the threshold."""
+    return max(
+        (len(list(each)) for reached, each in groupby(scores, lambda score: score >= threshold) if reached), default=0
+    )
 
 
 def counted(reasons: Sequence[tuple[int, str, str]]) -> dict[str, int]:

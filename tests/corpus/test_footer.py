@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import mmidd
+from mmidd.corpus.pages import Chunk, pages
 from mmidd.errors import CorpusError
 
 from . import made
@@ -160,3 +161,9 @@ def test_a_footer_that_is_only_written_otherwise_is_read(corpus: Path) -> None:
     before = mmidd.Corpus(corpus).rows(["id", "image"])
     forge(corpus, lambda footer: None)
     assert mmidd.Corpus(corpus).rows(["id", "image"]).equals(before)
+
+
+def test_a_page_whose_kind_is_no_number_is_no_page() -> None:
+    header = bytes([0x1C, 0, 0])  # its first field is a struct
+    with pytest.raises(ValueError, match="a page has no kind"):
+        list(pages(lambda at, count: header[at : at + count], Chunk(0, 3, 1, 0)))

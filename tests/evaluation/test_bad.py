@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,16 @@ def test_files_of_equal_names_keep_apart(tmp_path: Path) -> None:
     found = evaluate([tmp_path / "a" / "s.parquet", tmp_path / "b" / "s.parquet", made(clips(20)), made(clips(20))])
     assert [each.name for each in found.files] == ["a/s", "b/s", "made #1", "made #2"]
     assert any("cannot be compared" in note for note in found.notes)
+
+
+def test_a_clip_that_another_build_of_the_corpus_moved_to_validation_chooses_no_threshold_for_itself() -> None:
+    test, moved = random_clips(40), random_clips(40)[:3]
+    other = [*random_clips(40, split="validation")[3:], *(replace(clip, split="validation") for clip in moved)]
+    other = [
+        replace(clip, media=clip.media if clip.media in {c.media for c in moved} else f"v-{clip.media}") for clip in other
+    ]
+    with pytest.raises(ScoreError, match=r"is told of 3 of them: a threshold is never chosen on"):
+        evaluate(made(test), validation=made(other, corpus={"name": "again", "digest": "another"}))
 
 
 def test_validation_of_another_detector_or_of_what_is_told_of_is_refused() -> None:

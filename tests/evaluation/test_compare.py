@@ -61,6 +61,8 @@ def test_equal_scores_are_not_told_apart() -> None:
     pair = found.pairs[0]
     assert (pair.difference.value, pair.p, pair.clustered, pair.apart) == (0, 1, 1, False)
     assert found.rankings[0].alike == {"one": ("two",), "two": ("one",)} and "one" in str(found)
+    assert found.notes() == ["one and two hold the same scores: they are one detector twice"]
+    assert "one detector twice" in str(found)
 
 
 def test_frames_can_be_compared_too() -> None:

@@ -40,6 +40,9 @@ def test_losing_the_hard_clips_turns_the_ranking_and_compare_says_so_first(mmidd
     order = {each.policy: each.order for each in found.rankings}
     assert order["counted"] == ("honest", "picky") and order["scored, each its own"] == ("picky", "honest")
     assert found.disagreements and "below it" in found.disagreements[0]
+    assert repr(found).startswith("<Comparison: clip AUROC, all count: honest ")
+    assert repr(found).endswith("; THE RANKING CHANGES>")
+    assert "thresholds of the balanced accuracy: honest: 0.5 (no validation scores); picky: 0.5" in str(found)
     for name, file in (("honest", honest), ("picky", picky)):
         write(tmp_path / f"{name}.parquet", file)
     said = mmidd("compare", *(str(tmp_path / f"{name}.parquet") for name in ("honest", "picky")))

@@ -164,7 +164,7 @@ def _set(**told: Any) -> Any:
         (_set(frame_reasons=[{"reason": "no_face", "count": 2_000_000_000}]), "lost frames that no medium has"),
         (lambda rows: rows.append(rows[-1]), "twice"),
     ],
-    ids=str,
+    ids=["other samples", "no label", "less than none", "too many", "twice"],
 )
 def test_a_media_table_that_belies_the_rows_is_refused(tmp_path: Path, change: Any, said: str) -> None:
     with pytest.raises(ScoreError, match=said):

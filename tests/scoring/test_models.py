@@ -170,6 +170,14 @@ def test_a_function_gets_bytes_and_gives_scores(name: str, typed: bool, tmp_path
     assert model.look.fit == "stretch"
 
 
+def test_what_a_function_prints_is_not_in_our_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "says.py").write_text(
+        "print('imported')\ndef f(images):\n    print('called')\n    return [0.5] * len(images)\n"
+    )
+    opened(f"python:{tmp_path / 'says.py'}:f", "side=16").scores(batch())
+    assert capsys.readouterr() == ("", "imported\ncalled\n")
+
+
 def test_a_module_is_named_too() -> None:
     model = opened("python:scoring.tiny:means", "side=16")
     assert model.scores(batch()).fake == pytest.approx(tiny.means(seen(batch())))
@@ -181,6 +189,8 @@ FUNCTION_FAULTS = {
     "loud": r"your function loud .*shares of 0\.\.1 .*it gave 1\.5 to 1\.5",
     "words": r"your function words .* gave str",
     "leaving": r"your function leaving .* raised SystemExit: 3",
+    "half": r"your function half .* gave ndarray",
+    "hair": r"your function hair .* it gave 1\.0000001 to 1\.0000001",
 }
 
 

@@ -125,6 +125,14 @@ def test_no_finite_number_is_an_error_of_that_row_and_of_none_at_all_the_whole_s
         score(opened(f"python:{path}:nothing", "side=16"), corpus)
 
 
+def test_a_model_that_goes_by_its_neighbours_is_told_and_a_sound_one_is_not(corpus: Corpus, tmp_path: Path) -> None:
+    path, told = tiny.functions(tmp_path), list[str]()
+    score_files(opened(f"python:{path}:ranks", "side=16"), corpus, tmp_path / "a.parquet", workers=0, tell=told.append)
+    assert len(told) == 1 and "beside other images (by up to 0." in told[0]
+    score_files(opened(f"python:{path}:bright", "side=16"), corpus, tmp_path / "b.parquet", workers=0, tell=told.append)
+    assert len(told) == 1
+
+
 def test_a_run_is_scored_as_it_was_validated(corpus: Corpus, tmp_path: Path) -> None:
     run = tmp_path / "run"
     settings = {"validation_frames": None}

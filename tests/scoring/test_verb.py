@@ -27,7 +27,7 @@ def test_it_says_what_became_of_every_frame_and_clip(mmidd: Run, corpus: Path, t
     spec, out = f"python:{tiny.functions(tmp_path)}:bright", tmp_path / "s.parquet"
     words = ["score", spec, str(corpus), "--out", str(out), "--set", "side=16", "--workers", "0", "--degrade", "jpeg=40"]
     said = mmidd(*words)
-    assert said.code == 0 and f"next: mmidd evaluate {out} {tmp_path / 's.jpeg-40.parquet'}" in said.out
+    assert said.code == 0 and f"next: mmidd evaluate {out} {tmp_path / 's.jpeg-40.parquet'} --corpus {corpus}" in said.out
     assert "frames  real: 32 ok, 0 missing, 0 error; fake: 32 ok, 0 missing, 0 error" in said.out
     assert "clips  real: 8 ok, 0 missing, 0 error" in said.out and "64 images or windows scored now" in said.out
     told = mmidd(*words, "--json").document

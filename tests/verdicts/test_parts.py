@@ -1,0 +1,50 @@
+"""A mean over a track hides a part of a clip: that is said beside "real"."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from mmidd.verdicts.pages import Pages
+from mmidd.verdicts.rates import Rates, Share, Unmeasured
+from mmidd.verdicts.verdict import Look, Track, Verdict, mixed_told
+
+RATES = Rates(0.5, "eer", Share(0.1), Share(0.9), {"real": 20, "fake": 20}, 40, "validation", "corpus")
+
+
+def _verdict(*tracks: tuple[float, ...]) -> Verdict:
+    boxes = (0.0, 0.0, 1.0, 1.0)
+    looks = [tuple(Look(frame, frame / 25, boxes, score) for frame, score in enumerate(each)) for each in tracks]
+    return Verdict("a.mp4", "video", "judged", None, tuple(Track(number, each) for number, each in enumerate(looks)))
+
+
+@pytest.mark.parametrize(
+    ("tracks", "told"),
+    [
+        (
+            [(0.9, 0.8, 0.0, 0.0, 0.1, 0.1), (0.0, 0.1, 0.0, 0.5, 0.9, 0.1)],
+            "by face: 0: 2 of 6, 1: 2 of 6",
+        ),  # two swap places
+        ([(0.9, 0.0, 0.9, 0.0, 0.1, 0.1)], ""),  # no two in a row
+        ([(0.9, 0.9, 0.0, 0.0, 0.0, 0.0, 0.0)], ""),  # less than a third
+        ([(0.9, 0.9, 0.9, 0.0)], ""),  # called fake: nothing is hidden
+        ([(0.1,)], ""),
+        ([], ""),
+    ],
+)
+def test_what_a_mean_hides_of_a_medium_called_real_is_said(tracks: list[tuple[float, ...]], told: str) -> None:
+    verdict = _verdict(*tracks)
+    found = mixed_told(verdict, RATES)
+    assert told in found and bool(told) == bool(found)
+    assert verdict.document(RATES)["part_of_it"] == (found or None)
+    assert mixed_told(verdict, Unmeasured("none")) == ""
+
+
+def test_a_page_that_cannot_be_put_in_place_leaves_no_half_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = Pages(tmp_path / "out", "run", RATES, count(1))
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        pages.add(_verdict(), [], [])
+    assert not list((tmp_path / "out").rglob("*.html"))
