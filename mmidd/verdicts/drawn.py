@@ -84,7 +84,7 @@ def timeline(tracks: Sequence[Track], rates: Rates | Unmeasured) -> str:
             f'y1="{y:.1f}" y2="{y:.1f}"/>'
         )
         parts.append(
-            f'<text x="{WIDTH - RIGHT}" y="{y - 5:.1f}" {_TEXT} text-anchor="end">threshold {rates.threshold:.3g}</text>'
+            f'<text x="{WIDTH - RIGHT}" y="{y - 5:.1f}" {_TEXT} text-anchor="end">threshold {rates.threshold:.4f}</text>'
         )
     said = "; ".join(f"face {each.number}: {each.score:.3f}" for each in drawn)
     return (
@@ -96,7 +96,7 @@ def timeline(tracks: Sequence[Track], rates: Rates | Unmeasured) -> str:
 def legend(tracks: Sequence[Track]) -> str:
     """Which colour is which face."""
     return " &nbsp; ".join(
-        f'<span style="color:{colour(each.number)}">&#9632;</span> face {each.number} ({each.score:.3f})' for each in tracks
+        f'<span style="color:{colour(each.number)}">&#9632;</span> face {each.number} ({each.score:.4f})' for each in tracks
     )
 
 

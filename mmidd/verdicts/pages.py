@@ -17,7 +17,17 @@ from mmidd.verdicts.drawn import boxed, covered, thumb, timeline
 from mmidd.verdicts.faces import Crop
 from mmidd.verdicts.rates import Rates, Unmeasured
 from mmidd.verdicts.region import CAVEAT, CELLS, FAINT, METHOD, Region
-from mmidd.verdicts.verdict import RULE, Track, Verdict, forged_words, mixed_told, reasons_told, several_told, word
+from mmidd.verdicts.verdict import (
+    RULE,
+    Track,
+    Verdict,
+    forged_words,
+    mixed_told,
+    reasons_told,
+    several_told,
+    short_told,
+    word,
+)
 
 if TYPE_CHECKING:
     from mmidd.verdicts.result import Detected
@@ -100,10 +110,15 @@ def _headline(verdict: Verdict, rates: Rates | Unmeasured, model: str) -> str:
         return f'<div class="big"><strong>{told(verdict.state)}</strong><p>{told(verdict.reason or "")}</p></div>'
     said = word(verdict.score, rates)
     kind = forged_words(verdict.worst.types) if verdict.worst else ""
-    more = [several_told(verdict, rates), mixed_told(verdict, rates), f"if forged, by {kind}" if kind else ""]
+    more = [
+        several_told(verdict, rates),
+        short_told(verdict),
+        mixed_told(verdict, rates),
+        f"if forged, by {kind}" if kind else "",
+    ]
     more += [RULE] if verdict.kind != "image" else []
     return (
-        f'<div class="big"><strong>{told(said) if said else "no verdict"}</strong> &nbsp; score {verdict.score:.3f}'
+        f'<div class="big"><strong>{told(said) if said else "no verdict"}</strong> &nbsp; score {verdict.score:.4f}'
         f"<p>{told(rates)}.</p>{''.join(f'<p>{told(each)}.</p>' for each in more if each)}"
         f'<p class="soft">model: {told(model)}</p></div>'
     )
@@ -132,7 +147,7 @@ def _strips(verdict: Verdict, crops: Sequence[Crop], rates: Rates | Unmeasured) 
     images = {(crop.track, crop.frame): crop.image for crop in crops}
     tracks = sorted(verdict.tracks, key=lambda each: -(each.score if each.score is not None else -1.0))
     for track in tracks[:MOST_TRACKS]:
-        score = "not judged" if track.score is None else f"{track.score:.3f}"
+        score = "not judged" if track.score is None else f"{track.score:.4f}"
         said = word(track.score, rates)
         title = f"Face {track.number}: {score}{f', {said}' if said else ''}, {counted(len(track.looks), 'frame')}"
         yield _titled(
@@ -198,7 +213,7 @@ def _index(found: Detected) -> Iterator[str]:
     for each in found.most_suspicious():
         name = told(each.shown)
         link = f'<a href="{each.page}">{name}</a>' if each.page else name
-        score = "–" if each.score is None else f"{each.score:.3f}"
+        score = "–" if each.score is None else f"{each.score:.4f}"
         said = word(each.score, found.rates) or (each.state if each.score is None else "no verdict")
         why = f'<br><span class="soft">{told(each.reason)}</span>' if each.reason else ""
         counts = f"<td>{each.judged}</td><td>{each.used} / {each.planned}</td>"

@@ -58,7 +58,7 @@ class Rates:
     def __str__(self) -> str:
         clips = " and ".join(f"{count:,} {label}" for label, count in sorted(self.clips.items(), reverse=True))
         return (
-            f"fake from a score of {self.threshold:.3g} on (rule {self.rule}). Measured there on {clips} {self.split} clips "
+            f"fake from a score of {self.threshold:.4f} on (rule {self.rule}). Measured there on {clips} {self.split} clips "
             f"of {self.corpus} ({self.groups:,} groups): {self.false_positive} of the reals are called fake, "
             f"{self.true_positive} of the fakes are found. On media of other sources the rates are others, and unknown"
         )

@@ -26,6 +26,7 @@ from mmidd.verdicts.verdict import (
     mixed_told,
     reasons_told,
     several_told,
+    short_told,
     word,
 )
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "path", "level", "track", "state", "verdict", "score", "threshold", "false_positive_rate", "true_positive_rate",
-    "if_forged", "tracks_judged", "frames_planned", "frames_used", "kind", "sha256", "reason",
+    "if_forged", "decides", "tracks_deciding", "frames_planned", "frames_used", "kind", "sha256", "reason",
 )  # fmt: skip
 _BARE = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so is a formula to a spreadsheet."""
@@ -158,7 +159,7 @@ def _line(each: Verdict, rates: Rates | Unmeasured) -> str:
     if each.score is None:
         return f"   –   {each.state}  {name}: {plain(each.reason or '')}"
     said = f"{word(each.score, rates):<4} ({rates.short()})  " if isinstance(rates, Rates) else ""
-    return f"{each.score:.3f}  {said}{name}"
+    return f"{each.score:.4f}  {said}{name}"
 
 
 def _below(each: Verdict, rates: Rates | Unmeasured) -> Iterator[str]:
@@ -166,8 +167,10 @@ def _below(each: Verdict, rates: Rates | Unmeasured) -> Iterator[str]:
         yield f"{each.used:,} of {each.planned:,} planned frames show a face; not used: {reasons_told(each.reasons)}"
     if several := several_told(each, rates):
         yield several
-        scores = ", ".join(f"{track.number}: {track.score:.3f}" for track in each.tracks[:12] if track.score is not None)
-        yield f"by face: {scores}{' ...' if len(each.tracks) > 12 else ''}"
+        scores = ", ".join(f"{track.number}: {track.score:.4f}" for track in each.deciding[:12])
+        yield f"by face: {scores}{' ...' if each.judged > 12 else ''}"
+    if short := short_told(each):
+        yield short
     if mixed := mixed_told(each, rates):
         yield mixed
     if each.worst and (kind := forged_words(each.worst.types)):
@@ -199,14 +202,15 @@ class Rows:
         worst = verdict.worst
         clip = {
             **self._both(verdict, verdict.score), "level": "clip", "if_forged": _forged(worst),
-            "tracks_judged": verdict.judged, "frames_planned": verdict.planned, "frames_used": verdict.used,
+            "tracks_deciding": verdict.judged, "frames_planned": verdict.planned, "frames_used": verdict.used,
             "reason": printable(verdict.reason or ""),
         }  # fmt: skip
         self._rows.writerow(clip)
+        deciding = {each.number for each in verdict.deciding}
         for track in verdict.tracks:
             self._rows.writerow(
                 {**self._both(verdict, track.score), "level": "track", "track": track.number, "if_forged": _forged(track),
-                 "frames_used": len(track.looks)}
+                 "frames_used": len(track.looks), "decides": track.number in deciding}
             )  # fmt: skip
         self._file.flush()
 

@@ -12,9 +12,12 @@ from mmidd.schema import FORGERY_NAMES, FORGERY_TYPES
 from mmidd.verdicts.rates import Rates, Unmeasured, Word
 
 State = Literal["judged", "no face", "failed", "skipped"]
+ENOUGH = 3
+"""Scored frames that a track needs to decide, where another has as many: the rates are of clips whose face was seen for
+long, and a face that is lost for a while comes back as a track of a frame or two."""
 RULE = (
     "a track's score is the mean over its frames; a clip's is that of its most suspicious track, for one forged face is "
-    "enough"
+    f"enough, of those with {ENOUGH} frames or more where there are any"
 )
 NO_FACE = "no face: nothing was judged"
 _REASONS = {
@@ -91,11 +94,15 @@ class Verdict:
     page: str | None = None
 
     @property
+    def deciding(self) -> tuple[Track, ...]:
+        """The tracks that are seen for long enough to decide: all of a picture."""
+        least = min(ENOUGH, max((len(each.scored) for each in self.tracks), default=0))
+        return tuple(each for each in self.tracks if each.scored and len(each.scored) >= least)
+
+    @property
     def worst(self) -> Track | None:
-        """The most suspicious track that has a score."""
-        return max(
-            (each for each in self.tracks if each.score is not None), key=lambda each: each.score or 0.0, default=None
-        )
+        """The most suspicious track of those that decide."""
+        return max(self.deciding, key=lambda each: each.score or 0.0, default=None)
 
     @property
     def score(self) -> float | None:
@@ -103,8 +110,8 @@ class Verdict:
 
     @property
     def judged(self) -> int:
-        """How many tracks have a score."""
-        return sum(each.score is not None for each in self.tracks)
+        """How many tracks decide."""
+        return len(self.deciding)
 
     @property
     def used(self) -> int:
@@ -126,7 +133,7 @@ class Verdict:
             "verdict": said(self.score, rates),
             "score": self.score,
             "most_suspicious_track": self.worst.number if self.worst else None,
-            "tracks_judged": self.judged,
+            "tracks_deciding": [each.number for each in self.deciding],
             "false_positive_rate_if_tracks_were_independent": rates.expected(self.judged)
             if several and isinstance(rates, Rates)
             else None,
@@ -192,6 +199,17 @@ def several_told(verdict: Verdict, rates: Rates | Unmeasured) -> str:
             f"faces independent, and not {rates.false_positive.value:.0%}"
         )
     return found
+
+
+def short_told(verdict: Verdict) -> str:
+    """The tracks that do not decide, though they have a score; nothing where there are none."""
+    deciding = {each.number for each in verdict.deciding}
+    short = [each for each in verdict.tracks if each.scored and each.number not in deciding]
+    if not short:
+        return ""
+    told = ", ".join(f"{each.number}: {each.score:.4f} in {len(each.scored)}" for each in short[:12])
+    more = f" and {len(short) - 12:,} more" if len(short) > 12 else ""
+    return f"faces seen in under {ENOUGH} frames decide nothing: look at them ({told}{more})"
 
 
 def mixed_told(verdict: Verdict, rates: Rates | Unmeasured) -> str:

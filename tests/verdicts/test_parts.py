@@ -9,7 +9,7 @@ import pytest
 
 from mmidd.verdicts.pages import Pages
 from mmidd.verdicts.rates import Rates, Share, Unmeasured
-from mmidd.verdicts.verdict import Look, Track, Verdict, mixed_told
+from mmidd.verdicts.verdict import Look, Track, Verdict, mixed_told, short_told
 
 RATES = Rates(0.5, "eer", Share(0.1), Share(0.9), {"real": 20, "fake": 20}, 40, "validation", "corpus")
 
@@ -40,6 +40,27 @@ def test_what_a_mean_hides_of_a_medium_called_real_is_said(tracks: list[tuple[fl
     assert told in found and bool(told) == bool(found)
     assert verdict.document(RATES)["part_of_it"] == (found or None)
     assert mixed_told(verdict, Unmeasured("none")) == ""
+
+
+@pytest.mark.parametrize(
+    ("tracks", "deciding", "score"),
+    [
+        ([(0.2, 0.2, 0.2, 0.2), (0.9,)], [0], 0.2),  # the face was lost for a frame: no other person
+        ([(0.2, 0.2, 0.2, 0.2), (0.9, 0.9)], [0], 0.2),
+        ([(0.2, 0.2, 0.2, 0.2), (0.9, 0.9, 0.9)], [0, 1], 0.9),
+        ([(0.2, 0.2), (0.9,)], [0], 0.2),  # none is seen for long: those that are seen longest
+        ([(0.2,), (0.9,), (0.1,)], [0, 1, 2], 0.9),  # a picture
+        ([], [], None),
+    ],
+)
+def test_a_track_of_a_moment_decides_nothing_beside_a_longer_one_and_is_told(
+    tracks: list[tuple[float, ...]], deciding: list[int], score: float | None
+) -> None:
+    verdict = _verdict(*tracks)
+    assert [each.number for each in verdict.deciding] == deciding
+    assert verdict.score == pytest.approx(score) if score is not None else verdict.score is None
+    assert verdict.document(RATES)["tracks_deciding"] == deciding
+    assert bool(short_told(verdict)) == (len(deciding) < len(tracks))
 
 
 def test_a_page_that_cannot_be_put_in_place_leaves_no_half_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
