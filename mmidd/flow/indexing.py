@@ -41,6 +41,7 @@ from mmidd.raw.archives import is_archive
 from mmidd.raw.listing import Listing, Stat
 from mmidd.raw.path import Place
 from mmidd.results import Result
+from mmidd.schema import SPLITS
 from mmidd.show import build as show
 from mmidd.show import printable
 from mmidd.stages import index
@@ -207,6 +208,21 @@ def refuse_barren(setup: Setup, indexed: Indexed) -> None:
         raise DataError(" ".join(indexed.barren))
 
 
+def refuse_unlisted(setup: Setup, indexed: Indexed) -> None:
+    """Raise DataError where a recipe takes some official splits of a dataset and what is in none, and the lists that tell
+    these apart are missing: clips of the splits that it leaves out would be taken; not of an earlier build."""
+    for dataset in indexed.datasets if setup.note is None else ():
+        splits, missing = dataset.entry.splits, _missing_lists(dataset, indexed.facts)
+        lists = ", ".join(path for table, paths in missing.items() if _tells_split(dataset, table) for path in paths)
+        if lists and splits is not None and "none" in splits and not set(SPLITS) <= splits.keys():
+            official = " and ".join(split for split in splits if split != "none")
+            raise DataError(
+                f"{dataset.manifest.name}: label files missing: {lists}. The recipe takes its official {official} split and "
+                "what is in none, and without these files nobody knows which clips are of the others. Get "
+                f"them (`mmidd datasets {dataset.manifest.slug}` says how), or leave it out with --only"
+            )
+
+
 def _barren(dataset: Dataset, indexed: Indexed) -> str:
     """What lies in a folder in which there is no medium, and what to do."""
     name, facts = dataset.manifest.name, indexed.facts[dataset.manifest.name]
@@ -300,16 +316,26 @@ def located(setup: Setup, *, keep: bool = True) -> tuple[list[Dataset], list[str
 def _lists_missing(dataset: Dataset, facts: Mapping[str, IndexFacts]) -> Iterator[str]:
     """One line a table, with what comes of it."""
     name = dataset.manifest.name
-    tables: dict[str, list[str]] = {}
-    for table, _, path in (each.partition(": ") for each in facts[name]["missing_label_files"]):
-        tables.setdefault(table, []).append(path)
-    rules = dataset.manifest.layout.rules
-    for table, paths in tables.items():
-        splits = any(rule.split and table in {each.partition(".")[0] for each in rule.split.names} for rule in rules)
+    for table, paths in _missing_lists(dataset, facts).items():
+        splits = _tells_split(dataset, table)
         without = "what they would name is split by hash" if splits else "what they would say stays unknown"
         if splits and dataset.entry.splits is not None and "none" not in dataset.entry.splits:
             without = "what they would name is not taken, for the recipe takes official splits alone"
         yield f"{name}: label files missing: {', '.join(paths)} (table '{table}'); without them {without}"
+
+
+def _missing_lists(dataset: Dataset, facts: Mapping[str, IndexFacts]) -> dict[str, list[str]]:
+    """The label files that are not there, by table."""
+    tables: dict[str, list[str]] = {}
+    for table, _, path in (each.partition(": ") for each in facts[dataset.manifest.name]["missing_label_files"]):
+        tables.setdefault(table, []).append(path)
+    return tables
+
+
+def _tells_split(dataset: Dataset, table: str) -> bool:
+    """Do rules take the official split out of it?"""
+    rules = dataset.manifest.layout.rules
+    return any(rule.split and table in {each.partition(".")[0] for each in rule.split.names} for rule in rules)
 
 
 def _near(absent: Sequence[str], under: Sequence[Place]) -> Iterator[str]:

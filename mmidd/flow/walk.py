@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmidd.flow import steps
-from mmidd.flow.indexing import Indexed, refuse_barren
+from mmidd.flow.indexing import Indexed, refuse_barren, refuse_unlisted
 from mmidd.flow.setup import Setup
 from mmidd.flow.steps import Extracted, Sharded
 from mmidd.flow.unreached import refuse_unreached
@@ -43,6 +43,7 @@ def walk(
         return Walked(index)
     refuse_unreached(setup, index)
     refuse_barren(setup, index)
+    refuse_unlisted(setup, index)
     crops = steps.extract_samples(setup, index, walker)
     if until == "extract":
         return Walked(index, crops)

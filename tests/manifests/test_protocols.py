@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mmidd.engine.units import Item, Resources, Task
+from mmidd.errors import DataError
 from mmidd.flow.indexing import Indexed
 from mmidd.manifest import find_manifest
 from mmidd.options import Options
@@ -249,6 +250,21 @@ def test_ff_is_taken_by_the_official_lists(
         for row in taken[name].indexed.media.to_pylist()
         if (FF, row["media"]) in taken[name].split
     )
+
+
+def test_without_official_lists_a_recipe_that_takes_one_split_and_what_is_in_none_stops(data: Path, tmp_path: Path) -> None:
+    """Else every clip would be one that is in none, and `lnclip-test` would test on what `lnclip` trains on."""
+    root = tmp_path / "data"
+    for path in (found for found in (data / "FaceForensics++").rglob("*") if found.is_file() and found.suffix != ".json"):
+        place = root / path.relative_to(data)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(path.read_bytes())
+    settings = ("datasets=[{name: FaceForensics++, compression: c23, splits: [test, none]}]", "detector=mtcnn")
+    project = Project(Options("lnclip-test", str(root), tmp_path / "out", settings=settings, workers=0))
+    with pytest.raises(
+        DataError, match=r"FaceForensics\+\+: label files missing: .*dataset/splits/test.json.*official test split"
+    ):
+        project.plan()
 
 
 def test_lnclip_leaves_out_with_a_reason_each(taken: dict[str, Taken]) -> None:
