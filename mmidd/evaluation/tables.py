@@ -36,6 +36,7 @@ ORDER = (
     *RANKING, *(f"{name}@{at}" for at in THRESHOLDS for name in RATES), *TYPES,
     *(f"{name}{end}" for end in ("", "_tempered") for name in CALIBRATION),
 )  # fmt: skip
+SCORED = ("rows", "reals scored", "fakes scored", "p")
 _INTERVALS = 4
 """Up to so many columns a matrix shows intervals; all are in the long table."""
 
@@ -160,15 +161,20 @@ def beside(each: Evaluated) -> Table:
 
 
 def coverage(found: Sequence[Coverage], title: str) -> Table:
-    """By level and dataset."""
-    rows = []
-    for each in found:
-        cells = []
-        for label in ("real", "fake"):
-            lost, total = each.lacking(label)
-            cells.append(f"{total - lost:,} of {total:,} ({percent(each.share(label))})" if total else "none named")
-        rows.append((f"{each.level}s: {each.subset}", *cells, _p(each.p)))
-    return Table(title, ("rows", "reals scored", "fakes scored", "p"), tuple(rows))
+    """By level and dataset, where something is missing."""
+    lacking = [each for each in found if each.lacking("real")[0] or each.lacking("fake")[0]]
+    whole = ", ".join(f"{each.level}s: {each.subset}" for each in found if each not in lacking)
+    rows = tuple((f"{each.level}s: {each.subset}", *_scored(each)) for each in lacking)
+    return Table(title, SCORED, rows, (f"every one has a score: {whole}",) if whole else ())
+
+
+def _scored(each: Coverage) -> tuple[str, str, str]:
+    """How many have a score, of each class, and p."""
+    cells = []
+    for label in ("real", "fake"):
+        lost, total = each.lacking(label)
+        cells.append(f"{total - lost:,} of {total:,} ({percent(each.share(label))})" if total else "none named")
+    return cells[0], cells[1], _p(each.p)
 
 
 def subsets(each: Evaluated) -> Table:
@@ -253,11 +259,8 @@ def of_comparison(found: Comparison) -> Iterator[Table]:
     whys = {f"{word(pair.metric)}: {pair.difference.why}": None for pair in found.pairs if pair.difference.why}
     at = dict.fromkeys(each for pair in found.pairs if pair.at for each in pair.at.split("; "))
     yield Table("Pairs", columns, tuple(pairs), (note, f"thresholds of the balanced accuracy: {'; '.join(at)}", *whys))
-    covered: tuple[tuple[str, ...], ...] = tuple(
-        (name, *row[1:])
-        for name, row in zip((each.name for each in found.files), coverage(found.coverage, "").rows, strict=True)
-    )
-    yield Table(f"{found.level}s with a score", ("file", "reals scored", "fakes scored", "p"), covered)
+    covered = tuple((each.name, *_scored(one)) for each, one in zip(found.files, found.coverage, strict=True))
+    yield Table(f"{found.level}s with a score", ("file", *SCORED[1:]), covered)
 
 
 def _policy(name: str) -> str:
