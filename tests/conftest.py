@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from hypothesis import settings
 from once import Once
 from place import Place as Place
 from place import Said as Said
@@ -31,6 +32,8 @@ from mmidd.project import Project
 from mmidd.recipe import Recipe, read
 from mmidd.sampledata import write_sample
 
+settings.register_profile("mmidd")  # no test asserts a time
+settings.load_profile("mmidd")
 SHARED = Path(__file__).parents[2] / "shared"
 
 WAITING = (

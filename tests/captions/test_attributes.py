@@ -255,7 +255,7 @@ def requests(draw: st.DrawFn) -> CaptionRequest:
 
 
 @given(requests())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_caption_is_long_leaks_a_label_or_says_what_cannot_be_measured(given_request: CaptionRequest) -> None:
     face, environment = said(given_request)
     for text in (face, environment):

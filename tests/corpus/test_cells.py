@@ -113,7 +113,7 @@ def test_on_the_hub_row_groups_are_read_and_few_are_kept(tmp_path: Path, monkeyp
         assert len(found._pictures._found) == 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.binary(min_size=1, max_size=40), st.none() | st.binary(max_size=40)), min_size=1, max_size=60),
     st.integers(1, 25),

@@ -30,7 +30,7 @@ def _places(rows: list[tuple[int, int]]) -> tuple[npt.NDArray[np.uint64], npt.ND
 
 
 @given(rows=_rows | _crowded, most=st.integers(1000, 20_000))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_every_row_is_in_one_shard_in_order_and_within_the_limit(rows: list[tuple[int, int]], most: int) -> None:
     places, sizes = _places(rows)
     parts = partition(places, sizes, ShardLimits(most, 1000, 10**6))
@@ -50,7 +50,7 @@ _spread = st.lists(
 
 
 @given(rows=_spread, cut=st.integers(0, 120), most=st.integers(6000, 20_000))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_growth_splits_shards_and_never_mixes_the_rows_of_two(rows: list[tuple[int, int]], cut: int, most: int) -> None:
     limits = ShardLimits(most, 1000, 10**6)
     before, after = partition(*_places(rows[:cut]), limits), partition(*_places(rows), limits)

@@ -60,7 +60,7 @@ def reference_phash(crop: Crop) -> str:
 
 
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_sharpness_and_brightness_are_those_of_the_plain_definition(height: int, width: int, seed: int) -> None:
     crop = noise(height, width, seed)
     luma = reference_luma(crop)

@@ -44,7 +44,7 @@ def test_size_256_margin_1_3_is_deepfakebenchs_geometry(landmarks: Points) -> No
     np.testing.assert_allclose(found, least_squares(landmarks, template), rtol=1e-5, atol=1e-3)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     scale=st.floats(0.05, 20),
     degrees=st.floats(-180, 180),

@@ -139,7 +139,7 @@ spots = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.lists(spots, max_size=5), max_size=12))
 def test_every_face_is_in_exactly_one_track_and_no_track_twice_in_a_frame(scene: list[list[Spot]]) -> None:
     frames = [frame(*faces) for faces in scene]
@@ -156,7 +156,7 @@ def test_every_face_is_in_exactly_one_track_and_no_track_twice_in_a_frame(scene:
     assert choose(tracks, frames) == choose(tracks, frames, "all")[:1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     count=st.integers(1, 4),

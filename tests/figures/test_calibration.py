@@ -32,7 +32,7 @@ def told(seed: int, rows: int, sure: float = 1.0) -> Ranked:
     return 1 / (1 + np.exp(-logits * sure)), labels
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(any_probabilities())
 def test_scores_of_probabilities_are_those_of_scikit_learn(rows: Ranked) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
@@ -41,7 +41,7 @@ def test_scores_of_probabilities_are_those_of_scikit_learn(rows: Ranked) -> None
     assert negative_log_likelihood(prob, labels) == pytest.approx(metrics.log_loss(labels, prob, labels=[0, 1]), abs=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(any_probabilities(), st.integers(1, 15))
 def test_bins_are_those_of_scikit_learns_calibration_curve(rows: Ranked, bins: int) -> None:
     calibration = pytest.importorskip("sklearn.calibration")
@@ -116,7 +116,7 @@ def test_a_temperature_has_bounds_and_needs_both_classes(prob: list[float], labe
     assert temperature(prob, labels) == (None if t is None else pytest.approx(t, rel=1e-9))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(any_probabilities())
 def test_no_temperature_is_worse_than_one_on_its_own_rows(rows: Ranked) -> None:
     prob, labels = rows

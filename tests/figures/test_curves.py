@@ -11,7 +11,7 @@ from mmidd.statistics import auroc, average_precision, precision_recall, roc
 from .made import Ranked, any_rows, ranked
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(any_rows())
 def test_curves_are_those_of_scikit_learn(rows: Ranked) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
@@ -26,7 +26,7 @@ def test_curves_are_those_of_scikit_learn(rows: Ranked) -> None:
         assert mine[::-1] == pytest.approx(other, abs=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(any_rows())
 def test_thinning_keeps_the_area_and_the_precision(rows: Ranked) -> None:
     scores, labels = rows

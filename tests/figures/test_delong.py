@@ -27,7 +27,7 @@ def by_pairs(first: Floats, second: Floats, labels: npt.NDArray[np.int64]) -> fl
     return float(contrast @ (np.cov(x, y) / len(x) + np.cov(a, b) / len(a)) @ contrast)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(any_rows(), any_rows())
 def test_delong_is_that_of_his_definition(rows: Ranked, others: Ranked) -> None:
     first, labels = rows

@@ -75,7 +75,7 @@ def test_scores_that_are_no_numbers_are_refused(wrong: tuple[list[float], list[i
         auroc(*wrong)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(any_rows(), st.sampled_from([0.01, 0.05, 0.1, 0.37, 0.999, 1.0]))
 def test_figures_of_any_rows_are_those_of_scikit_learn(rows: Ranked, fpr: float) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
@@ -88,7 +88,7 @@ def test_figures_of_any_rows_are_those_of_scikit_learn(rows: Ranked, fpr: float)
     assert counts.tpr_at(fpr) == pytest.approx(rightly[wrongly <= fpr].max(), abs=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(any_rows(), st.integers(0, 2**32 - 1), st.booleans())
 def test_weighted_figures_are_those_of_scikit_learn_and_of_repeated_rows(rows: Ranked, seed: int, whole: bool) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
@@ -111,7 +111,7 @@ def test_weighted_figures_are_those_of_scikit_learn_and_of_repeated_rows(rows: R
             assert counts.equal_error_rate()[at] == pytest.approx(equal_error_rate(*again), abs=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(any_rows())
 def test_the_equal_error_rate_is_the_root_that_peers_find(rows: Ranked) -> None:
     """Where the curve has one y at each x: brentq finds any of several roots elsewhere."""

@@ -17,7 +17,7 @@ def at(scores: object, labels: object, threshold: float, weights: object = None)
     return {name: float(value) for name, value in rates(counts.astype(np.float64)).items()}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(any_rows(), st.integers(-2, 2).map(float), st.integers(0, 2**32 - 1))
 def test_rates_are_those_of_scikit_learn_of_weighted_rows_too(rows: Ranked, threshold: float, seed: int) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
@@ -46,7 +46,7 @@ def test_a_score_at_the_threshold_is_called_fake_and_an_infinite_one_is_called_w
     assert outcomes([0.5, 0.5, -np.inf, np.inf], [1, 0, 1, 0], 0.5).tolist() == [3, 1, 2, 1]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=30))
 def test_figures_of_five_types_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     metrics = pytest.importorskip("sklearn.metrics")

@@ -54,7 +54,7 @@ OPTIONS = [{"subset": 0.5}, {"cap_per_method": 2}, {"subset": 0.6, "cap_per_meth
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @given(rows=_indexes(), seed=st.integers(0, 3))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_fake_is_never_taken_without_its_real(options: dict[str, Any], rows: list[dict[str, Any]], seed: int) -> None:
     taken = _taken(rows, _entry(**options), seed)
     present = {row["media"] for row in rows}
@@ -62,7 +62,7 @@ def test_a_fake_is_never_taken_without_its_real(options: dict[str, Any], rows: l
 
 
 @given(rows=_indexes(), seed=st.integers(0, 3))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_subset_judges_each_pair_alone(rows: list[dict[str, Any]], seed: int) -> None:
     whole = _taken(rows, _entry(subset=0.5), seed)
     for row in rows:
@@ -71,7 +71,7 @@ def test_a_subset_judges_each_pair_alone(rows: list[dict[str, Any]], seed: int) 
 
 
 @given(rows=_indexes(), seed=st.integers(0, 3), cut=st.integers(0, 50))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_cap_holds_and_growth_brings_no_fake_back(rows: list[dict[str, Any]], seed: int, cut: int) -> None:
     entry = _entry(cap_per_method=2)
     taken = _taken(rows, entry, seed)

@@ -112,6 +112,8 @@ def _written(written: Any, taken: Any, path: tuple[str, ...]) -> None:
         require(isinstance(taken, dict) and set(written) <= set(taken), f"{path}: {sorted(written)} not all taken")
         for key, value in written.items():
             _written(value, taken[key], (*path, key))
+    elif isinstance(written, list) and isinstance(taken, dict):  # splits: each is what it was
+        require({name: name for name in written} == taken, f"{path}: {written}, {taken} taken")
     elif isinstance(written, list):
         require(len(written) == len(taken), f"{path}: {len(written)} items, {len(taken)} taken")
         for index, value in enumerate(written):

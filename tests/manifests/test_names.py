@@ -98,7 +98,7 @@ def _says(rule: Rule, medium: Medium, path: str) -> bool:
 
 @pytest.mark.parametrize("name", ALL)
 @given(data=st.data())
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_any_names_are_accounted_for_once_and_labelled_only_by_a_rule_that_fits(name: str, data: st.DataObject) -> None:
     manifest = shipped()[name]
     paths = data.draw(st.lists(st.one_of(_random(manifest), _paths(manifest)), max_size=6, unique=True))
@@ -115,7 +115,7 @@ def _one(manifest: Manifest, path: str) -> Medium | None:
 
 @pytest.mark.parametrize("name", ALL)
 @given(data=st.data())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_character_changed_or_added_never_changes_a_label_without_a_rule_that_fits(name: str, data: st.DataObject) -> None:
     manifest = shipped()[name]
     path = data.draw(_paths(manifest))
@@ -137,7 +137,7 @@ def test_a_character_changed_or_added_never_changes_a_label_without_a_rule_that_
 
 @pytest.mark.parametrize("name", ALL)
 @given(data=st.data())
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_the_paths_that_the_rules_describe_are_taken_or_told_why_not(name: str, data: st.DataObject) -> None:
     manifest = shipped()[name]
     path = data.draw(_paths(manifest))

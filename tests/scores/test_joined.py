@@ -28,7 +28,7 @@ def numbers(table: pa.Table) -> list[int]:
     return [row for row in table["row"].to_pylist() if row is not None]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_nothing_is_dropped_whatever_subset_is_scored(table: pa.Table, data: st.DataObject) -> None:
     rows = data.draw(st.permutations(numbers(table)))

@@ -233,7 +233,7 @@ def _linked(media: Sequence[Medium], kept: set[str]) -> list[set[str]]:
 
 
 @given(drawn=_indexes(), seed=st.integers(0, 5))
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_group_no_pair_and_no_image_is_on_two_sides(
     tmp_path: Path, drawn: tuple[list[Medium], list[Sample]], seed: int
 ) -> None:
@@ -258,7 +258,7 @@ def test_no_group_no_pair_and_no_image_is_on_two_sides(
 
 
 @given(drawn=_indexes(), data=st.data())
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_order_of_the_inputs_changes_no_verdict(
     tmp_path: Path, drawn: tuple[list[Medium], list[Sample]], data: st.DataObject
 ) -> None:

@@ -18,7 +18,6 @@ from mmidd.training.samplers import SequentialSampler, ShuffleSampler, StreamSam
 from training.memory import epoch_of, rows_in, rows_of
 
 
-@settings(deadline=None)
 @given(st.integers(1, 70), st.integers(1, 9), st.integers(1, 5), st.booleans())
 def test_slots_are_cut_so_that_each_comes_once_and_no_rank_waits(slots: int, size: int, ranks: int, drop: bool) -> None:
     cuts = Cuts(slots, size, ranks, drop)
@@ -52,7 +51,7 @@ def _sampler(kind: str, count: int, size: int, **base: Any) -> EpochSampler:
     return (SequentialSampler if kind == "sequential" else ShuffleSampler)(rows, size, **base)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from(["sequential", "shuffle", "stream", "singles"]), st.integers(1, 120), st.integers(1, 6),
     st.integers(1, 4), st.integers(0, 3), st.integers(0, 2),

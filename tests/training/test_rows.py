@@ -120,7 +120,7 @@ def test_a_split_without_rows_is_named(tmp_path: Path) -> None:
         select(tmp_path / "corpus", split="test")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(st.integers(0, 2), st.sampled_from(["a", "b", "c", "d", "e", "f", "g", None])), min_size=1, max_size=60

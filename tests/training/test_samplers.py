@@ -39,7 +39,7 @@ def _paired(fakes: Sequence[int], alone: int = 0, lost: int = 0) -> Rows:
     return rows_of(len(label), {"label": label}, pair=pair)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.integers(0, 4), min_size=1, max_size=20), st.integers(0, 5), st.integers(1, 3), st.integers(1, 3),
     st.booleans(), st.booleans(),
@@ -110,7 +110,7 @@ def test_pairs_of_a_corpus_are_of_one_frame_and_what_has_none_is_counted(folder:
 CLASSES = st.dictionaries(st.sampled_from(["a", "b", "c", "d", None]), st.integers(1, 30), min_size=1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(CLASSES, st.integers(1, 12), st.integers(1, 3), st.integers(0, 2), st.integers(0, 3), st.data())
 def test_shares_are_exact_even_and_without_replacement(
     classes: dict[str | None, int], size: int, ranks: int, least: int, seed: int, data: st.DataObject
@@ -207,7 +207,7 @@ def _by_clip(rows: Rows, numbers: Any) -> dict[int, list[int]]:
 LENGTHS = st.lists(st.integers(1, 12), min_size=1, max_size=12)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(LENGTHS, st.integers(1, 6), st.sampled_from(["random", "even"]), st.integers(0, 2))
 def test_frames_are_spread_over_each_clip(lengths: list[int], frames: int, spread: Any, epoch: int) -> None:
     rows = clips_of(lengths)
@@ -233,7 +233,7 @@ def test_chance_reaches_every_frame_of_a_clip() -> None:
     assert seen == set(range(9))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(LENGTHS, st.integers(1, 5), st.sampled_from(["random", "even"]), st.booleans(), st.integers(1, 3))
 def test_a_clip_is_one_item_of_frames_in_order(
     lengths: list[int], frames: int, spread: Any, consecutive: bool, step: int

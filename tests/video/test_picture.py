@@ -99,7 +99,7 @@ def test_one_converter_serves_frames_of_changing_size() -> None:
             assert np.array_equal(Decoded(frame, Orientation(), converter).whole(), Converter().rgb(frame))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 10_000), st.integers(1, 10_000), st.integers(1, 700))
 def test_a_small_size_is_never_larger_never_empty_and_as_long_as_asked(width: int, height: int, side: int) -> None:
     small = small_size(width, height, side)

@@ -4,7 +4,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mmidd.video import Spacing, frame_plan
@@ -34,7 +34,6 @@ def test_known_plans(spacing: Spacing, frame_count: int, count: int, expected: t
     assert frame_plan(frame_count, count, spacing) == expected
 
 
-@settings(deadline=None)
 @given(st.integers(0, 5000), st.integers(1, 400), spacings)
 def test_a_plan_is_sorted_unique_in_range_and_as_long_as_it_can_be(n: int, count: int, spacing: Spacing) -> None:
     plan = frame_plan(n, count, spacing)
@@ -45,7 +44,6 @@ def test_a_plan_is_sorted_unique_in_range_and_as_long_as_it_can_be(n: int, count
     assert plan == frame_plan(n, count, spacing)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 10**15), st.integers(1, 200))
 def test_even_frames_are_the_middles_of_equal_parts(n: int, count: int) -> None:
     plan = frame_plan(max(n, count), count, "even")
@@ -53,14 +51,12 @@ def test_even_frames_are_the_middles_of_equal_parts(n: int, count: int) -> None:
         assert 2 * count * index <= (2 * k + 1) * max(n, count) < 2 * count * (index + 1)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 5000), st.integers(1, 300))
 def test_linspace_is_deepfakebenchs_sampling_without_repeats(n: int, count: int) -> None:
     expected = np.unique(np.linspace(0, n - 1, count, endpoint=True, dtype=int))
     assert frame_plan(n, count, "linspace") == tuple(expected.tolist())
 
 
-@settings(deadline=None)
 @given(st.integers(1, 5000), st.integers(1, 300))
 def test_consecutive_frames_are_one_centred_run(n: int, count: int) -> None:
     plan = frame_plan(n, count, "consecutive")

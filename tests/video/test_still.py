@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
@@ -252,7 +252,6 @@ def test_other_bytes_are_refused_with_a_stable_message(data: bytes, error: type[
 WHOLE = [encoded(picture("P" if fmt == "GIF" else "RGB"), fmt) for fmt in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")]
 
 
-@settings(deadline=None)
 @given(st.sampled_from(WHOLE), st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=8))
 def test_damaged_bytes_are_an_image_or_a_media_error(data: bytes, changes: list[tuple[float, int]]) -> None:
     damaged = bytearray(data)
