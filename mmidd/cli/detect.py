@@ -9,6 +9,7 @@ import typer
 
 from mmidd.cli.console import COMPLETE, WITH_FAILURES, err, say
 from mmidd.cli.options import Device, Json
+from mmidd.show import plain, shell_word
 from mmidd.watch import NOBODY
 
 
@@ -68,11 +69,16 @@ def detect(
     from mmidd.cli.progress import Steps
     from mmidd.reference import detect as detected
 
-    found = detected(
-        paths, model,
-        corpus=corpus, rates=rates, rule=rule, stills=stills, region=region, out=out, csv=csv, settings=settings or (),
-        workers=workers, device=device.value, watch=NOBODY if as_json else Steps(err),
-    )  # fmt: skip
+    try:
+        found = detected(
+            paths, model,
+            corpus=corpus, rates=rates, rule=rule, stills=stills, region=region, out=out, csv=csv, settings=settings or (),
+            workers=workers, device=device.value, watch=NOBODY if as_json else Steps(err),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        if written := [plain(shell_word(str(each))) for each in (out, csv) if each is not None and each.exists()]:
+            err.print(f"{' and '.join(written)}: not all media are in it. Remove it first: the same command begins anew")
+        raise
     say(found, as_json=as_json)
     return COMPLETE if found.complete else WITH_FAILURES
 

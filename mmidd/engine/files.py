@@ -15,6 +15,9 @@ from mmidd.engine.faults import fault
 from mmidd.engine.temporary import temporary as _temporary
 from mmidd.errors import WorkError, reason
 
+GO_ON = "Mend it, then run the same command to go on."
+ANEW = "Mend it, remove what was written, and run the same command: it begins anew."
+
 
 def digest(*parts: Any) -> str:
     """32 hex digits over the canonical JSON of `parts`: equal parts, equal digest."""
@@ -114,12 +117,12 @@ def _write_synced(path: Path, data: bytes, mode: str) -> None:
 
 
 @contextlib.contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what a disk can do to us into one clear error: it stops the build and charges no medium."""
+def disk_errors(path: Path, then: str = GO_ON) -> Iterator[None]:
+    """Turn what a disk can do to us into one clear error: it stops the build and charges no medium. `then`: the way out."""
     try:
         yield
     except OSError as error:
         why = reason(error)
         if why is None:
             raise
-        raise WorkError(f"cannot write {path}: {why}. Mend it, then run the same command to go on.") from error
+        raise WorkError(f"cannot write {path}: {why}. {then}") from error

@@ -21,6 +21,8 @@ from mmidd.schema import BY_NAME
 OF_SCORES = ("dataset", "method", "forgery_type", "compression")
 CAPTIONS = ("face_caption", "environment_caption")
 PARTS = 4
+MOST_VALUES = 200
+"""Of an attribute: each value is a test of its own, of which after Holm nothing is left, and a line of what is told."""
 _MOST_BYTES = 256 << 20
 
 
@@ -40,7 +42,14 @@ def values_of(named: Named, by: Sequence[str], corpus: Corpus | None, attributes
             raise UsageError(f"--by {column} is a column of the corpus: give --corpus CORPUS")
         else:
             found[column] = _of_corpus(named, corpus, name, word)
-    return found | (_of_file(named, attributes) if attributes is not None else {})
+    found |= _of_file(named, attributes) if attributes is not None else {}
+    for column, codes in found.items():
+        if len(codes.present()) > MOST_VALUES:
+            raise UsageError(
+                f"{column} has {len(codes.present()):,} values among the clips of {named.name}: clips can be told apart by "
+                f"{MOST_VALUES} at most; leave it out, or join values"
+            )
+    return found
 
 
 def _of_corpus(named: Named, corpus: Corpus, name: str, word: str) -> Coded:

@@ -17,7 +17,7 @@ from mmidd.evaluation.files import Chosen, Given, Named, chosen_for, opened
 from mmidd.evaluation.leaks import Coverage, coverage_of
 from mmidd.evaluation.measures import Setting
 from mmidd.evaluation.operating import Rule
-from mmidd.evaluation.resampled import resamples_for
+from mmidd.evaluation.resampled import check_asked, resamples_for
 from mmidd.evaluation.subsets import ALL
 from mmidd.results import Result
 from mmidd.scores.file import LEVELS
@@ -105,6 +105,7 @@ def compare(
     differs."""
     if level not in LEVELS:
         raise UsageError(f"--level {level}: there are {' and '.join(LEVELS)}")
+    check_asked(resamples, seed)
     named = opened(files)
     if len(named) < 2:
         raise UsageError("compare takes two score files or more; evaluate takes one")

@@ -21,7 +21,7 @@ from mmidd.evaluation.leaks import NOT_ASKED, Coverage, Leaks, coverage_of, leak
 from mmidd.evaluation.matrix import Matrix, over_datasets
 from mmidd.evaluation.measures import KINDS, Setting, measured, told_types
 from mmidd.evaluation.operating import Rule
-from mmidd.evaluation.resampled import resamples_for
+from mmidd.evaluation.resampled import check_asked, resamples_for
 from mmidd.evaluation.subgroups import Gap, gaps
 from mmidd.evaluation.subsets import ALL, subsets
 from mmidd.results import Result
@@ -175,8 +175,7 @@ def evaluate(
     """
     if not 0 <= coverage <= 1:
         raise UsageError(f"--coverage {coverage}: a share from 0 to 1")
-    if resamples < 1:
-        raise UsageError(f"{resamples} resamples: one or more are drawn")
+    check_asked(resamples, seed)
     named = opened(files)
     if not named:
         raise UsageError("no score file is given: mmidd score writes one")

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from mmidd.errors import UsageError
 from mmidd.evaluation.figures import Figure, counted
 from mmidd.evaluation.items import Bools, Floats
 from mmidd.statistics import LEAST_GROUPS, Draws, interval, p_of, wilson
 
 MANY_ROWS, FEW_RESAMPLES = 200_000, 200
 """More rows than this are resampled so often at most."""
+MOST_RESAMPLES = 100_000
+"""More move no bound, and would not end."""
 WILSON = "interval by Wilson over groups: no resample differs"
 LACKS = "no interval: more than one resample in twenty lacks a class"
+
+
+def check_asked(resamples: int, seed: int) -> None:
+    """Raises UsageError."""
+    if not 1 <= resamples <= MOST_RESAMPLES:
+        raise UsageError(f"{resamples:,} resamples: 1 to {MOST_RESAMPLES:,} are drawn")
+    if seed < 0:
+        raise UsageError(f"the seed {seed}: it is 0 or more")
 
 
 def resamples_for(rows: int, asked: int) -> int:

@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmidd.engine.files import disk_errors
+from mmidd.engine.files import ANEW, disk_errors
 from mmidd.errors import UsageError
 from mmidd.evaluation.figures import counted
 from mmidd.show.pages import page, told
@@ -74,11 +74,14 @@ class Pages:
         self._write(INDEX, f"mmidd detect: {len(found.verdicts):,} media", "".join(_index(found)))
 
     def _write(self, name: str, title: str, body: str) -> None:
-        with disk_errors(self.folder):
+        part = self.folder / f"{name}.part"  # a kill leaves this, and never half of a page
+        with disk_errors(self.folder, ANEW):
             (self.folder / MEDIA).mkdir(parents=True, exist_ok=True)
-            part = self.folder / f"{name}.part"  # a kill leaves this, and never half of a page
-            part.write_text(_page(title, body), encoding="utf-8")
-            part.replace(self.folder / name)
+            try:
+                part.write_text(_page(title, body), encoding="utf-8")
+                part.replace(self.folder / name)
+            finally:
+                part.unlink(missing_ok=True)
 
 
 def _page(title: str, body: str) -> str:
@@ -112,7 +115,7 @@ def _headline(verdict: Verdict, rates: Rates | Unmeasured, model: str) -> str:
     kind = forged_words(verdict.worst.types) if verdict.worst else ""
     more = [
         several_told(verdict, rates),
-        short_told(verdict),
+        short_told(verdict, rates),
         mixed_told(verdict, rates),
         f"if forged, by {kind}" if kind else "",
     ]
@@ -215,7 +218,8 @@ def _index(found: Detected) -> Iterator[str]:
         link = f'<a href="{each.page}">{name}</a>' if each.page else name
         score = "–" if each.score is None else f"{each.score:.4f}"
         said = word(each.score, found.rates) or (each.state if each.score is None else "no verdict")
-        why = f'<br><span class="soft">{told(each.reason)}</span>' if each.reason else ""
+        asides = [each.reason or "", short_told(each, found.rates), mixed_told(each, found.rates)]
+        why = "".join(f'<br><span class="soft">{told(one)}</span>' for one in asides if one)
         counts = f"<td>{each.judged}</td><td>{each.used} / {each.planned}</td>"
         yield f"<tr><td>{score}</td><td>{told(said)}</td><td>{link}{why}</td>{counts}</tr>"
     yield "</table></div>"

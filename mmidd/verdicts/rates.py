@@ -89,6 +89,11 @@ def rates(model: str, about: Mapping[str, Any], given: str | Path | None, rule: 
     if given is not None:
         file = read(given)
         _check(file, about, str(given))
+        if not _chooses(file) and not _clips(file, "test"):
+            raise ScoreError(
+                f"{given} has neither validation nor test clips, but those of {', '.join(file.about.splits) or 'no split'}: "
+                "rates are measured on clips that the model was not trained on"
+            )
         at = operating(file, chosen) if _chooses(file) else _of_run(model, about, chosen)
         if isinstance(at, Unmeasured):
             raise ScoreError(f"{given} has no validation clips to choose a threshold on, and {at.why}")

@@ -6,12 +6,12 @@ import csv
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from mmidd.engine.files import disk_errors
+from mmidd.engine.files import ANEW, disk_errors
 from mmidd.errors import UsageError
 from mmidd.results import Result
 from mmidd.show import LITTER, SHOWN, plain, printable, shell_word
@@ -169,7 +169,7 @@ def _below(each: Verdict, rates: Rates | Unmeasured) -> Iterator[str]:
         yield several
         scores = ", ".join(f"{track.number}: {track.score:.4f}" for track in each.deciding[:12])
         yield f"by face: {scores}{' ...' if each.judged > 12 else ''}"
-    if short := short_told(each):
+    if short := short_told(each, rates):
         yield short
     if mixed := mixed_told(each, rates):
         yield mixed
@@ -181,10 +181,12 @@ def _below(each: Verdict, rates: Rates | Unmeasured) -> Iterator[str]:
 class Rows:
     """A CSV file, one row a clip and one a track, written as verdicts come. Names are printable there (exact in JSON)."""
 
-    def __init__(self, file: TextIO, rates: Rates | Unmeasured) -> None:
-        self._file, self._rates = file, rates
+    def __init__(self, file: TextIO, path: Path, rates: Rates | Unmeasured) -> None:
+        self._file, self._path, self._rates = file, path, rates
         self._rows = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        self._rows.writeheader()
+        with disk_errors(path, ANEW):
+            self._rows.writeheader()
+            file.flush()
 
     @classmethod
     @contextmanager
@@ -195,10 +197,19 @@ class Rows:
                 raise UsageError(f"--csv {path} is there already: name another file, or remove it")
             path.parent.mkdir(parents=True, exist_ok=True)
             file = path.open("x", encoding="utf-8", newline="")
-        with file:
-            yield cls(file, rates)
+        try:
+            yield cls(file, path, rates)
+        finally:
+            with suppress(OSError):  # `add` told it, and flushed all that it could
+                file.close()
 
     def add(self, verdict: Verdict) -> None:
+        """Raises WorkError."""
+        with disk_errors(self._path, ANEW):
+            self._add(verdict)
+            self._file.flush()
+
+    def _add(self, verdict: Verdict) -> None:
         worst = verdict.worst
         clip = {
             **self._both(verdict, verdict.score), "level": "clip", "if_forged": _forged(worst),
@@ -212,7 +223,6 @@ class Rows:
                 {**self._both(verdict, track.score), "level": "track", "track": track.number, "if_forged": _forged(track),
                  "frames_used": len(track.looks), "decides": track.number in deciding}
             )  # fmt: skip
-        self._file.flush()
 
     def _both(self, verdict: Verdict, score: float | None) -> dict[str, Any]:
         path = printable(verdict.shown)

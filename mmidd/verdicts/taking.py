@@ -92,7 +92,7 @@ def parsed(about: Mapping[str, Any], where: str) -> Taking:
         )
     except (LookupError, TypeError, ValueError, ValidationError) as error:
         raise RunError(
-            f"{where} does not say how its faces were taken in a way that this mmidd understands ({type(error).__name__}): "
+            f"{where} does not say how its faces were taken in a way that this mmidd understands ({_what(error)}): "
             "install the version that built it, or give --corpus"
         ) from error
     if decoder not in DECODERS:
@@ -107,6 +107,15 @@ def parsed(about: Mapping[str, Any], where: str) -> Taking:
         )
     pinned = replace(config.detector, pinned=tuple(sorted(found.items())))
     return Taking(replace(config, detector=pinned), recipe.frames.count, tuple(_differences(about)))
+
+
+def _what(error: Exception) -> str:
+    """The key that is not understood, where one is to blame."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(each) for each in first["loc"])
+        return f"{error.title}{f'.{where}' if where else ''}: {first['msg']}"[:300]
+    return f"no {error}" if isinstance(error, KeyError) else type(error).__name__
 
 
 def _differences(about: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ ENOUGH = 3
 long, and a face that is lost for a while comes back as a track of a frame or two."""
 RULE = (
     "a track's score is the mean over its frames; a clip's is that of its most suspicious track, for one forged face is "
-    f"enough, of those with {ENOUGH} frames or more where there are any"
+    f"enough. A track of under {ENOUGH} frames decides nothing where another is longer"
 )
 NO_FACE = "no face: nothing was judged"
 _REASONS = {
@@ -138,6 +138,7 @@ class Verdict:
             if several and isinstance(rates, Rates)
             else None,
             "part_of_it": mixed_told(self, rates) or None,
+            "decide_nothing": short_told(self, rates) or None,
             "if_forged": forged_as(self.worst.types) if self.worst else None,
             "frames_planned": self.planned,
             "frames_used": self.used,
@@ -201,15 +202,19 @@ def several_told(verdict: Verdict, rates: Rates | Unmeasured) -> str:
     return found
 
 
-def short_told(verdict: Verdict) -> str:
-    """The tracks that do not decide, though they have a score; nothing where there are none."""
+def short_told(verdict: Verdict, rates: Rates | Unmeasured) -> str:
+    """The tracks that do not decide, though they have a score, and how many of them reach the threshold; nothing where there
+    are none."""
     deciding = {each.number for each in verdict.deciding}
     short = [each for each in verdict.tracks if each.scored and each.number not in deciding]
     if not short:
         return ""
-    told = ", ".join(f"{each.number}: {each.score:.4f} in {len(each.scored)}" for each in short[:12])
+    shown = sorted(short, key=lambda each: -(each.score or 0.0))[:12]
+    told = ", ".join(f"{each.number}: {each.score:.4f} in {len(each.scored)}" for each in shown)
     more = f" and {len(short) - 12:,} more" if len(short) > 12 else ""
-    return f"faces seen in under {ENOUGH} frames decide nothing: look at them ({told}{more})"
+    over = sum(word(each.score, rates) == "fake" for each in short)
+    reach = f", {over:,} of {len(short):,} reach the threshold" if isinstance(rates, Rates) else ""
+    return f"faces seen in under {ENOUGH} frames decide nothing beside longer ones: look at them ({told}{more}){reach}"
 
 
 def mixed_told(verdict: Verdict, rates: Rates | Unmeasured) -> str:

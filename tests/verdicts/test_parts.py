@@ -60,7 +60,11 @@ def test_a_track_of_a_moment_decides_nothing_beside_a_longer_one_and_is_told(
     assert [each.number for each in verdict.deciding] == deciding
     assert verdict.score == pytest.approx(score) if score is not None else verdict.score is None
     assert verdict.document(RATES)["tracks_deciding"] == deciding
-    assert bool(short_told(verdict)) == (len(deciding) < len(tracks))
+    told = short_told(verdict, RATES)
+    short = [each for number, each in enumerate(tracks) if number not in deciding]
+    assert bool(told) == bool(short) and verdict.document(RATES)["decide_nothing"] == (told or None)
+    assert not short or f"{len(short)} of {len(short)} reach the threshold" in told
+    assert "threshold" not in short_told(verdict, Unmeasured("none"))
 
 
 def test_a_page_that_cannot_be_put_in_place_leaves_no_half_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
