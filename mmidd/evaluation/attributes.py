@@ -42,7 +42,10 @@ def values_of(named: Named, by: Sequence[str], corpus: Corpus | None, attributes
             raise UsageError(f"--by {column} is a column of the corpus: give --corpus CORPUS")
         else:
             found[column] = _of_corpus(named, corpus, name, word)
-    found |= _of_file(named, attributes) if attributes is not None else {}
+    others = _of_file(named, attributes) if attributes is not None else {}
+    if both := sorted(found.keys() & others.keys()):
+        raise UsageError(f"--by {both[0]} is a column of {attributes} as well: which one is meant? Name one otherwise")
+    found |= others
     for column, codes in found.items():
         if len(codes.present()) > MOST_VALUES:
             raise UsageError(

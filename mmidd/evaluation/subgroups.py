@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mmidd.evaluation.figures import Figure
-from mmidd.evaluation.items import Bools, Coded, Floats, Items
+from mmidd.evaluation.items import Bools, Coded, Floats, Ints, Items
 from mmidd.evaluation.measures import Setting, lacks
 from mmidd.evaluation.resampled import few, figure, paired
 from mmidd.statistics import Counts, Draws, bins, holm, outcomes, rates
@@ -55,11 +55,14 @@ def _of(items: Items, name: str, column: Coded, at: float, setting: Setting) -> 
     place, size = bins(mine.score, mine.fake) if len(mine) else (codes, 1)
     called = outcomes(mine.score, mine.fake, at)
 
+    fakes, reals = _Sums(draws, place, size, mine.fake), _Sums(draws, place, size, ~mine.fake)
+    both = _Sums(draws, called, 4, np.ones(len(mine), bool))
+
     def auroc(mask: Bools, some: Draws) -> Floats:
-        return Counts(some.sums(place, size, rows=mask & mine.fake), some.sums(place, size, rows=mask & ~mine.fake)).auroc()
+        return Counts(fakes.of(mask, some), reals.of(mask, some)).auroc()
 
     def taken(mask: Bools, some: Draws) -> Floats:
-        return rates(some.sums(called, 4, rows=mask))["false_positive_rate"]
+        return rates(both.of(mask, some))["false_positive_rate"]
 
     found = []
     for value in column.present():
@@ -67,6 +70,19 @@ def _of(items: Items, name: str, column: Coded, at: float, setting: Setting) -> 
         for metric, measure, rows in (("auroc", auroc, None), ("false_positive_rate", taken, ~mine.fake)):
             found.append(_gap(name, value, metric, mine, inside, draws, measure, rows))
     return found
+
+
+class _Sums:
+    """Sums over `rows` in resamples. Those of most rows are what the few others leave of all: counts, and so exact."""
+
+    def __init__(self, draws: Draws, key: Ints, size: int, rows: Bools) -> None:
+        self._draws, self._key, self._size, self._rows = draws, key, size, rows
+        self._all = draws.sums(key, size, rows=rows)
+
+    def of(self, mask: Bools, draws: Draws) -> Floats:
+        if draws is self._draws and 2 * int(mask.sum()) > len(mask):
+            return self._all - draws.sums(self._key, self._size, rows=~mask & self._rows)
+        return draws.sums(self._key, self._size, rows=mask & self._rows)
 
 
 def _gap(

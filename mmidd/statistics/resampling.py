@@ -83,11 +83,16 @@ class Draws:
         owner, slot = both // size, both % size
         found = np.empty((len(self.times), size))
         if size <= _DENSE:
-            matrix = np.zeros((self.groups, size))
+            drawn = self.times
+            if (
+                weight is None and 2 * len(some := np.unique(owner)) < self.groups
+            ):  # the others add nothing: exact
+                drawn, owner = self.times[:, some], np.searchsorted(some, owner)
+            matrix = np.zeros((drawn.shape[1], size))
             matrix[owner, slot] = held
-            together = max(1, _CELLS // max(1, self.groups))
+            together = max(1, _CELLS // max(1, drawn.shape[1]))
             for at in range(0, len(found), together):
-                found[at : at + together] = self.times[at : at + together].astype(np.float64) @ matrix
+                found[at : at + together] = drawn[at : at + together].astype(np.float64) @ matrix
         else:
             for into, times in zip(found, self.times, strict=True):
                 into[:] = np.bincount(slot, weights=times[owner] * held, minlength=size)

@@ -49,18 +49,28 @@ class Rates:
 
     def short(self) -> str:
         """What goes with every verdict."""
-        return f"errs on {self.false_positive.value:.0%} of reals, finds {self.true_positive.value:.0%} of fakes"
+        few = "" if self.sure else f", measured on {' and '.join(self._clips())} alone"
+        return f"errs on {self.false_positive.value:.0%} of reals, finds {self.true_positive.value:.0%} of fakes{few}"
+
+    @property
+    def sure(self) -> bool:
+        """Do intervals say how sure the rates are?"""
+        return self.false_positive.low is not None and self.true_positive.low is not None
+
+    def _clips(self) -> list[str]:
+        return [f"{count:,} {label}" for label, count in sorted(self.clips.items(), reverse=True)]
 
     def expected(self, tracks: int) -> float:
         """The false positive rate of the most suspicious of so many tracks, were they independent."""
         return 1.0 - (1.0 - self.false_positive.value) ** tracks
 
     def __str__(self) -> str:
-        clips = " and ".join(f"{count:,} {label}" for label, count in sorted(self.clips.items(), reverse=True))
+        few = "" if self.sure else ". That is too few to say how sure these rates are: they can be far off"
+        clips = " and ".join(self._clips())
         return (
             f"fake from a score of {self.threshold:.4f} on (rule {self.rule}). Measured there on {clips} {self.split} clips "
             f"of {self.corpus} ({self.groups:,} groups): {self.false_positive} of the reals are called fake, "
-            f"{self.true_positive} of the fakes are found. On media of other sources the rates are others, and unknown"
+            f"{self.true_positive} of the fakes are found{few}. On media of other sources the rates are others, and unknown"
         )
 
     def document(self) -> dict[str, Any]:
@@ -119,7 +129,9 @@ def _of_run(model: str, about: Mapping[str, Any], rule: Rule) -> Operating | Unm
 def _check(file: ScoreFile, about: Mapping[str, Any], where: str) -> None:
     """Raises ScoreError for the scores of another model, and for those of changed images."""
     theirs, ours = file.about.model.get("digest"), about.get("digest")
-    if theirs is not None and ours is not None and theirs != ours:
+    if theirs is None and ours is not None:
+        raise ScoreError(f"{where} does not say whose scores it holds (no digest of a model): rates are one model's own")
+    if ours is not None and theirs != ours:
         raise ScoreError(
             f"{where} holds the scores of another model ({file.about.model.get('name')}): rates are one model's own"
         )

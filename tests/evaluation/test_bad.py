@@ -12,6 +12,7 @@ from conftest import Said
 
 from evaluation.made import Clip, made, random_clips
 from mmidd.errors import ScoreError, UsageError
+from mmidd.evaluation.compare import compare
 from mmidd.evaluation.evaluate import evaluate
 from mmidd.scores.file import write
 
@@ -157,3 +158,11 @@ def test_wrong_words_are_usage_errors(mmidd: Run, tmp_path: Path) -> None:
         said = mmidd("evaluate", str(tmp_path / "x.parquet"), *words)
         assert said.code == 2, said.err
     assert mmidd("compare", str(tmp_path / "x.parquet")).code == 2
+
+
+@pytest.mark.parametrize("asked", [{"resamples": 10**9}, {"resamples": 0}, {"seed": -1}])
+def test_resamples_without_an_end_and_seeds_that_are_none_are_refused(asked: dict[str, int]) -> None:
+    given = made([Clip(str(n), n % 2 == 1, [0.5]) for n in range(9)])
+    for verb in (lambda: evaluate(given, **asked), lambda: compare([given, given], **asked)):
+        with pytest.raises(UsageError, match=r"are drawn|the seed"):
+            verb()

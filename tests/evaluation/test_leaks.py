@@ -153,3 +153,16 @@ def test_columns_that_hold_no_words_and_no_numbers_are_refused(corpus: Corpus) -
 def test_rows_of_train_are_told_of_as_such(corpus: Corpus) -> None:
     found = evaluate(scored(corpus, ("train",)), corpus=corpus)
     assert any("no test clips" in note for note in found.notes) and found.files[0].leaks.shared is None
+
+
+def test_an_attribute_of_as_many_values_as_clips_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("media,number\n" + "".join(f"{n},x{n}\n" for n in range(300)))
+    with pytest.raises(UsageError, match=r"number has 300 values.*200 at most"):
+        evaluate(made([Clip(str(n), n % 2 == 1, [0.5]) for n in range(300)]), attributes=tmp_path / "a.csv")
+
+
+def test_an_attribute_of_the_name_of_a_column_that_is_asked_for_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("media,method\n1,dark\n")
+    given = made([Clip(str(n), n % 2 == 1, [0.5]) for n in range(9)])
+    with pytest.raises(UsageError, match="--by method is a column of"):
+        evaluate(given, by=["method"], attributes=tmp_path / "a.csv")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from mmidd.errors import WorkError
 from mmidd.verdicts.pages import Pages
 from mmidd.verdicts.rates import Rates, Share, Unmeasured
+from mmidd.verdicts.result import Rows
 from mmidd.verdicts.verdict import Look, Track, Verdict, mixed_told, short_told
 
 RATES = Rates(0.5, "eer", Share(0.1), Share(0.9), {"real": 20, "fake": 20}, 40, "validation", "corpus")
@@ -65,6 +69,27 @@ def test_a_track_of_a_moment_decides_nothing_beside_a_longer_one_and_is_told(
     assert bool(told) == bool(short) and verdict.document(RATES)["decide_nothing"] == (told or None)
     assert not short or f"{len(short)} of {len(short)} reach the threshold" in told
     assert "threshold" not in short_told(verdict, Unmeasured("none"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's own")
+def test_a_full_disk_under_the_rows_is_one_error_that_says_to_begin_anew() -> None:
+    full = Path("/dev/full").open("w")  # noqa: SIM115: its end fails as well
+    with pytest.raises(WorkError, match="begins anew"):
+        Rows(full, Path("rows.csv"), RATES)
+    with suppress(OSError):
+        full.close()
+
+
+def test_a_full_disk_under_the_pages_leaves_no_part_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = Pages(tmp_path / "out", "run", RATES, count(1))
+
+    def full(path: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(WorkError, match="begins anew"):
+        pages.add(_verdict(), [], [])
+    assert not [each for each in (tmp_path / "out").rglob("*") if each.is_file()]
 
 
 def test_a_page_that_cannot_be_put_in_place_leaves_no_half_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

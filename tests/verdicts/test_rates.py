@@ -71,13 +71,35 @@ def test_without_scores_there_is_no_verdict_and_a_way_out(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("more", "why"),
-    [({"model": {**MODEL, "digest": "1" * 16}}, "another model"), ({"degradation": "jpeg=40"}, "changed first")],
+    [
+        ({"model": {**MODEL, "digest": "1" * 16}}, "another model"),
+        ({"model": {"kind": "onnx", "name": "x"}}, "whose scores"),
+        ({"degradation": "jpeg=40"}, "changed first"),
+    ],
 )
 def test_the_scores_of_another_model_or_of_changed_images_are_refused(
     tmp_path: Path, more: dict[str, Any], why: str
 ) -> None:
     with pytest.raises(ScoreError, match=why):
         rates("nowhere", MODEL, _file(tmp_path / "x.parquet", "validation", **more))
+
+
+def test_a_file_of_neither_validation_nor_test_is_refused_though_the_run_has_rates(tmp_path: Path) -> None:
+    run = _run(tmp_path / "run", "validation")
+    with pytest.raises(ScoreError, match="neither validation nor test clips, but those of train"):
+        rates(str(run), MODEL, _file(tmp_path / "train.parquet", "train"))
+
+
+def test_rates_of_a_few_clips_are_told_with_how_few_they_are(tmp_path: Path) -> None:
+    write(
+        tmp_path / "three.parquet",
+        made([Clip(f"v{n}", n == 1, [0.9 if n == 1 else 0.1], split="validation") for n in range(3)]),
+    )
+    few, many = (
+        rates("nowhere", MODEL, each) for each in (tmp_path / "three.parquet", _file(tmp_path / "v.parquet", "validation"))
+    )
+    assert isinstance(few, Rates) and "measured on 2 real and 1 fake alone" in few.short() and "too few" in str(few)
+    assert isinstance(many, Rates) and "alone" not in many.short() and "too few" not in str(many)
 
 
 def test_several_faces_raise_the_expected_rate(tmp_path: Path) -> None:

@@ -41,9 +41,10 @@ def _without(part: str) -> Callable[[dict[str, Any]], None]:
 
 
 STRANGE: list[tuple[str, Callable[[dict[str, Any]], Any], type[MmiddError], str]] = [
-    ("no crop", _without("crop"), RunError, "understands"),
-    ("a crop of a later version", lambda about: about["recipe"]["crop"].update(shape="round"), RunError, "understands"),
-    ("a size that is none", lambda about: about["recipe"]["crop"].update(size="big"), RunError, "understands"),
+    ("no crop", _without("crop"), RunError, "no 'crop'"),
+    ("a crop of a later version", lambda about: about["recipe"]["crop"].update(shape="round"), RunError, r"Crop\.shape"),
+    ("a size that is none", lambda about: about["recipe"]["crop"].update(size="big"), RunError, r"Crop\.size"),
+    ("a crop larger than any", lambda about: about["recipe"]["crop"].update(size=4096), RunError, r"Crop\.size.*2048"),
     ("a decoder that is not here", lambda about: about["recipe"].update(decoder="magic"), RunError, "magic"),
     ("a detector that is not here", lambda about: about["recipe"]["detector"].update(kind="magic"), RunError, "understands"),
     ("other weights", lambda about: about["models"].update({"pnet.pt": "0" * 64}), WrongWeights, "pnet.pt"),
