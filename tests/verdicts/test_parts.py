@@ -73,7 +73,7 @@ def test_a_track_of_a_moment_decides_nothing_beside_a_longer_one_and_is_told(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's own")
 def test_a_full_disk_under_the_rows_is_one_error_that_says_to_begin_anew() -> None:
-    full = Path("/dev/full").open("w")  # noqa: SIM115: its end fails as well
+    full = Path("/dev/full").open("w")  # noqa: SIM115  its end fails as well
     with pytest.raises(WorkError, match="begins anew"):
         Rows(full, Path("rows.csv"), RATES)
     with suppress(OSError):
