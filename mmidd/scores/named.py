@@ -249,6 +249,9 @@ def _agree(samples: pa.Table, listed: pa.Table) -> None:
             f"{wrong} media have other rows than the media table counts, as {first['media']!r} of {first['dataset']}: "
             f"{VERIFY}"
         )
+    told = lookup(samples, listed, _BY)["label"]
+    if wrong := pc.sum(pc.fill_null(pc.not_equal(told, samples["label"]), False)).as_py():
+        raise ScoreError(f"{wrong} rows have another label than their media have in the media table: {VERIFY}")
 
 
 def _frames(samples: pa.Table, clips: pa.Table) -> pa.Table:

@@ -146,8 +146,9 @@ class Detected(Result):
         if not self.verdicts:
             yield "there is no image, video or archive in what was named: nothing was judged"
         if self.others:
-            told = ", ".join(f"{count:,} {ending}" for ending, count in self.others.items())
-            yield f"no media by their names, not looked at: {told}"
+            told = ", ".join(f"{count:,} {ending}" for ending, count in Counter(self.others).most_common(SHOWN))
+            more = f" and {len(self.others) - SHOWN:,} more endings (--json: all)" if len(self.others) > SHOWN else ""
+            yield f"no media by their names, not looked at: {told}{more}"
         if self.litter:
             yield f"{self.litter:,} {LITTER}"
         if self.twice:

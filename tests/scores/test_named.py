@@ -155,6 +155,11 @@ def _set(**told: Any) -> Any:
     return lambda rows: next(r for r in rows if r["dataset"] == "Gamma" and r["samples"]).update(told)
 
 
+def _other_label(rows: Any) -> None:
+    mine = next(r for r in rows if r["dataset"] == "Gamma" and r["samples"])
+    mine["label"] = "real" if mine["label"] == "fake" else "fake"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -163,8 +168,9 @@ def _set(**told: Any) -> Any:
         (_set(frame_reasons=[{"reason": "no_face", "count": -1}]), "lost frames that no medium has"),
         (_set(frame_reasons=[{"reason": "no_face", "count": 2_000_000_000}]), "lost frames that no medium has"),
         (lambda rows: rows.append(rows[-1]), "twice"),
+        (_other_label, "rows have another label than their media"),
     ],
-    ids=["other samples", "no label", "less than none", "too many", "twice"],
+    ids=["other samples", "no label", "less than none", "too many", "twice", "other label"],
 )
 def test_a_media_table_that_belies_the_rows_is_refused(tmp_path: Path, change: Any, said: str) -> None:
     with pytest.raises(ScoreError, match=said):

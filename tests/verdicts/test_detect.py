@@ -282,3 +282,11 @@ def test_many_images_are_scored_together_and_all_come_back_in_order(small: Place
         each.shown for each in found.verdicts
     )
     assert found.speed.faces == 40 and found.speed.media == 40 and "40 faces" in str(found)
+
+
+def test_a_folder_of_many_endings_is_told_in_a_line_that_ends(small: Place, tmp_path: Path) -> None:
+    for number in range(300):
+        (tmp_path / f"{number}.x{number}").write_bytes(b"")
+    found = detect([tmp_path], small)
+    assert len(found.document()["other_files"]) == 300
+    assert "280 more endings" in str(found) and len(str(found)) < 1500
