@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -16,7 +17,8 @@ import pytest
 from once import Once
 
 from mmidd.corpus.read import Corpus
-from mmidd.errors import CorpusError, MmiddError, RunError, UsageError
+from mmidd.engine.files import disk_errors
+from mmidd.errors import CorpusError, MmiddError, RunError, UsageError, WorkError
 from mmidd.scores import file as scorefile
 from mmidd.studies.forecast import Forecast
 from mmidd.studies.measure import Chance
@@ -100,6 +102,43 @@ def test_a_score_file_that_was_changed_is_made_again(corpus: Path, tmp_path: Pat
     path.write_bytes(data[: len(data) // 2])
     again = do(corpus, tmp_path / "study")
     assert again.changed and again.found == study.found and path.read_bytes() == data
+
+
+@pytest.mark.parametrize("change", [('"value": 1.0', '"value": 0.9'), ('"files"', '"fises"'), ('"test": {', '"tess": {')])
+def test_a_record_that_was_changed_is_no_record(corpus: Path, tmp_path: Path, change: tuple[str, str]) -> None:
+    study = do(corpus, tmp_path / "study")
+    (path,) = (tmp_path / "study" / "trials").iterdir()
+    text = path.read_text()
+    assert change[0] in text
+    path.write_text(text.replace(*change))
+    again = do(corpus, tmp_path / "study")
+    assert again.changed and again.found == study.found and path.read_text() == text
+
+
+def test_a_network_that_is_damaged_fails_its_trial_alone_and_is_trained_anew_once_removed(
+    corpus: Path, tmp_path: Path
+) -> None:
+    straight = do(corpus, tmp_path / "study", seeds=(0, 1))
+    (path,) = (tmp_path / "study" / "runs").glob("*/seed-0/best/model.safetensors")
+    path.write_bytes(path.read_bytes()[:-1])
+    shutil.rmtree(tmp_path / "study" / "scores")
+    found = do(corpus, tmp_path / "study", seeds=(0, 1)).found
+    assert found["trials"] == {"all": 2, "done": 1, "failed": 1, "to do": 0} and "damaged" in found["failed"][0]["why"]
+    assert "runs/RUN/seed-N" in (tmp_path / "study" / "index.html").read_text()
+    shutil.rmtree(path.parent.parent)
+    assert do(corpus, tmp_path / "study", seeds=(0, 1)).found == straight.found
+
+
+def test_a_full_disk_stops_the_study_and_is_no_trials_failure(corpus: Path, tmp_path: Path) -> None:
+    def full(detector: str, *given: Any, **more: Any) -> Any:
+        with disk_errors(tmp_path):
+            raise OSError(errno.ENOSPC, "no space")
+
+    with pytest.raises(WorkError, match="cannot write"):
+        validate(
+            corpus, tmp_path / "study", train=full, registry=small.DETECTORS, workers=0, tell=lambda line: None, **FEW
+        )
+    assert not (tmp_path / "study" / "trials").exists()
 
 
 def test_a_failure_is_recorded_the_others_go_on_and_it_is_tried_again(corpus: Path, tmp_path: Path) -> None:
