@@ -46,7 +46,7 @@ def document(
             {"trial": name, **records[name]["failed"]} for name, state in states.items() if state == "failed"
         ],
         "left_out": list(grid.left_out),
-        "says": caveats(grid, records, lines),
+        "says": [*caveats(grid, records, lines), *_abroad(facts)],
         "published": [each.document() for each in beside(published(), ours)],
     }  # fmt: skip
 
@@ -167,12 +167,32 @@ def caveats(grid: Grid, records: Records, lines: Sequence[Mapping[str, Any]]) ->
             f"In line{'s' * (len(below) > 1)} {ranges(below)} the numeric columns alone, without a pixel, reach as much as "
             "the detector, or its interval reaches down to them: such a figure says nothing of forgeries."
         )
+    told += _unequal(lines)
     if seeds := {len(line["seeds"]) for line in lines if len(line["seeds"]) < 3}:
         told.append(
             f"Of a line there are {min(seeds)} seed{'s' * (min(seeds) != 1)}: how far chance in training moves a figure is "
             "not shown."
         )
     return told + _dashes(lines)
+
+
+def _abroad(facts: Facts) -> list[str]:
+    """Datasets of the test split that nothing is trained on, by name: "in-domain" is not true of them."""
+    tested = {each.dataset for each in facts.rows if each.split == "test" and each.real + each.fake}
+    names = sorted(facts.name(slug) for slug in tested - set(facts.datasets))
+    told = f"Train has no row of {', '.join(names)}, which the test split has: a line that is called in-domain is not, there."
+    return [told] if names else []
+
+
+def _unequal(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Paired and unpaired of one detector that do not have as many rows of train, as their comparison needs."""
+    rows: dict[str, dict[str, int]] = {}
+    for line in lines:
+        if line["study"] == "pairs" and line["rows"]:
+            rows.setdefault(line["detector"], {})[line["title"]] = line["rows"]
+    apart = {name: each for name, each in rows.items() if 1.05 * min(each.values()) < max(each.values())}
+    said = "; ".join(f"{name}: {' and '.join(f'{count:,}' for count in each.values())}" for name, each in apart.items())
+    return [f"Paired and unpaired have not as many rows of train ({said}): their difference is of that too."] if apart else []
 
 
 def _dashes(lines: Sequence[Mapping[str, Any]]) -> list[str]:

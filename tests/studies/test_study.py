@@ -79,6 +79,24 @@ def test_paired_and_unpaired_have_as_many_rows(whole: tuple[Path, Study]) -> Non
     assert len(set(lines.values())) == 1
 
 
+def test_where_paired_and_unpaired_have_not_as_many_rows_that_is_told(tmp_path: Path, whole: tuple[Path, Study]) -> None:
+    made = small.corpus(tmp_path / "corpus", lambda shard, rows: [row.update(group=None) for row in rows] and None)
+    found = do(made, tmp_path / "study", studies=("pairs",)).found
+    first, second = (line["rows"] for line in found["lines"])
+    said = f"Paired and unpaired have not as many rows of train (toy: {first} and {second})"
+    assert first != second and any(each.startswith(said) for each in found["says"])
+    assert not [each for each in whole[1].found["says"] if "not as many rows" in each]
+
+
+def test_a_test_split_of_datasets_that_are_not_trained_on_is_not_called_in_domain_in_silence(
+    tmp_path: Path, whole: tuple[Path, Study]
+) -> None:
+    made = small.corpus(tmp_path / "corpus", shards=("train-alpha", "validation-alpha", "test-alpha", "test-gamma"))
+    said = "Train has no row of Gamma, which the test split has"
+    assert any(each.startswith(said) for each in do(made, tmp_path / "study").found["says"])
+    assert not [each for each in whole[1].found["says"] if "no row of" in each]
+
+
 def test_done_again_nothing_is_done_and_every_byte_stays(corpus: Path, whole: tuple[Path, Study]) -> None:
     before = _files(whole[0])
     again = do(corpus, whole[0], studies=("in-domain", "leave-one-out", "pairs"), seeds=(0, 1))
@@ -183,6 +201,8 @@ def _leak(shard: str, rows: list[dict[str, Any]]) -> None:
 
 REFUSED: list[tuple[dict[str, Any], type[MmiddError], str]] = [
     ({"studies": ["in-house"]}, UsageError, "--studies in-house: there are in-domain, leave-one-out"),
+    ({"holdout": float("nan")}, UsageError, "holdout nan: a share"),
+    ({"holdout": 1.0}, UsageError, "at most 0.9"),
     ({"seeds": (1, 1)}, UsageError, "different whole numbers"),
     ({"detectors": []}, UsageError, "no detector"),
     ({"studies": []}, UsageError, "no study"),
