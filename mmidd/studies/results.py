@@ -46,7 +46,7 @@ def document(
             {"trial": name, **records[name]["failed"]} for name, state in states.items() if state == "failed"
         ],
         "left_out": list(grid.left_out),
-        "says": [*caveats(grid, records, lines), *_abroad(facts)],
+        "says": [*caveats(grid, records, lines), *_domains(facts, tests)],
         "published": [each.document() for each in beside(published(), ours)],
     }  # fmt: skip
 
@@ -176,12 +176,17 @@ def caveats(grid: Grid, records: Records, lines: Sequence[Mapping[str, Any]]) ->
     return told + _dashes(lines)
 
 
-def _abroad(facts: Facts) -> list[str]:
-    """Datasets of the test split that nothing is trained on, by name: "in-domain" is not true of them."""
+def _domains(facts: Facts, tests: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Where lines are called in-domain, or cross-domain, and are not."""
     tested = {each.dataset for each in facts.rows if each.split == "test" and each.real + each.fake}
-    names = sorted(facts.name(slug) for slug in tested - set(facts.datasets))
-    told = f"Train has no row of {', '.join(names)}, which the test split has: a line that is called in-domain is not, there."
-    return [told] if names else []
+    trained = {facts.name(slug) for slug in facts.datasets}
+    told = []
+    if abroad := sorted({facts.name(slug) for slug in tested} - trained):
+        told.append(f"Train has no row of {', '.join(abroad)}, which the test split has: tested on that, nothing is in-domain.")
+    for name, held in tests.items():
+        if home := sorted(trained & set(held["datasets"])):
+            told.append(f"{', '.join(home)} of {name} is trained on too, in other media: tested on that, nothing is cross-domain.")
+    return told
 
 
 def _unequal(lines: Sequence[Mapping[str, Any]]) -> list[str]:

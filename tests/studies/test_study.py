@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import random
@@ -88,13 +89,19 @@ def test_where_paired_and_unpaired_have_not_as_many_rows_that_is_told(tmp_path: 
     assert not [each for each in whole[1].found["says"] if "not as many rows" in each]
 
 
-def test_a_test_split_of_datasets_that_are_not_trained_on_is_not_called_in_domain_in_silence(
-    tmp_path: Path, whole: tuple[Path, Study]
-) -> None:
+def test_what_is_called_in_domain_or_cross_domain_and_is_not_is_told(tmp_path: Path, whole: tuple[Path, Study]) -> None:
     made = small.corpus(tmp_path / "corpus", shards=("train-alpha", "validation-alpha", "test-alpha", "test-gamma"))
-    said = "Train has no row of Gamma, which the test split has"
-    assert any(each.startswith(said) for each in do(made, tmp_path / "study").found["says"])
-    assert not [each for each in whole[1].found["says"] if "no row of" in each]
+
+    def elsewhere(shard: str, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            row |= {"media": f"b/{row['media']}", "group": f"b/{row['group']}", "pair_media": None}
+            row |= {"media_sha256": hashlib.sha256(row["media"].encode()).hexdigest()}
+
+    other = small.corpus(tmp_path / "other", elsewhere, ("test-alpha",))
+    says = do(made, tmp_path / "study", tests=[other]).found["says"]
+    assert any(each.startswith("Train has no row of Gamma, which the test split has") for each in says)
+    assert any(each.startswith("Alpha of other is trained on too") for each in says)
+    assert not [each for each in whole[1].found["says"] if "no row of" in each or "trained on too" in each]
 
 
 def test_done_again_nothing_is_done_and_every_byte_stays(corpus: Path, whole: tuple[Path, Study]) -> None:
