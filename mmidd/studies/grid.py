@@ -228,6 +228,10 @@ def _scaling(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]
 
 
 def _ablation(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
+    own = {word.split("=")[0] for _, words in ABLATION for word in words}
+    if same := [word for word in asked.settings if word.split("=")[0].strip() in own]:
+        left_out.append(f"sd2: --set {same[0]} is set for every run, and is what the ablation changes from line to line")
+        return
     for title, words in ABLATION:
         yield _Cell("sd2", title, "sd2", words, Chosen(), _everywhere(asked, facts))
 

@@ -182,10 +182,14 @@ def _domains(facts: Facts, tests: Mapping[str, Mapping[str, Any]]) -> list[str]:
     trained = {facts.name(slug) for slug in facts.datasets}
     told = []
     if abroad := sorted({facts.name(slug) for slug in tested} - trained):
-        told.append(f"Train has no row of {', '.join(abroad)}, which the test split has: tested on that, nothing is in-domain.")
+        told.append(
+            f"Train has no row of {', '.join(abroad)}, which the test split has: tested on that, nothing is in-domain."
+        )
     for name, held in tests.items():
         if home := sorted(trained & set(held["datasets"])):
-            told.append(f"{', '.join(home)} of {name} is trained on too, in other media: tested on that, nothing is cross-domain.")
+            told.append(
+                f"{', '.join(home)} of {name} is trained on too, in other media: tested on that, nothing is cross-domain."
+            )
     return told
 
 
@@ -197,7 +201,8 @@ def _unequal(lines: Sequence[Mapping[str, Any]]) -> list[str]:
             rows.setdefault(line["detector"], {})[line["title"]] = line["rows"]
     apart = {name: each for name, each in rows.items() if 1.05 * min(each.values()) < max(each.values())}
     said = "; ".join(f"{name}: {' and '.join(f'{count:,}' for count in each.values())}" for name, each in apart.items())
-    return [f"Paired and unpaired have not as many rows of train ({said}): their difference is of that too."] if apart else []
+    told = f"Paired and unpaired have not as many rows of train ({said}): their difference is of that too."
+    return [told] if apart else []
 
 
 def _dashes(lines: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -7,6 +7,7 @@ score file by the digests of the corpus, of what is named and of the network; th
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -28,6 +29,8 @@ from mmidd.watch import NOBODY, Watch
 
 FORMAT, SEAL = "mmidd trial 1", "seal"
 VALIDATION = "scores.parquet"
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
+"""What stops every trial alike. A file that is not there may be one detector's weights."""
 _WHY = 600
 
 
@@ -125,7 +128,7 @@ def do(bench: Bench, trial: Trial) -> Record:
         found = _failed(bench, trial, stage[0], str(error))
     except Exception as error:
         memory = is_memory(error)
-        if isinstance(error, OSError) and not memory:
+        if isinstance(error, OSError) and error.errno in DISK and not memory:
             raise
         why = "there was not enough memory: try a smaller micro or backbone" if memory else told(error)
         found = _failed(bench, trial, stage[0], why)

@@ -64,6 +64,13 @@ def test_without_a_test_split_only_further_corpora_are_tested_on_and_nothing_is_
     assert {line.study for line in found.lines} == {"in-domain", "pairs", "scaling"}
 
 
+@pytest.mark.parametrize("word", ["captions=none", " clam = false"])
+def test_no_ablation_is_told_of_what_is_set_for_every_run(word: str) -> None:
+    found = grid(Asked(("sd2",), ("in-domain", "sd2"), settings=("lr=1", word)), FACTS)
+    assert {line.study for line in found.lines} == {"in-domain"}
+    assert f"--set {word} is set for every run" in found.left_out[0]
+
+
 def test_a_test_split_of_one_class_is_told_before_anything_is_trained() -> None:
     facts = replace(FACTS, rows=tuple(replace(each, real=0) if each.split == "test" else each for each in TWO))
     assert grid(one("in-domain"), facts).left_out == (

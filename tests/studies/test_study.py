@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -154,16 +155,27 @@ def test_a_network_that_is_damaged_fails_its_trial_alone_and_is_trained_anew_onc
     assert do(corpus, tmp_path / "study", seeds=(0, 1)).found == straight.found
 
 
-def test_a_full_disk_stops_the_study_and_is_no_trials_failure(corpus: Path, tmp_path: Path) -> None:
-    def full(detector: str, *given: Any, **more: Any) -> Any:
-        with disk_errors(tmp_path):
-            raise OSError(errno.ENOSPC, "no space")
-
-    with pytest.raises(WorkError, match="cannot write"):
-        validate(
-            corpus, tmp_path / "study", train=full, registry=small.DETECTORS, workers=0, tell=lambda line: None, **FEW
-        )
+@pytest.mark.parametrize("within", [disk_errors, contextlib.nullcontext])
+def test_a_full_disk_stops_the_study_and_is_no_trials_failure(corpus: Path, tmp_path: Path, within: Any) -> None:
+    with pytest.raises((WorkError, OSError)):
+        _raising(corpus, tmp_path / "study", OSError(errno.ENOSPC, "no space"), within(tmp_path))
     assert not (tmp_path / "study" / "trials").exists()
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, "no file", "weights.bin"), OSError("no such model")])
+def test_a_file_that_one_detector_lacks_is_its_trials_failure(corpus: Path, tmp_path: Path, error: OSError) -> None:
+    found = _raising(corpus, tmp_path / "study", error, contextlib.nullcontext()).found
+    assert found["trials"]["failed"] == 1 and found["failed"][0]["at"] == "training"
+
+
+def _raising(corpus: Path, out: Path, error: OSError, within: Any) -> Study:
+    def fails(detector: str, *given: Any, **more: Any) -> Any:
+        with within:
+            raise error
+
+    found = validate(corpus, out, train=fails, registry=small.DETECTORS, workers=0, tell=lambda line: None, **FEW)
+    assert isinstance(found, Study)
+    return found
 
 
 def test_a_failure_is_recorded_the_others_go_on_and_it_is_tried_again(corpus: Path, tmp_path: Path) -> None:
