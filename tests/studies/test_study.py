@@ -82,7 +82,11 @@ def test_paired_and_unpaired_have_as_many_rows(whole: tuple[Path, Study]) -> Non
 
 
 def test_where_paired_and_unpaired_have_not_as_many_rows_that_is_told(tmp_path: Path, whole: tuple[Path, Study]) -> None:
-    made = small.corpus(tmp_path / "corpus", lambda shard, rows: [row.update(group=None) for row in rows] and None)
+    def lone(shard: str, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            row["group"] = None
+
+    made = small.corpus(tmp_path / "corpus", lone)
     found = do(made, tmp_path / "study", studies=("pairs",)).found
     first, second = (line["rows"] for line in found["lines"])
     said = f"Paired and unpaired have not as many rows of train (toy: {first} and {second})"
