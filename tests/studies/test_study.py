@@ -329,6 +329,20 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(corpus: Path, tmp_pat
         assert (out / name).read_bytes() == (tmp_path / "straight" / "study" / name).read_bytes()
 
 
+def test_killed_between_a_score_file_and_its_parts_it_leaves_no_parts(corpus: Path, tmp_path: Path) -> None:
+    do(corpus, tmp_path / "study")
+    before = set(_files(tmp_path / "study"))
+    (path,) = (tmp_path / "study" / "scores").glob("*/test.parquet")
+    parts = path.with_name(".test.parquet.parts")
+    parts.mkdir()
+    (parts / "asked").write_text("as it was")
+    shutil.rmtree(tmp_path / "study" / "trials")
+    do(corpus, tmp_path / "study")
+    assert set(_files(tmp_path / "study")) == before
+    shutil.rmtree(tmp_path / "study" / "trials")
+    assert do(corpus, tmp_path / "study").found["trials"]["done"] == 1  # and where there are none
+
+
 def test_stopped_by_ctrl_c_it_says_where_and_goes_on(corpus: Path, tmp_path: Path) -> None:
     told: list[str] = []
 
