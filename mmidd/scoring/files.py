@@ -58,10 +58,12 @@ def _usual_workers() -> int:
 
 def _file(asked: Request, path: Path, workers: int, watch: Watch, tell: Callable[[str], None]) -> Written:
     with claimed(path, tell):
+        parts = Parts(path.with_name(f".{path.name}.parts"), digest(asked.about.document(), BATCH))
         if (there := finished(path, asked.about, tell)) is not None:
+            if parts.folder.is_dir():  # of a process that was killed when it had put the whole file there
+                parts.remove()
             return Written(path, asked.about.degradation, counts(there.table), reasons(there.table), 0, 0.0, False)
         begun = time.monotonic()
-        parts = Parts(path.with_name(f".{path.name}.parts"), digest(asked.about.document(), BATCH))
         made = scored(asked, workers=workers, watch=watch, parts=parts, tell=tell)
         put(path, made, parts.folder)
         parts.remove()

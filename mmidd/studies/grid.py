@@ -143,7 +143,7 @@ class _Cell:
 
 def grid(asked: Asked, facts: Facts) -> Grid:
     """The trials and the table's lines."""
-    left_out: list[str] = []
+    left_out = _of_its_test(facts)
     cells = [cell for study in STUDIES if _wants(asked, study) for cell in _CELLS[study](asked, facts, left_out)]
     tests: dict[Trial, dict[Test, None]] = {}
     lines: dict[Line, None] = {}
@@ -165,16 +165,26 @@ def _wants(asked: Asked, study: str) -> bool:
     return study != "sd2" or "sd2" in asked.detectors
 
 
-def _everywhere(asked: Asked) -> tuple[Test, ...]:
-    """The own test split, and each further corpus."""
-    return (Test(), *(Test(name) for name in asked.tests))
+def _of_its_test(facts: Facts) -> list[str]:
+    """What its own test split cannot tell."""
+    if not facts.count(["test"]):
+        return ["its test split: the corpus has no row in it; only --test corpora are tested on"]
+    if missing := facts.missing(["test"], [each.dataset for each in facts.rows]):
+        return [f"every AUROC of its test split: it has no {missing[0]}, so that nothing can be ranked"]
+    return []
+
+
+def _everywhere(asked: Asked, facts: Facts) -> tuple[Test, ...]:
+    """The own test split where there is one, and each further corpus."""
+    own = (Test(),) if facts.count(["test"]) else ()
+    return (*own, *(Test(name) for name in asked.tests))
 
 
 def _in_domain(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
     for detector in asked.detectors:
-        yield _Cell("in-domain", "in-domain", detector, (), Chosen(), (_everywhere(asked)[0],))
-        if asked.tests:
-            yield _Cell("in-domain", "cross-domain", detector, (), Chosen(), _everywhere(asked)[1:])
+        for title, own in (("in-domain", True), ("cross-domain", False)):
+            tests = tuple(each for each in _everywhere(asked, facts) if (each.corpus == OWN) == own)
+            yield _Cell("in-domain", title, detector, (), Chosen(), tests)
 
 
 def _leave_one_out(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
@@ -207,19 +217,23 @@ def _pairs(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
         return
     for detector in asked.detectors:
         half = Chosen(fraction=0.5, paired=True)
-        yield _Cell("pairs", "paired, half of the groups", detector, (), half, _everywhere(asked))
-        yield _Cell("pairs", "unpaired, as many rows", detector, (), Chosen(paired=False), _everywhere(asked))
+        yield _Cell("pairs", "paired, half of the groups", detector, (), half, _everywhere(asked, facts))
+        yield _Cell("pairs", "unpaired, as many rows", detector, (), Chosen(paired=False), _everywhere(asked, facts))
 
 
 def _scaling(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
     for detector, fraction in product(asked.detectors, FRACTIONS):
         title = f"{fraction:g} of the groups"
-        yield _Cell("scaling", title, detector, (), Chosen(fraction=fraction), _everywhere(asked))
+        yield _Cell("scaling", title, detector, (), Chosen(fraction=fraction), _everywhere(asked, facts))
 
 
 def _ablation(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
+    own = {word.split("=")[0] for _, words in ABLATION for word in words}
+    if same := [word for word in asked.settings if word.split("=")[0].strip() in own]:
+        left_out.append(f"sd2: --set {same[0]} is set for every run, and is what the ablation changes from line to line")
+        return
     for title, words in ABLATION:
-        yield _Cell("sd2", title, "sd2", words, Chosen(), _everywhere(asked))
+        yield _Cell("sd2", title, "sd2", words, Chosen(), _everywhere(asked, facts))
 
 
 _CELLS = {

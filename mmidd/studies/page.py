@@ -103,7 +103,7 @@ def _failed(found: Mapping[str, Any]) -> str:
     parts = ""
     if found["failed"]:
         rows = [(each["trial"], each["at"], each["why"]) for each in found["failed"]]
-        parts += "<h2>Failed</h2><p>The same command tries these again.</p>" + _table(("trial", "at", "why"), rows)
+        parts += f"<h2>Failed</h2><p>{told(table.AGAIN)}</p>" + _table(("trial", "at", "why"), rows)
     if found["left_out"]:
         parts += "<h2>Left out</h2><ul>" + "".join(f"<li>{told(why)}</li>" for why in found["left_out"]) + "</ul>"
     return parts

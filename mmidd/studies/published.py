@@ -156,6 +156,8 @@ def _compared(each: Published, line: Ours) -> tuple[list[str], list[str]]:
         differs.append("the published figure is second-hand and unverified")
     if "images" in protocol.rows:
         differs.append(f"trained there on {protocol.rows}, here on {line.rows:,} rows")
+    elif protocol.rows:
+        differs.append(f"theirs was trained on {protocol.rows}: whether this one was is not looked at")
     if protocol.note:
         differs.append(protocol.note)
     return [name for same, name, _ in facts if same], differs

@@ -46,7 +46,7 @@ def document(
             {"trial": name, **records[name]["failed"]} for name, state in states.items() if state == "failed"
         ],
         "left_out": list(grid.left_out),
-        "says": caveats(grid, records, lines),
+        "says": [*caveats(grid, records, lines), *_domains(facts, tests)],
         "published": [each.document() for each in beside(published(), ours)],
     }  # fmt: skip
 
@@ -167,12 +167,42 @@ def caveats(grid: Grid, records: Records, lines: Sequence[Mapping[str, Any]]) ->
             f"In line{'s' * (len(below) > 1)} {ranges(below)} the numeric columns alone, without a pixel, reach as much as "
             "the detector, or its interval reaches down to them: such a figure says nothing of forgeries."
         )
+    told += _unequal(lines)
     if seeds := {len(line["seeds"]) for line in lines if len(line["seeds"]) < 3}:
         told.append(
             f"Of a line there are {min(seeds)} seed{'s' * (min(seeds) != 1)}: how far chance in training moves a figure is "
             "not shown."
         )
     return told + _dashes(lines)
+
+
+def _domains(facts: Facts, tests: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Where lines are called in-domain, or cross-domain, and are not."""
+    tested = {each.dataset for each in facts.rows if each.split == "test" and each.real + each.fake}
+    trained = {facts.name(slug) for slug in facts.datasets}
+    told = []
+    if abroad := sorted({facts.name(slug) for slug in tested} - trained):
+        told.append(
+            f"Train has no row of {', '.join(abroad)}, which the test split has: tested on that, nothing is in-domain."
+        )
+    for name, held in tests.items():
+        if home := sorted(trained & set(held["datasets"])):
+            told.append(
+                f"{', '.join(home)} of {name} is trained on too, in other media: tested on that, nothing is cross-domain."
+            )
+    return told
+
+
+def _unequal(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Paired and unpaired of one detector that do not have as many rows of train, as their comparison needs."""
+    rows: dict[str, dict[str, int]] = {}
+    for line in lines:
+        if line["study"] == "pairs" and line["rows"]:
+            rows.setdefault(line["detector"], {})[line["title"]] = line["rows"]
+    apart = {name: each for name, each in rows.items() if 1.05 * min(each.values()) < max(each.values())}
+    said = "; ".join(f"{name}: {' and '.join(f'{count:,}' for count in each.values())}" for name, each in apart.items())
+    told = f"Paired and unpaired have not as many rows of train ({said}): their difference is of that too."
+    return [told] if apart else []
 
 
 def _dashes(lines: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -91,7 +91,7 @@ def asking(
 ) -> Asking:
     """Check what is asked for, before anything is trained. Raises UsageError for unknown studies, seeds and corpora;
     CorpusError for a corpus that would train on what it is to be tested on."""
-    _check(detectors, studies, seeds)
+    _check(detectors, studies, seeds, holdout)
     further = _further(corpus, [each if isinstance(each, Corpus) else Corpus(each) for each in tests])
     shared = {"": _refused(corpus, corpus)} | {name: _refused(corpus, each) for name, each in further.items()}
     facts = facts_of(corpus)
@@ -105,7 +105,9 @@ def asking(
     return Asking(asked, facts, found, further, shared)
 
 
-def _check(detectors: Sequence[str], studies: Sequence[str] | None, seeds: Sequence[int]) -> None:
+def _check(detectors: Sequence[str], studies: Sequence[str] | None, seeds: Sequence[int], holdout: float | None) -> None:
+    if holdout is not None and not 0 < holdout <= 0.9:
+        raise UsageError(f"holdout {holdout}: a share of the rows, over 0 and at most 0.9")
     if unknown := [each for each in studies or () if each not in STUDIES]:
         raise UsageError(f"--studies {unknown[0]}: there are {', '.join(STUDIES)}")
     if not detectors or (studies is not None and not studies):

@@ -26,6 +26,10 @@ NOTE = (
     "trained on train of all other datasets, the best checkpoint chosen on their validation, tested on the test split of "
     "the one left out; the line below it is of the detector that was trained on all, on the same clips."
 )
+AGAIN = (
+    "The same command tries these again. Where a run's own files are damaged, remove its folder of this seed "
+    "(runs/RUN/seed-N; all of runs/RUN if it is run.json) first: it is trained anew."
+)
 NARROW = 150
 
 
@@ -124,7 +128,7 @@ def tell(console: Console, found: Mapping[str, Any], out: Path, changed: bool) -
         f"{sum(not each['differs'] for each in near)} ({plain(shell_word(str(out / 'index.html')))} says of each why not)"
     )
     if found["failed"]:
-        console.print("the same command tries what failed again")
+        console.print(AGAIN)
     state = "" if changed else " was finished already: nothing was done"
     console.print(f"study: {plain(str(out))}{state}")
     console.print(f"next: look at {plain(shell_word(str(out / 'index.html')))}")
@@ -139,7 +143,7 @@ def markdown(found: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     if found["failed"]:
         rows = [(each["trial"], each["at"], each["why"]) for each in found["failed"]]
-        parts += ["## Failed", "", _grid(("trial", "at", "why"), rows), ""]
+        parts += ["## Failed", "", AGAIN, "", _grid(("trial", "at", "why"), rows), ""]
     if found["left_out"]:
         parts += ["## Left out", "", *(f"- {in_markdown(why)}" for why in found["left_out"]), ""]
     parts += ["## Beside published figures", "", _grid(BESIDE, rows_beside(found)), ""]

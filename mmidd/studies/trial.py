@@ -7,6 +7,7 @@ score file by the digests of the corpus, of what is named and of the network; th
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from typing import Any, Protocol
 
 from mmidd import __version__
 from mmidd.corpus.read import Corpus
-from mmidd.engine.files import canonical, sha256_file, write_text
+from mmidd.engine.files import canonical, digest, sha256_file, write_text
 from mmidd.errors import MmiddError, ScoreError, WorkError, is_memory, sanitised, told
 from mmidd.registry import Registry
 from mmidd.scores import file as scorefile
@@ -26,8 +27,10 @@ from mmidd.studies.grid import Chosen, Test, Trial
 from mmidd.studies.measure import Chance, alone, figures, setting
 from mmidd.watch import NOBODY, Watch
 
-FORMAT = "mmidd trial 1"
+FORMAT, SEAL = "mmidd trial 1", "seal"
 VALIDATION = "scores.parquet"
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
+"""What stops every trial alike. A file that is not there may be one detector's weights."""
 _WHY = 600
 
 
@@ -86,16 +89,18 @@ class Bench:
 
 Record = Mapping[str, Any]
 """What is known of a trial, JSON: `made_of`, `state` done or failed, `failed` (at, why), `run`, `tests` (by name: figures,
-columns_alone), `files` (the sha256 of each score file)."""
+columns_alone), `files` (the sha256 of each score file). Its file has a digest of all this too (SEAL)."""
 
 
 def read_record(path: Path) -> Record | None:
-    """None where there is none, or one that a newer run has to make again."""
+    """None where there is none, or one that was changed since it was written, or is damaged: it is made again."""
     try:
         found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and isinstance(found.get("made_of"), dict) else None
+    if not isinstance(found, dict) or "made_of" not in found:
+        return None
+    return found if found.pop(SEAL, None) == digest(found) else None
 
 
 def done(bench: Bench, trial: Trial) -> Record | None:
@@ -105,7 +110,7 @@ def done(bench: Bench, trial: Trial) -> Record | None:
     if found is None or found.get("state") != "done" or found["made_of"] != bench.made_of(trial):
         return None
     try:
-        whole = all(sha256_file(bench.folder / name) == digest for name, digest in found["files"].items())
+        whole = all(sha256_file(bench.folder / name) == sha256 for name, sha256 in found["files"].items())
     except OSError:
         return None
     return found if whole else None
@@ -117,22 +122,21 @@ def do(bench: Bench, trial: Trial) -> Record:
     stage, begun, times = ["training"], time.monotonic(), dict[str, float]()
     try:
         found = _done(bench, trial, stage, times)
-    except WorkError:
-        raise
     except MmiddError as error:
+        if isinstance(error, WorkError) and isinstance(error.__cause__, OSError):  # the disk, and not this run's files
+            raise
         found = _failed(bench, trial, stage[0], str(error))
     except Exception as error:
         memory = is_memory(error)
-        if isinstance(error, OSError) and not memory:
+        if isinstance(error, OSError) and error.errno in DISK and not memory:
             raise
         why = "there was not enough memory: try a smaller micro or backbone" if memory else told(error)
         found = _failed(bench, trial, stage[0], why)
-    text = _document(found)
-    write_text(bench.record(trial), text, scratch=bench.folder / "trials")
+    as_kept: Record = json.loads(_document(found))  # the same, to the order of its keys, as whoever reads it later has
+    write_text(bench.record(trial), _document({**as_kept, SEAL: digest(as_kept)}), scratch=bench.folder / "trials")
     if found["state"] == "done":
         times["all"] = round(time.monotonic() - begun, 3)
         write_text(bench.times(trial), _document(times), scratch=bench.folder / "times")
-    as_kept: Record = json.loads(text)  # the same, to the order of its keys, as whoever reads it later has
     return as_kept
 
 

@@ -56,6 +56,28 @@ def test_a_training_that_several_studies_ask_for_is_one_trial_with_the_tests_of_
     assert all(set(line.trials) <= {trial.name for trial in found.trials} for line in found.lines)
 
 
+def test_without_a_test_split_only_further_corpora_are_tested_on_and_nothing_is_trained_for_nothing() -> None:
+    facts = replace(FACTS, rows=tuple(each for each in TWO if each.split != "test"))
+    assert grid(Asked(("gend",)), facts).trials == () and "no row in it" in grid(Asked(("gend",)), facts).left_out[0]
+    found = grid(Asked(("gend",), tests=("other",)), facts)
+    assert {test for trial in found.trials for test in trial.tests} == {On("other")} == {line.test for line in found.lines}
+    assert {line.study for line in found.lines} == {"in-domain", "pairs", "scaling"}
+
+
+@pytest.mark.parametrize("word", ["captions=none", " clam = false"])
+def test_no_ablation_is_told_of_what_is_set_for_every_run(word: str) -> None:
+    found = grid(Asked(("sd2",), ("in-domain", "sd2"), settings=("lr=1", word)), FACTS)
+    assert {line.study for line in found.lines} == {"in-domain"}
+    assert f"--set {word} is set for every run" in found.left_out[0]
+
+
+def test_a_test_split_of_one_class_is_told_before_anything_is_trained() -> None:
+    facts = replace(FACTS, rows=tuple(replace(each, real=0) if each.split == "test" else each for each in TWO))
+    assert grid(one("in-domain"), facts).left_out == (
+        "every AUROC of its test split: it has no real, so that nothing can be ranked",
+    )
+
+
 def test_it_is_a_function_of_what_is_asked_and_no_order_of_studies_changes_it() -> None:
     asked = Asked(("gend", "xception"), STUDIES, (3, 1))
     assert grid(asked, FACTS) == grid(asked, FACTS)

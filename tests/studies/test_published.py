@@ -44,6 +44,7 @@ DIFFERENT: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"level": "unknown"}, {}, "theirs is of a level that is not stated"),
     ({"metric": "mean accuracy"}, {}, "the published figure is mean accuracy"),
     ({"rows": "about 3,000,000 images"}, {}, "trained there on about 3,000,000 images, here on 100 rows"),
+    ({"rows": "c23"}, {}, "theirs was trained on c23: whether this one was is not looked at"),
     ({"verified": False}, {}, "second-hand and unverified"),
     ({}, {"preset": "tiny"}, "preset tiny here"),
     ({}, {"random": True}, "random weights"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import hashlib
 import json
 import os
 import random
@@ -16,7 +19,8 @@ import pytest
 from once import Once
 
 from mmidd.corpus.read import Corpus
-from mmidd.errors import CorpusError, MmiddError, RunError, UsageError
+from mmidd.engine.files import disk_errors
+from mmidd.errors import CorpusError, MmiddError, RunError, UsageError, WorkError
 from mmidd.scores import file as scorefile
 from mmidd.studies.forecast import Forecast
 from mmidd.studies.measure import Chance
@@ -77,6 +81,34 @@ def test_paired_and_unpaired_have_as_many_rows(whole: tuple[Path, Study]) -> Non
     assert len(set(lines.values())) == 1
 
 
+def test_where_paired_and_unpaired_have_not_as_many_rows_that_is_told(tmp_path: Path, whole: tuple[Path, Study]) -> None:
+    def lone(shard: str, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            row["group"] = None
+
+    made = small.corpus(tmp_path / "corpus", lone)
+    found = do(made, tmp_path / "study", studies=("pairs",)).found
+    first, second = (line["rows"] for line in found["lines"])
+    said = f"Paired and unpaired have not as many rows of train (toy: {first} and {second})"
+    assert first != second and any(each.startswith(said) for each in found["says"])
+    assert not [each for each in whole[1].found["says"] if "not as many rows" in each]
+
+
+def test_what_is_called_in_domain_or_cross_domain_and_is_not_is_told(tmp_path: Path, whole: tuple[Path, Study]) -> None:
+    made = small.corpus(tmp_path / "corpus", shards=("train-alpha", "validation-alpha", "test-alpha", "test-gamma"))
+
+    def elsewhere(shard: str, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            row |= {"media": f"b/{row['media']}", "group": f"b/{row['group']}", "pair_media": None}
+            row |= {"media_sha256": hashlib.sha256(row["media"].encode()).hexdigest()}
+
+    other = small.corpus(tmp_path / "other", elsewhere, ("test-alpha",))
+    says = do(made, tmp_path / "study", tests=[other]).found["says"]
+    assert any(each.startswith("Train has no row of Gamma, which the test split has") for each in says)
+    assert any(each.startswith("Alpha of other is trained on too") for each in says)
+    assert not [each for each in whole[1].found["says"] if "no row of" in each or "trained on too" in each]
+
+
 def test_done_again_nothing_is_done_and_every_byte_stays(corpus: Path, whole: tuple[Path, Study]) -> None:
     before = _files(whole[0])
     again = do(corpus, whole[0], studies=("in-domain", "leave-one-out", "pairs"), seeds=(0, 1))
@@ -100,6 +132,54 @@ def test_a_score_file_that_was_changed_is_made_again(corpus: Path, tmp_path: Pat
     path.write_bytes(data[: len(data) // 2])
     again = do(corpus, tmp_path / "study")
     assert again.changed and again.found == study.found and path.read_bytes() == data
+
+
+@pytest.mark.parametrize("change", [('"value": 1.0', '"value": 0.9'), ('"files"', '"fises"'), ('"test": {', '"tess": {')])
+def test_a_record_that_was_changed_is_no_record(corpus: Path, tmp_path: Path, change: tuple[str, str]) -> None:
+    study = do(corpus, tmp_path / "study")
+    (path,) = (tmp_path / "study" / "trials").iterdir()
+    text = path.read_text()
+    assert change[0] in text
+    path.write_text(text.replace(*change))
+    again = do(corpus, tmp_path / "study")
+    assert again.changed and again.found == study.found and path.read_text() == text
+
+
+def test_a_network_that_is_damaged_fails_its_trial_alone_and_is_trained_anew_once_removed(
+    corpus: Path, tmp_path: Path
+) -> None:
+    straight = do(corpus, tmp_path / "study", seeds=(0, 1))
+    (path,) = (tmp_path / "study" / "runs").glob("*/seed-0/best/model.safetensors")
+    path.write_bytes(path.read_bytes()[:-1])
+    shutil.rmtree(tmp_path / "study" / "scores")
+    found = do(corpus, tmp_path / "study", seeds=(0, 1)).found
+    assert found["trials"] == {"all": 2, "done": 1, "failed": 1, "to do": 0} and "damaged" in found["failed"][0]["why"]
+    assert "runs/RUN/seed-N" in (tmp_path / "study" / "index.html").read_text()
+    shutil.rmtree(path.parent.parent)
+    assert do(corpus, tmp_path / "study", seeds=(0, 1)).found == straight.found
+
+
+@pytest.mark.parametrize("within", [disk_errors, contextlib.nullcontext])
+def test_a_full_disk_stops_the_study_and_is_no_trials_failure(corpus: Path, tmp_path: Path, within: Any) -> None:
+    with pytest.raises((WorkError, OSError)):
+        _raising(corpus, tmp_path / "study", OSError(errno.ENOSPC, "no space"), within(tmp_path))
+    assert not (tmp_path / "study" / "trials").exists()
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, "no file", "weights.bin"), OSError("no such model")])
+def test_a_file_that_one_detector_lacks_is_its_trials_failure(corpus: Path, tmp_path: Path, error: OSError) -> None:
+    found = _raising(corpus, tmp_path / "study", error, contextlib.nullcontext()).found
+    assert found["trials"]["failed"] == 1 and found["failed"][0]["at"] == "training"
+
+
+def _raising(corpus: Path, out: Path, error: OSError, within: Any) -> Study:
+    def fails(detector: str, *given: Any, **more: Any) -> Any:
+        with within:
+            raise error
+
+    found = validate(corpus, out, train=fails, registry=small.DETECTORS, workers=0, tell=lambda line: None, **FEW)
+    assert isinstance(found, Study)
+    return found
 
 
 def test_a_failure_is_recorded_the_others_go_on_and_it_is_tried_again(corpus: Path, tmp_path: Path) -> None:
@@ -144,6 +224,8 @@ def _leak(shard: str, rows: list[dict[str, Any]]) -> None:
 
 REFUSED: list[tuple[dict[str, Any], type[MmiddError], str]] = [
     ({"studies": ["in-house"]}, UsageError, "--studies in-house: there are in-domain, leave-one-out"),
+    ({"holdout": float("nan")}, UsageError, "holdout nan: a share"),
+    ({"holdout": 1.0}, UsageError, "at most 0.9"),
     ({"seeds": (1, 1)}, UsageError, "different whole numbers"),
     ({"detectors": []}, UsageError, "no detector"),
     ({"studies": []}, UsageError, "no study"),
@@ -245,6 +327,20 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(corpus: Path, tmp_pat
     assert do(corpus, out, **asked).found == straight.found
     for name in ("results.json", "results.md", "results.csv", "index.html"):
         assert (out / name).read_bytes() == (tmp_path / "straight" / "study" / name).read_bytes()
+
+
+def test_killed_between_a_score_file_and_its_parts_it_leaves_no_parts(corpus: Path, tmp_path: Path) -> None:
+    do(corpus, tmp_path / "study")
+    before = set(_files(tmp_path / "study"))
+    (path,) = (tmp_path / "study" / "scores").glob("*/test.parquet")
+    parts = path.with_name(".test.parquet.parts")
+    parts.mkdir()
+    (parts / "asked").write_text("as it was")
+    shutil.rmtree(tmp_path / "study" / "trials")
+    do(corpus, tmp_path / "study")
+    assert set(_files(tmp_path / "study")) == before
+    shutil.rmtree(tmp_path / "study" / "trials")
+    assert do(corpus, tmp_path / "study").found["trials"]["done"] == 1  # and where there are none
 
 
 def test_stopped_by_ctrl_c_it_says_where_and_goes_on(corpus: Path, tmp_path: Path) -> None:
