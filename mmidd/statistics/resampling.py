@@ -84,9 +84,7 @@ class Draws:
         found = np.empty((len(self.times), size))
         if size <= _DENSE:
             drawn = self.times
-            if (
-                weight is None and 2 * len(some := np.unique(owner)) < self.groups
-            ):  # the others add nothing: exact
+            if weight is None and 2 * len(some := np.unique(owner)) < self.groups:  # the others add nothing: exact
                 drawn, owner = self.times[:, some], np.searchsorted(some, owner)
             matrix = np.zeros((drawn.shape[1], size))
             matrix[owner, slot] = held

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Said
@@ -161,7 +162,7 @@ def test_wrong_words_are_usage_errors(mmidd: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("asked", [{"resamples": 10**9}, {"resamples": 0}, {"seed": -1}])
-def test_resamples_without_an_end_and_seeds_that_are_none_are_refused(asked: dict[str, int]) -> None:
+def test_resamples_without_an_end_and_seeds_that_are_none_are_refused(asked: dict[str, Any]) -> None:
     given = made([Clip(str(n), n % 2 == 1, [0.5]) for n in range(9)])
     for verb in (lambda: evaluate(given, **asked), lambda: compare([given, given], **asked)):
         with pytest.raises(UsageError, match=r"are drawn|the seed"):
