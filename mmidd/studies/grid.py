@@ -218,7 +218,7 @@ def _pairs(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
     for detector in asked.detectors:
         half = Chosen(fraction=0.5, paired=True)
         yield _Cell("pairs", "paired, half of the groups", detector, (), half, _everywhere(asked, facts))
-        yield _Cell("pairs", "unpaired, as many rows", detector, (), Chosen(paired=False), _everywhere(asked, facts))
+        yield _Cell("pairs", "unpaired, about as many rows", detector, (), Chosen(paired=False), _everywhere(asked, facts))
 
 
 def _scaling(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:

@@ -31,6 +31,9 @@ AGAIN = (
     "(runs/RUN/seed-N; all of runs/RUN if it is run.json) first: it is trained anew."
 )
 NARROW = 150
+_SAME = ("–", "100.0% / 100.0%")
+"""Cells of columns that a console leaves out where no line says anything else; the other tables have them."""
+_WHOLE = ("line", "study", "detector", "seeds", "clip AUROC [95% over groups]", "columns alone")
 
 
 def cells(line: Mapping[str, Any]) -> tuple[str, ...]:
@@ -103,11 +106,13 @@ def tell(console: Console, found: Mapping[str, Any], out: Path, changed: bool) -
     """On a console: the table, what its figures are not, failures, what of the published ones stands beside it."""
     console.print(plain(summary(found)))
     if console.width >= NARROW:
+        rows = [cells(line) for line in found["lines"]]
+        there = [number for number in range(len(HEADS)) if any(row[number] not in _SAME for row in rows)]
         shown = Table(box=None)
-        for head in HEADS:
-            shown.add_column(plain(head), overflow="fold", no_wrap=head in ("line", "study", "detector", "seeds"))
-        for line in found["lines"]:
-            shown.add_row(*map(plain, cells(line)))
+        for number in there:
+            shown.add_column(plain(HEADS[number]), overflow="fold", no_wrap=HEADS[number] in _WHOLE)
+        for row in rows:
+            shown.add_row(*(plain(row[number]) for number in there))
         console.print(shown)
     else:
         for line in found["lines"]:
