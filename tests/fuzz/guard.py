@@ -23,7 +23,7 @@ SANDBOX = "MMIDD_FUZZ_SANDBOX"
 MOST_MEMORY = 4 * 2**30
 _NEVER = ("pickle.find_class", "subprocess.Popen", "os.system", "os.posix_spawn", "os.exec", "socket.connect", "socket.bind")
 _CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.chown")
-_CODE = (".py", ".pyc", ".so", ".typed", ".zip", "METADATA", ".pt")
+_CODE = (".py", ".pyc", ".so", ".typed", ".zip", "METADATA", "entry_points.txt", ".pt")
 """Of Python and its packages: code, versions, and the weights that facenet-pytorch's wheel holds."""
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _IN_ACCESS, _IN_OPEN = 0x1, 0x20
