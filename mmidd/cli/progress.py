@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from mmidd.engine.units import Outcome
+from mmidd.show import elapsed
 
 EVERY, FIRST = 30.0, 5.0
 NOUNS = {"index": "datasets", "shard": "files", "export": "rows"}
@@ -89,7 +90,7 @@ class Lines:
         seconds = max(time.monotonic() - self._started, 1e-9)
         finished = self._counts["done"] + self._ran
         left = (self._total - finished) * seconds / max(self._ran, 1)
-        eta = f", {duration(left)} left" if left > 0 else f", took {duration(seconds)}"
+        eta = f", {elapsed(left)} left" if left > 0 else f", took {elapsed(seconds)}"
         return f"{self._stage}: {finished}/{self._total}, {told(self._counts)}, {self._ran / seconds:.1f}/s{eta}"
 
 
@@ -119,7 +120,7 @@ class Steps:
         elif time.monotonic() - self._told_at >= self._every:
             self._told_at = time.monotonic()
             left = (self._told_at - self._begun) / max(1, step - self._from) * (self._total - step)
-            self._write(f"{self._what}: {step:,}/{self._total:,}, {told}, {duration(left)} left")
+            self._write(f"{self._what}: {step:,}/{self._total:,}, {told}, {elapsed(left)} left")
 
     def end(self) -> None:
         if self._bars is not None:
@@ -133,12 +134,3 @@ class Steps:
 def told(counts: Counter[str]) -> str:
     """ok, dropped and failed, in words."""
     return ", ".join(f"{counts[status]} {status}" for status in ("ok", "dropped", "failed"))
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

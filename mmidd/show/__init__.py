@@ -59,7 +59,17 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
+def elapsed(seconds: float) -> str:
+    """Seconds as a person says them."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
 def duration(hours: float) -> str:
+    """A forecast, in hours or minutes."""
     return f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.1f} minutes"
 
 

@@ -21,6 +21,7 @@ from mmidd.errors import CorpusError, RunError, UsageError
 from mmidd.evaluation.figures import counted
 from mmidd.registry import Registry
 from mmidd.results import Result
+from mmidd.show import elapsed
 from mmidd.studies import page, results, table
 from mmidd.studies.facts import Facts, facts_of
 from mmidd.studies.forecast import Forecast, forecast
@@ -255,8 +256,8 @@ def _progress(number: int, total: int, name: str, record: Record, spent: Sequenc
         area = first["counted"]["auroc"]["value"]
         said = "no AUROC" if area is None else f"clip AUROC {area:.3f}"
     rest = sum(spent) / len(spent) * (total - number)
-    more = f"; about {table.duration(rest)} left" if number < total else ""
-    return f"[{number}/{total}] {name}: {said}, {table.duration(spent[-1])}{more}"
+    more = f"; about {elapsed(rest)} left" if number < total else ""
+    return f"[{number}/{total}] {name}: {said}, {elapsed(spent[-1])}{more}"
 
 
 def _write(bench: Bench, what: Asking, records: Mapping[str, Record]) -> dict[str, Any]:

@@ -184,12 +184,3 @@ def csv_text(found: Mapping[str, Any]) -> str:
                  coverage.get("fake")]
             )  # fmt: skip
     return out.getvalue()
-
-
-def duration(seconds: float) -> str:
-    """As a person says it."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
