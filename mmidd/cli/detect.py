@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mmidd.cli.console import COMPLETE, WITH_FAILURES, err, say
-from mmidd.cli.options import Device, Json
+from mmidd.cli.options import Device, Json, RuleWord
 from mmidd.show import plain, shell_word
 from mmidd.watch import NOBODY
 
@@ -35,9 +35,7 @@ def detect(
             help="A score file of this model with its error rates (default: the run's validation).",
         ),
     ] = None,
-    rule: Annotated[
-        str, typer.Option("--rule", metavar="RULE", help="How validation chooses the threshold: eer, balanced, fpr=0.05.")
-    ] = "eer",
+    rule: RuleWord = "eer",
     stills: Annotated[
         bool, typer.Option("--stills", help="Judge each image of a folder of numbered ones by itself.")
     ] = False,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmidd.cli.console import COMPLETE, WITH_FAILURES, say, tell
 from mmidd.cli.console import out as console
-from mmidd.cli.options import Json
+from mmidd.cli.options import Json, RuleWord
 from mmidd.show import plain, shell_word
+
+if TYPE_CHECKING:
+    from mmidd.evaluation.compare import Comparison
+    from mmidd.evaluation.evaluate import Evaluation
 
 Validation = Annotated[
     list[Path] | None,
@@ -19,9 +23,6 @@ Validation = Annotated[
         metavar="FILE",
         help="Scores whose validation clips choose the threshold: a run's seed-0/best/scores.parquet (one a detector).",
     ),
-]
-RuleWord = Annotated[
-    str, typer.Option("--rule", metavar="RULE", help="How validation chooses the threshold: eer, balanced, fpr=0.05.")
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the resamples.")]
 Resamples = Annotated[int, typer.Option("--resamples", min=1, help="How often groups are drawn again for an interval.")]
@@ -71,10 +72,7 @@ def evaluate(
         files, validation=validation or (), corpus=corpus, by=by or (), attributes=attributes, rule=rule,
         coverage=coverage, seed=seed, resamples=resamples, tell=None if as_json else tell,
     )  # fmt: skip
-    if out is not None:
-        found.write(out)
-    say(found, as_json=as_json)
-    _look(out, as_json)
+    _said(found, out, as_json)
     return WITH_FAILURES if found.under else COMPLETE
 
 
@@ -97,15 +95,15 @@ def compare(
     if out is not None:
         check(out)
     found = compared(files, validation=validation or (), rule=rule, level=level, seed=seed, resamples=resamples)
-    if out is not None:
-        found.write(out)
-    say(found, as_json=as_json)
-    _look(out, as_json)
+    _said(found, out, as_json)
     return COMPLETE
 
 
-def _look(out: Path | None, as_json: bool) -> None:
-    """Where the files of --out are."""
+def _said(found: Evaluation | Comparison, out: Path | None, as_json: bool) -> None:
+    """Write the files of --out, say what was found, and where they are."""
+    if out is not None:
+        found.write(out)
+    say(found, as_json=as_json)
     if out is not None and not as_json:
         console.print(f"look at: {plain(shell_word(str(out / 'index.html')))}; beside it .tex, .csv, .md, charts")
 

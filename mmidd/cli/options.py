@@ -83,6 +83,14 @@ WORDS: dict[str, Any] = {
 
 STAGE_WORK = Annotated[Path, typer.Option("--work", metavar="DIR", help="The work folder.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]
+RuleWord = Annotated[
+    str, typer.Option("--rule", metavar="RULE", help="How validation chooses the threshold: eer, balanced, fpr=0.05.")
+]
+Holdout = Annotated[
+    float | None,
+    typer.Option("--holdout", metavar="SHARE", help="Validate on this share of train's groups, not on validation."),
+]
+TrainedOn = Annotated[Device, typer.Option("--device", help="Where it is trained; auto is a GPU where there is one.")]
 MovedData = Annotated[
     str | None,
     typer.Option("--data", metavar="ROOT", help="Of a work folder that was moved or copied: the raw data's place."),

@@ -10,7 +10,7 @@ import typer
 
 from mmidd.cli import complete
 from mmidd.cli.console import COMPLETE, err, say, tell
-from mmidd.cli.options import Device, Json
+from mmidd.cli.options import Device, Holdout, Json, TrainedOn
 from mmidd.errors import UsageError
 from mmidd.watch import NOBODY
 
@@ -53,17 +53,12 @@ def train(
     self_blended: Annotated[
         bool, typer.Option("--self-blended", help="Train on reals and fakes blended of each (order=self-blended).")
     ] = False,
-    holdout: Annotated[
-        float | None,
-        typer.Option("--holdout", metavar="SHARE", help="Validate on this share of train's groups, not on validation."),
-    ] = None,
+    holdout: Holdout = None,
     workers: Annotated[
         int | None,
         typer.Option("--workers", min=0, help="Processes that decode, of each rank (default: by the cores; 0: none)."),
     ] = None,
-    device: Annotated[Device, typer.Option("--device", help="Where it is trained; auto is a GPU where there is one.")] = (
-        Device.auto
-    ),
+    device: TrainedOn = Device.auto,
     as_json: Json = False,
 ) -> int:
     """Train a reference detector on a corpus, or go on with a run that was stopped.

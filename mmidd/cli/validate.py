@@ -9,7 +9,7 @@ import typer
 
 from mmidd.cli import complete
 from mmidd.cli.console import COMPLETE, WITH_FAILURES, err, say, tell
-from mmidd.cli.options import Device, Json
+from mmidd.cli.options import Device, Holdout, Json, TrainedOn
 from mmidd.errors import UsageError
 from mmidd.watch import NOBODY
 
@@ -49,17 +49,12 @@ def validate(
         typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, or an option, of every run (repeatable)."),
     ] = None,
     seeds: Annotated[str, typer.Option("--seeds", metavar="N,...", help="Train each once for each of them.")] = "0,1,2",
-    holdout: Annotated[
-        float | None,
-        typer.Option("--holdout", metavar="SHARE", help="Validate on this share of train's groups, not on validation."),
-    ] = None,
+    holdout: Holdout = None,
     workers: Annotated[
         int | None,
         typer.Option("--workers", min=0, help="Processes that decode (default: by the cores; 0: none)."),
     ] = None,
-    device: Annotated[Device, typer.Option("--device", help="Where it is trained; auto is a GPU where there is one.")] = (
-        Device.auto
-    ),
+    device: TrainedOn = Device.auto,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say runs, hours, memory and disk; measures a few steps, writes nothing.")
     ] = False,

@@ -21,6 +21,7 @@ from mmidd.video import Clip, CountMismatch, Frame, Picture, Pixels, Still, Vide
 
 if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
     from mmidd.media import FaceMode as Mode
+    from mmidd.raw.bytes import MediaBytes, MediaFile
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,19 @@ class Way:
     def look(self, pictures: list[Picture]) -> list[Faces]:
         """The faces of pictures."""
         return people.detected(self.detector, pictures, padded=self.mode == "padded")
+
+
+def medium_crops(file: MediaFile, source: MediaBytes, count: int, way: Way) -> MediumSamples:
+    """The samples of a medium of any kind; of a clip `count` frames. Raises MediaError where nothing of it can be used."""
+    if file.kind == "image":
+        return still_crops(source.still(), way)
+    if file.kind == "frames":
+        return frames_crops(file.numbers, source.frame, count, way)
+    video = source.video()
+    if isinstance(video, Path):
+        return video_crops(video, count, way)
+    with video:
+        return video_crops(video, count, way)
 
 
 def video_crops(path: Path | BinaryIO, count: int, way: Way) -> MediumSamples:

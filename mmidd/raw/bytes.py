@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 from mmidd.errors import MediaError, TooLargeMedia, UnreadableMedia, told
 from mmidd.raw import archives, sources
 from mmidd.raw.archives import Member, NamedBytes
+from mmidd.raw.junk import HEAD, holds
 from mmidd.raw.opened import Opened
 from mmidd.raw.path import Place, RemotePath
 from mmidd.raw.sources import clip_digest as clip_digest
@@ -85,6 +86,11 @@ class MediaFile:
             return self.root.at(self.name, seen.bytes, seen.mtime_ns)
         return self.root / self.name
 
+    @property
+    def numbers(self) -> list[int]:
+        """Of a clip of frames, those of its frames."""
+        return [part.number for part in self.parts]
+
 
 class MediaBytes(Protocol):
     """The bytes of one medium. Every method raises MediaError where they cannot be had, ChangedMedia where they are no more
@@ -109,6 +115,20 @@ class MediaBytes(Protocol):
     def check(self) -> None:
         """Raises ChangedMedia where a file is not what it was when it was read: to be asked when its last byte was used."""
         ...
+
+
+def lies_instead(file: MediaFile, source: MediaBytes) -> str | None:
+    """What lies there for a medium that cannot be decoded (a web page, a pointer), where its first bytes say so."""
+    try:
+        if file.kind == "frames":
+            return None
+        if file.kind == "image":
+            return holds(source.still()[:HEAD])
+        video = source.video()
+        with video.open("rb") if isinstance(video, Path) else video as opened:
+            return holds(opened.read(HEAD))
+    except (OSError, MediaError):
+        return None
 
 
 M = TypeVar("M")

@@ -25,7 +25,7 @@ from mmidd.engine.run import ingredients as _ingredients
 from mmidd.engine.units import TASK_ITEMS, Item, Outcome, Resources, Result, Task, Unit, bucket, order_key
 from mmidd.errors import ChangedMedia, EmptyMedia, MediaError, MmiddError, UnreadableMedia, check_memory
 from mmidd.extraction.masks import MaskFile, MaskSource
-from mmidd.extraction.medium import MediumSamples, Way, frames_crops, planned_numbers, still_crops, video_crops
+from mmidd.extraction.medium import Way, medium_crops, planned_numbers
 from mmidd.extraction.proof import Search
 from mmidd.extraction.records import SCHEMA, Real, failure_of, outcome_of, row_of, track_of
 from mmidd.extraction.sample import ExtractConfig, TrackRecord
@@ -34,8 +34,7 @@ from mmidd.faces.detector import Detector, DetectorConfig, Device
 from mmidd.faces.encode import ImageConfig
 from mmidd.media import Name, SampleFacts
 from mmidd.raw.archives import is_sequential
-from mmidd.raw.bytes import MediaBytes, MediaFile, open_all
-from mmidd.raw.junk import HEAD, holds
+from mmidd.raw.bytes import MediaBytes, MediaFile, lies_instead, open_all
 from mmidd.raw.path import Place, RemotePath
 from mmidd.raw.store import PATIENCE_S
 from mmidd.video import backend_identity, still_identity
@@ -277,13 +276,9 @@ def _needed(payload: ExtractPayload, config: ExtractConfig) -> frozenset[int] | 
     """The frames of a clip that may be asked for: its real's, and its own if it does not fit its real."""
     if payload.file.kind != "frames":
         return None
-    numbers = _numbers(payload)
+    numbers = payload.file.numbers
     real = payload.real.planned if payload.real else ()
     return frozenset((*real, *planned_numbers(numbers, payload.frames, config, None)))
-
-
-def _numbers(payload: ExtractPayload) -> list[int]:
-    return [part.number for part in payload.file.parts]
 
 
 def _followed(payload: ExtractPayload) -> TrackRecord | None:
@@ -314,7 +309,8 @@ def _extract(
         fault("decode", item.media)
         real = _followed(payload)
         track, search = (real, None) if payload.shared or real is None else (None, Search(real, "unchecked"))
-        crops = _crops(payload, source, Way(config, detector, payload.faces, track, mask, payload.led, search))
+        way = Way(config, detector, payload.faces, track, mask, payload.led, search)
+        crops = medium_crops(payload.file, source, payload.frames, way)
         if (_steady(source, sha256), _steady(mask, marked)) != (sha256, marked):
             raise ChangedMedia
     except (MmiddError, MemoryError):
@@ -328,7 +324,7 @@ def _extract(
         elif isinstance(why, ChangedMedia):  # it was noticed by the bytes
             sha256 = UNREAD
         elif type(why) is UnreadableMedia:
-            why = UnreadableMedia(_instead(payload, source) or str(why))
+            why = UnreadableMedia(lies_instead(payload.file, source) or str(why))
         return [], failure_of(item, payload.inputs(sha256, marked), _digests(sha256, marked), why)
     rows = [row_of(item, sha256, sample, crops) for sample in crops.samples]
     return rows, outcome_of(item, payload.inputs(sha256, marked), crops, rows, _digests(sha256, marked))
@@ -344,20 +340,6 @@ def _steady(source: MediaBytes | MaskSource | None, sha256: str) -> str:
     return sha256
 
 
-def _instead(payload: ExtractPayload, source: MediaBytes) -> str | None:
-    """What lies there for a medium that cannot be decoded (a web page, a pointer), where its first bytes say so."""
-    try:
-        if payload.file.kind == "frames":
-            return None
-        if payload.file.kind == "image":
-            return holds(source.still()[:HEAD])
-        video = source.video()
-        with video.open("rb") if isinstance(video, Path) else video as file:
-            return holds(file.read(HEAD))
-    except (OSError, MediaError):
-        return None
-
-
 def _check_root(path: Place) -> None:
     """A disk that went away is nobody's medium's fault. (An object store that does has raised MmiddError already.)"""
     if isinstance(path, RemotePath):
@@ -367,18 +349,6 @@ def _check_root(path: Place) -> None:
         folder = folder.parent
     if folder != path.parent and not os.access(path.parent, os.F_OK):
         raise MmiddError(f"{path.parent} is gone; is the disk still mounted? Run the same command to go on.")
-
-
-def _crops(payload: ExtractPayload, source: MediaBytes, way: Way) -> MediumSamples:
-    if payload.file.kind == "image":
-        return still_crops(source.still(), way)
-    if payload.file.kind == "frames":
-        return frames_crops(_numbers(payload), source.frame, payload.frames, way)
-    video = source.video()
-    if isinstance(video, Path):
-        return video_crops(video, payload.frames, way)
-    with video:
-        return video_crops(video, payload.frames, way)
 
 
 STAGE = Stage("extract", STAGE_VERSION, run, SCHEMA, blobs=("image", "context", "mask", "view"), identify=identify)

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from mmidd.engine.local import Inline, Local
 from mmidd.engine.units import Crash, Item, Resources, StageFunction, Task
-from mmidd.errors import ChangedMedia, EmptyMedia, MediaError, MmiddError, check_memory, told
-from mmidd.extraction.medium import MediumSamples, Way, frames_crops, planned_numbers, still_crops, video_crops
+from mmidd.errors import ChangedMedia, EmptyMedia, MmiddError, check_memory, told
+from mmidd.extraction.medium import Way, medium_crops, planned_numbers
 from mmidd.extraction.sample import ExtractConfig
 from mmidd.faces.detector import DetectorConfig
 from mmidd.raw.archives import is_sequential
-from mmidd.raw.bytes import MediaBytes, MediaFile, open_all
-from mmidd.raw.junk import HEAD, holds
+from mmidd.raw.bytes import MediaBytes, MediaFile, lies_instead, open_all
 from mmidd.verdicts.every import EveryFace
 
 if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
@@ -122,9 +120,7 @@ def taken(task: Task, asked: _Asked, resources: Resources) -> list[Faces]:
 
     def needed(item: Item) -> frozenset[int] | None:
         file: MediaFile = item.payload
-        return (
-            frozenset(planned_numbers(_numbers(file), asked.frames, asked.config, None)) if file.kind == "frames" else None
-        )
+        return frozenset(planned_numbers(file.numbers, asked.frames, asked.config, None)) if file.kind == "frames" else None
 
     opened = open_all([(item, item.payload) for item in task.items], needed)
     return [_faces(int(item.media), item.payload, source, asked, detector) for item, source in opened]
@@ -135,17 +131,13 @@ def _detector(config: DetectorConfig) -> EveryFace:
     return EveryFace.of(config)
 
 
-def _numbers(file: MediaFile) -> list[int]:
-    return [part.number for part in file.parts]
-
-
 def _faces(number: int, file: MediaFile, source: MediaBytes, asked: _Asked, detector: EveryFace) -> Faces:
     sha256 = None
     try:
         sha256 = source.sha256()
         if file.bytes == 0:
             raise EmptyMedia("the file has no bytes")
-        found = _samples(file, source, asked.frames, Way(asked.config, detector))
+        found = medium_crops(file, source, asked.frames, Way(asked.config, detector))
         source.check()
     except (MmiddError, MemoryError):
         raise
@@ -153,7 +145,7 @@ def _faces(number: int, file: MediaFile, source: MediaBytes, asked: _Asked, dete
         return Faces(number, error="the file changed while it was read: run it again")
     except Exception as error:  # one medium's fault must not take its neighbours along
         check_memory(error)
-        return Faces(number, sha256=sha256, error=_instead(file, source) or told(error))
+        return Faces(number, sha256=sha256, error=lies_instead(file, source) or told(error))
     samples = sorted(found.samples, key=lambda each: (each.face, each.frame))
     crops = tuple(
         Crop(
@@ -163,29 +155,3 @@ def _faces(number: int, file: MediaFile, source: MediaBytes, asked: _Asked, dete
         for each in samples
     )  # fmt: skip
     return Faces(number, crops, len(found.planned), found.reasons, sha256, None, found.fps, found.codec, found.facts)
-
-
-def _samples(file: MediaFile, source: MediaBytes, frames: int, way: Way) -> MediumSamples:
-    if file.kind == "image":
-        return still_crops(source.still(), way)
-    if file.kind == "frames":
-        return frames_crops(_numbers(file), source.frame, frames, way)
-    video = source.video()
-    if isinstance(video, Path):
-        return video_crops(video, frames, way)
-    with video:
-        return video_crops(video, frames, way)
-
-
-def _instead(file: MediaFile, source: MediaBytes) -> str | None:
-    """What lies there for a medium that cannot be decoded, where its first bytes say so."""
-    try:
-        if file.kind == "frames":
-            return None
-        if file.kind == "image":
-            return holds(source.still()[:HEAD])
-        video = source.video()
-        with video.open("rb") if isinstance(video, Path) else video as opened:
-            return holds(opened.read(HEAD))
-    except (OSError, MediaError):
-        return None
