@@ -48,6 +48,10 @@ class ScoreError(MmiddError):
     """Scores cannot be taken as they are: out of range, twice, of something else, of another corpus."""
 
 
+class ShareError(MmiddError):
+    """A publication cannot be made, sent, read or rehydrated: rights, licences, a repository that holds something else."""
+
+
 class MissingExtra(MmiddError):
     """An optional capability is not installed; the message names the `pip install` to run."""
 

@@ -1,0 +1,1 @@
+"""A corpus made again from a publication and the media that a user has."""
