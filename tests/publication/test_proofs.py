@@ -17,7 +17,7 @@ def test_probes_and_digests_never_change() -> None:
     assert len(told) == PROBE_BYTES
     assert hashlib.sha256(told).hexdigest() == "694d6e191c522d092fcdf1a5e14cd1f57a73e1568351f3ee3a9ed09433ece97a"
     assert probes("a" * 24, ramp) != probes("b" * 24, ramp)
-    assert proof("a", b"x", ramp).bytes == 1
+    assert proof("a", b"x", ramp).size == 1
 
 
 @pytest.mark.parametrize(("by", "most"), [(0, 0), (1, 1), (-1, 1), (3, 3), (-7, 7), (8, 8)])

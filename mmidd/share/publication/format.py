@@ -59,8 +59,8 @@ def labels_schema() -> pa.Schema:
 
 @dataclass(frozen=True)
 class Terms:
-    """What is published of a dataset, and why: its licence as its manifest states it (`redistributable` None: no manifest says
-    it, so it is forbidden)."""
+    """What is published of a dataset, and why: its licence as its manifest states it (`redistributable` None: no manifest
+    says it, so it is forbidden)."""
 
     dataset: str
     slug: str

@@ -21,9 +21,9 @@ PROBE_BYTES = PROBES // 2
 
 @dataclass(frozen=True)
 class Proof:
-    """Of one encoded image: `sha256` of its bytes, `pixels` (hex sha256) of its pixels, `probes` (128 bytes)."""
+    """Of one encoded image: its bytes (`size`, hex `sha256`), the hex sha256 of its `pixels`, and 128 bytes of `probes`."""
 
-    bytes: int
+    size: int
     sha256: str
     pixels: str
     probes: bytes
@@ -51,7 +51,7 @@ def proof(sample: str, data: bytes, image: Image) -> Proof:
 def pixels_sha256(image: Image) -> str:
     """Hex digest of RGB (height, width, 3): of its size as text, then of its values."""
     found = hashlib.sha256(f"{image.shape[1]}x{image.shape[0]}\n".encode())
-    found.update(np.ascontiguousarray(image))
+    found.update(np.ascontiguousarray(image).data)
     return found.hexdigest()
 
 
