@@ -42,7 +42,7 @@ _CONTEXT = {
     "name": {"@container": "@language"},
     **_TERMS,
 }
-_PARQUET = "application/vnd.apache.parquet"
+_PARQUET = "application/x-parquet"
 _KINDS = ((pa.types.is_floating, "sc:Float"), (pa.types.is_integer, "sc:Integer"))
 
 
