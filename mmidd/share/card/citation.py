@@ -11,7 +11,7 @@ import yaml
 from mmidd.share.card.facts import Facts, Source
 
 _FORM = re.compile(
-    r"(?P<authors>[^,]+), (?P<title>.+), (?P<venue>[^,]*?) ?\b(?P<year>(?:19|20)\d\d)\b(?P<more>[^,]*?)"
+    r"(?P<authors>[^,]+), (?P<title>.+), (?P<venue>[^,:]*?) ?\b(?P<year>(?:19|20)\d\d)\b(?P<more>[^,:]*?)"
     r"(?:, arXiv:(?P<arxiv>\d{4}\.\d{4,5}(?:v\d+)?))?"
 )
 """How manifests cite: AUTHORS, TITLE, VENUE YEAR, arXiv:NUMBER."""

@@ -15,7 +15,7 @@ from mmidd.schema import COLUMNS, FORGERY_NAMES, FORGERY_TYPES, IMAGE, LABELS
 from mmidd.share.card import made
 from mmidd.share.card.citation import bibtex
 from mmidd.share.card.facts import Config, Facts
-from mmidd.share.card.readme import FORBIDDEN, PEOPLE, USES, takedown
+from mmidd.share.card.readme import FORBIDDEN, PEOPLE, USES, contents, people, takedown
 from mmidd.share.publication.format import PIXELS, PROOF_COLUMNS
 
 _TERMS = {
@@ -73,8 +73,8 @@ def _description(facts: Facts) -> str:
         "Rows of sources that forbid it have no pixels, but what is needed to make them again from the originals."
     )  # fmt: skip
     return (
-        f"{facts.total:,} samples of faces from {len(facts.sources)} published datasets, with label, type and method of "
-        f"forgery, identities, pairs and splits, for research on the detection of manipulated faces. {pixels}"
+        f"{facts.total:,} samples of faces from {len(facts.sources)} published datasets, for research on the detection of "
+        f"manipulated faces. {contents(facts)}. {pixels}"
     )
 
 
@@ -104,7 +104,7 @@ def _responsible(facts: Facts) -> dict[str, Any]:
             "Better detection protects people who are shown in manipulations; the same data can help to evade "
             "detectors, and detectors that fail on some groups harm these. Access is gated for that reason."
         ),
-        "personalSensitiveInformation": [PEOPLE],
+        "personalSensitiveInformation": [PEOPLE, people(facts)],
         "dataReleaseMaintenancePlan": (
             f"Versions are numbered, tagged and listed in CHANGELOG.md. {takedown(facts)}"
         ),

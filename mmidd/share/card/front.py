@@ -58,7 +58,16 @@ def front_matter(facts: Facts) -> str:
         "configs": [_config(config) for config in facts.configs],
         "dataset_info": [_info(config, config.name in ("all", "pixels")) for config in facts.configs],
     }
-    return f"---\n{yaml.safe_dump(content, sort_keys=False, width=120)}---\n"
+    return f"---\n{yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=120)}---\n"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines as it is read."""
+
+
+_Dumper.add_representer(
+    str, lambda to, text: to.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+)
 
 
 def _gate(facts: Facts) -> dict[str, Any]:

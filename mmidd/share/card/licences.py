@@ -70,7 +70,8 @@ def _section(source: Source) -> str:
         lines.append(f"- How to get the originals: {escape(manifest.access)}")
         lines.append(f"- Cite: {escape(manifest.citation)}")
         if not manifest.verified:
-            lines.append("- The layout and facts of this source are from third parties, not from its authors.")
+            note = " ".join((manifest.verified_note or "").split())
+            lines.append(f"- Not verified with its authors: {escape(note or 'what mmidd knows of it is from others')}")
     return f"## {escape(source.name)}\n\n" + "\n".join(lines) + "\n"
 
 

@@ -62,7 +62,8 @@ def captioning(facts: Facts) -> str:
     told = _CAPTIONS.get(kind, f"Captions were made by {kind}.").replace("{model}", facts.told("captioner", "model"))
     if kind == "none":
         return told
-    return f"{told} The captioner sees the crop and the frame, and no label. Nobody corrected them."
+    gone = " They were removed before publishing." if "captions" in facts.publication.redacted else ""
+    return f"{told} The captioner sees the crop and the frame, and no label. Nobody corrected them.{gone}"
 
 
 def curating(facts: Facts) -> str:
@@ -80,10 +81,10 @@ def curating(facts: Facts) -> str:
 
 def flagged(facts: Facts) -> Iterator[str]:
     """The significant differences of what real and fake lost, in words."""
-    found = _losses(facts).get("flagged")
+    found, here = _losses(facts).get("flagged"), {source.name for source in facts.sources}
     seen = set[tuple[str, str]]()
     for each in found if isinstance(found, list) else ():
-        if not isinstance(each, dict):
+        if not isinstance(each, dict) or each.get("dataset") not in here:
             continue
         dataset, method = str(each.get("dataset")), str(each.get("method") or "all methods")
         if (dataset, method) in seen:
@@ -101,18 +102,18 @@ def one_sided(facts: Facts) -> list[str]:
     """Datasets that have rows of reals or of fakes alone."""
     sides: dict[str, set[str]] = {}
     for dataset, kind, _ in facts.counts:
-        sides.setdefault(dataset, set()).add("unknown" if kind == "unknown" else "real" if kind == "REAL" else "fake")
+        sides.setdefault(dataset, set()).add("reals" if kind == "REAL" else "fakes")
     return [
-        f"{dataset} has {'reals' if 'real' in found else 'fakes'} alone: there a detector can learn the dataset in place of "
-        "the forgery."
+        f"{dataset} has {min(found)} alone: there a detector can learn the dataset in place of the forgery."
         for dataset, found in sides.items()
-        if "unknown" not in found and len(found) == 1
+        if len(found) == 1
     ]
 
 
 def pair_checks(facts: Facts) -> str | None:
     """How many fakes prove on their own pixels where they were made."""
-    checks = entries(_losses(facts).get("pair_checks")).values()
+    found = entries(_losses(facts).get("pair_checks"))
+    checks = [found[source.name] for source in facts.sources if source.name in found]
     checked, proved = (sum(number(each.get(name)) for each in checks) for name in ("checked", "proved"))
     if not checked:
         return None
@@ -134,22 +135,17 @@ def lost(facts: Facts) -> str:
 
 def biases(facts: Facts) -> list[str]:
     """What may let a detector look good without seeing a forgery."""
-    sizes = [source.total for source in facts.sources]
-    largest = max(facts.sources, key=lambda source: source.total) if sizes else None
-    share = f"{largest.name} alone has {largest.total / facts.total:.0%} of all rows." if largest and facts.total else None
-    kinds = Counter[str]()
-    for (_, kind, _), count in facts.counts.items():
-        kinds["unknown" if kind == "unknown" else "reals" if kind == "REAL" else "fakes"] += count
-    balance = ", ".join(f"{kinds[name]:,} {name}" for name in ("reals", "fakes", "unknown") if kinds[name])
+    reals = sum(count for (_, kind, _), count in facts.counts.items() if kind == "REAL")
+    largest = max(facts.sources, key=lambda source: source.total)
     return [
-        *([f"Rows are not balanced: {balance}."] if balance else []),
-        *([share] if share else []),
+        f"{reals:,} rows are of reals, {facts.total - reals:,} of fakes; {largest.name} alone has "
+        f"{largest.total / facts.total:.0%} of all rows.",
         *one_sided(facts),
         *flagged(facts),
         "Sources differ in compression, resolution, cameras and people; a detector that tells the sources apart looks "
         "better than it is. What columns alone reach should be looked at before any score is believed.",
-        "The sources' people are no sample of mankind (celebrities, actors, students, mostly of a few countries); which "
-        "groups are missing was not measured here.",
+        "The people in the sources are those who were easy to collect (often celebrities and actors), no sample of mankind; "
+        "which groups are missing was not measured here.",
     ]
 
 

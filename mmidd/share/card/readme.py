@@ -25,7 +25,7 @@ FORBIDDEN = (
 )
 PEOPLE = (
     "The sources show real people, many of whom never agreed to be in a dataset, and manipulations that put words and acts "
-    "on them. Faces are biometric data in the law of many countries, and identity columns join the rows of one person."
+    "on them. Faces are biometric data in the law of many countries."
 )
 _TAKEDOWN = (
     "Who is shown here, or holds rights in a medium, can ask for its removal: {where}. Name the rows (`id`, or `dataset` "
@@ -62,7 +62,7 @@ def readme(facts: Facts, picture: str) -> bytes:
         "## What was lost\n", _lost(facts),
         "## Audit and known limits\n", _limits(facts),
         "## Intended and forbidden use\n", "Intended:\n", _listed(USES), "Forbidden:\n", _listed(FORBIDDEN),
-        "## People shown, and takedown\n", f"{PEOPLE}\n", f"{takedown(facts)}\n",
+        "## People shown, and takedown\n", f"{PEOPLE} {people(facts)}\n", f"{takedown(facts)}\n",
         "## Columns\n", column_table(),
         *(["## Proofs, and what they give away\n", _proofs(facts)] if facts.withheld else []),
         "## Citations\n", "Cite this dataset and every source whose rows you use (also in CITATION.cff).\n", bibtex(facts),
@@ -71,10 +71,30 @@ def readme(facts: Facts, picture: str) -> bytes:
     return "\n".join(part for part in parts if part).encode()
 
 
+def people(facts: Facts) -> str:
+    """How far rows say who is shown."""
+    if "identities" in facts.publication.redacted:
+        return "Identities were removed before publishing; groups still join rows that share one."
+    return "The identity columns (numbers or names that the sources gave) and groups join the rows of one person."
+
+
 def takedown(facts: Facts) -> str:
     """How to have rows removed."""
-    where = f"open a discussion at {facts.url}/discussions, or write to its owner" if facts.url else "write to its publisher"
+    where = (
+        f"write to its owner, or open a discussion (it is public) at {facts.url}/discussions"
+        if facts.url
+        else "write to its publisher"
+    )
     return _TAKEDOWN.format(where=where)
+
+
+def contents(facts: Facts) -> str:
+    """What each row has."""
+    redacted = facts.publication.redacted
+    people = "" if "identities" in redacted else "identities, "
+    captions = any(each.terms.captions for each in facts.sources) and "captions" not in redacted
+    told = "" if facts.told("captioner", "kind") in ("none", "not stated") or not captions else "two captions, "
+    return f"Each has its label, type and method of forgery, {people}{told}its pair of real and fake, and a split by groups"
 
 
 def _listed(lines: Iterable[str]) -> str:
@@ -96,7 +116,7 @@ def _summary(facts: Facts) -> str:
     lines = [
         f"{total:,} samples of faces from {facts.media_used:,} media of {sources} published {_many('dataset', sources)}, "
         "for research on the detection of manipulated faces.",
-        "Each has its label, type and method of forgery, identities, its pair of real and fake, and a split by groups.",
+        f"{contents(facts)}.",
         pixels,
     ]
     description = facts.told("description")
@@ -145,9 +165,15 @@ def _rehydrate(facts: Facts) -> str:
         ]
         for each in facts.withheld
     )
+    found = (
+        "Media are found by their bytes alone, for paths were removed before publishing. "
+        if "paths" in facts.publication.redacted
+        else ""
+    )
     return (
         "Get the originals from their authors, and put each dataset into its folder below one root (archives need not be "
-        "unpacked; `mmidd datasets NAME` shows the layout). Neither a GPU nor a detector is needed.\n\n"
+        "unpacked; `mmidd datasets NAME` shows the layout). "
+        f"{found}Neither a GPU nor a detector is needed.\n\n"
         "```sh\n"
         f"pip install 'mmidd>={plain(facts.publication.mmidd)}'\n"
         f"mmidd rehydrate {where} --data ROOT --check         # what can be made, before any work\n"
@@ -212,7 +238,7 @@ def _lost(facts: Facts) -> str:
 def _limits(facts: Facts) -> str:
     return (
         "What is known against this dataset, from its own tables. `mmidd audit CORPUS` looks at more, first of all at what "
-        "the columns alone reach: where a model without pixels tells real from fake, look at why before you believe it.\n\n"
+        "the columns alone reach: where a model without pixels tells real from fake, find out why first.\n\n"
         + _listed([*made.biases(facts), *made.limits(facts)])
     )
 
@@ -228,7 +254,7 @@ def _versions(facts: Facts) -> str:
     rows = [
         [each.get(name, "") for name in ("dataset", "added", "removed", "changed")]
         for each in found.changes
-        if any(each.get(name) for name in ("added", "removed", "changed"))
+        if found.version > 1 and any(each.get(name) for name in ("added", "removed", "changed"))
     ]
     changed = table(["dataset", "rows added", "removed", "changed"], rows) if rows else ""
     return (
