@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from mmidd.share.card.facts import Facts, Source
+from mmidd.share.card.facts import Facts, Source, one_line
 
 _FORM = re.compile(
     r"(?P<authors>[^,]+), (?P<title>.+), (?P<venue>[^,:]*?) ?\b(?P<year>(?:19|20)\d\d)\b(?P<more>[^,:]*?)"
@@ -50,7 +50,7 @@ def cff(facts: Facts) -> bytes:
 
 def parsed(source: Source) -> dict[str, str | None]:
     """Authors, title, venue, year and arXiv number of a source; with a citation of another form, that as a note."""
-    text = _line(source.manifest.citation) if source.manifest else ""
+    text = one_line(source.manifest.citation) if source.manifest else ""
     found = _FORM.fullmatch(text)
     if found is None:
         year = str(source.manifest.year) if source.manifest else None
@@ -81,16 +81,12 @@ def _value(name: str, value: str) -> str:
     if name == "author":
         return value
     if name == "url":
-        return re.sub(r"[{}\\`\s]", "", _line(value))
+        return re.sub(r"[{}\\`\s]", "", one_line(value))
     return f"{{{_tex(value)}}}" if name == "title" else _tex(value)
 
 
 def _tex(text: str | None) -> str:
-    return "".join(_TEX.get(each, each) for each in _line(text or ""))
-
-
-def _line(text: str) -> str:
-    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return "".join(_TEX.get(each, each) for each in one_line(text or ""))
 
 
 def _reference(source: Source) -> dict[str, Any]:
@@ -106,7 +102,7 @@ def _details(source: Source, told: dict[str, str | None]) -> Iterator[tuple[str,
         yield "year", int(told["year"])
     if told["arxiv"]:
         yield "identifiers", [{"type": "other", "value": f"arXiv:{told['arxiv']}"}]
-    url = _line(source.terms.url)
+    url = one_line(source.terms.url)
     if re.fullmatch(r"https?://\S+", url):
         yield "url", url
-    yield "notes", f"The dataset {_line(source.name)}" + (f"; {told['venue']}" if told["venue"] else "")
+    yield "notes", f"The dataset {one_line(source.name)}" + (f"; {told['venue']}" if told["venue"] else "")

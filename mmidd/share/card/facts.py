@@ -81,7 +81,7 @@ class Facts:
     @property
     def title(self) -> str:
         """The repository's name without its owner, else the publication's."""
-        return self.repository.rsplit("/", 1)[-1] if self.repository else self.publication.name
+        return one_line(self.repository.rsplit("/", 1)[-1] if self.repository else self.publication.name)
 
     @property
     def owner(self) -> str | None:
@@ -185,6 +185,11 @@ class Facts:
 def plain(name: str) -> str:
     """A repository or version as it may stand in a command or an address."""
     return re.sub(r"[^A-Za-z0-9._/+-]", "_", name)
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks and control characters."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
 def entries(found: Any) -> dict[str, dict[str, Any]]:
