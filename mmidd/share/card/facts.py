@@ -24,11 +24,13 @@ _TAKEN = ("all", "data", LABELS, "pixels")
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset that the publication has rows of: its terms, and its manifest if there is one. `rows` by split."""
+    """A dataset that the publication has rows of: its terms, and its manifest if there is one. `rows` by split; `redacted`:
+    were captions removed from all?"""
 
     terms: Terms
     manifest: Manifest | None
     rows: Mapping[str, int]
+    redacted: bool = False
 
     @property
     def name(self) -> str:
@@ -37,6 +39,11 @@ class Source:
     @property
     def total(self) -> int:
         return sum(self.rows.values())
+
+    @property
+    def captions(self) -> bool:
+        """Do its captions go: by its terms, and none were redacted?"""
+        return self.terms.captions and not self.redacted
 
     @property
     def config(self) -> str:
@@ -110,7 +117,7 @@ class Facts:
         """The datasets that have rows, in the order of the terms."""
         rows = {slug: self.corpus.part(dataset=slug).splits for slug in self.corpus.datasets}
         return tuple(
-            Source(terms, self.manifests.get(terms.dataset), rows[terms.slug])
+            Source(terms, self.manifests.get(terms.dataset), rows[terms.slug], "captions" in self.publication.redacted)
             for terms in self.publication.terms
             if terms.slug in rows
         )

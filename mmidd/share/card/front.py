@@ -28,14 +28,17 @@ is no licence for its media. {pixels}
 2. You do not try to find out who is shown, link rows to people or to other data about them, or recognise, watch, profile \
 or train to recognise anybody.
 3. You do not use it to make, improve or hide manipulations of real people.
-4. You pass nothing of it on: neither files, nor crops made again from them. Others ask for access themselves. In a \
-publication you show a face only as its source allows.
-5. You keep it safe from others. When a version removes rows, you delete those rows, and crops made again from them, \
+4. You pass on neither files nor crops made again from them, unless the licence of their source lets you; others ask for \
+access themselves. In a publication you show a face only as its source allows.
+5. You have the approvals, and the basis in data protection law, that your country and your institution ask of work with \
+pictures of people.
+6. You keep it safe from others. When a version removes rows, you delete those rows, and crops made again from them, \
 within 30 days.
-6. You cite this dataset and each source whose rows you use.
+7. You cite this dataset and each source whose rows you use.
 
-It is offered as it is, without any warranty. The owners of this repository see what you fill in, use it to decide on \
-access and to reach you about removals, and may end your access.
+Rights that the licence of a source gives you in its media are not limited by this. It is offered as it is, without any \
+warranty. The owners of this repository see what you fill in, use it to decide on access and to reach you about removals, \
+and may end your access.
 """
 _HERE = "Their terms, the limit to non-commercial use where they have it among them, bind you for the pixels that are here."
 _NOT_HERE = "Where a source's pixels are not here, you get its media from its authors, under an agreement of your own."

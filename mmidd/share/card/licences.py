@@ -50,7 +50,7 @@ def here(source: Source) -> Iterator[str]:
     yield "labels and proofs" if not terms.pixels else "pixels and labels"
     if terms.pixels and terms.masks:
         yield "masks"
-    yield "captions" if terms.captions else "no captions"
+    yield "captions" if source.captions else "no captions"
 
 
 def _allowed(source: Source) -> str:
@@ -85,7 +85,11 @@ def _follows(source: Source) -> str:
     words = f"{source.terms.licence} {source.manifest.licence.id if source.manifest else ''}".upper()
     limits = [
         text
-        for mark, text in (("BY", "name its authors"), ("NC", "no commercial use"), ("SA", "pass on under the same licence"))
+        for mark, text in (
+            ("BY", "name its authors and say that it was changed"),
+            ("NC", "no commercial use"),
+            ("SA", "pass on under the same licence"),
+        )
         if "CC" in words and mark in words.replace(" ", "-").split("-")
     ]
     return f"{told}{': ' + ', '.join(limits) if limits else ''}. Single media may have terms of their own at the source."

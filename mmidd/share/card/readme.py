@@ -20,7 +20,8 @@ USES = (
 FORBIDDEN = (
     "Identifying, recognising, watching or profiling people, or training to do so.",
     "Making, improving or hiding manipulations of real people.",
-    "Passing pixels on, or any use that the terms of a source exclude: most of them exclude commercial use.",
+    "Passing pixels on where the licence of their source does not allow it, and any use that its terms exclude: most of "
+    "them exclude commercial use.",
     "Deciding about a person (evidence, moderation, hiring) by a detector that was trained on this alone.",
 )
 PEOPLE = (
@@ -28,9 +29,9 @@ PEOPLE = (
     "on them. Faces are biometric data in the law of many countries."
 )
 _TAKEDOWN = (
-    "Who is shown here, or holds rights in a medium, can ask for its removal: {where}. Name the rows (`id`, or `dataset` "
-    "and `media`) if you can. A removal is a new version without these rows; old versions are removed by the owner of the "
-    "repository. Whoever holds a copy deletes them too."
+    "Anybody who is shown here, or holds rights in a medium, can ask for removal: {where}. Name the rows (`id`, or "
+    "`dataset` and `media`) if you can. A removal is a new version without these rows; old versions are removed by the "
+    "owner of the repository. Whoever holds a copy deletes them too."
 )
 _LEAKS = """\
 Of rows without pixels, the columns of the table below prove that a crop was made again. What they give away:
@@ -39,7 +40,7 @@ Of rows without pixels, the columns of the table below prove that a crop was mad
 it, that it is in this dataset. They show nothing to anybody else.
 - `probes` are the low four bits of 256 of a crop's values, at places drawn from its id: half a byte of one value in some \
 hundreds. No picture can be seen in them.
-- `phash` is 64 bits of the coarsest light and dark: enough to find copies of a picture that one has, no face can be seen.
+- `phash` is 64 bits of the coarsest light and dark: it finds copies of a picture that one has; no face can be seen in it.
 - `box`, `landmarks`, sizes, `timestamp`, `codec` and captions describe the medium; identities{identities} say which rows \
 show one person.
 - `image_bytes` and most proofs depend on the picture: they are no features to train on.
@@ -81,7 +82,7 @@ def people(facts: Facts) -> str:
 def takedown(facts: Facts) -> str:
     """How to have rows removed."""
     where = (
-        f"write to its owner, or open a discussion (it is public) at {facts.url}/discussions"
+        f"write to the owner of the repository, or open a discussion (it is public) at {facts.url}/discussions"
         if facts.url
         else "write to its publisher"
     )
@@ -92,7 +93,7 @@ def contents(facts: Facts) -> str:
     """What each row has."""
     redacted = facts.publication.redacted
     people = "" if "identities" in redacted else "identities, "
-    captions = any(each.terms.captions for each in facts.sources) and "captions" not in redacted
+    captions = any(each.captions for each in facts.sources)
     told = "" if facts.told("captioner", "kind") in ("none", "not stated") or not captions else "two captions, "
     return f"Each has its label, type and method of forgery, {people}{told}its pair of real and fake, and a split by groups"
 
@@ -151,7 +152,17 @@ def _load(facts: Facts) -> str:
     if facts.shown and facts.withheld:
         told += " `pixels` are the rows that have them."
     pinned = f' Add `revision="{facts.tag}"` to stay with this version.' if facts.repository else ""
-    return "\n".join([*lines, "```", "", f"Configs: {names}.{told}{pinned}"]) + "\n"
+    return (
+        "\n".join(
+            [
+                *lines,
+                "```",
+                "",
+                f"Configs: {names}.{told}{pinned} `croissant.json` says the same to tools that read Croissant.",
+            ]
+        )
+        + "\n"
+    )
 
 
 def _rehydrate(facts: Facts) -> str:
@@ -190,7 +201,7 @@ def _withheld(facts: Facts) -> str:
         [
             each.name,
             f"{each.total:,}",
-            *map(_yes, (each.terms.pixels, each.terms.masks, each.terms.captions)),
+            *map(_yes, (each.terms.pixels, each.terms.masks, each.captions)),
             each.terms.why,
         ]
         for each in facts.sources

@@ -74,6 +74,7 @@ def test_what_is_known_against_it_is_said(mixed: Path, built: Build) -> None:
 
 def test_a_redacted_publication_says_so_and_names_no_path_of_the_corpus(redacted: Path, built: Build) -> None:
     assert "Removed from all rows before publishing: identities, paths, captions." in _body(redacted)
+    assert ", captions" not in (redacted / "LICENSES.md").read_text(encoding="utf-8")
     assert "Identities were removed" in _body(redacted) and "removed before publishing" in _section(
         redacted, "How it was made"
     )
