@@ -68,8 +68,8 @@ def _file(content: Content, name: str, **more: Any) -> None:
     content["files"][name] = {"bytes": 1, "sha256": "0" * 64, **more}
 
 
-def _term(content: Content, number: int, **more: Any) -> None:
-    content["terms"][number] |= more
+def _term(content: Content, number: int, **more: Any) -> Any:
+    return content["terms"][number].update(more)
 
 
 BAD: dict[str, Callable[[Content], Any]] = {

@@ -13,7 +13,7 @@ from mmidd.corpus.pictures import decoded
 from mmidd.corpus.read import Corpus
 from mmidd.corpus.verify import verify
 from mmidd.errors import CorpusError, ShareError, UsageError
-from mmidd.schema import COLUMNS
+from mmidd.schema import COLUMNS, sample_id
 from mmidd.share.publication.labels import write_labels
 from mmidd.share.publication.opened import open_publication
 from mmidd.share.publication.proofs import proof
@@ -95,7 +95,7 @@ def test_where_all_pixels_may_go_a_publication_is_a_corpus(corpus: Corpus, tmp_p
 def test_only_some_datasets_cut_pairs_that_go(tmp_path: Path) -> None:
     def pair(shard: str, rows: sound.Rows) -> None:
         if shard == "train-beta":
-            other = sound.sample_id("Alpha", "train-alpha/person0.mp4", 0, 0)
+            other = sample_id("Alpha", "train-alpha/person0.mp4", 0, 0)
             rows[1] |= {"pair": other, "pair_media": "Alpha:train-alpha/person0.mp4"}
 
     corpus = sound.corpus(tmp_path / "corpus", pair)
@@ -112,14 +112,12 @@ def test_redaction_names_nobody_and_no_file(corpus: Corpus, tmp_path: Path, labe
     found = staged(corpus, tmp_path / "out", redact=["paths", "identities", "captions"], labels_only=labels_only).opened
     rows = found.rows([*found.schema.names] if not found.complete else ["media"]).to_pylist()
     told = repr((rows, found.media.to_pylist(), found.about)).encode()
-    told += b"".join(
-        data for name, data in sound.files(found.place.local("README.md").parent).items() if ".parquet" not in name
-    )
+    told += b"".join(data for name, data in sound.files(tmp_path / "out").items() if ".parquet" not in name)
     assert not any(each in told for each in (*PATHS, b"who1", b"words-1"))
     assert {row["media"] for row in rows} == {f"m/{sound.digest(m)[:32]}" for m in _media(corpus)}
     ids = {row["id"] for row in rows}
     assert {row["pair"] for row in rows} - {None} <= ids
-    assert all(row["id"] == sound.sample_id(row["dataset"], row["media"], 0, 0) for row in rows)
+    assert all(row["id"] == sample_id(row["dataset"], row["media"], 0, 0) for row in rows)
     assert not ids & set(corpus.rows(["id"])["id"].to_pylist())
 
 
