@@ -45,9 +45,9 @@ def _extraction(found: Found) -> list[str]:
 
 
 def _rate(value: Found) -> str:
-    """Faces a second once the processes are up, where the run was long enough to tell."""
-    after = value.get("rate_after_start")
-    return f"{after:.0f}/s" if after else f"{value['rate']:.1f}/s with the start"
+    """Faces a second of workers that are at work, and of the whole run."""
+    at_work = value.get("rate_at_work")
+    return f"{at_work:.0f}/s at work, {value['rate']:.0f}/s with start and end" if at_work else f"{value['rate']:.1f}/s"
 
 
 def _busy(value: Found) -> str:
