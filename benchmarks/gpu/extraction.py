@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu import nets, phases
@@ -19,8 +18,13 @@ from benchmarks.place import Bench
 from benchmarks.processes import BenchmarkError, usable_cores
 from mmidd.errors import MmiddError
 
-CLIPS_A_WORKER = 8
-DOING = {**DOES, "networks/onnx_runtime": "network", "networks/client": "copy to and from", "networks/wire": "wait for device"}
+CLIPS_A_WORKER = 6
+DOING = {
+    **DOES,
+    "networks/onnx_runtime": "network",
+    "networks/client": "copy to and from",
+    "networks/wire": "wait for device",
+}
 ENOUGH = 1.4
 """A run is begun while so many times the last one's seconds are left."""
 _LOOK_S = 0.25
@@ -53,9 +57,8 @@ def _runs(kinds: list[str], ways: tuple[str, str], toy: bool) -> list[tuple[str,
     if toy:
         return [(kinds[0], ways, most), (kinds[0], nets.ON_CPU, most)]
     first, rest = kinds[0], kinds[1:]
-    wanted = [(first, ways, most), (first, nets.ON_CPU, most)]
-    wanted += [(first, ways, count) for count in (1, 8, 4, 2) if count < most]
-    return wanted + [(kind, way, most) for kind in rest for way in (ways, nets.ON_CPU)]
+    wanted = [(first, ways, count) for count in (most, 1, 8, 4, 2) if count <= most]
+    return [*wanted, (first, nets.ON_CPU, most)] + [(kind, way, most) for kind in rest for way in (ways, nets.ON_CPU)]
 
 
 def _run(context: Context, bench: Bench, name: str, asked: tuple[str, str, str, int]) -> None:

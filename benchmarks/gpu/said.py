@@ -114,7 +114,11 @@ def _captions(found: Found) -> list[str]:
         (value["replies_per_s"], match[1]) for match, value in _matching(found, r"batch (\d+)") if "replies_per_s" in value
     ]
     rate, batch = max(rows)
-    return [f"{rate:.1f} replies/s at batch {batch}, {found['checkpoint']['parameters'] / 1e9:.2g} billion weights"]
+    token = found.get("token", {})
+    device = [
+        f"a token of {token['requests']} replies {token['wall_ms']:.0f} ms, {token['device_ms']:.0f} of them the device's"
+    ] if "device_ms" in token else []  # fmt: skip
+    return [f"{rate:.1f} replies/s at batch {batch}, {found['checkpoint']['parameters'] / 1e9:.2g} billion weights", *device]
 
 
 def _grpo(found: Found) -> list[str]:
