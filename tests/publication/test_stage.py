@@ -23,7 +23,7 @@ from mmidd.watch import NOBODY
 from . import sound
 
 NAME = "lab/faces"
-PATHS = (b"person", b"secret.csv")
+PATHS = (b"/person", b"secret.csv")
 
 
 def staged(corpus: Corpus, out: Path, **more: object) -> Staged:
