@@ -195,7 +195,7 @@ def test_hostile_labels_are_an_error_where_they_are_read(what: str, out: Path) -
 
 
 def test_a_bomb_of_text_is_not_unpacked(out: Path) -> None:
-    table = _column(pq.read_table(out / LABELS, schema=labels_schema()), "face_caption", "x" * (60 << 20))
+    table = _column(pq.read_table(out / LABELS, schema=labels_schema()), "face_caption", "x" * (48 << 20))
     _relabelled(out, table)
     with pytest.raises(CorpusError, match="unpack to more than"):
         open_publication(out).rows(["face_caption"])

@@ -39,8 +39,8 @@ from mmidd.watch import NOBODY, Watch
 
 _MARK = "mark.json"
 _SHOWN = 3
-LABEL_BYTES = 700
-"""About what a row takes in `labels/`."""
+LABEL_BYTES, LABEL_FILE = 400, 24_000
+"""About what a row takes in `labels/`, and a file beside its rows."""
 Previous = Opened | Literal["out"] | None
 """The publication before this one; "out": what the folder holds now."""
 
@@ -116,7 +116,7 @@ def plan(
     files = {shard.name: shard.bytes for shard in shards if shard.dataset in going} | {MEDIA: corpus.files[MEDIA].bytes}
     rows = _rows(terms, shards)
     complete = all(each.pixels for each in terms)
-    label_bytes = 0 if complete else LABEL_BYTES * sum(shard.rows for shard in shards)
+    label_bytes = 0 if complete else sum(LABEL_FILE + LABEL_BYTES * shard.rows for shard in shards)
     return Plan(terms, rows, files, label_bytes, wanted.wish.redact, wanted.wish.silent)
 
 
