@@ -18,7 +18,7 @@ from mmidd.share.publication.labels import write_labels
 from mmidd.share.publication.opened import open_publication
 from mmidd.share.publication.proofs import proof
 from mmidd.share.publication.stage import Staged, plan, stage
-from mmidd.watch import NOBODY
+from mmidd.watch import NOBODY, Nobody
 
 from . import sound
 
@@ -211,6 +211,18 @@ def test_a_plan_says_what_would_come(corpus: Corpus, mixed: Staged) -> None:
     assert found.terms == tuple(mixed.publication.terms) and found.rows == mixed.publication.rows
     assert [each.dataset for each in found.withheld] == ["Beta", "Gamma"] and found.silent == ("Gamma",)
     assert found.files.keys() == {name for name in mixed.publication.files if name.startswith(("data/", "media"))}
+
+
+def test_a_corpus_that_is_built_anew_meanwhile_is_refused(tmp_path: Path) -> None:
+    class Rebuilds(Nobody):
+        def begin(self, what: str, total: int, done: int, of: str = "steps") -> None:
+            made.sign(tmp_path / "corpus", {**made.about(tmp_path / "corpus"), "mmidd": "another"})
+
+    corpus = sound.corpus(tmp_path / "corpus")
+    with pytest.raises(ShareError, match="changed while it was published"):
+        staged(corpus, tmp_path / "out", watch=Rebuilds())
+    assert not (tmp_path / "out").exists()
+    assert staged(Corpus(tmp_path / "corpus"), tmp_path / "out").opened.check() == ()
 
 
 def test_an_image_that_is_none_is_told(tmp_path: Path) -> None:

@@ -47,8 +47,8 @@ Previous = Opened | Literal["out"] | None
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be published: terms by dataset, rows by dataset and split, the bytes of the files whose size is known
-    now, and about how many the labels take."""
+    """What would be published: terms by dataset, rows by dataset and split, the bytes of the corpus's files that go (where
+    something is redacted they come out a little smaller), and about how many the labels take."""
 
     terms: tuple[Terms, ...]
     rows: Mapping[str, Mapping[str, int]]
@@ -159,6 +159,9 @@ def stage(
             place.end()
             return Staged(out, publication, sealed, changed=False)
         _put(place.made / PUBLICATION, data)
+        open_publication(Folder(place.made))  # what cannot be read again takes nobody's place
+        if Corpus(root).about.content != corpus.about.content:  # files are linked by name
+            raise ShareError(f"{root} changed while it was published; run the same command again")
         place.swap({*publication.files, PUBLICATION}, sealed)
     return Staged(out, publication, sealed, changed=True)
 
