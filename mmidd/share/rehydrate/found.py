@@ -29,8 +29,9 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class FoundMedium:
-    """Where a wanted medium lies: at its `path`, or elsewhere with its `digest`. `same`: its bytes are known to be the published
-    ones (None: nobody has read them; False: they are others, and its frames will tell). `mask`: where its masks lie."""
+    """Where a wanted medium lies: at its `path`, or elsewhere with its `digest`. `same`: its bytes are known to be the
+    published ones (None: nobody has read them, its size is right; False: they are others, and its frames will tell). `mask`:
+    where its masks lie; None where it has none, or nobody knows."""
 
     wanted: Wanted
     file: MediaFile
