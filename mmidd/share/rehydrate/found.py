@@ -38,3 +38,11 @@ class FoundMedium:
     by: By
     same: bool | None
     mask: MaskFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A wanted medium that was not found, and why."""
+
+    wanted: Wanted
+    why: str
