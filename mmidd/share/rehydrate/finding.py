@@ -38,6 +38,11 @@ class Found:
     digests: Digests = field(repr=False, compare=False)
 
     @property
+    def without_mask(self) -> tuple[FoundMedium, ...]:
+        """The media whose rows have masks, and nobody knows where these are."""
+        return tuple(each for each in self.media if each.wanted.mask and each.mask is None)
+
+    @property
     def hashed(self) -> tuple[int, int]:
         """How many files were read to be known, and their bytes."""
         return self.digests.files, self.digests.bytes
@@ -64,15 +69,15 @@ def find(
     where the work folder lies in it.
     """
     root = check_places(data, work)
-    asked = _once(wanted)
+    asked = once(wanted)
     watch.begin("list the data root", 1, 0)
     shelves = dataset_shelves({each.name[0] for each in asked}, root, work, follow)
     watch.end()
     digests = Digests(work, root)
-    there = _at_their_paths(asked, shelves)
+    there = at_their_paths(asked, shelves)
     if read_all:
         digests.learn((file for each, file in there.items() if each.sha256 and file.bytes == each.bytes), watch)
-    found, sought = _judged(asked, there, digests)
+    found, sought = judged(asked, there, digests)
     taken = frozenset(digests.where(each.file) for each in found.values())
     hunt = Hunt(root, work, follow, digests, tuple(shelves.values()), taken, watch)
     hunt.seek(sought)
@@ -82,15 +87,15 @@ def find(
             found[each.name] = FoundMedium(each, other.file, "digest", True)
         elif each in there:
             found[each.name] = FoundMedium(each, there[each], "path", False)
-    lost = [Lost(each, _why(each, shelves.get(each.name[0]))) for each in asked if each.name not in found]
+    lost = [Lost(each, why(each, shelves.get(each.name[0]))) for each in asked if each.name not in found]
     masks = _masks(found, shelves, hunt)
     media = tuple(_with_mask(found[each.name], masks.get(each.name)) for each in asked if each.name in found)
     folders = {name: shelves[name].root.name if name in shelves else None for name in sorted({e.name[0] for e in asked})}
-    notes = (*_manifest_notes(folders, built_with or {}), *hunt.notes())
+    notes = (*manifest_notes(folders, built_with or {}), *hunt.notes())
     return Found(media, tuple(lost), folders, notes, digests)
 
 
-def _once(wanted: Iterable[Wanted]) -> list[Wanted]:
+def once(wanted: Iterable[Wanted]) -> list[Wanted]:
     """What is looked for, each medium once, by name."""
     found: dict[Name, Wanted] = {}
     for each in wanted:
@@ -99,7 +104,7 @@ def _once(wanted: Iterable[Wanted]) -> list[Wanted]:
     return sorted((each for each in found.values() if not each.pixels), key=lambda each: each.name)
 
 
-def _at_their_paths(asked: Sequence[Wanted], shelves: Mapping[str, Shelf]) -> dict[Wanted, MediaFile]:
+def at_their_paths(asked: Sequence[Wanted], shelves: Mapping[str, Shelf]) -> dict[Wanted, MediaFile]:
     """What lies where a build would look for these media."""
     by: dict[str, list[Wanted]] = defaultdict(list)
     for each in asked:
@@ -115,7 +120,7 @@ def _at_their_paths(asked: Sequence[Wanted], shelves: Mapping[str, Shelf]) -> di
     return found
 
 
-def _judged(
+def judged(
     asked: Sequence[Wanted], there: Mapping[Wanted, MediaFile], digests: Digests
 ) -> tuple[dict[Name, FoundMedium], list[Wanted]]:
     """The media that are taken as they lie at their paths, or at that of one with the same bytes; and those to be sought."""
@@ -135,7 +140,7 @@ def _judged(
     return found, sought
 
 
-def _why(each: Wanted, shelf: Shelf | None) -> str:
+def why(each: Wanted, shelf: Shelf | None) -> str:
     """Why a medium was not found."""
     refused = shelf.refused(each.name[1]) if shelf is not None else None
     return f"refused: {refused}" if refused else NOT_THERE
@@ -184,9 +189,9 @@ def _with_mask(each: FoundMedium, mask: MaskFile | None) -> FoundMedium:
     return FoundMedium(each.wanted, each.file, each.by, each.same, mask)
 
 
-def _manifest_notes(folders: Mapping[str, str | None], built_with: Mapping[str, str]) -> Iterator[str]:
+def manifest_notes(datasets: Iterable[str], built_with: Mapping[str, str]) -> Iterator[str]:
     """What this mmidd knows otherwise of a dataset's layout than the one that built the corpus."""
-    for name in folders:
+    for name in datasets:
         manifest = bundled().get(name)
         if manifest is None:
             yield f"{name}: this mmidd has no manifest of it, so its media are found by their digests alone, and no masks"
