@@ -100,7 +100,12 @@ def test_frames_whose_files_have_other_names_are_another_folder(tmp_path: Path) 
 
 
 def test_only_what_has_a_wanted_size_is_read(tmp_path: Path) -> None:
-    files = {"mine/0": FILES[FAKE], "mine/1": b"another size", "mine/2": FILES[FAKE][::-1], "mine/x.zip": zipped({"a": b"b"})}
+    files = {
+        "mine/0": FILES[FAKE],
+        "mine/1": b"another size",
+        "mine/2": FILES[FAKE][::-1],
+        "mine/x.zip": zipped({"a": b"b"}),
+    }
     put(tmp_path / "data", files)
     found = look(tmp_path, BOTH[0])
     assert found.hashed == (2, 2 * len(FILES[FAKE])) and found.media[0].file.name == "mine/0"
@@ -154,7 +159,11 @@ def test_two_media_of_the_same_bytes_need_one_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("names", "taken"),
-    [(["b/1", "a/2"], "a/2"), (["a/1.mp4", "z/000_003.mp4"], "z/000_003.mp4"), (["a/000_003.mp4", f"z/{FAKE}"], f"z/{FAKE}")],
+    [
+        (["b/1", "a/2"], "a/2"),
+        (["a/1.mp4", "z/000_003.mp4"], "z/000_003.mp4"),
+        (["a/000_003.mp4", f"z/{FAKE}"], f"z/{FAKE}"),
+    ],
 )
 def test_of_two_files_with_the_bytes_the_one_with_the_name_is_taken_then_the_first(
     names: list[str], taken: str, tmp_path: Path
@@ -174,7 +183,10 @@ def test_half_of_the_datasets_is_found_and_the_rest_told(tmp_path: Path) -> None
     put(tmp_path / "data", below(FF, FILES))
     found = look(tmp_path, *BOTH, wanted_clip(), wanted("no such dataset", "a.mp4", b"x"))
     assert said(found) == dict.fromkeys(FILES, ("path", None))
-    assert [(each.wanted.name[0], each.why) for each in found.lost] == [(DF40, "not there"), ("no such dataset", "not there")]
+    assert [(each.wanted.name[0], each.why) for each in found.lost] == [
+        (DF40, "not there"),
+        ("no such dataset", "not there"),
+    ]
     assert dict(found.folders) == {DF40: None, FF: FF, "no such dataset": None}
     assert any("no such dataset: this mmidd has no manifest" in note for note in found.notes)
 
