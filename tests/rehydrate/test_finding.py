@@ -42,7 +42,7 @@ AT_ITS_PATH: dict[str, Form] = {
 }
 ELSEWHERE: dict[str, Form] = {
     "other names": lambda files: {f"mine/{number}.bin": data for number, data in enumerate(files.values())},
-    "names of each other": lambda files: below(FF, dict(zip(files, reversed(files.values()), strict=True))),
+    "names of each other": lambda files: below(FF, dict(zip(files, reversed(list(files.values())), strict=True))),
     "another folder, with the layout": lambda files: below("downloads/of may", files),
     "the data root itself": lambda files: {Path(path).name: data for path, data in files.items()},
     "a zip beside the folders": lambda files: {"ff.zip": zipped(below("a/b", files))},

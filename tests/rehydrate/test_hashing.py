@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,7 +65,7 @@ def test_digests_are_kept_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_file_that_is_not_as_it_was_listed_has_no_digest(tmp_path: Path) -> None:
     first, second, third = files(tmp_path / "data", 3)
     digests = Digests(tmp_path / "work", tmp_path / "data")
-    os.unlink(tmp_path / "data" / "2")
+    (tmp_path / "data" / "2").unlink()
     digests.learn([first, replace(second, mtime_ns=1), third])
     assert digests.of(first) is not None and (digests.of(second), digests.of(third)) == (None, None)
     assert digests.faults["1"] == "it changed while it was read" and set(digests.faults) == {"1", "2"}
