@@ -19,8 +19,9 @@ SECRET = b"what lies outside of the data root"
 
 NAMES = (
     "../secret", "../../secret", "a/../../secret", "/etc/passwd", "{root}/secret", "C:\\secret", "\\\\host\\secret", "..",
-    ".", "", "/", "//", "a//b", "x\0y", "../secret\0.mp4", "file://secret", "~/secret", "$(secret)", "\ud800.mp4", "\x1b[31mred",
-    "a" * 5000, "a/" * 3000 + "b", "manipulated_sequences/../../secret", "{FF}/../../secret", "%2e%2e/secret", "secret",
+    ".", "", "/", "//", "a//b", "x\0y", "../secret\0.mp4", "file://secret", "~/secret", "$(secret)", "\ud800.mp4",
+    "\x1b[31mred", "a" * 5000, "a/" * 3000 + "b", "manipulated_sequences/../../secret", "{FF}/../../secret", "%2e%2e/secret",
+    "secret",
 )  # fmt: skip
 DATASETS = (FF, "..", "/", "../../etc", "\0", "", "a/b", "faceforensics", "x" * 3000)
 
