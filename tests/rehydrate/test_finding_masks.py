@@ -28,6 +28,10 @@ PLACES: dict[str, Mapping[str, bytes]] = {
 }
 
 
+ALONE = ("in a zip of its own", "the medium elsewhere")
+"""Where a mask lies apart from its medium: by the medium's name alone it is found."""
+
+
 @pytest.mark.parametrize("files", PLACES.values(), ids=PLACES)
 def test_a_mask_is_found_wherever_its_medium_lies(files: Mapping[str, bytes], tmp_path: Path) -> None:
     put(tmp_path / "data", files)
@@ -41,8 +45,9 @@ def test_a_folder_of_masks_is_one(tmp_path: Path) -> None:
     assert one.mask is not None and one.mask.file.kind == "frames" and bytes_of(one.mask.file) == b"mask 0mask 1"
 
 
-def test_a_mask_of_a_redacted_medium_is_that_of_its_place(tmp_path: Path) -> None:
-    put(tmp_path / "data", below(FF, WITH))
+@pytest.mark.parametrize("place", [name for name in PLACES if "renamed" not in name and name not in ALONE])
+def test_a_mask_of_a_redacted_medium_is_that_of_its_place(place: str, tmp_path: Path) -> None:
+    put(tmp_path / "data", PLACES[place])
     (one,) = look(tmp_path, wanted(FF, "m/0123", FILES[FAKE], mask=True)).media
     assert one.by == "digest" and one.mask is not None and bytes_of(one.mask.file) == b"grey"
 
