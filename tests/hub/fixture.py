@@ -11,8 +11,9 @@ from .server import Hub
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A Hub on loopback; a request of no route, or one that breaks it, fails the test."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     made = Hub(tmp_path / "hub")
     yield made
     made.close()

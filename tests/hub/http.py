@@ -16,6 +16,9 @@ from .routing import Answer, Call, matching, told
 if TYPE_CHECKING:
     from .server import Asked, Hub
 
+WATCHER = "X-Watcher"
+"""A header of requests that are not in the log, and that no fault meets."""
+
 
 def refusal(error: ApiError) -> Answer:
     """What the Hub answers in place of what was asked for."""
@@ -55,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path)
         found = matching(self.command, path.path)
         size = int(self.headers.get("Content-Length") or 0)
-        asked, faults = self.hub.note(self.command, unquote(self.path), size, found)
+        asked, faults = self.hub.note(self.command, unquote(self.path), size, found, counts=WATCHER not in self.headers)
         if not self.begins(asked, faults):
             return
         body = b"".join(self.body())

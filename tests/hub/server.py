@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 import threading
 import traceback
@@ -12,14 +13,15 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from . import discussions as _discussions  # noqa: F401 (its routes; those of `files` come with `uploads`)
+from . import discussions as _discussions  # noqa: F401 (routes)
+from . import files as _files  # noqa: F401
 from . import repositories, uploads
 from .access import Who, allow, known
 from .faults import Fault
 from .git import MAIN, ApiError, Blob, Objects, Repo
 from .http import handler, refusal
 from .routing import Answer, Call, Route, told
-from .xet import Stores
+from .xet import Store
 
 
 @dataclass
@@ -46,7 +48,7 @@ class Hub:
         self.root = root
         for name in ("objects", "xet"):
             (root / name).mkdir(parents=True)
-        self.objects, self.stores = Objects(root / "objects"), Stores(root / "xet")
+        self.objects, self.xet = Objects(root / "objects"), Store(root / "xet")
         self.repos: dict[str, Repo] = {}
         self.users: dict[str, Who] = {}
         self.token = self.add(Who("owner", ("lab",)))
@@ -58,9 +60,8 @@ class Hub:
         self.faults: list[Fault] = []
         self.wrong: list[str] = []
         self.page, self.lfs_part = 1000, 64 << 20
-        self.merge_needs_base, self.xet_downloads = False, False
+        self.merge_needs_base, self.xet_downloads = False, True
         self.lock = threading.RLock()
-        self._xet: dict[str, str] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -135,30 +136,32 @@ class Hub:
         self.faults.append(made)
         return made
 
-    # What routes need.
+    # What requests need.
 
-    def xet_address(self) -> str:
-        with self.lock:
-            return f"local://{self.stores.fresh()}"
+    def signed(self, path: str) -> str:
+        """An address in the store of large files that opens without a token."""
+        return f"{self.store_url}{path}?Signature={self._signature(path)}"
 
-    def xet_find(self, sha256: str) -> tuple[str, bytes] | None:
-        found = self.stores.find(sha256)
-        if found is not None and hashlib.sha256(found[1]).hexdigest() == sha256:
-            self._xet[sha256] = found[0]
-            return found
-        return None
+    def check(self, call: Call, path: str) -> None:
+        """Raises ApiError: 403 without the signature, 400 with the token, which has no business there."""
+        if call.one("Signature") != self._signature(path):
+            raise ApiError(403, "", "Access denied")
+        if call.headers.get("Authorization"):
+            raise ApiError(400, "", "Only one auth mechanism allowed: a token came to the store of large files")
 
-    def xet_hash(self, sha256: str) -> str | None:
-        return self._xet.get(sha256)
+    def _signature(self, path: str) -> str:
+        return hmac.new(self.secret, path.encode(), "sha256").hexdigest()
 
     def note(
-        self, method: str, path: str, size: int, found: tuple[Route, dict[str, str]] | None
+        self, method: str, path: str, size: int, found: tuple[Route, dict[str, str]] | None, *, counts: bool
     ) -> tuple[Asked, list[Fault]]:
         """Write a request into the log; with the faults that are to meet it."""
         with self.lock:
             repo = self.repos.get(found[1].get("repo", "")) if found else None
             told_of = (repo.id, repo.private, repo.gated) if repo else ("", None, None)
             asked = Asked(len(self.log), found[0].name if found else "", method, path, "", size, *told_of)
+            if not counts:
+                return asked, []
             self.log.append(asked)
             return asked, [fault for fault in self.faults if found and fault.meets(asked.route, path)]
 

@@ -1,4 +1,4 @@
-"""Routes that bring files: preupload, LFS, Xet tokens, commit."""
+"""Routes that bring files: preupload, LFS, commit."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import base64
 import hashlib
 import json
 import math
-import time
 from collections.abc import Iterator
 from typing import Any
 
 from .access import allow
-from .files import signed
 from .git import LARGE_ENDS, MAIN, MOST_REGULAR, ApiError, Blob
 from .routing import Answer, Call, route, told
 
@@ -46,8 +44,7 @@ def _batch(call: Call) -> Answer:
 
 def _actions(call: Call, oid: str, size: int) -> dict[str, Any]:
     def put(part: int) -> str:
-        key = signed(call.hub.secret, oid, str(part))
-        return f"{call.hub.store_url}/store/{oid}/{part}?Signature={key}"
+        return call.hub.signed(f"/store/{oid}/{part}")
 
     verify = {"href": f"{call.hub.url}/datasets/{call.repo.id}.git/info/lfs/objects/verify"}
     if size <= call.hub.lfs_part:
@@ -60,8 +57,7 @@ def _actions(call: Call, oid: str, size: int) -> dict[str, Any]:
 @route("lfs-put", "PUT", "/store/{name}/{num}", "none")
 def _put(call: Call) -> Answer:
     oid, part = call.part["name"], call.part["num"]
-    if call.one("Signature") != signed(call.hub.secret, oid, part):
-        raise ApiError(403, "", "Access denied")
+    call.hub.check(call, f"/store/{oid}/{part}")
     if part == "0" and hashlib.sha256(call.body).hexdigest() != oid:
         raise ApiError(400, "", "BadDigest: the content is not what was announced")
     if part == "0":
@@ -88,14 +84,6 @@ def _verify(call: Call) -> Answer:
     if not call.hub.objects.has(asked["oid"]) or len(call.hub.objects.read(asked["oid"])) != asked["size"]:
         raise ApiError(404, "", "object was not uploaded")
     return told({})
-
-
-@route("xet-write", "GET", "/api/datasets/{repo}/xet-write-token/{rev}", "write")
-@route("xet-read", "GET", "/api/datasets/{repo}/xet-read-token/{rev}", "content")
-def _xet_token(call: Call) -> Answer:
-    url, token, until = call.hub.xet_address(), f"xet-{call.name}", int(time.time()) + 3600
-    headers = {"X-Xet-Cas-Url": url, "X-Xet-Access-Token": token, "X-Xet-Token-Expiration": str(until)}
-    return told({"casUrl": url, "accessToken": token, "exp": until}, headers=headers)
 
 
 @route("commit", "POST", "/api/datasets/{repo}/commit/{rev}", "see")
@@ -165,11 +153,12 @@ def _large(call: Call, sha256: str, there: Blob | None) -> Blob:
     hub = call.hub
     if there is not None and there.sha256 == sha256:
         return there
-    if (found := hub.xet_find(sha256)) is not None:
-        return hub.objects.blob(found[1], large=True, xet=found[0])
+    xet = hub.xet.by_sha256.get(sha256)
+    if xet is not None and not hub.objects.has(sha256):
+        hub.objects.put(hub.xet.read(xet))
     if not hub.objects.has(sha256):
         raise ApiError(400, "", f"LFS pointer pointed to a file that does not exist: {sha256}")
-    return hub.objects.blob(hub.objects.read(sha256), large=True, xet=hub.xet_hash(sha256))
+    return hub.objects.blob(hub.objects.read(sha256), large=True, xet=xet)
 
 
 def write(call_hub: Any, repo: Any, files: dict[str, bytes | None], ref: str = MAIN) -> str:
