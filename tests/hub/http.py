@@ -43,6 +43,7 @@ class Handler(BaseHTTPRequestHandler):
     hub: Hub
     protocol_version = "HTTP/1.1"
     timeout = 60
+    disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: object) -> None:
         """The hub has its own log."""

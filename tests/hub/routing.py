@@ -29,7 +29,11 @@ class Answer:
 
 def told(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     """A JSON answer."""
-    return Answer(json.dumps(value).encode(), status, {"Content-Type": "application/json; charset=utf-8", **(headers or {})})
+    return Answer(
+        json.dumps(value, separators=(",", ":")).encode(),
+        status,
+        {"Content-Type": "application/json; charset=utf-8", **(headers or {})},
+    )
 
 
 @dataclass(frozen=True)

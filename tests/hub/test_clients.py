@@ -33,10 +33,12 @@ print(json.dumps({"listed": listed, "part": list(part), "commit": first.oid}))
 """
 
 
-def run(hub: Hub, home: Path, code: str, *words: object, token: str | None = None, xet: bool = True) -> Any:
+def run(
+    hub: Hub, home: Path, code: str, *words: object, token: str | None = None, xet: bool = True, python: str | None = None
+) -> Any:
     """What a Python process whose Hub this is prints as its last line."""
     done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, words)],
+        [python or sys.executable, "-c", code, *map(str, words)],
         env={**os.environ, **hub.env(home, token=token, xet=xet)}, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -85,8 +87,8 @@ made.push_to_hub("lab/x", private=True)
 made.select(range(5)).push_to_hub("lab/x", "other", split="test", private=True)
 found = load_dataset("lab/x", split="train")
 assert all(np.array(row["image"]).mean() == row["level"] and row["image"].size == (8, 8) for row in found)
-stream = load_dataset("lab/x", "other", split="test", streaming=True)
-print(json.dumps([len(found), [row["level"] for row in stream]]))
+other = load_dataset("lab/x", "other", split="test")
+print(json.dumps([len(found), [row["level"] for row in other]]))
 """
 
 

@@ -17,7 +17,7 @@ Look = Callable[[Mapping[str, Blob]], str | None]
 @contextmanager
 def watched(hub: Hub, name: str, look: Look) -> Iterator[list[str]]:
     """Meanwhile main is read over HTTP again and again, as its owner would; in the end every state that main ever had is
-    looked at, too. Gives the commits that were seen. Its requests meet no faults and are not logged. Raises AssertionError."""
+    looked at, too. Gives the commits that were seen. Its requests meet no faults and are not logged."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
