@@ -1,4 +1,4 @@
-"""DuckDB reads `hf://` from the Hub on loopback: by huggingface_hub's file system, and by its own httpfs where there is one."""
+"""DuckDB reads `hf://` from the Hub on loopback, by huggingface_hub's file system and by its own httpfs if there is one."""
 
 from __future__ import annotations
 
