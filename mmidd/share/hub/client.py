@@ -113,7 +113,7 @@ def asking(what: str) -> Iterator[None]:
         ) from None
     except errors.HfHubHTTPError as error:
         raise _refused(what, error) from None
-    except errors.HTTPError as error:
+    except errors.HTTPError as error:  # type: ignore[attr-defined]  # of httpx or httpx2, by the client's version
         raise Passing(f"no answer: {type(error).__name__}") from None
     except ValueError as error:  # of the client itself, or the Hub's word on the card
         raise ShareError(f"cannot {what}: {scrubbed(str(error))}") from None
@@ -130,13 +130,13 @@ def _refused(what: str, error: Any) -> Exception:
         return Passing(f"{code}: {told}", _asked_wait(headers))
     if code == 401:
         return ShareError(
-            f"cannot {what}: the Hub does not know the token, or it may not see the repository ({told}). Run `hf auth login` "
-            "again, and check HF_TOKEN"
+            f"cannot {what}: the Hub does not know the token, or it may not see the repository ({told}). Run "
+            "`hf auth login` again, and check HF_TOKEN"
         )
     if code == 403:
         return ShareError(
-            f"cannot {what}: the token has no right to ({told}). It must be a token that may write to the repository of this "
-            "name, its settings and its pull requests: make one at https://huggingface.co/settings/tokens, then `hf auth login`"
+            f"cannot {what}: the token has no right to ({told}). It must be one that may write to the repository, its "
+            "settings and its pull requests: make it at https://huggingface.co/settings/tokens, then run `hf auth login`"
         )
     if code == 404:
         return ShareError(f"cannot {what}: there is nothing of that name, or the token may not see it. Check ORG/NAME")

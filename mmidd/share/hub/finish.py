@@ -44,8 +44,9 @@ def merge(hub: Hub, author: str, pull: Pull, staged: Staged, base: str, checked:
     commit = head(hub, "main")
     if (left := missing(tree(hub, commit), staged)) != Change(()):
         raise ShareError(
-            f"main of {hub.repo} got other files while it was merged, such as {(left.adds + left.deletes)[0]}: it is not the "
-            f"publication that was checked. Look at {hub.address}/commits/main; undo what is not yours, and run it again"
+            f"main of {hub.repo} got other files while it was merged, such as {(left.adds + left.deletes)[0]}: it "
+            f"is not the publication that was checked. Look at {hub.address}/commits/main; undo what is not yours, and "
+            "run it again"
         )
     return commit
 
@@ -71,8 +72,8 @@ def check_tag(hub: Hub, staged: Staged) -> None:
     """Raises ShareError where the tag of this version is of another publication."""
     if not is_there(tree(hub, head(hub, staged.tag)), staged, PUBLICATION, staged.files[PUBLICATION]):
         raise ShareError(
-            f"{hub.repo} has a tag {staged.tag} already, of something else. Delete it if it is not needed, then run the same "
-            "command again"
+            f"{hub.repo} has a tag {staged.tag} already, of something else. Delete it if it is not needed, then run the "
+            "same command again"
         )
 
 

@@ -1,4 +1,4 @@
-"""The pull request that a publication is sent on: one a publication and state of main, ours alone, gone on with if it is open."""
+"""The pull request that a publication is sent on: one a publication and state of main, ours alone, resumed while open."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def title(version: int, digest: str, base: str) -> str:
 
 
 def pulls(hub: Hub, author: str) -> list[Pull]:
-    """Our pull requests, the oldest first. One of somebody else is none of ours, whatever its title: its files may change."""
+    """Our pull requests, the oldest first. One of somebody else is none of ours, whatever its title."""
 
     def listed() -> list[Any]:
         return list(hub.api.get_repo_discussions(hub.repo, discussion_type="pull_request", repo_type=DATASET))
@@ -44,8 +44,8 @@ def pulls(hub: Hub, author: str) -> list[Pull]:
 
 
 def opened(hub: Hub, author: str, name: str, base: str) -> tuple[Pull, bool]:
-    """The open pull request of this title, and whether it was there before; those of ours on other commits of main are closed,
-    for they can never be merged."""
+    """The open pull request of this title, and whether it was there before; those of ours on other commits of main are
+    closed, for they can never be merged."""
     mine = pulls(hub, author)
     for each in mine:
         if each.status in _OPEN and not each.title.endswith(f" on {base[:12]}"):

@@ -30,7 +30,7 @@ class Entry:
     sha256: str | None
 
     def same(self, listed: Listed, path: Path) -> bool:
-        """Are its bytes those listed? The sha256 says it; of a small file git's digest, which is taken of the local `path`."""
+        """Are its bytes those listed? The sha256 says it; of a small file git's digest, taken of the local `path`."""
         if self.size != listed.bytes:
             return False
         return self.sha256 == listed.sha256 if self.sha256 else self.oid == git_oid(path)
@@ -145,7 +145,7 @@ def seen_by(hub: Hub, found: State, private: bool, gate: str | bool) -> State:
     if now is None or (now.private, now.gated) != (private, gate):
         told = "gone" if now is None else f"private: {now.private}, gated: {now.gated or 'no'}"
         raise ShareError(
-            f"{hub.repo} is not as it was set (wanted private: {private}, gated: {gate}; it is {told}). Nothing was sent. Set "
+            f"{hub.repo} is not as it was set (wanted private: {private}, gated: {gate}; it is {told}). Set "
             f"it at {hub.address}/settings, then run the same command again"
         )
     return now

@@ -58,8 +58,8 @@ def check_ours(hub: Hub, found: State, held: Publication | None, name: str) -> N
     if others:
         told = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
         raise ShareError(
-            f"{hub.repo} holds files that no publication put there ({told}), so nothing is changed in it. Publish to another "
-            "name, or remove them"
+            f"{hub.repo} holds files that no publication put there ({told}), so nothing is changed in it. Publish to "
+            "another name, or remove them"
         )
 
 

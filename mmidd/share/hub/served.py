@@ -1,4 +1,4 @@
-"""Files as the Hub serves them: fetched and hashed, several at once; a file that was once seen whole is not fetched again."""
+"""Files as the Hub serves them: fetched and hashed, several at once; a file once seen whole is not fetched again."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ AT_ONCE, PIECE, TIMEOUT = 4, 1 << 20, 60.0
 
 
 def check_served(hub: Hub, commit: str, files: Mapping[str, Listed], notes: Path, watch: Watch) -> int:
-    """Fetch every file of a commit and compare it with its listing; gives how many were fetched. `notes` keeps what was seen,
-    so that a run that was killed goes on. Raises ShareError naming the files whose bytes are others."""
+    """Fetch every file of a commit and compare it with its listing; gives how many were fetched. `notes` keeps what was
+    seen, so that a run that was killed goes on. Raises ShareError naming the files whose bytes are others."""
     seen = _read(notes)
     todo = {name: each for name, each in files.items() if (hub.repo, name, each.sha256) not in seen}
     done, wrong, stop = _bytes(files) - _bytes(todo), [], Event()
@@ -97,7 +97,7 @@ def _streamed(hub: Hub, commit: str, name: str, most: int, take: Callable[[bytes
 def _pieces(hub: Hub, commit: str, name: str, at: int) -> Iterator[bytes]:
     """The bytes of a file from a place on, by one request."""
     from huggingface_hub import hf_hub_url
-    from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+    from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status  # type: ignore[attr-defined]
 
     url = hf_hub_url(hub.repo, name, repo_type=DATASET, revision=commit, endpoint=hub.api.endpoint)
     headers = build_hf_headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={at}-"} if at else {})

@@ -40,7 +40,7 @@ def forecast(hub: Hub, staged: Staged) -> Squash:
 def squash(hub: Hub, author: str, staged: Staged) -> Squash:
     """Make main's last commit its only one, delete every other tag and every large file that main does not hold.
 
-    Main must hold the publication. Killed, it is done again from where it was. Raises ShareError if main is another after it.
+    Main must hold the publication. Killed, it goes on from where it was. Raises ShareError if main is another after it.
     """
     lost = forecast(hub, staged)
     if not lost:

@@ -21,7 +21,7 @@ _ID = pa.schema([pa.field("id", pa.string())])
 
 @dataclass(frozen=True)
 class Holder:
-    """A tag, branch or pull request that still holds rows which are no more in this version; None: they could not be counted."""
+    """A tag, branch or pull request that still holds rows which this version has no more; None: they cannot be read."""
 
     ref: str
     commit: str
@@ -52,7 +52,7 @@ def holders(hub: Hub, staged: Staged, main: str) -> list[Holder]:
             continue
         ids = _ids_of(Folder(staged.folder), staged.files, {}) if ids is None else ids
         try:
-            gone: int | None = len(_ids_of(_remote(hub, commit), old, read) - ids)
+            gone: int | None = len(_ids_of(remote(hub, commit), old, read) - ids)
         except (CorpusError, ShareError):
             gone = None
         if gone != 0:
@@ -60,7 +60,8 @@ def holders(hub: Hub, staged: Staged, main: str) -> list[Holder]:
     return found
 
 
-def _remote(hub: Hub, commit: str) -> Place:
+def remote(hub: Hub, commit: str) -> Place:
+    """The repository at a commit, to be read in place."""
     from huggingface_hub import HfFileSystem
 
     address = f"hf://datasets/{hub.repo}@{commit}"

@@ -100,6 +100,8 @@ def _commit(hub: Hub, revision: str, staged: Staged, change: Change, told: str, 
     """One commit on top of the pull request: looked for, made, looked for again."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
+    parent = ""
+
     def look() -> bool | None:
         nonlocal parent
         parent = head(hub, revision)
@@ -120,7 +122,6 @@ def _commit(hub: Hub, revision: str, staged: Staged, change: Change, told: str, 
             hub.repo, [*adds, *deletes], commit_message=told, repo_type=DATASET, revision=revision, parent_commit=parent,
         )  # fmt: skip
 
-    parent = ""
     brought_about(f"send {len(change.adds)} files to {revision}", look, act)
 
 
