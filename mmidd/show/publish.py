@@ -74,17 +74,16 @@ def _difference(console: Console, done: Published, found: Difference) -> None:
 
 
 def _released(console: Console, done: Published, released: Released) -> None:
-    sent = released.sent
+    sent, read = released.sent, released.fetched
     if released.pull is None:
         console.print("the Hub had all of it: no commit was made")
     else:
-        checked = (
-            f"{released.fetched:,} files were fetched as served and hashed" if released.fetched else "compared by digests"
-        )
         again = ", gone on with" if released.resumed else ""
         console.print(
-            f"sent {sent.files:,} files, {size(sent.bytes)}, in {sent.commits:,} commits (pull request {released.pull}{again}); "
-            f"{checked}"
+            f"sent {sent.files:,} files, {size(sent.bytes)}, in {sent.commits:,} commits (pull request {released.pull}{again})"
+        )
+        console.print(
+            f"{read:,} files fetched as served and hashed" if read else "compared by the digests that the Hub lists"
         )
     console.print(
         f"published: {plain(str(done.address))} at {released.tag} ({released.commit[:12]}), "
@@ -101,9 +100,9 @@ def _squash(console: Console, lost: Squash, planned: bool) -> None:
     if not lost:
         console.print("nothing to squash: this version is the only one")
         return
+    goes, tags = "would go" if planned else "gone", ", ".join(map(plain, lost.tags)) or "none"
     console.print(
-        f"{'would go' if planned else 'gone'} for good: {lost.commits:,} older commits, tags {', '.join(map(plain, lost.tags)) or '-'}, "
-        f"{lost.files:,} large files ({size(lost.bytes)})",
+        f"{goes} for good: {lost.commits:,} older commits, tags: {tags}, {lost.files:,} large files ({size(lost.bytes)})",
         style="yellow",
     )
 

@@ -40,8 +40,8 @@ class Difference:
 
 @dataclass(frozen=True, repr=False)
 class Published(Result):
-    """A publication and where it is: its folder, and its repository if it has one (`exists`: it is there). `planned`: nothing
-    was sent, for it was a dry run. `holders` is None where no rows were ever removed or nothing was asked of the Hub."""
+    """A publication and where it is: its folder, and its repository if it has one (`exists`: it is there). `planned`: it
+    was a dry run, so nothing was sent. `holders`: which revisions still hold rows that this version has no more."""
 
     folder: str
     publication: Publication
@@ -99,12 +99,12 @@ def publish(
     """Make a publication of a corpus in the folder `out` (default: CORPUS.publication), and send it to the dataset
     repository ORG/NAME if one is named.
 
-    A new repository is private and gated (`gated`: auto or manual) before it has a byte; `private=False` shows it at the end,
-    still gated. Sent again, nothing changes; a run that was killed goes on. `verify="listed"` compares digests that the Hub
+    A new repository is private and gated (`gated`: auto or manual) before it has a byte; `private=False` shows it at the
+    end, still gated. Sent again, nothing changes; a run that was killed goes on. `verify="listed"` compares digests that the Hub
     tells instead of fetching all files. `squash_history` with `yes` takes away every other version, for good.
 
     Raises UsageError for options at odds, CorpusError for no corpus, and ShareError for a corpus that fails `mmidd verify`,
-    a token without rights, a repository that holds something else or was changed meanwhile, and a Hub that serves other bytes.
+    a token without rights, a repository that holds something else or was changed meanwhile, a Hub that serves other bytes.
     """
     _check(repository, dry_run=dry_run, squash_history=squash_history, yes=yes, commit_bytes=commit_bytes)
     hub = None if repository is None else connect(repository)
