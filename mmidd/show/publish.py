@@ -101,7 +101,8 @@ def _released(console: Console, done: Published, released: Released) -> None:
     else:
         again = ", gone on with" if released.resumed else ""
         console.print(
-            f"sent {sent.files:,} files, {size(sent.bytes)}, in {sent.commits:,} commits (pull request {released.pull}{again})"
+            f"sent {sent.files:,} files, {size(sent.bytes)}, in {sent.commits:,} commits "
+            f"(pull request {released.pull}{again})"
         )
         console.print(
             f"{read:,} files fetched as served and hashed" if read else "compared by the digests that the Hub lists"

@@ -60,8 +60,8 @@ def planned(
     size = sum(plan.files.values()) + plan.label_bytes
     kept = {} if held is None else {name: each.sha256 for name, each in held.corpus.files.items()}
     same = {name for name, each in corpus.files.items() if kept.get(name) == each.sha256} - {*edited}
-    there = () if held is None else held.about.files
-    pixels = sum(bytes for name, bytes in plan.files.items() if name in same and name in there)
+    has = held.about.files if held is not None else {}
+    pixels = sum(bytes for name, bytes in plan.files.items() if name in same and name in has)
     labels = sum(each.rows for each in corpus.shards if each.name in same) if held is not None and not held.complete else 0
     rows = sum(sum(each.values()) for each in plan.rows.values())
     sends = size - pixels - (plan.label_bytes * labels // rows if plan.label_bytes else 0)

@@ -89,8 +89,8 @@ def publish(
     repository ORG/NAME if one is named.
 
     A new repository is private and gated (`gated`: auto or manual) before it has a byte; `private=False` shows it at the
-    end, still gated. Sent again, nothing changes; a run that was killed goes on. `verify="listed"` compares digests that the Hub
-    tells instead of fetching all files. `squash_history` with `yes` takes away every other version, for good.
+    end, still gated. Sent again, nothing changes; a run that was killed goes on. `verify="listed"` compares digests that the
+    Hub tells instead of fetching all files. `squash_history` with `yes` takes away every other version, for good.
     `dry_run` says what would be published, and writes and sends nothing.
 
     Raises UsageError for options at odds, CorpusError for no corpus, and ShareError for a corpus that fails `mmidd verify`,

@@ -130,15 +130,15 @@ def _commit(hub: Hub, revision: str, staged: Staged, change: Change, told: str, 
 @contextmanager
 def _without_bars() -> Iterator[None]:
     """The Hub's client draws bars of its own, a line a file; we have ours."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub import utils
 
-    were_off = are_progress_bars_disabled()
-    disable_progress_bars()
+    were_off = utils.are_progress_bars_disabled()  # type: ignore[attr-defined]
+    utils.disable_progress_bars()  # type: ignore[attr-defined]
     try:
         yield
     finally:
         if not were_off:
-            enable_progress_bars()
+            utils.enable_progress_bars()  # type: ignore[attr-defined]
 
 
 def _pieces(adds: list[Any], files: Mapping[str, Listed]) -> Iterator[list[Any]]:
