@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -10,67 +11,87 @@ from rich.table import Table
 from mmidd.show import EXAMPLES, plain, shell_word, size
 
 if TYPE_CHECKING:
-    from mmidd.share.hub.publish import Difference, Published
+    from mmidd.share.hub.planned import Planned
+    from mmidd.share.hub.publish import Published
     from mmidd.share.hub.send import Released
     from mmidd.share.hub.squash import Squash
     from mmidd.share.hub.takedown import Holder
-    from mmidd.share.publication.format import Publication
+    from mmidd.share.publication.format import Terms
+
+
+_CHANGES = {
+    "added": "rows added", "removed": "removed", "changed": "changed", "media_removed": "media gone",
+    "media_taken_down": "of them taken down",
+}  # fmt: skip
 
 
 def published(console: Console, done: Published) -> None:
-    """All of it."""
+    """What was published, and where it is."""
     about = done.publication
-    console.print(_terms(about))
-    for each in about.terms:
-        console.print(f"{plain(each.dataset)}: {plain(each.why)}", style=None if each.pixels else "yellow")
+    _terms(console, about.terms, about.rows)
     if about.redacted:
         console.print(f"redacted: {', '.join(about.redacted)}")
-    _changes(console, about)
-    where = f"{plain(done.folder)}: {done.files:,} files, {size(done.bytes)}"
+    for each in about.changes:
+        counts = [f"{each[key]:,} {words}" for key, words in _CHANGES.items() if each.get(key)]
+        console.print(f"{plain(str(each['dataset']))}: {', '.join(counts)}")
+    state = "" if done.changed else " (unchanged)"
+    where = f"{plain(done.folder)}: {done.files:,} files, {size(done.bytes)}{state}"
     console.print(f"version {about.version} of {plain(about.name)} in {where}")
-    if done.difference is not None:
-        _difference(console, done, done.difference)
+    _edited(console, done.edited)
     if done.released is not None:
         _released(console, done, done.released)
     if done.squash is not None:
-        _squash(console, done.squash, done.planned)
+        _squash(console, done.squash, planned=False)
     if done.holders:
         _holders(console, done, done.holders)
-    _next(console, done)
+    if done.released is None:
+        console.print(f"look at: {plain(shell_word(f'{done.folder}/README.md'))}")
+    elif done.released.private:
+        console.print("next: look at its page, then the same command with --public shows it to others, still gated")
 
 
-def _terms(about: Publication) -> Table:
-    table = Table("dataset", "rows", "licence", "pixels", "masks", "captions", box=None)
-    for each in about.terms:
-        rows = sum(about.rows.get(each.dataset, {}).values())
-        goes = ["go" if each_ else "withheld" for each_ in (each.pixels, each.masks, each.captions)]
-        table.add_row(plain(each.dataset), f"{rows:,}", plain(each.licence), *goes, style=None if each.pixels else "yellow")
-    return table
-
-
-def _changes(console: Console, about: Publication) -> None:
-    for each in about.changes:
-        counts = ", ".join(f"{plain(key).replace('_', ' ')} {value:,}" for key, value in each.items() if key != "dataset")
-        console.print(f"changed in {plain(str(each['dataset']))}: {counts}")
-
-
-def _difference(console: Console, done: Published, found: Difference) -> None:
-    for name in found.edited[:EXAMPLES]:
-        console.print(f"edited or removed on the Hub, is put back: {plain(name)}", style="yellow")
-    if len(found.edited) > EXAMPLES:
-        console.print(f"... and {len(found.edited) - EXAMPLES} more; --json lists all")
-    if not done.planned:
+def planned(console: Console, found: Planned) -> None:
+    """What would be published."""
+    _terms(console, found.plan.terms, found.plan.rows)
+    if found.plan.redacted:
+        console.print(f"would be redacted: {', '.join(found.plan.redacted)}")
+    labels = f", {size(found.plan.label_bytes)} of it labels with proofs" if found.plan.label_bytes else ""
+    console.print(f"dry run, nothing was written or sent: about {size(found.bytes)}{labels}")
+    if found.repository is None:
         return
-    state = "is there" if done.exists else "is made, private and gated (or this token may not see it)"
-    if done.exists and done.visible is not None:
-        state += f" ({_visible(done.visible)})"
-    console.print(f"{plain(str(done.address))} {state}")
-    if found.files or found.deletes:
-        console.print(
-            f"dry run, nothing was sent: {found.files:,} files to send, {size(found.bytes)}; {found.deletes:,} to delete"
-        )
+    there = found.there
+    if there is None:
+        console.print(f"{plain(found.repository)} would be made, private and gated (or this token may not see it)")
     else:
-        console.print("dry run: the Hub has all of it, nothing is to be sent")
+        held = "no publication yet" if there.version is None else f"version {there.version}"
+        console.print(f"{plain(found.repository)} is there, {_visible((there.private, there.gated))}: {held}")
+        for name in sorted({*there.rows, *found.plan.rows} if there.version is not None else ()):
+            before, after = there.rows.get(name, 0), sum(found.plan.rows.get(name, {}).values())
+            if before != after:
+                console.print(f"  {plain(name)}: {before:,} rows now, {after:,} then")
+        _edited(console, there.edited)
+    console.print(f"about {size(found.sends)} would be sent")
+    if found.squash is not None:
+        _squash(console, found.squash, planned=True)
+
+
+def _terms(console: Console, terms: Sequence[Terms], rows: Mapping[str, Mapping[str, int]]) -> None:
+    table = Table("dataset", "rows", "licence", "pixels", "masks", "captions", box=None)
+    for each in terms:
+        goes = ["go" if goes else "withheld" for goes in (each.pixels, each.masks, each.captions)]
+        count = sum(rows.get(each.dataset, {}).values())
+        style = None if each.pixels else "yellow"
+        table.add_row(plain(each.dataset), f"{count:,}", plain(each.licence), *goes, style=style)
+    console.print(table)
+    for each in terms:
+        console.print(f"{plain(each.dataset)}: {plain(each.why)}", style=None if each.pixels else "yellow")
+
+
+def _edited(console: Console, names: Sequence[str]) -> None:
+    for name in names[:EXAMPLES]:
+        console.print(f"edited or removed on the Hub, is put back: {plain(name)}", style="yellow")
+    if len(names) > EXAMPLES:
+        console.print(f"... and {len(names) - EXAMPLES} more; --json lists all")
 
 
 def _released(console: Console, done: Published, released: Released) -> None:
@@ -80,7 +101,8 @@ def _released(console: Console, done: Published, released: Released) -> None:
     else:
         again = ", gone on with" if released.resumed else ""
         console.print(
-            f"sent {sent.files:,} files, {size(sent.bytes)}, in {sent.commits:,} commits (pull request {released.pull}{again})"
+            f"sent {sent.files:,} files, {size(sent.bytes)}, in {sent.commits:,} commits "
+            f"(pull request {released.pull}{again})"
         )
         console.print(
             f"{read:,} files fetched as served and hashed" if read else "compared by the digests that the Hub lists"
@@ -96,7 +118,7 @@ def _visible(visible: tuple[bool, str]) -> str:
     return f"{'private' if private else 'public'}, gated: {plain(gated)}"
 
 
-def _squash(console: Console, lost: Squash, planned: bool) -> None:
+def _squash(console: Console, lost: Squash, *, planned: bool) -> None:
     if not lost:
         console.print("nothing to squash: this version is the only one")
         return
@@ -115,14 +137,3 @@ def _holders(console: Console, done: Published, holders: tuple[Holder, ...]) -> 
         console.print(f"  {plain(each.ref)} ({each.commit[:12]}): {rows}", style="yellow")
     console.print("  and at main's older commits. Only their owner can take them away:")
     console.print("  mmidd publish CORPUS " + plain(shell_word(str(done.repository))) + " --squash-history --yes")
-
-
-def _next(console: Console, done: Published) -> None:
-    if done.repository is None:
-        console.print(f"look at: {plain(shell_word(done.folder))}/README.md")
-        return
-    if done.planned:
-        return
-    private, _ = done.visible or (True, "")
-    if private:
-        console.print("next: look at its page, then the same command with --public shows it to others, still gated")

@@ -114,7 +114,7 @@ def asking(what: str) -> Iterator[None]:
     except errors.HfHubHTTPError as error:
         raise _refused(what, error) from None
     except errors.HTTPError as error:  # type: ignore[attr-defined]  # of httpx or httpx2, by the client's version
-        raise Passing(f"no answer: {type(error).__name__}") from None
+        raise Passing(f"no answer, {type(error).__name__}: check the network and HF_ENDPOINT") from None
     except ValueError as error:  # of the client itself, or the Hub's word on the card
         raise ShareError(f"cannot {what}: {scrubbed(str(error))}") from None
 

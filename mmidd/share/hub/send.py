@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from mmidd.corpus.about import Listed
 from mmidd.engine.faults import fault
 from mmidd.errors import ShareError
 from mmidd.share.hub.client import Hub
@@ -63,17 +64,15 @@ def check_ours(hub: Hub, found: State, held: Publication | None, name: str) -> N
         )
 
 
-def edited(found: State, held: Publication | None) -> list[str]:
+def edited(found: State, held: Publication) -> tuple[str, ...]:
     """Files of main that are not as its `publication.json` lists them, as far as the list of files tells: they were edited
     or removed on the Hub."""
-    files = {} if held is None else held.files
-    return sorted(
-        name
-        for name, each in files.items()
-        if name not in found.files
-        or found.files[name].size != each.bytes
-        or found.files[name].sha256 not in (None, each.sha256)
-    )
+
+    def is_other(name: str, listed: Listed) -> bool:
+        there = found.files.get(name)
+        return there is None or there.size != listed.bytes or there.sha256 not in (None, listed.sha256)
+
+    return tuple(sorted(name for name, each in held.files.items() if is_other(name, each)))
 
 
 def send(

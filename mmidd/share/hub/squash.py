@@ -30,10 +30,10 @@ class Squash:
         return bool(self.tags or self.commits or self.files)
 
 
-def forecast(hub: Hub, staged: Staged) -> Squash:
-    """What a squash would take away."""
+def forecast(hub: Hub, kept: str) -> Squash:
+    """What a squash would take away, of a repository whose last version has the tag `kept`."""
     stale = _stale(hub)
-    old = tuple(sorted(tags(hub).keys() - {staged.tag}))
+    old = tuple(sorted(tags(hub).keys() - {kept}))
     return Squash(old, _commits(hub) - 1, len(stale), sum(each.size or 0 for each in stale))
 
 
@@ -42,7 +42,7 @@ def squash(hub: Hub, author: str, staged: Staged) -> Squash:
 
     Main must hold the publication. Killed, it goes on from where it was. Raises ShareError if main is another after it.
     """
-    lost = forecast(hub, staged)
+    lost = forecast(hub, staged.tag)
     if not lost:
         return lost
     for each in pulls(hub, author):

@@ -19,7 +19,12 @@ TERMS = Terms("Faces", "faces", "CC BY 4.0", "", True, True, True, True, "its li
 
 
 def staged(
-    folder: Path, shards: Mapping[str, Sequence[str]], *, version: int = 1, name: str = "corpus", more: Mapping[str, Any] = {}
+    folder: Path,
+    shards: Mapping[str, Sequence[str]],
+    *,
+    version: int = 1,
+    name: str = "corpus",
+    more: Mapping[str, Any] = {},
 ) -> Staged:
     """`shards`: the ids in each of `data/`; `more`: other files."""
     for shard, ids in shards.items():

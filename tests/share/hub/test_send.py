@@ -15,6 +15,7 @@ from mmidd.share.hub.repository import state, user
 from mmidd.share.hub.send import Access, Released, check_ours, send
 from mmidd.share.hub.staged import Staged
 from mmidd.share.hub.takedown import holders
+from mmidd.share.hub.upload import Change, batches
 from mmidd.share.publication.format import Publication
 from mmidd.watch import NOBODY
 
@@ -28,7 +29,7 @@ TWO = {"train-faces-00000-of-00001": ["a", "b"]}
 @pytest.fixture
 def at(hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     """The repository on a local Hub, asked with its owner's token, without long waits."""
-    for name, value in hub.env(tmp_path / "home").items():
+    for name, value in hub.env(tmp_path / "home", xet=False).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(client.time, "sleep", lambda seconds: None)
     return connect(REPO)
@@ -56,7 +57,18 @@ def test_a_publication_is_sent_checked_merged_and_tagged(at: Hub, hub: Server, t
     assert all(each.private and each.gated for each in hub.asked("preupload", "xet-write", "lfs-batch", "commit"))
 
 
-WRITES = ("create", "settings", "discussion-create", "preupload", "xet-write", "commit", "status", "merge", "tag-create")
+WRITES = (
+    "create",
+    "settings",
+    "discussion-create",
+    "preupload",
+    "lfs-batch",
+    "lfs-put",
+    "commit",
+    "status",
+    "merge",
+    "tag-create",
+)
 
 
 def test_a_second_run_writes_nothing(at: Hub, hub: Server, tmp_path: Path) -> None:
@@ -84,20 +96,19 @@ def test_a_run_that_broke_off_anywhere_goes_on(
     monkeypatch.setenv("MMIDD_FAULT", f"{point}:1:EIO:{tmp_path / 'tally'}")
     with pytest.raises(OSError, match="Input/output"):
         go(at, what, most=600, private=False)
-    sent, read = len(hub.asked("commit")), len(hub.asked("resolve"))
-    done = go(at, what, what.publication if hub.tree(REPO).keys() > {"data"} else None, most=600, private=False)
+    read = len(hub.asked("resolve"))
+    done = go(at, what, what.publication if "publication.json" in hub.tree(REPO) else None, most=600, private=False)
     assert hub.tree(REPO) == hub.tree(REPO, "v1") and not done.private and done.gated == "manual"
     assert {*hub.tree(REPO)} == {*what.files, ".gitattributes"}
     assert len(hub.states(REPO)) == 2 and len(hub.repos[REPO].discussions) == 1
-    assert len(hub.asked("commit")) == 5 or sent == 0 or point == "publish_uploaded"
+    assert len(hub.asked("commit")) == len(batches(Change(tuple(what.files)), what.files, 600)) > 2
     assert point != "publish_verified" or len(hub.asked("resolve")) == read + 1  # of main alone
 
 
 @pytest.mark.parametrize("route", WRITES)
 @pytest.mark.parametrize(
-    "how", [{"drop": "after"}, {"drop": "before"}, {"status": 429, "retry_after": 7, "times": 2}, {"status": 500, "times": 3}],
-    ids=str,
-)  # fmt: skip
+    "how", [{"drop": "after"}, {"drop": "before"}, {"status": 429, "times": 2}, {"status": 500, "times": 3}], ids=str
+)
 def test_what_passes_is_waited_for_and_nothing_is_done_twice(
     route: str, how: dict[str, Any], at: Hub, hub: Server, tmp_path: Path
 ) -> None:
@@ -142,9 +153,7 @@ def test_listed_digests_are_compared_where_that_is_asked(at: Hub, hub: Server, t
         ({"data/train-faces-00009-of-00009.parquet": b"x"}, "no publication"),
     ],
 )
-def test_foreign_content_is_left_alone(
-    files: dict[str, bytes], told: str, at: Hub, hub: Server, tmp_path: Path
-) -> None:
+def test_foreign_content_is_left_alone(files: dict[str, bytes], told: str, at: Hub, hub: Server, tmp_path: Path) -> None:
     hub.create(REPO, private=False)
     hub.write(REPO, files)
     with pytest.raises(ShareError, match=told):
@@ -170,7 +179,7 @@ def test_a_file_that_was_added_on_the_hub_is_in_the_way(at: Hub, hub: Server, tm
     first = staged(tmp_path / "one", ONE)
     go(at, first)
     hub.write(REPO, {"notes.txt": b"x"})
-    with pytest.raises(ShareError, match="notes.txt"):
+    with pytest.raises(ShareError, match=r"notes\.txt"):
         go(at, staged(tmp_path / "two", TWO, version=2), first.publication)
 
 
@@ -217,7 +226,7 @@ def test_a_pull_request_that_is_changed_after_the_check_is_not_merged(at: Hub, h
 
 def test_a_settings_request_that_is_not_kept_sends_nothing(at: Hub, hub: Server, tmp_path: Path) -> None:
     hub.fault("settings", after=lambda: setattr(hub.repos[REPO], "gated", False), times=9)
-    with pytest.raises(ShareError, match="is not as it was set .*gated: no"):
+    with pytest.raises(ShareError, match=r"is not as it was set .*gated: no"):
         go(at, staged(tmp_path / "one", ONE))
     assert not hub.asked("commit", "preupload", "xet-write")
 
@@ -230,7 +239,11 @@ def test_a_new_version_replaces_the_old_at_once_and_tells_who_still_has_its_rows
     done = go(at, two, one.publication)
     assert (done.private, done.gated) == (False, "auto")
     assert {*hub.tree(REPO)} == {*two.files, ".gitattributes"} and hub.tree(REPO, "v1") != hub.tree(REPO, "v2")
-    assert [({*hub.tree(REPO, each)} - {".gitattributes"}) for each in hub.states(REPO)] == [set(), {*one.files}, {*two.files}]
+    assert [({*hub.tree(REPO, each)} - {".gitattributes"}) for each in hub.states(REPO)] == [
+        set(),
+        {*one.files},
+        {*two.files},
+    ]
     assert done.sent.files == 2  # its shard and publication.json: the card and the media table are the same
     found = {each.ref: each.rows for each in holders(at, two, done.commit)}
     assert found == {"v1": 1, "refs/pr/1": 1} and hub.repos[REPO].refs["refs/tags/v1"] == first.commit
