@@ -31,6 +31,7 @@ class Holder:
 def refs(hub: Hub) -> dict[str, str]:
     """The commits of all that can be read: branches, tags, pull requests."""
     found = patiently(
+        hub,
         "list the branches and tags",
         lambda: hub.api.list_repo_refs(hub.repo, repo_type=DATASET, include_pull_requests=True),
     )
