@@ -121,8 +121,9 @@ def publish(
         lost = squash(hub, author, staged) if squash_history else None
         released = replace(released, commit=head(hub, "main")) if lost else released
         still = tuple(holders(hub, staged, released.commit))
-    about = {"repository": repository, "address": hub.address, "edited": wrong, "released": released}
-    return replace(told, **about, squash=lost, holders=still)
+    return replace(
+        told, repository=repository, address=hub.address, edited=wrong, released=released, squash=lost, holders=still
+    )
 
 
 def _staged(

@@ -38,11 +38,9 @@ def pulls(hub: Hub, author: str) -> list[Pull]:
     def listed() -> list[Any]:
         return list(hub.api.get_repo_discussions(hub.repo, discussion_type="pull_request", repo_type=DATASET))
 
-    found = [
-        each for each in patiently(hub, "list the pull requests", listed) if each.is_pull_request and each.author == author
-    ]
-    return sorted((Pull(each.num, each.status, each.title) for each in found if each.title.startswith(_OURS)),
-                  key=lambda each: each.number)  # fmt: skip
+    found = patiently(hub, "list the pull requests", listed)
+    ours = (each for each in found if each.is_pull_request and each.author == author and each.title.startswith(_OURS))
+    return sorted((Pull(each.num, each.status, each.title) for each in ours), key=lambda each: each.number)
 
 
 def opened(hub: Hub, author: str, name: str, base: str) -> tuple[Pull, bool]:

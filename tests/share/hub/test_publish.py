@@ -97,7 +97,7 @@ def test_a_squash_takes_older_versions_away(
 ) -> None:
     publish(corpus, REPO)
     publish(without(corpus), REPO)
-    with pytest.raises(UsageError, match="for good. Add --yes"):
+    with pytest.raises(UsageError, match=r"for good\. Add --yes"):
         publish(corpus, REPO, squash_history=True)
     if point:
         monkeypatch.setenv("MMIDD_FAULT", f"{point}:1:EIO:{tmp_path / 'tally'}")
@@ -108,7 +108,7 @@ def test_a_squash_takes_older_versions_away(
     assert [name for name in hub.repos[REPO].refs if name.startswith("refs/tags/")] == ["refs/tags/v2"]
     assert hub.tree(REPO) == hub.tree(REPO, "v2") and open_publication(REPO).check() == ()
     assert not publish(corpus, REPO, squash_history=True, yes=True).squash
-    assert not [each for each in done.holders if each.rows]
+    assert not done.holders
 
 
 def test_a_dry_run_writes_and_sends_nothing(corpus: Path, hub: Server, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_damaged_publication_json_is_not_built_upon(damage: bytes | None, corp
     publish(corpus, REPO)
     hub.write(REPO, {"publication.json": damage})
     before = hub.digest(REPO)
-    with pytest.raises(ShareError, match="is not sound, so nothing is changed|holds files that no publication put there"):
+    with pytest.raises(ShareError, match=r"is not sound, so nothing is changed|holds files that no publication put there"):
         publish(without(corpus), REPO)
     assert hub.digest(REPO) == before
 
