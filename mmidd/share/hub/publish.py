@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmidd.corpus.read import Corpus
 from mmidd.engine.faults import fault
+from mmidd.engine.files import disk_errors
+from mmidd.engine.lock import held as held_by
 from mmidd.errors import MmiddError, ShareError, UsageError
 from mmidd.results import Result
 from mmidd.share.hub.client import Hub, Tell, connect, quietly
@@ -107,7 +110,7 @@ def publish(
             return planned(opened, plan(opened, **asked), None, None, None, (), None)
         return _staged(opened, folder, "out", None, watch, asked)[0]
     hub = connect(repository, tell)
-    with quietly():
+    with quietly(), _alone(folder):
         author = "" if dry_run else user(hub)
         found = state(hub)
         held = None if found is None else _held(hub, found, name_of(opened))
@@ -124,6 +127,18 @@ def publish(
     return replace(
         told, repository=repository, address=hub.address, edited=wrong, released=released, squash=lost, holders=still
     )
+
+
+def _alone(folder: Path) -> AbstractContextManager[bool]:
+    """Nobody else sends this folder: what is sent must stay as it was staged."""
+
+    def busy(holder: str) -> ShareError:
+        return ShareError(f"another command sends {folder} ({holder}); wait until it has ended, or choose another --out")
+
+    place = folder.parent.resolve() / folder.name
+    with disk_errors(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    return held_by(place.with_name(f".{place.name}.sending.lock"), busy)
 
 
 def _staged(

@@ -14,7 +14,6 @@ from publication import sound
 import mmidd
 from mmidd import cli
 from mmidd.errors import ShareError, UsageError
-from mmidd.share.hub import client
 from mmidd.share.hub.planned import Planned
 from mmidd.share.hub.publish import Published
 from mmidd.share.publication.opened import open_publication
@@ -33,7 +32,8 @@ def _here(hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / f"{name}.yaml").write_text(sound.manifest(name, redistributable=free))
     for name, value in {**hub.env(tmp_path / "home", xet=False), "MMIDD_MANIFESTS": str(folder)}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(client.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)  # LFS by HTTP is quicker
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
 
 
 @pytest.fixture
@@ -123,6 +123,19 @@ def test_a_dry_run_writes_and_sends_nothing(corpus: Path, hub: Server, tmp_path:
     assert isinstance(same, Planned) and same.sends == 0 and same.there is not None and same.there.version == 1
     assert isinstance(less, Planned) and 0 < less.sends < less.bytes
     assert "Alpha: 7 rows now, 6 then" in str(less) and json.dumps(less.document())
+
+
+def test_two_commands_do_not_send_one_folder(corpus: Path, hub: Server) -> None:
+    found = list[str]()
+
+    def second() -> None:
+        with pytest.raises(ShareError, match="another command sends") as error:
+            mmidd.publish(corpus, REPO)
+        found.append(str(error.value))
+
+    hub.fault("create", before=second)
+    publish(corpus, REPO)
+    assert len(found) == 1 and not [each.name for each in corpus.parent.iterdir() if each.name.startswith(".")]
 
 
 def test_a_corpus_that_fails_verify_is_refused_before_there_is_a_repository(corpus: Path, hub: Server) -> None:

@@ -10,7 +10,6 @@ from hub.server import Hub as Server
 from huggingface_hub import HfApi
 
 from mmidd.errors import MmiddError, ShareError
-from mmidd.share.hub import client
 from mmidd.share.hub.client import Hub, connect
 from mmidd.share.hub.pull import title
 from mmidd.share.hub.repository import state, user
@@ -33,7 +32,8 @@ def at(hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     """The repository on a local Hub, asked with its owner's token, without long waits."""
     for name, value in hub.env(tmp_path / "home", xet=False).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(client.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)  # LFS by HTTP is quicker
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     return connect(REPO)
 
 
@@ -42,7 +42,7 @@ def go(at: Hub, what: Staged, previous: Publication | None = None, **more: Any) 
     if found is not None:
         check_ours(at, found, previous, what.publication.name)
     access = Access(more.pop("private", None), more.pop("gated", None))
-    asked = {"most": 10**9, "checked": "served", "watch": NOBODY} | more
+    asked: dict[str, Any] = {"most": 10**9, "checked": "served", "watch": NOBODY} | more
     return send(at, user(at), found, previous, what, access, **asked)
 
 
@@ -283,7 +283,7 @@ def test_nothing_that_is_said_holds_the_token(at: Hub, hub: Server, tmp_path: Pa
 def test_large_files_go_by_xet_where_that_is_there(
     fault: dict[str, Any], at: Hub, hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_HUB_DISABLE_XET", "")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
     what = staged(tmp_path / "one", ONE)
     hub.fault("xet-write", **fault)
     go(at, what)
