@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mmidd.cli import complete
-from mmidd.cli.console import COMPLETE, err, say
+from mmidd.cli.console import COMPLETE, err, say, tell
 from mmidd.cli.options import Json
 from mmidd.watch import NOBODY
 
@@ -76,7 +76,7 @@ def publish(
         corpus, repository,
         out=out, labels_only=labels_only, only=only or (), redact=words, private=private,
         gated=None if gated is None else gated.value, dry_run=dry_run, commit_bytes=commit_bytes, verify=verify.value,
-        squash_history=squash_history, yes=yes, watch=NOBODY if as_json else Steps(err),
+        squash_history=squash_history, yes=yes, watch=NOBODY if as_json else Steps(err), tell=tell,
     )  # fmt: skip
     say(found, as_json=as_json)
     return COMPLETE

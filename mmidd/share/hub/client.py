@@ -6,12 +6,13 @@ No text of the Hub's client goes into an error: it quotes addresses, some of the
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mmidd.errors import ShareError, UsageError, sanitised
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 Found = TypeVar("Found")
+Tell = Callable[[str], None]
 TRIES, LONGEST = 7, 300.0
 """Of one request, and the most seconds that are waited for the next (the Hub counts its limits over five minutes)."""
+TOLD = 4.0
+"""A wait of so many seconds is told."""
 AGAIN = "what was done is kept, and main has complete versions only: run the same command to go on"
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _TOKEN = re.compile(r"hf_\w{6,}|Bearer \S+")
@@ -46,6 +50,7 @@ class Hub:
 
     api: HfApi
     repo: str
+    tell: Tell = field(default=lambda line: None, compare=False)
 
     @property
     def address(self) -> str:
@@ -53,48 +58,68 @@ class Hub:
         return f"{self.api.endpoint}/datasets/{self.repo}"
 
 
-def connect(repo: str) -> Hub:
+def connect(repo: str, tell: Tell = lambda line: None) -> Hub:
     """To ORG/NAME; nothing is asked yet. Raises UsageError for what can be no repository."""
     if _REPO.fullmatch(repo) is None or ".." in repo or "--" in repo or repo.endswith((".git", ".", "-")):
         raise UsageError(f"{repo!r} is no name of a dataset repository; write ORG/NAME, with letters, digits, - _ and .")
     from huggingface_hub import HfApi
 
-    return Hub(HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None), repo)
+    return Hub(HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None), repo, tell)
 
 
-def patiently(what: str, call: Callable[[], Found]) -> Found:
+def patiently(hub: Hub, what: str, call: Callable[[], Found]) -> Found:
     """Ask what may be asked twice, until there is an answer. Raises ShareError; Moved where the Hub says so."""
     for attempt in range(TRIES):
         try:
             with asking(what):
                 return call()
         except Passing as error:
-            waited(what, error, attempt)
+            waited(hub, what, error, attempt)
     raise AssertionError
 
 
-def brought_about(what: str, look: Callable[[], Found | None], act: Callable[[], Any]) -> Found:
+def brought_about(hub: Hub, what: str, look: Callable[[], Found | None], act: Callable[[], Any]) -> Found:
     """Look whether it is so; if not, act and look again: so a write whose answer was lost is not repeated."""
     for attempt in range(TRIES):
-        if (found := patiently(what, look)) is not None:
+        if (found := patiently(hub, what, look)) is not None:
             return found
         try:
             with asking(what):
                 act()
         except Moved as error:
-            waited(what, Passing(str(error), 0.2), attempt)
+            waited(hub, what, Passing(str(error), 0.2), attempt)
         except Passing as error:
-            waited(what, error, attempt)
-    if (found := patiently(what, look)) is not None:
+            waited(hub, what, error, attempt)
+    if (found := patiently(hub, what, look)) is not None:
         return found
     raise ShareError(f"the Hub did {what} and it is not so; {AGAIN}")
 
 
-def waited(what: str, error: Passing, attempt: int) -> None:
+def waited(hub: Hub, what: str, error: Passing, attempt: int) -> None:
     """Wait before the next try; after the last one raises ShareError."""
     if attempt + 1 == TRIES:
         raise ShareError(f"the Hub could not {what} ({error}), tried {TRIES} times; {AGAIN}") from None
-    time.sleep(min(LONGEST, 0.5 * 2**attempt if error.wait is None else error.wait))
+    seconds = min(LONGEST, 0.5 * 2**attempt if error.wait is None else error.wait)
+    if seconds >= TOLD:
+        hub.tell(f"the Hub could not {what} ({error}); the next try is in {seconds:.0f} s")
+    time.sleep(seconds)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """The Hub's client warns with addresses that are signed, and draws a bar a file: neither is shown meanwhile."""
+    from huggingface_hub import utils
+
+    log, were_off = logging.getLogger("huggingface_hub"), utils.are_progress_bars_disabled()  # type: ignore[attr-defined]
+    level = log.level
+    log.setLevel(logging.ERROR)
+    utils.disable_progress_bars()  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        if not were_off:
+            utils.enable_progress_bars()  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -115,6 +140,12 @@ def asking(what: str) -> Iterator[None]:
         raise _refused(what, error) from None
     except errors.HTTPError as error:  # type: ignore[attr-defined]  # of httpx or httpx2, by the client's version
         raise Passing(f"no answer, {type(error).__name__}: check the network and HF_ENDPOINT") from None
+    except (RuntimeError, OSError) as error:  # of an upload: what went wrong is its cause, or the Xet store's own word
+        if isinstance(error.__cause__, errors.HfHubHTTPError):
+            raise _refused(what, error.__cause__) from None
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise Passing(f"{type(error).__name__}: {scrubbed(str(error))}") from None
     except ValueError as error:  # of the client itself, or the Hub's word on the card
         raise ShareError(f"cannot {what}: {scrubbed(str(error))}") from None
 

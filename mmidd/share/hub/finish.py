@@ -36,6 +36,7 @@ def merge(hub: Hub, author: str, pull: Pull, staged: Staged, base: str, checked:
         status(hub, author, pull.number, "open")
         fault("publish_opened", pull.number)
     brought_about(
+        hub,
         f"merge pull request {pull.number}",
         lambda: is_merged(hub, author, pull.number),
         act,
@@ -60,6 +61,7 @@ def tag(hub: Hub, name: str, commit: str, told: str) -> bool:
     if look():
         return False
     brought_about(
+        hub,
         f"create the tag {name}",
         look,
         lambda: hub.api.create_tag(hub.repo, tag=name, tag_message=told, revision=commit, repo_type=DATASET),
@@ -79,7 +81,7 @@ def check_tag(hub: Hub, staged: Staged) -> None:
 
 def tags(hub: Hub) -> dict[str, str]:
     """The commits of the tags."""
-    found = patiently("list the tags", lambda: hub.api.list_repo_refs(hub.repo, repo_type=DATASET))
+    found = patiently(hub, "list the tags", lambda: hub.api.list_repo_refs(hub.repo, repo_type=DATASET))
     return {each.name: each.target_commit for each in found.tags}
 
 

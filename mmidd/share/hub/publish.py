@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmidd.corpus.read import Corpus
 from mmidd.engine.faults import fault
+from mmidd.engine.files import disk_errors
+from mmidd.engine.lock import held as held_by
 from mmidd.errors import MmiddError, ShareError, UsageError
 from mmidd.results import Result
-from mmidd.share.hub.client import Hub, connect
+from mmidd.share.hub.client import Hub, Tell, connect, quietly
 from mmidd.share.hub.planned import Planned, planned
 from mmidd.share.hub.repository import Gate, State, head, state, user
 from mmidd.share.hub.send import Access, Checked, Released, check_ours, edited, send
@@ -84,6 +87,7 @@ def publish(
     squash_history: bool = False,
     yes: bool = False,
     watch: Watch = NOBODY,
+    tell: Tell = lambda line: None,
 ) -> Published | Planned:
     """Make a publication of a corpus in the folder `out` (default: CORPUS.publication), and send it to the dataset
     repository ORG/NAME if one is named.
@@ -100,33 +104,52 @@ def publish(
     _check(repository, dry_run=dry_run, squash_history=squash_history, yes=yes, commit_bytes=commit_bytes)
     opened = Corpus(corpus)
     asked: dict[str, Any] = {"labels_only": labels_only, "only": tuple(only), "redact": tuple(redact)}
-    hub = None if repository is None else connect(repository)
-    author = "" if hub is None or dry_run else user(hub)
-    found = None if hub is None else state(hub)
-    held = None if hub is None or found is None else _held(hub, found, name_of(opened))
-    wrong = () if found is None or held is None else edited(found, held.about)
-    if dry_run:
-        lost = None if hub is None or held is None or not squash_history else forecast(hub, f"v{held.about.version}")
-        return planned(opened, plan(opened, **asked), repository, found, held, wrong, lost)
     folder = folder_of(corpus) if out is None else Path(out)
-    previous: Any = "out" if hub is None else held
-    made = stage(opened, folder, name=name_of(opened), previous=previous, repository=repository, watch=watch, **asked)
+    if repository is None:
+        if dry_run:
+            return planned(opened, plan(opened, **asked), None, None, None, (), None)
+        return _staged(opened, folder, "out", None, watch, asked)[0]
+    hub = connect(repository, tell)
+    with quietly(), _alone(folder):
+        author = "" if dry_run else user(hub)
+        found = state(hub)
+        held = None if found is None else _held(hub, found, name_of(opened))
+        wrong = () if found is None or held is None else edited(found, held.about)
+        if dry_run:
+            lost = None if held is None or not squash_history else forecast(hub, f"v{held.about.version}")
+            return planned(opened, plan(opened, **asked), repository, found, held, wrong, lost)
+        told, staged = _staged(opened, folder, held, repository, watch, asked)
+        before, access = None if held is None else held.about, Access(private, gated)
+        released = send(hub, author, found, before, staged, access, most=commit_bytes, checked=verify, watch=watch)
+        lost = squash(hub, author, staged) if squash_history else None
+        released = replace(released, commit=head(hub, "main")) if lost else released
+        still = tuple(holders(hub, staged, released.commit))
+    return replace(
+        told, repository=repository, address=hub.address, edited=wrong, released=released, squash=lost, holders=still
+    )
+
+
+def _alone(folder: Path) -> AbstractContextManager[bool]:
+    """Nobody else sends this folder: what is sent must stay as it was staged."""
+
+    def busy(holder: str) -> ShareError:
+        return ShareError(f"another command sends {folder} ({holder}); wait until it has ended, or choose another --out")
+
+    place = folder.parent.resolve() / folder.name
+    with disk_errors(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    return held_by(place.with_name(f".{place.name}.sending.lock"), busy)
+
+
+def _staged(
+    corpus: Corpus, folder: Path, previous: Any, repository: str | None, watch: Watch, asked: Mapping[str, Any]
+) -> tuple[Published, Staged]:
+    """The publication's folder, made or found as it is; and what there is to say of it."""
+    made = stage(corpus, folder, name=name_of(corpus), previous=previous, repository=repository, watch=watch, **asked)
     fault("publish_staged", made.out)
     staged = Staged(made.out, made.publication)
     size = sum(each.bytes for each in staged.files.values())
-    told = Published(str(made.out), made.publication, len(staged.files), size, made.changed)
-    if hub is None:
-        return told
-    before = None if held is None else held.about
-    released = send(
-        hub, author, found, before, staged, Access(private, gated), most=commit_bytes, checked=verify, watch=watch
-    )
-    lost = squash(hub, author, staged) if squash_history else None
-    commit = head(hub, "main") if lost else released.commit
-    return replace(
-        told, repository=hub.repo, address=hub.address, edited=wrong, released=replace(released, commit=commit), squash=lost,
-        holders=tuple(holders(hub, staged, commit)),
-    )  # fmt: skip
+    return Published(str(made.out), made.publication, len(staged.files), size, made.changed), staged
 
 
 def name_of(corpus: Corpus) -> str:

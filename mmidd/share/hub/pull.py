@@ -38,9 +38,9 @@ def pulls(hub: Hub, author: str) -> list[Pull]:
     def listed() -> list[Any]:
         return list(hub.api.get_repo_discussions(hub.repo, discussion_type="pull_request", repo_type=DATASET))
 
-    found = [each for each in patiently("list the pull requests", listed) if each.is_pull_request and each.author == author]
-    return sorted((Pull(each.num, each.status, each.title) for each in found if each.title.startswith(_OURS)),
-                  key=lambda each: each.number)  # fmt: skip
+    found = patiently(hub, "list the pull requests", listed)
+    ours = (each for each in found if each.is_pull_request and each.author == author and each.title.startswith(_OURS))
+    return sorted((Pull(each.num, each.status, each.title) for each in ours), key=lambda each: each.number)
 
 
 def opened(hub: Hub, author: str, name: str, base: str) -> tuple[Pull, bool]:
@@ -53,6 +53,7 @@ def opened(hub: Hub, author: str, name: str, base: str) -> tuple[Pull, bool]:
     was = _named(mine, name)
     describe = "Made by mmidd publish, which checks and merges it. Nothing else may be added to it."
     found = was or brought_about(
+        hub,
         "open a pull request",
         lambda: _named(pulls(hub, author), name),
         lambda: hub.api.create_pull_request(hub.repo, name, description=describe, repo_type=DATASET),
@@ -72,6 +73,7 @@ def status(hub: Hub, author: str, number: int, wanted: Any) -> None:
         return any(each.number == number and each.status == wanted for each in pulls(hub, author)) or None
 
     brought_about(
+        hub,
         f"make pull request {number} {wanted}",
         look,
         lambda: hub.api.change_discussion_status(hub.repo, number, wanted, repo_type=DATASET),

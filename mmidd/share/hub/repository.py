@@ -54,7 +54,7 @@ def git_oid(path: Path) -> str:
 
 def head(hub: Hub, revision: str) -> str:
     """The commit of a branch, tag or pull request."""
-    return str(patiently(f"find {revision}", lambda: hub.api.dataset_info(hub.repo, revision=revision).sha))
+    return str(patiently(hub, f"find {revision}", lambda: hub.api.dataset_info(hub.repo, revision=revision).sha))
 
 
 def tree(hub: Hub, revision: str) -> dict[str, Entry]:
@@ -64,7 +64,7 @@ def tree(hub: Hub, revision: str) -> dict[str, Entry]:
         found = hub.api.list_repo_tree(hub.repo, recursive=True, revision=revision, repo_type=DATASET)
         return {each.path: _entry(each) for each in found if hasattr(each, "blob_id")}
 
-    return patiently("list the repository's files", listed)
+    return patiently(hub, "list the repository's files", listed)
 
 
 def _entry(found: Any) -> Entry:
@@ -83,7 +83,7 @@ def state(hub: Hub) -> State | None:
         except RepositoryNotFoundError:
             return None
 
-    info = patiently("look at the repository", look)
+    info = patiently(hub, "look at the repository", look)
     if info is None:
         return None
     if info.id != hub.repo:
@@ -93,7 +93,7 @@ def state(hub: Hub) -> State | None:
 
 def user(hub: Hub) -> str:
     """Who the token is of. Raises ShareError for one that may only read."""
-    found = patiently("ask whose token this is", hub.api.whoami)
+    found = patiently(hub, "ask whose token this is", hub.api.whoami)
     role = ((found.get("auth") or {}).get("accessToken") or {}).get("role")
     if role == "read":
         raise ShareError(
@@ -105,7 +105,7 @@ def user(hub: Hub) -> str:
 
 def may_write(hub: Hub) -> None:
     """Raises ShareError for a token that may not write to the repository."""
-    patiently(f"write to {hub.repo}", lambda: hub.api.auth_check(hub.repo, repo_type=DATASET, write=True))
+    patiently(hub, f"write to {hub.repo}", lambda: hub.api.auth_check(hub.repo, repo_type=DATASET, write=True))
 
 
 def ready(hub: Hub, found: State | None, private: bool | None, gate: Gate | None) -> State:
@@ -114,7 +114,7 @@ def ready(hub: Hub, found: State | None, private: bool | None, gate: Gate | None
     One that is there stays as visible as it is, unless `private`; an ungated one is gated.
     """
     if found is None:
-        found = brought_about(f"create {hub.repo}", lambda: state(hub), lambda: _create(hub))
+        found = brought_about(hub, f"create {hub.repo}", lambda: state(hub), lambda: _create(hub))
         if found.files.keys() - {MADE, CARD}:
             raise ShareError(f"{hub.repo} was made by somebody else just now; run the same command again")
         private = True
@@ -136,6 +136,7 @@ def seen_by(hub: Hub, found: State, private: bool, gate: str | bool) -> State:
     wanted: Any = gate
     try:
         patiently(
+            hub,
             "set who may see the repository",
             lambda: hub.api.update_repo_settings(hub.repo, gated=wanted, private=private, repo_type=DATASET),
         )

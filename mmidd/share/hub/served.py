@@ -91,7 +91,7 @@ def _streamed(hub: Hub, commit: str, name: str, most: int, take: Callable[[bytes
             if at == most:
                 return at
             tries = 0 if at > began else tries + 1
-            waited(f"serve {name} whole", error, tries)
+            waited(hub, f"serve {name} whole", error, tries)
 
 
 def _pieces(hub: Hub, commit: str, name: str, at: int) -> Iterator[bytes]:

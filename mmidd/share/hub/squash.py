@@ -51,6 +51,7 @@ def squash(hub: Hub, author: str, staged: Staged) -> Squash:
     _delete_tags(hub, tags(hub))  # this version's too: what it is on has the others before it
     fault("squash_tags")
     brought_about(
+        hub,
         "squash main's history",
         lambda: True if _commits(hub) == 1 else None,
         lambda: hub.api.super_squash_history(
@@ -59,6 +60,7 @@ def squash(hub: Hub, author: str, staged: Staged) -> Squash:
     )  # fmt: skip
     fault("squash_squashed")
     brought_about(
+        hub,
         "delete files of older versions",
         lambda: None if _stale(hub) else True,
         lambda: hub.api.permanently_delete_lfs_files(hub.repo, _stale(hub), repo_type=DATASET),
@@ -79,15 +81,15 @@ def _delete_tags(hub: Hub, names: Iterable[str]) -> None:
 
     for name in names:
         delete = partial(hub.api.delete_tag, hub.repo, tag=name, repo_type=DATASET)
-        brought_about(f"delete the tag {name}", partial(gone, name), delete)
+        brought_about(hub, f"delete the tag {name}", partial(gone, name), delete)
 
 
 def _commits(hub: Hub) -> int:
-    return len(patiently("list the commits", lambda: hub.api.list_repo_commits(hub.repo, repo_type=DATASET)))
+    return len(patiently(hub, "list the commits", lambda: hub.api.list_repo_commits(hub.repo, repo_type=DATASET)))
 
 
 def _stale(hub: Hub) -> list[Any]:
     """Files in the large storage that main does not hold."""
     held = {each.sha256 for each in tree(hub, head(hub, "main")).values()}
-    found = patiently("list the large files", lambda: list(hub.api.list_lfs_files(hub.repo, repo_type=DATASET)))
+    found = patiently(hub, "list the large files", lambda: list(hub.api.list_lfs_files(hub.repo, repo_type=DATASET)))
     return [each for each in found if each.file_oid not in held]

@@ -31,6 +31,7 @@ class Holder:
 def refs(hub: Hub) -> dict[str, str]:
     """The commits of all that can be read: branches, tags, pull requests."""
     found = patiently(
+        hub,
         "list the branches and tags",
         lambda: hub.api.list_repo_refs(hub.repo, repo_type=DATASET, include_pull_requests=True),
     )
@@ -54,10 +55,18 @@ def holders(hub: Hub, staged: Staged, main: str) -> list[Holder]:
         try:
             gone: int | None = len(_ids_of(remote(hub, commit), old, read) - ids)
         except (CorpusError, ShareError):
+            if not {each.sha256 for each in old.values()} & _stored(hub):
+                continue  # a squash has deleted them; names are left
             gone = None
         if gone != 0:
             found.append(Holder(ref, commit, gone))
     return found
+
+
+def _stored(hub: Hub) -> set[str]:
+    """The digests of the files in the large storage."""
+    found = patiently(hub, "list the large files", lambda: list(hub.api.list_lfs_files(hub.repo, repo_type=DATASET)))
+    return {each.file_oid for each in found}
 
 
 def remote(hub: Hub, commit: str) -> Place:

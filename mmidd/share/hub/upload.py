@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,11 +80,10 @@ def upload(hub: Hub, revision: str, staged: Staged, most: int, watch: Watch) -> 
 
     watch.begin("upload", total, total - size, "bytes")
     try:
-        with _without_bars():
-            for number, each in enumerate(todo, 1):
-                told = f"{staged.title} ({number} of {len(todo)})" if len(todo) > 1 else staged.title
-                _commit(hub, revision, staged, each, told, at)
-                fault("publish_committed", number)
+        for number, each in enumerate(todo, 1):
+            told = f"{staged.title} ({number} of {len(todo)})" if len(todo) > 1 else staged.title
+            _commit(hub, revision, staged, each, told, at)
+            fault("publish_committed", number)
     finally:
         watch.end()
     commit = head(hub, revision)
@@ -124,21 +122,7 @@ def _commit(hub: Hub, revision: str, staged: Staged, change: Change, told: str, 
             hub.repo, [*adds, *deletes], commit_message=told, repo_type=DATASET, revision=revision, parent_commit=parent,
         )  # fmt: skip
 
-    brought_about(f"send {len(change.adds)} files to {revision}", look, act)
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """The Hub's client draws bars of its own, a line a file; we have ours."""
-    from huggingface_hub import utils
-
-    were_off = utils.are_progress_bars_disabled()  # type: ignore[attr-defined]
-    utils.disable_progress_bars()  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        if not were_off:
-            utils.enable_progress_bars()  # type: ignore[attr-defined]
+    brought_about(hub, f"send {len(change.adds)} files to {revision}", look, act)
 
 
 def _pieces(adds: list[Any], files: Mapping[str, Listed]) -> Iterator[list[Any]]:

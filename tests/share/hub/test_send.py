@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from hub.server import Hub as Server
+from huggingface_hub import HfApi
 
 from mmidd.errors import MmiddError, ShareError
-from mmidd.share.hub import client
 from mmidd.share.hub.client import Hub, connect
+from mmidd.share.hub.pull import title
 from mmidd.share.hub.repository import state, user
 from mmidd.share.hub.send import Access, Released, check_ours, send
 from mmidd.share.hub.staged import Staged
@@ -31,7 +32,8 @@ def at(hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     """The repository on a local Hub, asked with its owner's token, without long waits."""
     for name, value in hub.env(tmp_path / "home", xet=False).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(client.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)  # LFS by HTTP is quicker
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     return connect(REPO)
 
 
@@ -40,7 +42,7 @@ def go(at: Hub, what: Staged, previous: Publication | None = None, **more: Any) 
     if found is not None:
         check_ours(at, found, previous, what.publication.name)
     access = Access(more.pop("private", None), more.pop("gated", None))
-    asked = {"most": 10**9, "checked": "served", "watch": NOBODY} | more
+    asked: dict[str, Any] = {"most": 10**9, "checked": "served", "watch": NOBODY} | more
     return send(at, user(at), found, previous, what, access, **asked)
 
 
@@ -275,3 +277,43 @@ def test_nothing_that_is_said_holds_the_token(at: Hub, hub: Server, tmp_path: Pa
         go(at, staged(tmp_path / "one", ONE))
     told = repr(error.value) + str(error.value.__cause__)
     assert hub.token not in told and "cannot send" in told
+
+
+@pytest.mark.parametrize("fault", [{}, {"status": 500}, {"drop": "after"}], ids=str)
+def test_large_files_go_by_xet_where_that_is_there(
+    fault: dict[str, Any], at: Hub, hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
+    what = staged(tmp_path / "one", ONE)
+    hub.fault("xet-write", **fault)
+    go(at, what)
+    assert hub.asked("xet-write") and not hub.asked("lfs-put")
+    assert {*hub.tree(REPO)} == {*what.files, ".gitattributes"} and len(hub.repos[REPO].discussions) == 1
+
+
+def test_a_pull_request_of_somebody_else_is_not_used_whatever_its_title(
+    at: Hub, hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = staged(tmp_path / "one", ONE)
+    base = hub.create(REPO, private=False, gated="auto").refs["refs/heads/main"]
+    other = HfApi(endpoint=hub.url, token=hub.stranger)
+    other.create_pull_request(REPO, title(1, what.digest, base), repo_type="dataset")
+    done = go(at, what)
+    assert done.pull == 2 and not done.resumed
+
+
+def test_ours_on_an_older_main_is_closed(at: Hub, hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    what = staged(tmp_path / "one", ONE)
+    monkeypatch.setenv("MMIDD_FAULT", f"publish_sent:1:EIO:{tmp_path / 'tally'}")
+    with pytest.raises(OSError, match="Input"):
+        go(at, what)
+    hub.write(REPO, {"README.md": b"# faces\n"})
+    assert go(at, what).pull == 2
+    assert [each.status for each in hub.repos[REPO].discussions] == ["closed", "merged"]
+
+
+def test_long_waits_are_told(at: Hub, hub: Server, tmp_path: Path) -> None:
+    said = list[str]()
+    hub.fault("merge", status=429, retry_after=40)
+    go(Hub(at.api, at.repo, said.append), staged(tmp_path / "one", ONE))
+    assert len(said) == 1 and "could not merge pull request 1 (429" in said[0] and "in 40 s" in said[0]
