@@ -29,6 +29,7 @@ TOLD = 4.0
 AGAIN = "what was done is kept, and main has complete versions only: run the same command to go on"
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _TOKEN = re.compile(r"hf_\w{6,}|Bearer \S+")
+_CODE = re.compile(r"HTTP status client error \((\d{3})")
 _LEFT = re.compile(r"\bt=(\d+)")
 
 
@@ -145,7 +146,7 @@ def asking(what: str) -> Iterator[None]:
             raise _refused(what, error.__cause__) from None
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise Passing(f"{type(error).__name__}: {scrubbed(str(error))}") from None
+        raise _stored(what, error) from None
     except ValueError as error:  # of the client itself, or the Hub's word on the card
         raise ShareError(f"cannot {what}: {scrubbed(str(error))}") from None
 
@@ -172,6 +173,17 @@ def _refused(what: str, error: Any) -> Exception:
     if code == 404:
         return ShareError(f"cannot {what}: there is nothing of that name, or the token may not see it. Check ORG/NAME")
     return ShareError(f"cannot {what}: the Hub answered {code} ({told})")
+
+
+def _stored(what: str, error: Exception) -> Exception:
+    """An error of the Xet store's client, which says the status in words alone; a token of it may have run out (401)."""
+    told, code = scrubbed(str(error)), _CODE.search(str(error))
+    if code is None or code[1] in ("401", "408", "429"):
+        return Passing(f"{type(error).__name__}: {told}")
+    return ShareError(
+        f"cannot {what}: the Hub's storage of large files refused it ({told}). Check that the token may write; if it stays "
+        f"so, tell the Hub. {AGAIN[0].upper()}{AGAIN[1:]}"
+    )
 
 
 def _asked_wait(headers: Any) -> float | None:

@@ -291,6 +291,19 @@ def test_large_files_go_by_xet_where_that_is_there(
     assert {*hub.tree(REPO)} == {*what.files, ".gitattributes"} and len(hub.repos[REPO].discussions) == 1
 
 
+@pytest.mark.parametrize("route", ["xet-write", "xet-xorb", "xet-shard"])
+@pytest.mark.parametrize("code", [400, 403])
+def test_a_store_that_refuses_is_not_asked_again(
+    route: str, code: int, at: Hub, hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
+    fault = hub.fault(route, status=code, times=99)
+    with pytest.raises(ShareError, match=f"storage of large files refused it .*{code}") as error:
+        go(at, staged(tmp_path / "one", ONE))
+    assert fault.met == 1 and "://" not in str(error.value)
+    assert {*hub.tree(REPO)} == {".gitattributes"}
+
+
 def test_a_pull_request_of_somebody_else_is_not_used_whatever_its_title(
     at: Hub, hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
