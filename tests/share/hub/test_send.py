@@ -108,9 +108,7 @@ def test_a_run_that_broke_off_anywhere_goes_on(
 
 
 @pytest.mark.parametrize("route", WRITES)
-@pytest.mark.parametrize(
-    "how", [{"drop": "after"}, {"drop": "before"}, {"status": 429, "times": 2}, {"status": 500, "times": 3}], ids=str
-)
+@pytest.mark.parametrize("how", [{"drop": "after"}, {"drop": "before"}, {"status": 429, "times": 2}], ids=str)
 def test_what_passes_is_waited_for_and_nothing_is_done_twice(
     route: str, how: dict[str, Any], at: Hub, hub: Server, tmp_path: Path
 ) -> None:
