@@ -49,7 +49,7 @@ format: $(READY) ## let ruff format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-crash: $(READY) ## kill builds at every point of every stage, on every engine (half an hour on two cores)
+crash: $(READY) ## kill builds at every point of every stage, on every engine, and publishing (an hour on two cores)
 	@MMIDD_CRASH=1 $(BIN)/python -m pytest tests/crash tests/e2e/test_kill.py
 
 cluster: $(READY) ## the whole conformance suite of all engines, Ray and Slurm (submitit, here) included

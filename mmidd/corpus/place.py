@@ -142,7 +142,6 @@ def _hub(address: str, holding: str) -> Hub:
     match = _ADDRESS.fullmatch(address)
     if match is None:
         raise CorpusError(f"{address} is no address of a dataset; write hf://datasets/ORG/NAME or .../NAME@REVISION")
-    import httpx2
     from huggingface_hub import HfApi, HfFileSystem
     from huggingface_hub.errors import OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError
 
@@ -161,13 +160,20 @@ def _hub(address: str, holding: str) -> Hub:
         raise CorpusError(
             f"the Hub has no {what} at {address}, or it is private or gated: check the name, then `hf auth login`"
         ) from error
-    except (OSError, ValueError, httpx2.HTTPError) as error:
+    except (OSError, ValueError, _http_error()) as error:
         raise CorpusError(
             f"{address} cannot be reached ({type(error).__name__}): check the network and HF_ENDPOINT, then try again"
         ) from error
     if holding not in names:
         raise _nothing(address, holding, published=PUBLICATION in names)
     return found
+
+
+def _http_error() -> type[Exception]:
+    """What the Hub's client raises where a connection fails: httpx's or httpx2's, by its version."""
+    from huggingface_hub import errors
+
+    return errors.HTTPError  # type: ignore[attr-defined]
 
 
 def _hub_again(address: str, repo: str, commit: str, endpoint: str | None, sizes: dict[str, int]) -> Hub:
@@ -198,9 +204,7 @@ class Hub:
 
     @property
     def faults(self) -> tuple[type[Exception], ...]:
-        import httpx2
-
-        return (OSError, httpx2.HTTPError)
+        return (OSError, _http_error())
 
     def path(self, name: str) -> str:
         return f"{self.address}/{name}".rstrip("/")
