@@ -15,14 +15,16 @@ from typing import Any
 from benchmarks.gpu.context import Context, Skipped, missing
 from benchmarks.gpu.timing import synchronize
 
-BATCHES = (8, 32, 1)
+BATCHES = (32, 128, 8)
 TOKENS = 90
 """Of a reply: what mmidd assumes of one (TYPICAL_COMPLETION_TOKENS)."""
+STEPS = 4, 16, 64
+"""Tokens of the replies whose differences are the time of a token, early and late."""
 _ROUNDS, _LEAST = 3, 8.0
 
 
 def run(context: Context) -> None:
-    """Make the checkpoint, load it as mmidd does, and describe faces in batches of eight (mmidd's default), 32 and one."""
+    """Make the checkpoint, load it as mmidd does, and describe faces in batches of 32, 128 and eight (mmidd's default)."""
     try:
         from mmidd.captions import prompts
         from mmidd.captions.vision import Ask, Vision
@@ -35,10 +37,17 @@ def run(context: Context) -> None:
     except MissingExtra as error:
         raise Skipped(str(error)) from error
     captioner = Vision(model, prompt, {}, None, batch=max(BATCHES))
-    model.answer([Ask((each.crop, each.context), prompt.both) for each in requests(1)], lambda place, reply: None)
+    asks = [Ask((each.crop, each.context), prompt.both) for each in requests(2 if context.toy else 8)]
+    context.note("token", a_token(context, model, asks))
     pace = _prepared(context, model, prompt.both)
+    last = 0.0
     for batch in BATCHES:
-        _described(context, captioner, batch, pace)
+        before = context.left
+        _described(context, captioner, batch, pace, max(_LEAST, 1.3 * last))
+        last = before - context.left
+    if context.device == "cuda":  # last, for launches stay slower once a profiler has seen them
+        with context.trying("token_on_device"):
+            context.note("token_on_device", on_device(context, model, asks))
     captioner.close()
 
 
@@ -107,16 +116,56 @@ def _prepared(context: Context, model: Any, text: str) -> float:
     return seconds / len(asks)
 
 
-def _described(context: Context, captioner: Any, batch: int, prepare: float) -> None:
-    """Note replies and tokens a second of batches of one size, over up to three rounds after the first."""
+def a_token(context: Context, model: Any, asks: Any) -> dict[str, Any]:
+    """The wall time of one token of a batch of replies, the prompt apart: early in them, and late."""
+    given, (few, more, most) = model.inputs(asks), (2, 4, 6) if context.toy else STEPS
+    _generated(context, model, given, few)
+    took = [
+        statistics.median(_generated(context, model, given, tokens) for _ in range(1 if context.toy else 3))
+        for tokens in (few, more)
+    ]
+    early = (took[1] - took[0]) / (more - few)
+    late = (_generated(context, model, given, most) - took[1]) / (most - more)
+    first = took[0] - (few - 1) * early
+    return {"requests": len(asks), "prompt_and_first_s": first, "wall_ms": early * 1e3, "late_wall_ms": late * 1e3}
+
+
+def on_device(context: Context, model: Any, asks: Any) -> dict[str, Any]:
+    """How long and how often the device computes for one such token. Where that is far from its wall time, the device waits
+    for the host, which says what it is to do."""
+    from torch.profiler import ProfilerActivity, profile
+
+    given, (few, more, _), seen = model.inputs(asks), STEPS, list[tuple[float, int]]()
+    for tokens in (few, more):
+        with profile(activities=[ProfilerActivity.CUDA]) as profiled:
+            _generated(context, model, given, tokens)
+        kernels = [each for each in profiled.key_averages() if str(each.device_type).endswith("CUDA")]
+        seen.append((sum(each.self_device_time_total for each in kernels) / 1e3, sum(each.count for each in kernels)))
+    (less, times), (much, often) = seen
+    return {"requests": len(asks), "ms": (much - less) / (more - few), "kernels": (often - times) / (more - few)}
+
+
+def _generated(context: Context, model: Any, given: Any, tokens: int) -> float:
+    """Seconds for replies of so many tokens."""
+    import torch
+
+    began = time.perf_counter()
+    with torch.inference_mode():
+        model._model.generate(**given, do_sample=False, min_new_tokens=tokens, max_new_tokens=tokens)
+    synchronize(context.device)
+    return time.perf_counter() - began
+
+
+def _described(context: Context, captioner: Any, batch: int, prepare: float, least: float) -> None:
+    """Note replies and tokens a second of batches of one size, over up to three rounds, where `least` seconds are left."""
     from benchmarks.gpu import clock
 
-    if context.left < _LEAST and not context.toy:
-        context.note(f"batch {batch}", {"skipped": f"{context.left:.0f} s left, which is less than {_LEAST:.0f}"})
+    if context.left < least and not context.toy:
+        context.note(f"batch {batch}", {"skipped": f"{context.left:.0f} s left, which is less than {least:.0f}"})
         return
     asked, took, given = requests(batch), list[float](), list[Any]()
     clock.free()
-    while len(took) < _ROUNDS and (not took or context.left > 2 * took[-1]):
+    while len(took) < _ROUNDS and (not took or context.left > len(BATCHES) * 1.3 * took[-1]):
         began = time.perf_counter()
         given += captioner.caption(asked)
         took.append(time.perf_counter() - began)
