@@ -1,0 +1,83 @@
+"""The rows of a publication's labels, as what is to be made of each. They came from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mmidd.corpus.parquet import open_parquet
+from mmidd.corpus.place import Folder
+from mmidd.errors import ShareError
+from mmidd.extraction.replay import Stored
+from mmidd.media import Name
+from mmidd.schema import COLUMNS
+from mmidd.share.publication.format import PIXELS, labels_schema
+from mmidd.share.publication.proofs import PROBE_BYTES, Proof
+from mmidd.share.rehydrate.compared import Proofs
+from mmidd.share.rehydrate.cutting import Row
+
+LIGHT = pa.schema([(column.name, column.type) for column in COLUMNS if column.name not in PIXELS])
+"""The columns of a corpus but those of its pixels."""
+NAMES = pa.schema([LIGHT.field(name) for name in ("id", "dataset", "media", "pair")])
+_NEEDED = (
+    "id", "dataset", "media", "frame", "width", "height", "image_bytes", "image_sha256", "pixels_sha256", "probes",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The rows of a shard: the columns of `labels_schema`."""
+
+    name: str
+    table: pa.Table
+
+    @property
+    def light(self) -> pa.Table:
+        """The corpus's columns but the pixels."""
+        return self.table.select(LIGHT.names)
+
+    def media(self, shard: int) -> dict[Name, list[Row]]:
+        """The rows by medium, in the order in which media begin; the shard is the one of this number."""
+        columns = [self.table[name].to_pylist() for name in _ROW]
+        found: dict[Name, list[Row]] = {}
+        for number, (dataset, media, frame, width, height, transform, *proofs) in enumerate(zip(*columns, strict=True)):
+            size, sha256, pixels, probes, mask, mask_pixels, sample = proofs
+            stored = Stored(frame, width, height, None if transform is None else tuple(transform), mask is not None)
+            marked = None if mask is None else (mask, mask_pixels)
+            row = Row((shard, number), stored, Proofs(sample, Proof(size, sha256, pixels, probes), marked))
+            found.setdefault((dataset, media), []).append(row)
+        return found
+
+
+_ROW = (
+    "dataset", "media", "frame", "width", "height", "transform", "image_bytes", "image_sha256", "pixels_sha256", "probes",
+    "mask_sha256", "mask_pixels_sha256", "id",
+)  # fmt: skip
+
+
+def read_labels(root: Folder, name: str, rows: int | None, size: int) -> Labels:
+    """A file of `labels/`. Raises CorpusError for one that is damaged, ShareError for one that no publication has."""
+    with open_parquet(root, name, size) as file:
+        file.check(images=False)
+        schema = labels_schema()
+        if not file.schema.equals(schema) or (rows is not None and file.rows != rows):
+            raise ShareError(f"{root.path(name)} has other columns or rows than a publication's labels; it is damaged")
+        table = file.table(schema)
+    lacking = [each for each in _NEEDED if table[each].null_count]
+    odd = pc.any(pc.not_equal(pc.binary_length(table["probes"]), PROBE_BYTES)).as_py()
+    if lacking or odd or pc.any(pc.less(table["frame"], 0)).as_py():
+        raise ShareError(f"{root.path(name)} has rows without a sound {lacking[0] if lacking else 'proof'}; it is damaged")
+    return Labels(name, table)
+
+
+def names_of(table: pa.Table) -> list[tuple[str, str, str]]:
+    """(id, dataset, media) of each row."""
+    return list(zip(*(table[name].to_pylist() for name in ("id", "dataset", "media")), strict=True))
+
+
+def unpaired(pairs: pa.ChunkedArray, gone: Mapping[str, object] | set[str]) -> list[int]:
+    """The rows whose paired sample is not in the corpus."""
+    return [number for number, pair in enumerate(pairs.to_pylist()) if pair is not None and pair in gone]
