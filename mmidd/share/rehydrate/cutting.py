@@ -59,7 +59,8 @@ class Spooled:
 
 @dataclass(frozen=True)
 class Cut:
-    """What a medium gave: its rows, in any order, and what it is. `frames`: pictures that were taken."""
+    """What a medium gave: its rows, in any order, and what it is. `frames`: pictures that were taken; `sha256`: of its bytes,
+    where it was read for that."""
 
     medium: Medium
     spool: Path | None
@@ -67,6 +68,7 @@ class Cut:
     kind: Kind
     told: str
     frames: int = 0
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -146,12 +148,14 @@ def _needed(medium: Medium) -> frozenset[int] | None:
 
 
 def _cut(medium: Medium, source: MediaBytes, cutting: Cutting, spool: BinaryIO, place: Path) -> Cut:
+    sha256 = None
     try:
         fault("cutting", medium.found.wanted.name[1])
         rows, frames = _rows(medium, source, cutting, spool)
         same = medium.found.same
         if same is None and any(each.compared.status in ("differs", "missing") for each in rows):
-            same = source.sha256() == medium.found.wanted.sha256
+            sha256 = source.sha256()
+            same = sha256 == medium.found.wanted.sha256
             if same and medium.found.file.kind == "video":  # a build may have had to count its frames by decoding all
                 again, _ = _rows(medium, source, cutting, spool, recount=True)
                 rows = min(again, rows, key=_lacking)
@@ -164,7 +168,7 @@ def _cut(medium: Medium, source: MediaBytes, cutting: Cutting, spool: BinaryIO, 
         check_memory(error)
         return _lost(medium, UNREADABLE, lies_instead(medium.found.file, source) or told(error))
     kind, words = medium_is((each.compared for each in rows), same)
-    return Cut(medium, place, tuple(rows), kind, words, frames)
+    return Cut(medium, place, tuple(rows), kind, words, frames, sha256)
 
 
 def _lacking(rows: Sequence[Spooled]) -> int:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmidd.corpus.parquet import open_parquet
-from mmidd.corpus.place import Folder
+from mmidd.corpus.about import Shard
 from mmidd.errors import ShareError
 from mmidd.extraction.replay import Stored
 from mmidd.media import Name
 from mmidd.schema import COLUMNS
-from mmidd.share.publication.format import PIXELS, labels_schema
+from mmidd.share.publication.format import DATA, PIXELS, labels_schema
+from mmidd.share.publication.opened import Opened
 from mmidd.share.publication.proofs import PROBE_BYTES, Proof
 from mmidd.share.rehydrate.compared import Proofs
 from mmidd.share.rehydrate.cutting import Row
 
 LIGHT = pa.schema([(column.name, column.type) for column in COLUMNS if column.name not in PIXELS])
 """The columns of a corpus but those of its pixels."""
-NAMES = pa.schema([LIGHT.field(name) for name in ("id", "dataset", "media", "pair")])
 _NEEDED = (
     "id", "dataset", "media", "frame", "width", "height", "image_bytes", "image_sha256", "pixels_sha256", "probes",
 )  # fmt: skip
@@ -58,26 +56,26 @@ _ROW = (
 )  # fmt: skip
 
 
-def read_labels(root: Folder, name: str, rows: int | None, size: int) -> Labels:
-    """A file of `labels/`. Raises CorpusError for one that is damaged, ShareError for one that no publication has."""
-    with open_parquet(root, name, size) as file:
-        file.check(images=False)
-        schema = labels_schema()
-        if not file.schema.equals(schema) or (rows is not None and file.rows != rows):
-            raise ShareError(f"{root.path(name)} has other columns or rows than a publication's labels; it is damaged")
-        table = file.table(schema)
-    lacking = [each for each in _NEEDED if table[each].null_count]
-    odd = pc.any(pc.not_equal(pc.binary_length(table["probes"]), PROBE_BYTES)).as_py()
-    if lacking or odd or pc.any(pc.less(table["frame"], 0)).as_py():
-        raise ShareError(f"{root.path(name)} has rows without a sound {lacking[0] if lacking else 'proof'}; it is damaged")
-    return Labels(name, table)
+def read_labels(opened: Opened, shard: Shard) -> Labels:
+    """One of the `shards` of a publication: its labels, or of a complete one its columns but the pixels. Raises CorpusError
+    for a file that is damaged, ShareError for rows that no publication has."""
+    names = LIGHT.names if opened.complete else labels_schema().names
+    schema = pa.schema([opened.schema.field(name) for name in names])
+    table = pa.Table.from_batches(list(opened.batches(shard, names)), schema)
+    if not opened.complete:
+        lacking = [each for each in _NEEDED if table[each].null_count]
+        odd = pc.any(pc.not_equal(pc.binary_length(table["probes"]), PROBE_BYTES), min_count=0).as_py()
+        if lacking or odd or pc.any(pc.less(table["frame"], 0), min_count=0).as_py():
+            what = lacking[0] if lacking else "proof"
+            raise ShareError(f"{opened.place.path(shard.name)} has rows without a sound {what}; it is damaged")
+    return Labels(data_name(shard.name), table)
+
+
+def data_name(name: str) -> str:
+    """The shard of the corpus that a file of the publication has the rows of."""
+    return f"{DATA}/{name.rpartition('/')[2]}"
 
 
 def names_of(table: pa.Table) -> list[tuple[str, str, str]]:
     """(id, dataset, media) of each row."""
     return list(zip(*(table[name].to_pylist() for name in ("id", "dataset", "media")), strict=True))
-
-
-def unpaired(pairs: pa.ChunkedArray, gone: Mapping[str, object] | set[str]) -> list[int]:
-    """The rows whose paired sample is not in the corpus."""
-    return [number for number, pair in enumerate(pairs.to_pylist()) if pair is not None and pair in gone]
