@@ -11,6 +11,8 @@ from typing import Any
 from mmidd.engine.files import canonical
 
 MANIFEST = "mmidd.json"
+PUBLICATION = "publication.json"
+"""What a publication of a corpus has; only where it has all pixels it is itself a corpus."""
 SEAL = "seal"
 """The key of `mmidd.json` that holds the digest of all its others."""
 MEDIA = "media.parquet"

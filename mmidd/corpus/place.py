@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from mmidd.corpus.about import MANIFEST
+from mmidd.corpus.about import MANIFEST, PUBLICATION
 from mmidd.errors import CorpusError
 
 _HUB = "hf://"
@@ -52,9 +52,10 @@ class Place(Protocol):
         """Where a file lies, if on this machine."""
 
 
-def place_of(where: str | Path) -> Place:
-    """The folder, or the repository at hf://datasets/ORG/NAME[@REVISION]. Raises CorpusError where there is no corpus."""
-    found: Place = _hub(str(where)) if str(where).startswith(_HUB) else _folder(Path(where))
+def place_of(where: str | Path, holding: str = MANIFEST) -> Place:
+    """The folder, or the repository at hf://datasets/ORG/NAME[@REVISION]. Raises CorpusError where it has no file of the
+    name that says what it is: of a corpus, or of a publication."""
+    found: Place = _hub(str(where), holding) if str(where).startswith(_HUB) else _folder(Path(where), holding)
     return found
 
 
@@ -73,12 +74,23 @@ def sha256_of(place: Place, name: str) -> str:
     return found.hexdigest()
 
 
-def _folder(path: Path) -> Folder:
+def _folder(path: Path, holding: str) -> Folder:
     if not path.is_dir():
         raise CorpusError(f"{path} is not a folder")
-    if not (path / MANIFEST).is_file():
-        raise CorpusError(f"{path} has no readable {MANIFEST}: it is no corpus of mmidd")
+    if not (path / holding).is_file():
+        raise _nothing(str(path), holding, published=(path / PUBLICATION).is_file())
     return Folder(path)
+
+
+def _nothing(where: str, holding: str, *, published: bool) -> CorpusError:
+    if holding == PUBLICATION:
+        return CorpusError(f"{where} has no readable {PUBLICATION}: it is no publication of mmidd")
+    if published:
+        return CorpusError(
+            f"{where} is a publication without all pixels, not a corpus: `mmidd rehydrate {where} --data ROOT --out CORPUS` "
+            "makes the corpus again from your own copies of its datasets"
+        )
+    return CorpusError(f"{where} has no readable {MANIFEST}: it is no corpus of mmidd")
 
 
 @dataclass(frozen=True)
@@ -126,7 +138,7 @@ class Folder:
         return path
 
 
-def _hub(address: str) -> Hub:
+def _hub(address: str, holding: str) -> Hub:
     match = _ADDRESS.fullmatch(address)
     if match is None:
         raise CorpusError(f"{address} is no address of a dataset; write hf://datasets/ORG/NAME or .../NAME@REVISION")
@@ -139,7 +151,7 @@ def _hub(address: str) -> Hub:
         # One commit for all reads: a push meanwhile must not mix two corpora.
         commit = str(HfApi(endpoint=endpoint).dataset_info(repo, revision=match["revision"]).sha)
         found = Hub(address.rstrip("/"), repo, commit, HfFileSystem(endpoint=endpoint))
-        present = MANIFEST in found.names()
+        names = found.names()
     except OfflineModeIsEnabled as error:
         raise CorpusError(
             f"{address} cannot be read: HF_HUB_OFFLINE is set. Unset it, or open a folder that you downloaded before"
@@ -153,8 +165,8 @@ def _hub(address: str) -> Hub:
         raise CorpusError(
             f"{address} cannot be reached ({type(error).__name__}): check the network and HF_ENDPOINT, then try again"
         ) from error
-    if not present:
-        raise CorpusError(f"{address} has no readable {MANIFEST}: it is no corpus of mmidd")
+    if holding not in names:
+        raise _nothing(address, holding, published=PUBLICATION in names)
     return found
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +65,9 @@ Pictures = tuple[bytes, bytes | None]
 """The encoded image of a row, and its mask if it has one."""
 
 
-def write_shard(path: Path, columns: pa.Table, pictures: Iterator[Pictures], limits: ShardLimits) -> None:
+def write_shard(path: Path, columns: pa.Table, pictures: Iterator[Pictures], limits: ShardLimits | Sequence[int]) -> None:
     """Write one shard: `columns` hold every column but `image` and `mask`, `pictures` gives those, row by row.
+    Instead of limits there may be the rows of each row group.
 
     Only one row group of images is in memory at a time. The file is synced, not renamed: its folder is swapped in.
     """
@@ -97,7 +98,10 @@ def _named(data: bytes | None, name: str) -> dict[str, Any] | None:
     return None if data is None else {"bytes": data, "path": f"{name}.{suffix(data)}"}
 
 
-def _groups(pictures: Iterator[Pictures], limits: ShardLimits) -> Iterator[tuple[int, list[Pictures]]]:
+def _groups(pictures: Iterator[Pictures], limits: ShardLimits | Sequence[int]) -> Iterator[tuple[int, list[Pictures]]]:
+    if not isinstance(limits, ShardLimits):
+        yield from ((sum(limits[:number]), list(islice(pictures, rows))) for number, rows in enumerate(limits))
+        return
     start, group, total = 0, list[Pictures](), 0
     for image, mask in pictures:
         size = len(image) + len(mask or b"")

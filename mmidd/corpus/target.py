@@ -146,7 +146,7 @@ class Target:
             fault("before_swap", self.out)
             if not self.out.exists():
                 self.building.rename(self.out)
-            elif _exchange(self.building, self.out):
+            elif exchange(self.building, self.out):
                 fault("swapped", self.out)
                 carry_over(self.building, self.out)
                 clear(self.building)
@@ -208,7 +208,7 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _exchange(first: Path, second: Path) -> bool:
+def exchange(first: Path, second: Path) -> bool:
     """Swap two folders in one step where the system can (Linux `renameat2`); False where it cannot."""
     try:
         fault("exchange", second)

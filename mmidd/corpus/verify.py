@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmidd.corpus.about import MANIFEST, MEDIA, MOST_BYTES, About, Shard
+from mmidd.corpus.about import MANIFEST, MEDIA, MOST_BYTES, PUBLICATION, About, Shard
 from mmidd.corpus.parquet import open_parquet
 from mmidd.corpus.place import Place, place_of, read_bytes, sha256_of
 from mmidd.corpus.read import read_about
@@ -80,7 +80,7 @@ def _check_manifest(place: Place, about: About) -> Iterator[Finding]:
 
 def _check_files(place: Place, about: About) -> Iterator[Finding]:
     present = place.names()
-    for name in sorted(present - set(about.files) - {MANIFEST}):
+    for name in sorted(present - set(about.files) - {MANIFEST, PUBLICATION}):
         if not name.startswith("."):
             yield _found(name, "is not listed in mmidd.json")
     for name, listed in sorted(about.files.items()):

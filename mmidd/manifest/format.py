@@ -82,6 +82,7 @@ class Manifest(Spec):
         for name in ("archives", "empty_folders"):
             if not content[name]:
                 del content[name]
+        del content["licence"]["derivatives"]  # no label follows from it
         for field in content["fields"].values():
             if not field["any_case"]:
                 del field["any_case"]

@@ -56,12 +56,14 @@ class _Model(BaseModel):
 
 
 class Licence(_Model):
-    """Under which terms the dataset's media are had, and whether crops of them may be passed on."""
+    """Under which terms the dataset's media are had, and whether crops of them may be passed on. `derivatives`
+    false: nor may what is made from them and shows nothing of them, such as captions."""
 
     id: Name
     name: Name
     url: Name
     redistributable: StrictBool
+    derivatives: StrictBool | None = None
 
 
 class FieldSpec(_Model):

@@ -20,10 +20,10 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from mmidd.corpus.about import PUBLICATION as PUBLICATION
 from mmidd.corpus.about import Listed
 from mmidd.schema import COLUMNS, SCHEMA_VERSION, features
 
-PUBLICATION = "publication.json"
 FORMAT = 1
 LABELS, DATA, ORIGINAL = "labels", "data", "corpus"
 MOST_BYTES = 32 << 20
