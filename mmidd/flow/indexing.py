@@ -23,7 +23,6 @@ from mmidd.engine.run import Silent, run_units, survey
 from mmidd.engine.units import Resources
 from mmidd.errors import DataError, WorkError
 from mmidd.flow import pairs
-from mmidd.flow.listed import listed
 from mmidd.flow.notes import Note, remember
 from mmidd.flow.placing import Dataset
 from mmidd.flow.select import as_taken, compression_taken, select
@@ -32,6 +31,7 @@ from mmidd.flow.strange import Group, strange
 from mmidd.flow.walkers import Walker
 from mmidd.manifest import Manifest, bundled, find_manifest
 from mmidd.manifest.accounting import unpacked
+from mmidd.manifest.listed import listed
 from mmidd.manifest.lists import Listed
 from mmidd.manifest.places import LIES, summary
 from mmidd.manifest.strays import near_folder

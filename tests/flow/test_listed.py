@@ -19,9 +19,9 @@ import pytest
 from manifests import test_benchmarks, test_datasets, test_frames, test_modes, test_sources
 from mmidd.engine.units import Resources
 from mmidd.flow.indexing import lying
-from mmidd.flow.listed import listed
 from mmidd.flow.placing import Dataset, Placed
 from mmidd.manifest import describe, find_manifest, shipped
+from mmidd.manifest.listed import listed
 from mmidd.raw.bytes import clip_digest, open_all
 from mmidd.raw.listing import Listing
 from mmidd.recipe import DatasetEntry

@@ -29,11 +29,20 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class FoundMedium:
-    """Where a wanted medium lies: at its `path`, or elsewhere with its `digest`. `same`: its bytes are known to be the published
-    ones (None: nobody has read them; False: they are others, and its frames will tell). `mask`: where its masks lie."""
+    """Where a wanted medium lies: at its `path`, or elsewhere with its `digest`. `same`: its bytes are known to be the
+    published ones (None: nobody has read them, its size is right; False: they are others, and its frames will tell). `mask`:
+    where its masks lie; None where it has none, or nobody knows."""
 
     wanted: Wanted
     file: MediaFile
     by: By
     same: bool | None
     mask: MaskFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A wanted medium that was not found, and why."""
+
+    wanted: Wanted
+    why: str

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mmidd.manifest import Manifest, archive_paths, bundled
 from mmidd.manifest.accounting import unpacked
+from mmidd.manifest.format import Manifest, archive_paths, bundled
 from mmidd.manifest.places import Settled, settle
 from mmidd.raw import archives, listing
 from mmidd.raw.listing import Listing, Stat

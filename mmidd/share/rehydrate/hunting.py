@@ -1,0 +1,136 @@
+"""Media that are not at their paths, sought by size and digest among everything that lies under the data root.
+
+Only what has a wanted size is read. What lies open is asked first, then zips and tars, and compressed tars, which have to be
+unpacked to be listed, only for what is still not found.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from mmidd.media import Kind, Name
+from mmidd.raw.archives import is_archive
+from mmidd.raw.bytes import MediaFile
+from mmidd.raw.path import Place
+from mmidd.share.rehydrate.found import Wanted
+from mmidd.share.rehydrate.hashing import Digests
+from mmidd.share.rehydrate.shelves import Shelf, bare_shelves, opened
+from mmidd.show import printable
+from mmidd.watch import NOBODY, Watch
+
+_SHOWN = 3
+
+
+class Elsewhere(NamedTuple):
+    """A file that has a wanted digest, and the bare shelf that it lies on."""
+
+    file: MediaFile
+    shelf: Shelf
+
+
+class Sort(NamedTuple):
+    """What a file is told from others by, unread."""
+
+    frames: bool
+    bytes: int
+
+
+@dataclass
+class Hunt:
+    """One search. `shelves` are the datasets' folders; `taken` are files that are known to be other media, by where they
+    lie. `found` has what came of it."""
+
+    data: Place
+    work: Path
+    follow: Sequence[Path]
+    digests: Digests
+    shelves: Collection[Shelf] = ()
+    taken: Collection[str] = frozenset()
+    watch: Watch = NOBODY
+    keep: bool = True
+    found: dict[Name, Elsewhere] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def seek(self, wanted: Sequence[Wanted]) -> None:
+        """Look for what is wanted by its digest, and read whatever has its size."""
+        left = [each for each in wanted if each.sha256]
+        for shelves in self._steps() if left else ():
+            files = list(self._alike(shelves, left))
+            self.digests.learn((each.file for each in files), self.watch, "read files of wanted sizes")
+            self._match(files, left)
+            left = [each for each in left if each.name not in self.found]
+            if not left:
+                break
+
+    def sizes(self, wanted: Sequence[Wanted]) -> set[Name]:
+        """Those of which there is a file of the right size, or the bytes: nothing is read, compressed tars stay closed."""
+        there: set[Sort] = set()
+        for shelves in islice(self._steps(), 2):
+            there |= {_sort(each.file) for each in self._alike(shelves, wanted)}
+        return {each.name for each in wanted if each.sha256 and Sort(each.kind == "frames", each.bytes) in there}
+
+    def notes(self) -> Iterator[str]:
+        """What could not be looked into, in a line each kind."""
+        for faults, what in (
+            (self.digests.faults, "of a wanted size could not be read"),
+            (self.refused, "could not be looked into"),
+        ):
+            first = [f"{printable(path)} ({why})" for path, why in sorted(faults.items())[:_SHOWN]]
+            more = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+            if faults:
+                yield f"{len(faults)} file{'s' * (len(faults) > 1)} {what}: {', '.join(first)}{more}"
+
+    def _steps(self) -> Iterator[list[Shelf]]:
+        """Everything as it lies; then with zips and tars opened; then with compressed tars too."""
+        self.watch.begin("list the data root as it lies", 1, 0)
+        every = bare_shelves(self.data, self.shelves, self.follow)
+        self.watch.end()
+        yield every
+        for packed in (False, True):
+            every = [opened(shelf, self.work, packed=packed, keep=self.keep) for shelf in every]
+            for shelf in every:
+                archives = ((path, why) for path, why in shelf.listing.refused.items() if is_archive(path))
+                self.refused.update((self._name(shelf, path), why) for path, why in archives)
+            yield every
+
+    def _name(self, shelf: Shelf, path: str) -> str:
+        return f"{shelf.root}/{path}".removeprefix(f"{self.data}/")
+
+    def _alike(self, shelves: Sequence[Shelf], wanted: Sequence[Wanted]) -> Iterator[Elsewhere]:
+        """The files that have the size of something wanted, and are not known to be other media, or not to be read."""
+        kinds: dict[Sort, set[Kind]] = defaultdict(set)
+        for each in wanted:
+            kinds[Sort(each.kind == "frames", each.bytes)].add(each.kind)
+        clips = any(sort.frames for sort in kinds)
+        for shelf in shelves:
+            files = shelf.files(shelf.numbered if clips else ())
+            for path, about in files.stats.items():
+                for kind in kinds.get(Sort(path in files.clips, about.bytes), ()):
+                    file = files.file(path, kind)
+                    place = self.digests.where(file)
+                    if place not in self.taken and place not in self.digests.faults:
+                        yield Elsewhere(file, shelf)
+
+    def _match(self, files: Sequence[Elsewhere], wanted: Sequence[Wanted]) -> None:
+        """Of several files with the digest the one that has the medium's own name is taken, then the first by place."""
+        by: dict[str, list[Elsewhere]] = defaultdict(list)
+        for each in files:
+            by[self.digests.of(each.file) or ""].append(each)
+        for one in wanted:
+            same = [each for each in by.get(one.sha256, ()) if each.file.kind == one.kind]
+            if same:
+                self.found[one.name] = min(same, key=partial(self._order, one.name[1]))
+
+    def _order(self, media: str, each: Elsewhere) -> tuple[bool, bool, str]:
+        place = self.digests.where(each.file)
+        return not f"/{place}".endswith(f"/{media}"), place.rpartition("/")[2] != media.rpartition("/")[2], place
+
+
+def _sort(file: MediaFile) -> Sort:
+    return Sort(file.kind == "frames", file.bytes)
