@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from mmidd.recipe import Recipe
     from mmidd.reference import detect, score, train, validate
     from mmidd.sampledata import write_sample as sample
+    from mmidd.share.rehydrate.rehydrate import rehydrate
 
 __version__ = "0.1.0"
 __all__ = [
     "Corpus", "MmiddError", "Options", "Project", "Recipe", "build", "compare", "datasets", "detect", "evaluate", "open",
-    "sample", "score", "train", "validate",
+    "rehydrate", "sample", "score", "train", "validate",
 ]  # fmt: skip
 
 _WHERE = {
@@ -43,6 +44,7 @@ _WHERE = {
     "detect": "mmidd.reference:detect",
     "evaluate": "mmidd.evaluation.evaluate:evaluate",
     "open": "mmidd.project:open_project",
+    "rehydrate": "mmidd.share.rehydrate.rehydrate:rehydrate",
     "sample": "mmidd.sampledata:write_sample",
     "score": "mmidd.reference:score",
     "train": "mmidd.reference:train",

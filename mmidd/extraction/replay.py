@@ -5,9 +5,10 @@ Only the frames that rows name are decoded. What cannot be made again is told ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -62,9 +63,16 @@ class Cutting:
         return {
             **backend_identity(self.decoder),
             **still_identity(),
-            "opencv-python-headless": cv2.__version__,
+            "opencv-python-headless": _opencv(),
             "numpy": np.__version__,
         }
+
+
+def _opencv() -> str:
+    """The version of its package, under any of whose names it may have come."""
+    with suppress(PackageNotFoundError):
+        return version("opencv-python-headless")
+    return cv2.__version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,8 @@ class Lost:
 
 
 R = TypeVar("R")
+Miscounted = CountMismatch
+"""A video's count of frames did not hold: replay it again with `recount`."""
 
 
 def replay(
@@ -97,7 +107,7 @@ def replay(
 ) -> Iterator[tuple[R, Made | Lost]]:
     """Each row with what it was given with, in the order of frames. `recount`: number a video's frames by decoding all.
 
-    Raises MediaError where nothing of the medium can be used.
+    Raises MediaError where nothing of the medium can be used, Miscounted.
     """
     asked: dict[int, list[tuple[Stored, R]]] = {}
     for row, name in rows:
@@ -143,9 +153,7 @@ def pixels_of(data: bytes) -> Image:
     return decode(data)
 
 
-def _frames(
-    file: MediaFile, source: MediaBytes, wanted: Sequence[int], decoder: str, *, recount: bool
-) -> Iterator[Frame]:
+def _frames(file: MediaFile, source: MediaBytes, wanted: Sequence[int], decoder: str, *, recount: bool) -> Generator[Frame]:
     """The wanted frames that are there."""
     if file.kind == "image":
         if 0 in wanted:
@@ -178,8 +186,3 @@ def _numbered(wanted: Iterable[int], there: frozenset[int], read: Callable[[int]
 def _of_video(video: Path | BinaryIO, wanted: Sequence[int], decoder: str, *, recount: bool) -> Iterator[Frame]:
     with open_video(video, decoder, recount=recount) as reader:
         yield from reader.frames([index for index in wanted if 0 <= index < reader.clip.frame_count])
-
-
-__all__ = [
-    "ABSENT", "NO_CUT", "OTHER_SIZE", "UNDECODABLE", "CountMismatch", "Cutting", "Lost", "Made", "Stored", "pixels_of", "replay",
-]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -34,14 +35,15 @@ def rehydrated(console: Console, found: Rehydrated) -> None:
         table.add_row("all", *_counts(found.statuses))
     console.print(table)
     if found.media:
-        told = ", ".join(f"{found.media[kind]:,} {words}" for kind, words in _KINDS.items() if found.media.get(kind))  # type: ignore[call-overload]
+        counts: Mapping[str, int] = {str(kind): count for kind, count in found.media.items()}
+        told = ", ".join(f"{counts[kind]:,} {words}" for kind, words in _KINDS.items() if counts.get(kind))
         console.print(f"media: {told}")
     for each in found.others[:_MOST]:
         console.print(f"  {plain(each.dataset)}/{plain(each.media)}: {plain(each.told)}")
     if len(found.others) > _MOST:
         console.print(f"  and {len(found.others) - _MOST:,} more (--json lists them all)")
     for missing in found.missing:
-        _missing(console, missing)
+        missing.tell(console)
     for note in found.notes:
         console.print(plain(note))
     rate = found.rate
@@ -58,17 +60,13 @@ def _counts(found: Any) -> list[str]:
     return [*(f"{count:,}" if count else "-" for count in counts), f"{sum(counts):,}"]
 
 
-def _missing(console: Console, missing: Any) -> None:
-    if hasattr(missing, "tell"):
-        missing.tell(console)
-    else:
-        console.print(plain(str(missing)))
-
-
 def _end(found: Rehydrated) -> str:
     place = plain(str(found.out))
-    if found.libraries and found.identical < found.shards:
-        moved = ", ".join(f"{plain(name)} {plain(was)} there, {plain(now)} here" for name, (was, now) in found.libraries.items())
+    statuses = found.statuses
+    if found.libraries and any(statuses[each] for each in ("pixels", "within_1", "differs")):
+        moved = ", ".join(
+            f"{plain(name)} {plain(was)} there, {plain(now)} here" for name, (was, now) in found.libraries.items()
+        )
         versions = f"; versions differ: {moved}"
     else:
         versions = ""

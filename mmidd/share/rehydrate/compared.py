@@ -14,8 +14,8 @@ from mmidd.share.publication.proofs import Proof, difference, pixels_sha256, pro
 
 Status = Literal["exact", "pixels", "within_1", "differs", "missing"]
 STATUSES: tuple[Status, ...] = get_args(Status)
-"""From the best to the worst. `exact`: equal bytes. `pixels`: other bytes, equal pixels. `within_1`: no probe differs by more
-than one grey level. `differs`: more, or its mask is another one or not there. `missing`: nothing was made."""
+"""From the best to the worst. `exact`: equal bytes. `pixels`: other bytes, equal pixels. `within_1`: no probe differs by
+more than one grey level. `differs`: more, or its mask is another one or not there. `missing`: nothing was made."""
 
 Accept = Literal["exact", "pixels", "within-1", "any"]
 ACCEPTS: tuple[Accept, ...] = get_args(Accept)

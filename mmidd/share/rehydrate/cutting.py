@@ -14,7 +14,7 @@ from mmidd.engine.temporary import temporary
 from mmidd.engine.units import Crash, Item, Resources, StageFunction, Task
 from mmidd.errors import ChangedMedia, MmiddError, check_memory, told
 from mmidd.extraction.masks import MaskSource
-from mmidd.extraction.replay import CountMismatch, Cutting, Made, Stored, replay
+from mmidd.extraction.replay import Cutting, Made, Miscounted, Stored, replay
 from mmidd.raw.archives import is_sequential
 from mmidd.raw.bytes import MediaBytes, lies_instead, open_all
 from mmidd.share.rehydrate.compared import Compared, Kind, Proofs, compared, is_accepted, medium_is
@@ -59,8 +59,8 @@ class Spooled:
 
 @dataclass(frozen=True)
 class Cut:
-    """What a medium gave: its rows, in any order, and what it is. `frames`: pictures that were taken; `sha256`: of its bytes,
-    where it was read for that."""
+    """What a medium gave: its rows, in any order, and what it is. `frames`: pictures that were taken; `sha256`: of its
+    bytes, where it was read for that."""
 
     medium: Medium
     spool: Path | None
@@ -178,7 +178,7 @@ def _lacking(rows: Sequence[Spooled]) -> int:
 def _rows(
     medium: Medium, source: MediaBytes, cutting: Cutting, spool: BinaryIO, *, recount: bool = False
 ) -> tuple[list[Spooled], int]:
-    """Its rows, and how many frames they are of. A count that does not hold (CountMismatch) has all frames counted anew, as a
+    """Its rows, and how many frames they are of. A count that does not hold (Miscounted) has all frames counted anew, as a
     build does."""
     mask = _mask(medium)
     rows, found, frames = [(row.stored, row) for row in medium.rows], list[Spooled](), set[int]()
@@ -190,7 +190,7 @@ def _rows(
                 image, marked = _put(spool, made.image), _put(spool, made.mask)
                 frames.add(row.stored.frame)
             found.append(Spooled(row.number, verdict, image, marked))
-    except CountMismatch:
+    except Miscounted:
         if recount:
             raise
         return _rows(medium, source, cutting, spool, recount=True)

@@ -62,7 +62,10 @@ class _Pinned:
                 fault("fetched", name, folder / name)
                 if not _is_there(opened, folder, name):
                     (folder / name).unlink(missing_ok=True)
-                    raise ShareError(f"{self.where} serves another {name} than {PUBLICATION} lists: try again; if it stays so, tell its owner")
+                    raise ShareError(
+                        f"{self.where} serves another {name} than {PUBLICATION} lists: try again; if it stays so, tell its "
+                        "owner"
+                    )
 
     def one(self, folder: Path, name: str) -> str:
         """Bring one file, whatever lies there."""
@@ -79,7 +82,9 @@ class _Pinned:
         except GatedRepoError:
             raise ShareError(f"{self.where} is gated: ask for access on its page, then `hf auth login`") from None
         except (HfHubHTTPError, httpx2.HTTPError, OSError, ValueError) as error:
-            raise ShareError(f"{name} of {self.where} cannot be fetched ({type(error).__name__}); run the same command to go on") from None
+            raise ShareError(
+                f"{name} of {self.where} cannot be fetched ({type(error).__name__}); run the same command to go on"
+            ) from None
         return name
 
 

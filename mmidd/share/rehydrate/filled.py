@@ -20,6 +20,7 @@ from mmidd.share.rehydrate.compared import Accept, Compared, Kind
 from mmidd.share.rehydrate.cutting import Asked, Cut, Medium, Row, Spooled, cut_media
 from mmidd.share.rehydrate.fetched import Fetched
 from mmidd.share.rehydrate.found import FoundMedium
+from mmidd.share.rehydrate.hashing import Digests
 from mmidd.share.rehydrate.result import Medium as Told
 from mmidd.share.rehydrate.result import Rate
 from mmidd.share.rehydrate.rows import Labels, data_name, names_of, read_labels
@@ -34,8 +35,8 @@ NOT_FOUND = "not_found"
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be made: the shards of the publication that were asked for, the media that were found, how crops are cut and
-    files written, what is accepted. `basis`: what else a shard's bytes hang on."""
+    """What is to be made: the shards of the publication that were asked for, the media that were found, how crops are cut
+    and files written, what is accepted. `basis`: what else a shard's bytes hang on."""
 
     fetched: Fetched
     shards: Sequence[Shard]
@@ -47,6 +48,7 @@ class Plan:
     basis: Sequence[str]
     target: Target
     work: Path
+    digests: Digests
 
     def original(self, name: str) -> Listed:
         """The corpus's own file of that name."""
@@ -61,12 +63,17 @@ class Plan:
         return self.notes / f"{name.rpartition('/')[2]}.json"
 
     def key(self, shard: Shard, labels: Labels) -> str:
-        """What became of a shard's rows is known, where this has not changed: its labels, the files that its media are, how they
-        are cut and written."""
+        """What became of a shard's rows is known, where this has not changed: its labels, the files that its media are, how
+        they are cut and written."""
         media = []
         for name in sorted({(dataset, media) for _, dataset, media in names_of(labels.table)}):
             each = self.found.get(name)
-            file = each and (str(each.file.path), each.file.bytes, each.file.mtime_ns, each.file.archive and str(each.file.parts))
+            file = each and (
+                str(each.file.path),
+                each.file.bytes,
+                each.file.mtime_ns,
+                each.file.archive and str(each.file.parts),
+            )
             media.append([*name, str(file), str(each.mask and each.mask.file.path) if each else ""])
         listed = self.fetched.opened.about.files[shard.name]
         return digest(listed.sha256, media, self.accept, list(self.basis))
@@ -80,7 +87,7 @@ class Filled:
     tally: Tally = field(default_factory=Tally)
     media: Counter[Kind] = field(default_factory=Counter)
     others: list[Told] = field(default_factory=list)
-    rate: Rate = Rate()
+    rate: Rate = field(default_factory=Rate)
 
 
 def fill(plan: Plan, gone: set[str], engine: Local | Inline, watch: Watch) -> Filled:
@@ -98,7 +105,6 @@ class _Run:
         self.done: dict[str, Written] = {}
         self.open: dict[int, Filling] = {}
         self.keys: dict[str, str] = {}
-        self.spools: Counter[Path] = Counter()
         self.filled = Filled()
         self.cut, self.frames = 0, 0
 
@@ -163,8 +169,8 @@ class _Run:
         return {name for name in found if name in self.plan.found}
 
     def _runs(self, numbers: Sequence[int]) -> Iterator[list[Medium]]:
-        """The found media of each shard, read when their turn comes. Rows of a medium that lie in two shards go together: the
-        last medium of one waits for the next."""
+        """The found media of each shard, read when their turn comes. Rows of a medium that lie in two shards go together:
+        the last medium of one waits for the next."""
         waiting: dict[Name, list[Row]] = {}
         for number in numbers:
             shard = self.plan.shards[number]
@@ -196,8 +202,8 @@ class _Run:
             self.filled.others.append(Told(*name, cut.kind, cut.told))
         for row in cut.rows:
             self.open[row.number[0]].take(row, cut.spool)
-        if cut.spool is not None:
-            self.spools[cut.spool] += 1
+        if cut.sha256 is not None:
+            self.plan.digests.put(cut.medium.found.file, cut.sha256)
         self._close({row.number[0] for row in cut.rows})
 
     def _close(self, numbers: Sequence[int] | set[int] | range) -> None:

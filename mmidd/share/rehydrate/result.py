@@ -14,6 +14,8 @@ from mmidd.show import rehydrate as show
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mmidd.share.rehydrate.missing import Missing
+
 
 @dataclass(frozen=True)
 class Medium:
@@ -50,10 +52,10 @@ class Rehydrated(Result):
     others: Sequence[Medium]
     not_selected: int = 0
     captions_withheld: Sequence[str] = ()
-    missing: Sequence[Any] = ()
+    missing: Sequence[Missing] = ()
     libraries: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     notes: Sequence[str] = ()
-    rate: Rate = Rate()
+    rate: Rate = field(default_factory=Rate)
     changed: bool = True
     original: bool = False
     """Is the folder the published corpus, byte for byte?"""
@@ -89,7 +91,7 @@ class Rehydrated(Result):
             "other_media": [
                 {"dataset": each.dataset, "media": each.media, "kind": each.kind, "told": each.told} for each in self.others
             ],
-            "missing": [each.document() if hasattr(each, "document") else str(each) for each in self.missing],
+            "missing": [each.document() for each in self.missing],
             "captions_withheld": list(self.captions_withheld),
             "libraries": {name: {"there": there, "here": here} for name, (there, here) in self.libraries.items()},
             "notes": list(self.notes),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pyarrow as pa
 
@@ -184,6 +184,3 @@ _AT_ONCE = 64
 def put_note(note: Path, written: Written, key: str, scratch: Path) -> None:
     """Keep what became of a shard."""
     write_text(note, written.note(key), scratch=scratch)
-
-
-__all__: list[Any] = ["Filling", "Written", "lost_pairs", "noted", "put_note", "rewrite", "write"]

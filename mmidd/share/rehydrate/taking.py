@@ -33,16 +33,21 @@ def limits(about: About) -> ShardLimits:
     return ShardLimits(found.max_bytes, found.row_group_rows, found.row_group_bytes)
 
 
+def here(taken: Cutting) -> dict[str, str]:
+    """The versions here of the libraries that shape crops and shards."""
+    return {**taken.libraries(), "pyarrow": pa.__version__}
+
+
 def differences(about: About, taken: Cutting) -> dict[str, tuple[str, str]]:
-    """The libraries that shape crops and shards and are of another version here: name, there and here."""
-    there = about.content.get("libraries")
-    here = {**taken.libraries(), "pyarrow": pa.__version__}
+    """Those that are of another version here than where the corpus was built: name, there and here."""
+    there, mine = about.content.get("libraries"), here(taken)
     known = there if isinstance(there, dict) else {}
-    return {name: (str(known[name]), here[name]) for name in sorted(known) if name in here and known[name] != here[name]}
+    return {name: (str(known[name]), mine[name]) for name in sorted(known) if name in mine and known[name] != mine[name]}
 
 
 def _strange(what: str, error: Exception) -> ShareError:
     kind = type(error).__name__
     return ShareError(
-        f"the publication does not say {what} in a way that this mmidd understands ({kind}): install the version that built it"
+        f"the publication does not say {what} in a way that this mmidd understands ({kind}): "
+        "install the version that built it"
     )

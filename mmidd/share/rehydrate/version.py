@@ -81,7 +81,9 @@ class Told:
     captions_withheld: Sequence[str]
 
 
-def notes(original: Original, written: Sequence[Written], tally: Tally, told: Told, skipped: Mapping[Name, int]) -> dict[str, bytes]:
+def notes(
+    original: Original, written: Sequence[Written], tally: Tally, told: Told, skipped: Mapping[Name, int]
+) -> dict[str, bytes]:
     """The files beside the shards, `mmidd.json` last. `skipped`: rows of media that were not asked for."""
     listed = original.about.files
     if not skipped and all(each.sha256 == listed[each.name].sha256 for each in written):
@@ -91,7 +93,12 @@ def notes(original: Original, written: Sequence[Written], tally: Tally, told: To
         each.name: {"bytes": each.bytes, "sha256": each.sha256, "rows": len(each.kept)} for each in here
     }
     media = _media(original.media, tally.left_out, skipped)
-    card = partial(original.card.decode("utf-8", "replace"), _facts(original.about, here), _slugs(original.about), _words(tally, told, skipped))
+    card = partial(
+        original.card.decode("utf-8", "replace"),
+        _facts(original.about, here),
+        _slugs(original.about),
+        _words(tally, told, skipped),
+    )
     beside = {MEDIA: media, README: card.encode()}
     files |= {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in beside.items()}
     rows = {name: {status: found[status] for status in STATUSES if found[status]} for name, found in tally.rows.items()}
@@ -119,23 +126,30 @@ def _facts(about: About, written: Sequence[Written]) -> list[ShardFacts]:
 
 def _slugs(about: About) -> dict[str, str]:
     return {name: each.slug for name, each in about.datasets.items() if each.slug is not None} | {
-        shard.dataset: shard.dataset for shard in about.shards if shard.dataset not in {e.slug for e in about.datasets.values()}
+        shard.dataset: shard.dataset
+        for shard in about.shards
+        if shard.dataset not in {e.slug for e in about.datasets.values()}
     }
 
 
 def _words(tally: Tally, told: Told, skipped: Mapping[Name, int]) -> str:
     """What the card of such a corpus says first."""
     published = sum(tally.statuses.values()) + sum(skipped.values())
-    said = [f"This is a rehydrated copy of a publication, and not the original bit for bit: {tally.kept:,} of {published:,} rows."]
+    said = [
+        "This is a rehydrated copy of a publication, and not the original bit for bit: "
+        f"{tally.kept:,} of {published:,} rows."
+    ]
     if told.only:
         said.append(f"Only {', '.join(told.only)} was asked for.")
     counted = tally.statuses
-    ends = {"pixels": "have other bytes and equal pixels", "within_1": "differ by at most one grey level",
+    ends: dict[Status, str] = {"pixels": "have other bytes and equal pixels", "within_1": "differ by at most one grey level",
             "differs": "differ by more", "missing": "could not be made again"}  # fmt: skip
     said += [f"{counted[status]:,} rows {words}." for status, words in ends.items() if counted[status]]
     if told.captions_withheld:
         said.append(f"The captions of {', '.join(told.captions_withheld)} were not published.")
-    said.append("What stands below tells of the original; `rehydrated` in `mmidd.json` and `media.parquet` tell of this copy.")
+    said.append(
+        "What stands below tells of the original; `rehydrated` in `mmidd.json` and `media.parquet` tell of this copy."
+    )
     return " ".join(said)
 
 
