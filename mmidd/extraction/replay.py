@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from mmidd.errors import ChangedMedia, MediaError, MmiddError, TooLargeMedia
+from mmidd.extraction.crop import crop_of
 from mmidd.extraction.masks import Mask, Masks, MaskSource
-from mmidd.extraction.sample import crop_of
 from mmidd.faces.align import Border
 from mmidd.faces.encode import ImageConfig, decode, encode
 from mmidd.video import CountMismatch, Frame, Picture, Pixels, backend_identity, open_video, read_still, still_identity

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from mmidd.captions.protocol import CONTEXT_SIDE
 from mmidd.curation.quality import Quality, measure
+from mmidd.extraction.crop import crop_of
 from mmidd.extraction.masks import Mask
-from mmidd.faces.align import Border, Cut, padded, plan_cut, similarity
+from mmidd.faces.align import Border, padded, similarity
 from mmidd.faces.detector import DetectorConfig, Faces
-from mmidd.faces.encode import ImageConfig, encode, encode_mask
+from mmidd.faces.encode import ImageConfig, encode
 from mmidd.faces.tracks import Policy
 from mmidd.video import Frame, Picture
-from mmidd.video.picture import Image
 
 CONTEXT = ImageConfig("jpeg", 90, "420")
 
@@ -145,19 +145,6 @@ def cut(
         frame.index, frame.timestamp, picture.width, picture.height, fix, geometry, encode(crop, config.image),
         measure(crop, beyond), plan.padding, mask=marked,
     )  # fmt: skip
-
-
-def crop_of(
-    picture: Picture, transform: Sequence[float], size: int, border: Border, mask: Mask | None
-) -> tuple[Cut, Image, bytes | None]:
-    """How a transform (6,) cuts a crop from a picture, the crop (size,size,3), and that of a mask that is the medium's own,
-    encoded: each of its pixels is mixed of the same pixels, by the same weights. Raises ValueError for a transform that
-    cuts nothing of the picture."""
-    plan = plan_cut(np.array(transform, np.float32).reshape(2, 3), picture.width, picture.height, size=size, border=border)
-    if plan.box is None or plan.padding == 1:
-        raise ValueError("the crop lies wholly outside the frame")
-    marked = encode_mask(plan.take(mask.part(plan.box))) if mask is not None and mask.own else None
-    return plan, plan.take(picture.part(*plan.box)), marked
 
 
 def whole(frame: Frame, picture: Picture, config: ExtractConfig, mask: Mask | None) -> Sample:

@@ -16,6 +16,7 @@ from mmidd.corpus.target import Target
 from mmidd.engine.faults import fault
 from mmidd.engine.files import disk_errors, write_text
 from mmidd.engine.local import Inline, Local, usable_cores
+from mmidd.engine.start import without_pandas
 from mmidd.engine.units import Resources
 from mmidd.errors import ShareError, UsageError
 from mmidd.media import Name
@@ -90,6 +91,7 @@ def rehydrate(
     """
     if accept not in ACCEPTS:
         raise UsageError(f"--accept {accept}: one of {', '.join(ACCEPTS)}")
+    without_pandas()
     target = Target(Path(out))
     work = work_of(target.out)
     target.check()
@@ -137,6 +139,7 @@ def check(
 ) -> Checked:
     """What `rehydrate` could do with the media under `data`: by paths and sizes, with `digests` by what is in them. A
     publication on the Hub has its metadata fetched for it, into the work folder."""
+    without_pandas()
     work = work_of(Path(out))
     with _working(work) if digests or str(address(where)).startswith("hf://") else nullcontext():
         asked = _asked(where, data, work, only, manifests, follow_links, watch)
