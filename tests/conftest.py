@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from hub.fixture import hub as hub
 from hypothesis import settings
 from once import Once
 from place import Place as Place

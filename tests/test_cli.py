@@ -52,6 +52,8 @@ COMMANDS = {
     "validate": "CORPUS --out --detectors --studies --test --preset --set --seeds --holdout --workers --device --dry-run "
     "--json",
     "detect": "PATH... --model --corpus --rates --rule --stills --region --out --csv --set --workers --device --json",
+    "publish": "CORPUS [ORG/NAME] --out --labels-only --only --redact --private --public --gated --commit-bytes --verify "
+    "--squash-history --yes --dry-run --json",
     "import": "KIND LIST... --images --out --name --licence --faces --label --method --link --json",
     "doctor": "--data --out --work --json",
 }

@@ -142,7 +142,7 @@ SHORT = (
     "test_points.py", "test_a_worker_that_is_killed", "[an image more]", "[another real]", "[a label file]",
     "test_captions_alone", "test_two_corpora", "test_a_named_recipe_alone", "test_what_a_build_would_take_over",
     "test_nothing_is_removed_while", "test_a_disk_that_is_full", "test_a_second_build", "test_a_file_that_vanishes",
-    "test_half_written", "test_a_work_folder_without_hard_links",
+    "test_half_written", "test_a_work_folder_without_hard_links", "test_publish.py",
 )  # fmt: skip
 """What `make test` runs of it, for time is short there; `make crash` runs all."""
 

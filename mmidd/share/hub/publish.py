@@ -1,0 +1,169 @@
+"""`mmidd publish`: a corpus staged as a publication, and sent to the Hub if a repository is named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmidd.corpus.read import Corpus
+from mmidd.engine.faults import fault
+from mmidd.errors import MmiddError, ShareError, UsageError
+from mmidd.results import Result
+from mmidd.share.hub.client import Hub, connect
+from mmidd.share.hub.planned import Planned, planned
+from mmidd.share.hub.repository import Gate, State, head, state, user
+from mmidd.share.hub.send import Access, Checked, Released, check_ours, edited, send
+from mmidd.share.hub.squash import Squash, forecast, squash
+from mmidd.share.hub.staged import Staged
+from mmidd.share.hub.takedown import Holder, holders, remote
+from mmidd.share.publication.format import PUBLICATION, Publication, Redaction
+from mmidd.share.publication.opened import Opened, open_publication
+from mmidd.share.publication.stage import plan, stage
+from mmidd.show import publish as show
+from mmidd.watch import NOBODY, Watch
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+COMMIT_BYTES = 10 * 10**9
+
+
+@dataclass(frozen=True, repr=False)
+class Published(Result):
+    """A publication and where it is: its folder (`changed`: was anything written there?), and the repository that it was
+    `released` to. `edited`: files of main that had been edited on the Hub. `holders`: which of its revisions still hold rows
+    that this version has no more."""
+
+    folder: str
+    publication: Publication
+    files: int
+    bytes: int
+    changed: bool
+    repository: str | None = None
+    address: str | None = None
+    edited: tuple[str, ...] = ()
+    released: Released | None = None
+    squash: Squash | None = None
+    holders: tuple[Holder, ...] = ()
+
+    def tell(self, console: Console) -> None:
+        show.published(console, self)
+
+    def document(self) -> dict[str, Any]:
+        """Everything as JSON."""
+        about = self.publication
+        return {
+            **{name: getattr(self, name) for name in ("folder", "files", "bytes", "changed", "repository", "address")},
+            "edited": list(self.edited),
+            "released": None if self.released is None else asdict(self.released),
+            "squash": None if self.squash is None else asdict(self.squash),
+            "holders": [asdict(each) for each in self.holders],
+            **{name: getattr(about, name) for name in ("name", "version", "complete")},
+            "redacted": list(about.redacted),
+            "rows": {name: dict(each) for name, each in about.rows.items()},
+            "terms": [asdict(each) for each in about.terms],
+            "changes": [dict(each) for each in about.changes],
+        }
+
+
+def publish(
+    corpus: str | Path,
+    repository: str | None = None,
+    *,
+    out: str | Path | None = None,
+    labels_only: bool = False,
+    only: Sequence[str] = (),
+    redact: Sequence[Redaction] = (),
+    private: bool | None = None,
+    gated: Gate | None = None,
+    dry_run: bool = False,
+    commit_bytes: int = COMMIT_BYTES,
+    verify: Checked = "served",
+    squash_history: bool = False,
+    yes: bool = False,
+    watch: Watch = NOBODY,
+) -> Published | Planned:
+    """Make a publication of a corpus in the folder `out` (default: CORPUS.publication), and send it to the dataset
+    repository ORG/NAME if one is named.
+
+    A new repository is private and gated (`gated`: auto or manual) before it has a byte; `private=False` shows it at the
+    end, still gated. Sent again, nothing changes; a run that was killed goes on. `verify="listed"` compares digests that the
+    Hub tells instead of fetching all files. `squash_history` with `yes` takes away every other version, for good.
+    `dry_run` says what would be published, and writes and sends nothing.
+
+    Raises UsageError for options at odds, CorpusError for no corpus, and ShareError for a corpus that fails `mmidd verify`,
+    a token without rights, a repository that holds something else or was changed meanwhile, and a Hub that serves other
+    bytes.
+    """
+    _check(repository, dry_run=dry_run, squash_history=squash_history, yes=yes, commit_bytes=commit_bytes)
+    opened = Corpus(corpus)
+    asked: dict[str, Any] = {"labels_only": labels_only, "only": tuple(only), "redact": tuple(redact)}
+    hub = None if repository is None else connect(repository)
+    author = "" if hub is None or dry_run else user(hub)
+    found = None if hub is None else state(hub)
+    held = None if hub is None or found is None else _held(hub, found, name_of(opened))
+    wrong = () if found is None or held is None else edited(found, held.about)
+    if dry_run:
+        lost = None if hub is None or held is None or not squash_history else forecast(hub, f"v{held.about.version}")
+        return planned(opened, plan(opened, **asked), repository, found, held, wrong, lost)
+    folder = folder_of(corpus) if out is None else Path(out)
+    previous: Any = "out" if hub is None else held
+    made = stage(opened, folder, name=name_of(opened), previous=previous, repository=repository, watch=watch, **asked)
+    fault("publish_staged", made.out)
+    staged = Staged(made.out, made.publication)
+    size = sum(each.bytes for each in staged.files.values())
+    told = Published(str(made.out), made.publication, len(staged.files), size, made.changed)
+    if hub is None:
+        return told
+    before = None if held is None else held.about
+    released = send(
+        hub, author, found, before, staged, Access(private, gated), most=commit_bytes, checked=verify, watch=watch
+    )
+    lost = squash(hub, author, staged) if squash_history else None
+    commit = head(hub, "main") if lost else released.commit
+    return replace(
+        told, repository=hub.repo, address=hub.address, edited=wrong, released=replace(released, commit=commit), squash=lost,
+        holders=tuple(holders(hub, staged, commit)),
+    )  # fmt: skip
+
+
+def name_of(corpus: Corpus) -> str:
+    """What a corpus's publications are called: as its recipe is, for its folder is called otherwise elsewhere."""
+    found = corpus.about.recipe.get("name")
+    return found if isinstance(found, str) and found.isprintable() and 0 < len(found) <= 200 else corpus.place.name
+
+
+def folder_of(corpus: str | Path) -> Path:
+    """The folder of a corpus's publication that is not named: beside it."""
+    place = Path(corpus).resolve()
+    return place.with_name(f"{place.name}.publication")
+
+
+def _held(hub: Hub, found: State, name: str) -> Opened | None:
+    """The publication on main; None where there is none yet. Raises ShareError for anything else that is there."""
+    if PUBLICATION not in found.files:
+        check_ours(hub, found, None, name)
+        return None
+    try:
+        held = open_publication(remote(hub, found.commit))
+    except MmiddError as error:
+        raise ShareError(
+            f"{hub.repo} has a {PUBLICATION} that is not sound, so nothing is changed in it ({error}). Publish to another "
+            "name, or mend it"
+        ) from error
+    check_ours(hub, found, held.about, name)
+    return held
+
+
+def _check(repository: str | None, *, dry_run: bool, squash_history: bool, yes: bool, commit_bytes: int) -> None:
+    if squash_history and repository is None:
+        raise UsageError("--squash-history is about a repository of the Hub: name it, mmidd publish CORPUS ORG/NAME")
+    if squash_history and not (yes or dry_run):
+        raise UsageError(
+            f"--squash-history takes away every version of {repository} but this one, with its tag and its files, for good. "
+            "Add --yes if that is meant; with --dry-run it lists what would go"
+        )
+    if commit_bytes < 1:
+        raise UsageError(f"--commit-bytes {commit_bytes} is no size of a commit; the default is {COMMIT_BYTES}")
