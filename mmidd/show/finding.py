@@ -49,7 +49,7 @@ def checked(console: Console, found: Checked) -> None:
     if found.total("likely"):
         told = "the file at a medium's path has other bytes: its frames decide"
         if not found.digests:
-            told = "a file at a medium's path has another size, or one of its size lies elsewhere: --digests reads them"
+            told = "the file at a medium's path has another size, or a file of its size lies elsewhere; --digests reads them"
         console.print(f"likely: {told}")
     console.print(f"to read: {size(found.to_read)}; the crops take about {size(found.disk)} of disk")
     sure = found.total("included") + found.total("sure")

@@ -125,14 +125,16 @@ def check(
         known, there = Digests(work, root), at_their_paths(asked, shelves)
         media, sought = judged(asked, there, known)
         hunt = Hunt(root, work, follow, known, tuple(shelves.values()), watch=watch, keep=False)
-        sizes = hunt.sizes(sought)
-        sure, likely = set(media), {each.name for each in sought if each in there or each.name in sizes}
-        lost = tuple(Lost(e, why(e, shelves.get(e.name[0]))) for e in sought if e.name not in likely)
+        sizes = hunt.unread(sought)
+        sure = {*media, *hunt.found}
+        likely = {each.name for each in sought if each in there or each.name in sizes} - sure
+        some = sure | likely
+        lost = tuple(Lost(each, why(each, shelves.get(each.name[0]))) for each in sought if each.name not in some)
         folders = {name: shelves[name].root.name if name in shelves else None for name in {e.name[0] for e in asked}}
         notes = (*manifest_notes(sorted(folders), built_with or {}), *hunt.notes())
-        to_read = sum(each.bytes for each in asked if each.name in sure | likely)
-    disk = sum(size for name, size in (crops or {}).items() if name in sure | likely)
-    disk += sum((crops or {}).get(each.name, 0) for each in wanted if each.pixels)
+        to_read = sum(each.bytes for each in asked if each.name in some)
+    written = sure | likely | {each.name for each in wanted if each.pixels}
+    disk = sum(size for name, size in (crops or {}).items() if name in written)
     return Checked(_possible(wanted, sure, likely), disk, to_read, digests, missing(lost, asked, folders, data), notes)
 
 

@@ -148,7 +148,7 @@ def why(each: Wanted, shelf: Shelf | None) -> str:
 
 def _masks(found: Mapping[Name, FoundMedium], shelves: Mapping[str, Shelf], hunt: Hunt) -> dict[Name, MaskFile]:
     """The masks of those media that have some: where the dataset's rules look by the medium's name, or by the place at which
-    it was found, in the dataset's folder or whatever folder has the same layout."""
+    it was found, in the dataset's folder or in whatever folder or archive has the same layout."""
     looked: dict[int, tuple[Shelf, list[tuple[Name, str]]]] = {}
     for name, each in found.items():
         if each.wanted.mask:
@@ -177,12 +177,11 @@ def _mask_places(each: FoundMedium, shelf: Shelf | None, hunt: Hunt) -> Iterator
     if other is None:
         return
     bare = bare_path(other.file)
-    if bare == media or bare.endswith(f"/{media}"):
-        above = bare[: len(bare) - len(media)]
-        yield from ((other.shelf, f"{above}{path}") for path in named)
     if shelf is not None and str(other.shelf.root) == str(shelf.root):
         seen = shelf.listed_as.get(bare, bare)
         yield from ((shelf, path) for path in mask_paths(manifest.layout, seen, kind))
+    for at in [0, *(place + 1 for place, letter in enumerate(bare) if letter == "/")]:
+        yield from ((other.shelf, f"{bare[:at]}{path}") for path in mask_paths(manifest.layout, bare[at:], kind))
 
 
 def _with_mask(each: FoundMedium, mask: MaskFile | None) -> FoundMedium:

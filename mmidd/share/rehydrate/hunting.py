@@ -25,6 +25,7 @@ from mmidd.show import printable
 from mmidd.watch import NOBODY, Watch
 
 _SHOWN = 3
+CLOSED = "a compressed tar: it would have to be unpacked to be listed"
 
 
 class Elsewhere(NamedTuple):
@@ -68,12 +69,21 @@ class Hunt:
             if not left:
                 break
 
-    def sizes(self, wanted: Sequence[Wanted]) -> set[Name]:
-        """Those of which there is a file of the right size, or the bytes: nothing is read, compressed tars stay closed."""
+    def unread(self, wanted: Sequence[Wanted]) -> set[Name]:
+        """Those of which there is a file of the right size that nobody has read yet: nothing is read, compressed tars stay
+        closed (and are in `refused`). `found` has those whose bytes are known to be there."""
         there: set[Sort] = set()
-        for shelves in islice(self._steps(), 2):
-            there |= {_sort(each.file) for each in self._alike(shelves, wanted)}
-        return {each.name for each in wanted if each.sha256 and Sort(each.kind == "frames", each.bytes) in there}
+        every: list[Shelf] = []
+        left = [each for each in wanted if each.sha256]
+        for every in islice(self._steps(), 2) if left else ():
+            files = list(self._alike(every, left))
+            self._match(files, left)
+            there |= {_sort(each.file) for each in files if self.digests.of(each.file) is None}
+        for shelf in every:
+            packed = (path for path in shelf.listing.files if path not in self.taken and is_archive(path))
+            self.refused.update((self._name(shelf, path), CLOSED) for path in packed)
+        mine = (each for each in left if each.name not in self.found)
+        return {each.name for each in mine if Sort(each.kind == "frames", each.bytes) in there}
 
     def notes(self) -> Iterator[str]:
         """What could not be looked into, in a line each kind."""
@@ -124,7 +134,7 @@ class Hunt:
             by[self.digests.of(each.file) or ""].append(each)
         for one in wanted:
             same = [each for each in by.get(one.sha256, ()) if each.file.kind == one.kind]
-            if same:
+            if same and one.name not in self.found:
                 self.found[one.name] = min(same, key=partial(self._order, one.name[1]))
 
     def _order(self, media: str, each: Elsewhere) -> tuple[bool, bool, str]:
