@@ -24,7 +24,9 @@ TASK_IMAGES, SEQUENTIAL = 64, 256
 """Images that a task takes; media of one compressed tar, which share a pass over it."""
 _LEAST_S, _SLOWEST = 600.0, 1e6
 """Seconds that any task is given, and bytes a second of the slowest medium."""
-UNREADABLE, CRASHED = "unreadable", "worker_died"
+UNREADABLE, CRASHED, CHANGED = "unreadable", "worker_died", "changed"
+PASSING = (CRASHED, CHANGED)
+"""Why rows are missing that the next run tries once more."""
 
 Number = tuple[int, int]
 """A row: the number of its shard, and of the row in that."""
@@ -163,7 +165,7 @@ def _cut(medium: Medium, source: MediaBytes, cutting: Cutting, spool: BinaryIO, 
     except (MmiddError, MemoryError):
         raise
     except ChangedMedia:
-        return _lost(medium, UNREADABLE, "the file changed while it was read: run it again")
+        return _lost(medium, CHANGED, "the file changed while it was read: run it again")
     except Exception as error:  # one medium's fault must not take its neighbours along
         check_memory(error)
         return _lost(medium, UNREADABLE, lies_instead(medium.found.file, source) or told(error))

@@ -17,13 +17,13 @@ from mmidd.engine.files import digest, disk_errors
 from mmidd.engine.local import Inline, Local
 from mmidd.media import Name
 from mmidd.share.rehydrate.compared import Accept, Compared, Kind
-from mmidd.share.rehydrate.cutting import Asked, Cut, Medium, Row, Spooled, cut_media
+from mmidd.share.rehydrate.cutting import PASSING, Asked, Cut, Medium, Row, Spooled, cut_media
 from mmidd.share.rehydrate.fetched import Fetched
 from mmidd.share.rehydrate.found import FoundMedium
 from mmidd.share.rehydrate.hashing import Digests
 from mmidd.share.rehydrate.result import Medium as Told
 from mmidd.share.rehydrate.result import Rate
-from mmidd.share.rehydrate.rows import Labels, data_name, names_of, read_labels
+from mmidd.share.rehydrate.rows import Labels, data_name, names, names_of, read_labels
 from mmidd.share.rehydrate.shards import Filling, Written, lost_pairs, noted, put_note, rewrite, write
 from mmidd.share.rehydrate.version import Tally
 from mmidd.watch import Watch
@@ -126,9 +126,7 @@ class _Run:
     def ended(self) -> Filled:
         """Mend the pairs of rows that are gone by now, and count."""
         for shard in self.plan.shards:
-            written = self.done[data_name(shard.name)]
-            labels = read_labels(self.plan.fetched.opened, shard)
-            self.filled.tally.add(names_of(labels.table), written)
+            self.filled.tally.add(names(self.plan.fetched.opened, shard), self.done[data_name(shard.name)])
         gone = self.gone | self.filled.tally.gone
         for shard in self.plan.shards if gone else ():
             name = data_name(shard.name)
@@ -150,7 +148,8 @@ class _Run:
         labels = read_labels(self.plan.fetched.opened, shard)
         self.keys[name] = self.plan.key(shard, labels)
         before = noted(self.plan.note(name), name, self.keys[name], shard.rows, self.plan.accept)
-        if before is not None and (not before.bytes or target.has(name, before.bytes, before.sha256)):
+        lasting = before is not None and not any(each.reason in PASSING for each in before.rows)
+        if before is not None and lasting and (not before.bytes or target.has(name, before.bytes, before.sha256)):
             self.done[name] = before
             return True
         if name in self.plan.fetched.opened.pixels:
@@ -162,10 +161,8 @@ class _Run:
         return False
 
     def _media_of(self, numbers: Sequence[int]) -> set[Name]:
-        found: set[Name] = set()
-        for number in numbers:
-            for batch in self.plan.fetched.opened.batches(self.plan.shards[number], ["dataset", "media"]):
-                found.update(zip(batch["dataset"].to_pylist(), batch["media"].to_pylist(), strict=True))
+        shards = (self.plan.shards[number] for number in numbers)
+        found = {(dataset, media) for shard in shards for _, dataset, media in names(self.plan.fetched.opened, shard)}
         return {name for name in found if name in self.plan.found}
 
     def _runs(self, numbers: Sequence[int]) -> Iterator[list[Medium]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ import pyarrow as pa
 from mmidd.corpus.about import MANIFEST, MEDIA, Shard
 from mmidd.corpus.target import Target
 from mmidd.engine.faults import fault
-from mmidd.engine.files import disk_errors, write_text
+from mmidd.engine.files import disk_errors
 from mmidd.engine.local import Inline, Local, usable_cores
 from mmidd.engine.start import without_pandas
 from mmidd.engine.units import Resources
@@ -27,13 +27,13 @@ from mmidd.share.publication.opened import address
 from mmidd.share.rehydrate import checked, taking
 from mmidd.share.rehydrate.compared import ACCEPTS, Accept
 from mmidd.share.rehydrate.cutting import Asked
-from mmidd.share.rehydrate.fetched import Fetched, fetched
-from mmidd.share.rehydrate.filled import CROPS, Filled, Plan, fill
+from mmidd.share.rehydrate.fetched import FOLDER, PINNED, Fetched, fetched
+from mmidd.share.rehydrate.filled import CROPS, NOTES, Filled, Plan, fill
 from mmidd.share.rehydrate.finding import Found, find
 from mmidd.share.rehydrate.found import Wanted
 from mmidd.share.rehydrate.missing import missing
 from mmidd.share.rehydrate.result import Rehydrated
-from mmidd.share.rehydrate.rows import data_name, names_of
+from mmidd.share.rehydrate.rows import data_name, names
 from mmidd.share.rehydrate.version import README, REHYDRATED, Original, Told, notes
 from mmidd.share.rehydrate.wanted import OF_ROWS, wanted_media
 from mmidd.watch import NOBODY, Watch
@@ -200,10 +200,9 @@ def _left(source: Fetched, shards: Sequence[Shard]) -> tuple[set[str], Mapping[N
     """The ids of rows that were not asked for, and how many each medium has."""
     ids: set[str] = set()
     media: dict[Name, int] = {}
-    for table in _columns(source, shards, ("id", "dataset", "media")):
-        for name, dataset, medium in names_of(table):
-            ids.add(name)
-            media[dataset, medium] = media.get((dataset, medium), 0) + 1
+    for name, dataset, medium in (each for shard in shards for each in names(source.opened, shard)):
+        ids.add(name)
+        media[dataset, medium] = media.get((dataset, medium), 0) + 1
     return ids, media
 
 
@@ -217,7 +216,7 @@ def _working(work: Path) -> Iterator[None]:
     with disk_errors(work):
         made = not work.exists()
         work.mkdir(parents=True, exist_ok=True)
-        write_text(work / MARK, "{}\n", scratch=work)
+        (work / MARK).touch()  # in one step: whoever is killed has a folder that is ours, or an empty one
         shutil.rmtree(work / CROPS, ignore_errors=True)
         (work / CROPS).mkdir()
     try:
@@ -225,14 +224,27 @@ def _working(work: Path) -> Iterator[None]:
     finally:
         shutil.rmtree(work / CROPS, ignore_errors=True)
         if made and work.is_dir() and {each.name for each in work.iterdir()} <= {MARK}:
-            shutil.rmtree(work, ignore_errors=True)
+            _remove(work)
 
 
 def _tidy(work: Path, *, whole: bool) -> None:
     """Remove what is of no use once the corpus is whole; else what is known of files stays."""
     if whole:
         with disk_errors(work):
-            shutil.rmtree(work, ignore_errors=True)
+            _remove(work)
+
+
+def _remove(work: Path) -> None:
+    """Remove what rehydrations made, and the folder if nothing else is in it; the mark goes last."""
+    for name in _OURS:
+        shutil.rmtree(work / name, ignore_errors=True)
+    for each in (work / PINNED, *work.glob("*.tmp"), work / MARK):
+        each.unlink(missing_ok=True)
+    with suppress(OSError):
+        work.rmdir()
+
+
+_OURS = (CROPS, NOTES, FOLDER, "digests", "archives", "remote")
 
 
 @contextmanager

@@ -76,6 +76,11 @@ def data_name(name: str) -> str:
     return f"{DATA}/{name.rpartition('/')[2]}"
 
 
-def names_of(table: pa.Table) -> list[tuple[str, str, str]]:
+def names(opened: Opened, shard: Shard) -> list[tuple[str, str, str]]:
+    """(id, dataset, media) of each row of one of the `shards` of a publication."""
+    return [name for batch in opened.batches(shard, ("id", "dataset", "media")) for name in names_of(batch)]
+
+
+def names_of(table: pa.Table | pa.RecordBatch) -> list[tuple[str, str, str]]:
     """(id, dataset, media) of each row."""
     return list(zip(*(table[name].to_pylist() for name in ("id", "dataset", "media")), strict=True))
