@@ -15,14 +15,16 @@ from typing import Any
 from benchmarks.gpu.context import Context, Skipped, missing
 from benchmarks.gpu.timing import synchronize
 
-BATCHES = (8, 32, 1)
+BATCHES = (32, 128, 8)
 TOKENS = 90
 """Of a reply: what mmidd assumes of one (TYPICAL_COMPLETION_TOKENS)."""
+STEPS = 4, 16
+"""Tokens of the replies whose difference is the time of a token."""
 _ROUNDS, _LEAST = 3, 8.0
 
 
 def run(context: Context) -> None:
-    """Make the checkpoint, load it as mmidd does, and describe faces in batches of eight (mmidd's default), 32 and one."""
+    """Make the checkpoint, load it as mmidd does, and describe faces in batches of 32, 128 and eight (mmidd's default)."""
     try:
         from mmidd.captions import prompts
         from mmidd.captions.vision import Ask, Vision
@@ -35,10 +37,15 @@ def run(context: Context) -> None:
     except MissingExtra as error:
         raise Skipped(str(error)) from error
     captioner = Vision(model, prompt, {}, None, batch=max(BATCHES))
-    model.answer([Ask((each.crop, each.context), prompt.both) for each in requests(1)], lambda place, reply: None)
+    asks = [Ask((each.crop, each.context), prompt.both) for each in requests(2 if context.toy else 8)]
+    with context.trying("token"):
+        context.note("token", a_token(context, model, asks))
     pace = _prepared(context, model, prompt.both)
+    last = 0.0
     for batch in BATCHES:
-        _described(context, captioner, batch, pace)
+        before = context.left
+        _described(context, captioner, batch, pace, max(_LEAST, 1.3 * last))
+        last = before - context.left
     captioner.close()
 
 
@@ -107,16 +114,50 @@ def _prepared(context: Context, model: Any, text: str) -> float:
     return seconds / len(asks)
 
 
-def _described(context: Context, captioner: Any, batch: int, prepare: float) -> None:
-    """Note replies and tokens a second of batches of one size, over up to three rounds after the first."""
+def a_token(context: Context, model: Any, asks: Any) -> dict[str, Any]:
+    """What one token of a batch of replies takes, the prompt apart: wall, and how long and how often the device computes for
+    it. Where those are far apart, it waits for the host, which says what it is to do."""
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+
+    inputs, on_device = model.inputs(asks), context.device == "cuda"
+    few, more = (2, 4) if context.toy else STEPS
+
+    def made(tokens: int) -> float:
+        began = time.perf_counter()
+        with torch.inference_mode():
+            model._model.generate(**inputs, do_sample=False, min_new_tokens=tokens, max_new_tokens=tokens)
+        synchronize(context.device)
+        return time.perf_counter() - began
+
+    def computed(tokens: int) -> tuple[float, int]:
+        with profile(activities=[ProfilerActivity.CUDA if on_device else ProfilerActivity.CPU]) as seen:
+            made(tokens)
+        kernels = [each for each in seen.key_averages() if str(each.device_type).endswith("CUDA")]
+        return sum(each.self_device_time_total for each in kernels) / 1e6, sum(each.count for each in kernels)
+
+    made(few)
+    short, long = (statistics.median(made(tokens) for _ in range(1 if context.toy else 3)) for tokens in (few, more))
+    found = {
+        "requests": len(asks), "prompt_and_first_s": short - (long - short) / (more - few) * (few - 1),
+        "wall_ms": (long - short) / (more - few) * 1e3,
+    }  # fmt: skip
+    if on_device:
+        (less, times), (much, often) = computed(few), computed(more)
+        found |= {"device_ms": (much - less) / (more - few) * 1e3, "kernels": (often - times) / (more - few)}
+    return found
+
+
+def _described(context: Context, captioner: Any, batch: int, prepare: float, least: float) -> None:
+    """Note replies and tokens a second of batches of one size, over up to three rounds, where `least` seconds are left."""
     from benchmarks.gpu import clock
 
-    if context.left < _LEAST and not context.toy:
-        context.note(f"batch {batch}", {"skipped": f"{context.left:.0f} s left, which is less than {_LEAST:.0f}"})
+    if context.left < least and not context.toy:
+        context.note(f"batch {batch}", {"skipped": f"{context.left:.0f} s left, which is less than {least:.0f}"})
         return
     asked, took, given = requests(batch), list[float](), list[Any]()
     clock.free()
-    while len(took) < _ROUNDS and (not took or context.left > 2 * took[-1]):
+    while len(took) < _ROUNDS and (not took or context.left > len(BATCHES) * 1.3 * took[-1]):
         began = time.perf_counter()
         given += captioner.caption(asked)
         took.append(time.perf_counter() - began)

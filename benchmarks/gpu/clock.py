@@ -75,10 +75,8 @@ def flops(lap: Callable[[], object]) -> int:
 
     Attention is taken apart for it, so that all devices count the same.
     """
-    searching, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         lap()
-    torch.backends.cudnn.benchmark = searching
     return int(counter.get_total_flops())
 
 

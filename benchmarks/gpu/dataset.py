@@ -6,7 +6,7 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,10 +30,18 @@ def laid(context: Context, files: Sequence[Path], *, repeat: int, frames: int) -
         yield bench
 
 
-def mmidd(bench: Bench, verb: str, *words: str, device: str, workers: int, settings: Sequence[str]) -> Ended:
+def mmidd(
+    bench: Bench,
+    verb: str,
+    *words: str,
+    device: str,
+    workers: int,
+    settings: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+) -> Ended:
     """Run a command on the dataset. Raises BenchmarkError with its last words where it fails."""
     flags = [word for setting in settings for word in ("--set", setting)]
     command = [sys.executable, "-P", "-m", "mmidd", verb, str(bench.recipe), "--data", str(bench.data)]
     command += ["--device", device, "--workers", str(workers), *words, *flags]
-    environment = {**os.environ, "MMIDD_MANIFESTS": str(bench.place / "manifests")}
-    return must(command, cwd=bench.place, env=environment, accept=_ENDS)
+    given = {**os.environ, "MMIDD_MANIFESTS": str(bench.place / "manifests"), **(environment or {})}
+    return must(command, cwd=bench.place, env=given, accept=_ENDS)

@@ -125,7 +125,7 @@ def _judged(plan: Sequence[int], own: dict[int, Image], theirs: Any) -> dict[str
 
 def _rates(context: Context, chosen: Sequence[Path]) -> None:
     """Frames/s of whole clips, every pixel of each frame: of the smallest and of the largest pictures."""
-    most = 16 if context.toy else 96
+    most = 16 if context.toy else 48
     sized = {}
     for clip in chosen:
         try:
@@ -147,9 +147,9 @@ def _rates(context: Context, chosen: Sequence[Path]) -> None:
                 _their_rates(context, name, clip, count)
             except RuntimeError as error:
                 context.note(f"{name}_theirs", f"not measured: {error}"[:200])
-            one = measured(partial(cores.decode, clip, most), count, "cpu", rounds=3, warm=1)
+            one = measured(partial(cores.decode, clip, most), count, "cpu", rounds=2, warm=0)
             context.note(f"{name}_ours_one_core", one)
-            context.note(f"{name}_ours_all_cores", all_cores.rate(cores.decode, name, "most"))
+            context.note(f"{name}_ours_all_cores", all_cores.rate(cores.decode, name, "most", rounds=2))
 
 
 def _their_rates(context: Context, name: str, clip: Path, count: int) -> None:

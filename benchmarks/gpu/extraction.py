@@ -7,19 +7,24 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu import nets
+from benchmarks.gpu import nets, phases
 from benchmarks.gpu.context import Context
 from benchmarks.gpu.dataset import laid, mmidd
 from benchmarks.gpu.pictures import with_faces
-from benchmarks.inside import counts
+from benchmarks.inside import DOES, counts
 from benchmarks.place import Bench
 from benchmarks.processes import BenchmarkError, usable_cores
 from mmidd.errors import MmiddError
 
-CLIPS_A_WORKER = 4
+CLIPS_A_WORKER = 6
+DOING = {
+    **DOES,
+    "networks/onnx_runtime": "network",
+    "networks/client": "copy to and from",
+    "networks/wire": "wait for device",
+}
 ENOUGH = 1.4
 """A run is begun while so many times the last one's seconds are left."""
 _LOOK_S = 0.25
@@ -32,7 +37,7 @@ def run(context: Context) -> None:
     few, frames = (files[:2], 3) if context.toy else (files[:16], 32)
     ways = ("cpu", "torch") if context.device == "cpu" else _OF_DEVICE
     context.note("dataset", {"distinct_clips": len(few), "frames_a_clip": frames, "clips_a_worker": CLIPS_A_WORKER})
-    last, starts = 0.0, dict[tuple[str, ...], float]()
+    last = 0.0
     for kind, (device, runtime), workers in _runs(kinds, ways, context.toy):
         name = f"{kind}_{runtime}_on_{device}_{workers}_workers"
         if context.left < ENOUGH * last + 2:
@@ -42,10 +47,7 @@ def run(context: Context) -> None:
         repeat = 1 if context.toy else max(1, round(CLIPS_A_WORKER * workers / len(few)))
         lasting = nets.resident(context, kind, device, runtime)
         with context.trying(name), lasting, laid(context, few, repeat=repeat, frames=frames) as bench:
-            key = (device, runtime)
-            if key not in starts:
-                starts[key] = _start(context, few[:1], kind, device, runtime)
-            _run(context, bench, name, (kind, device, runtime, workers), starts[key])
+            _run(context, bench, name, (kind, device, runtime, workers))
         last = time.monotonic() - began
 
 
@@ -55,41 +57,32 @@ def _runs(kinds: list[str], ways: tuple[str, str], toy: bool) -> list[tuple[str,
     if toy:
         return [(kinds[0], ways, most), (kinds[0], nets.ON_CPU, most)]
     first, rest = kinds[0], kinds[1:]
-    wanted = [(first, ways, most), (first, nets.ON_CPU, most)]
-    wanted += [(kind, way, most) for kind in rest for way in (ways, nets.ON_CPU)]
-    return wanted + [(first, ways, count) for count in (8, 4, 2, 1) if count < most]
+    wanted = [(first, ways, count) for count in (most, 1, 8, 4, 2) if count <= most]
+    return [*wanted, (first, nets.ON_CPU, most)] + [(kind, way, most) for kind in rest for way in (ways, nets.ON_CPU)]
 
 
-def _start(context: Context, files: list[Path], kind: str, device: str, runtime: str) -> float:
-    """Seconds of a run over one clip, of which one frame is taken: what every run costs before it is under way."""
-    with laid(context, files, repeat=1, frames=1) as bench:
-        ended = _extract(bench, bench.place / "work", kind, device, runtime, 1)
-    context.note(f"start_of_{runtime}_on_{device}", ended.cost.as_json())
-    return float(ended.cost.wall_s)
+def _run(context: Context, bench: Bench, name: str, asked: tuple[str, str, str, int]) -> None:
+    """One whole extraction: its faces, costs, what its workers did, and the device process's own account of it.
 
-
-def _extract(bench: Bench, work: Path, kind: str, device: str, runtime: str, workers: int) -> Any:
-    settings = (f"detector.kind={kind}", f"detector.runtime={runtime}")
-    return mmidd(bench, "extract", "--work", str(work), device=device, workers=workers, settings=settings)
-
-
-def _run(context: Context, bench: Bench, name: str, asked: tuple[str, str, str, int], start: float) -> None:
-    """One whole extraction: its faces, costs, and the device process's own account of it."""
+    `rate_at_work`: faces a second of as many workers that are always at work, so without start, imports and end.
+    """
     kind, device, runtime, workers = asked
-    work = bench.place / "work"
-    with _accounted(device, runtime) as account:
+    work, place = bench.place / "work", bench.place / "phases"
+    settings = (f"detector.kind={kind}", f"detector.runtime={runtime}")
+    with _accounted(device, runtime) as account, phases.watched(place) as environment:
         try:
-            ended = _extract(bench, work, kind, device, runtime, workers)
+            words = ("extract", "--work", str(work))
+            ended = mmidd(bench, *words, device=device, workers=workers, settings=settings, environment=environment)
         except BenchmarkError as error:
             context.check(name, False, why=str(error)[-600:])
             return
-    found = counts(str(work))
+    found, did = counts(str(work)), phases.told(place, DOING)
     shutil.rmtree(work, ignore_errors=True)
     crops, wall = found.get("crops", 0), ended.cost.wall_s
     context.check(
         name, crops > 0 and not found.get("media_failed"), count=crops, seconds=wall, rate=crops / wall,
-        start_s=start, rate_after_start=crops / (wall - start) if wall > 1.2 * start else None,
-        clips=found.get("media", 0), cpu_s=ended.cost.cpu_s,
+        rate_at_work=crops * did["workers"] / did["at_work_s"] if did["at_work_s"] else None, workers=did,
+        clips=found.get("media", 0), frames_in_clips=found.get("frames_in_media", 0), cpu_s=ended.cost.cpu_s,
         cores_busy=ended.cost.cpu_s / wall, peak_mib=ended.cost.peak_mib, gpu=ended.cost.gpu, device_process=account(),
         failed=found.get("media_failed", 0), dropped=found.get("media_dropped", 0),
     )  # fmt: skip

@@ -31,8 +31,12 @@ _SMI = (
 def run(context: Context) -> None:
     context.note("versions", {name: found for name in _PACKAGES if (found := _version(name))})
     context.note(
-        "cpu", {"cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0], "torch_threads": torch.get_num_threads()}
-    )
+        "cpu",
+        {
+            "cores": len(os.sched_getaffinity(0)), "threads_of_a_core": _siblings(), "load": os.getloadavg()[0],
+            "torch_threads": torch.get_num_threads(),
+        },
+    )  # fmt: skip
     context.note("gpu", _gpu(context.device))
     _same_as_checkout(context)
     large = 512 if context.toy else 8192
@@ -44,6 +48,14 @@ def _version(name: str) -> str | None:
     try:
         return version(name)
     except PackageNotFoundError:
+        return None
+
+
+def _siblings() -> str | None:
+    """The processors that are one core of the first, as Linux tells: a virtual machine may hide it."""
+    try:
+        return Path("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list").read_text(encoding="utf-8").strip()
+    except OSError:
         return None
 
 

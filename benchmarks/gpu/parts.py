@@ -26,14 +26,14 @@ class Part:
 
 
 PARTS = (
-    Part("machine", 20, ("torch",), "the GPU, driver, versions, and the ceilings that rates are held against", must=True),
-    Part("detectors", 70, ("torch", "facenet_pytorch", *_MMIDD), "are mtcnn, yunet, scrfd on the device those of the CPU"),
+    Part("machine", 15, ("torch",), "the GPU, driver, versions, and the ceilings that rates are held against", must=True),
+    Part("detectors", 40, ("torch", "facenet_pytorch", *_MMIDD), "are mtcnn, yunet, scrfd on the device those of the CPU"),
     Part("extraction", 85, ("torch", *_CLI), "faces/s of mmidd extract with 1 to N workers, and who waits for whom"),
-    Part("corpus", 55, ("torch", "facenet_pytorch", *_CLI), "is a corpus the same every time, and is it the CPU's"),
-    Part("rates", 45, ("torch", "facenet_pytorch", *_MMIDD), "faces/s of the detectors' networks alone"),
-    Part("training", 60, ("torch", *_MMIDD), "training steps of the reference detectors at paper settings"),
-    Part("decoding", 30, ("torch", "torchcodec", *_MMIDD), "NVDEC: are its frames ours, and how fast"),
+    Part("corpus", 50, ("torch", "facenet_pytorch", *_CLI), "is a corpus the same every time, and is it the CPU's"),
+    Part("rates", 40, ("torch", "facenet_pytorch", *_MMIDD), "faces/s of the detectors' networks alone"),
+    Part("training", 90, ("torch", *_MMIDD), "training steps of the reference detectors at paper settings"),
+    Part("decoding", 40, ("torch", "torchcodec", *_MMIDD), "NVDEC: are its frames ours, and how fast"),
     Part("pixels", 25, ("torch", *_MMIDD), "warp and JPEG on the device against the CPU"),
-    Part("captions", 45, ("torch", "transformers"), "captions/s of the transformers captioner"),
-    Part("grpo", 45, ("torch", "transformers"), "step time of GRPO on a model of 2 to 3 billion weights"),
+    Part("captions", 60, ("torch", "transformers"), "captions/s of the transformers captioner"),
+    Part("grpo", 35, ("torch", "transformers"), "step time of GRPO on a model of 2 to 3 billion weights"),
 )

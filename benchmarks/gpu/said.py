@@ -45,9 +45,9 @@ def _extraction(found: Found) -> list[str]:
 
 
 def _rate(value: Found) -> str:
-    """Faces a second once the processes are up, where the run was long enough to tell."""
-    after = value.get("rate_after_start")
-    return f"{after:.0f}/s" if after else f"{value['rate']:.1f}/s with the start"
+    """Faces a second of workers that are at work, and of the whole run."""
+    at_work = value.get("rate_at_work")
+    return f"{at_work:.0f}/s at work, {value['rate']:.0f}/s with start and end" if at_work else f"{value['rate']:.1f}/s"
 
 
 def _busy(value: Found) -> str:
@@ -114,7 +114,11 @@ def _captions(found: Found) -> list[str]:
         (value["replies_per_s"], match[1]) for match, value in _matching(found, r"batch (\d+)") if "replies_per_s" in value
     ]
     rate, batch = max(rows)
-    return [f"{rate:.1f} replies/s at batch {batch}, {found['checkpoint']['parameters'] / 1e9:.2g} billion weights"]
+    token = found.get("token", {})
+    device = [
+        f"a token of {token['requests']} replies {token['wall_ms']:.0f} ms, {token['device_ms']:.0f} of them the device's"
+    ] if "device_ms" in token else []  # fmt: skip
+    return [f"{rate:.1f} replies/s at batch {batch}, {found['checkpoint']['parameters'] / 1e9:.2g} billion weights", *device]
 
 
 def _grpo(found: Found) -> list[str]:

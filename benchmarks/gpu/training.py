@@ -6,8 +6,10 @@ device already, so a step is the network's work alone."""
 from __future__ import annotations
 
 import math
+import signal
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -88,7 +90,9 @@ PRECISIONS = ("bf16", "fp32")
 COMPILED = ("gend", "effort", "sbi", "xception")
 SECONDS = 1.0
 """That a row's steps are timed for."""
-_LEAST, _COMPILE = 8.0, 45.0
+_LEAST, _COMPILE = 5.0, 45.0
+MOST_S = 20.0
+"""That a row may take; one that is compiled: all that is left."""
 _TRIED = 1
 """At toy size so many settings are tried in bf16, and compiled: a CPU is slow at it, and those ways differ by a flag."""
 
@@ -102,14 +106,14 @@ def run(context: Context) -> None:
     except ImportError as error:
         raise missing(error) from error
     clock.exact_float32()
-    torch.backends.cudnn.benchmark = True
     torch.manual_seed(0)
     context.note("peak", peak := clock.bf16_peak(context.device, toy=context.toy))
     context.note("settings", {each.name: {"detector": each.detector, "source": each.source} for each in SETTINGS})
     done = Counted({}, peak["flops_per_s"])
     for half in PRECISIONS[::-1] if context.toy else PRECISIONS:
         for setting in SETTINGS[: _TRIED if context.toy and half == "bf16" else None]:
-            _noted(context, f"{setting.name} {half}", _LEAST, partial(_measured, context, setting, half, done))
+            name, measure = f"{setting.name} {half}", partial(_measured, context, setting, half, done)
+            _noted(context, name, _LEAST, measure, most=None if context.toy else MOST_S)
     for setting in [each for each in SETTINGS if each.name in COMPILED][: _TRIED if context.toy else None]:
         compiled = partial(_measured, context, setting, "bf16", done, compiled=True)
         _noted(context, f"{setting.name} bf16 compiled", _COMPILE, compiled)
@@ -123,13 +127,42 @@ class Counted:
     peak: float
 
 
-def _noted(context: Context, name: str, least: float, measure: Callable[[], dict[str, Any]]) -> None:
-    """Note what is measured; or that there is no time, or what went wrong: one row never costs the others."""
+class Late(Exception):
+    """A row took too long."""
+
+
+@contextmanager
+def _limited(seconds: float | None) -> Iterator[None]:
+    """Raises Late after so many seconds, as soon as Python has its turn."""
+
+    def ring(*_: object) -> None:
+        raise Late(f"not done in {seconds:g} s")
+
+    if seconds is None:
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _noted(
+    context: Context, name: str, least: float, measure: Callable[[], dict[str, Any]], most: float | None = None
+) -> None:
+    """Note what is measured; or that there is no time, or what went wrong: one row never costs the others. `most`: the
+    seconds that it may take."""
     if context.left < least and not context.toy:
         context.note(name, {"skipped": f"{context.left:.0f} s left, which is less than {least:.0f}"})
         return
     try:
-        found = measure()
+        with _limited(most):
+            found = measure()
+    except Late as error:
+        found = {"skipped": str(error)}
     except Exception as error:  # of a stranger's library: this row's, and told
         why = f"{type(error).__name__}: {error}"[:300]
         found = {"skipped": why} if isinstance(error, ImportError) else {"right": False, "failed": why}

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.gpu import pack, said
+from benchmarks.gpu import pack, phases, said
 from benchmarks.gpu.alone import wrongs
 from benchmarks.gpu.carry import WHEELS, requirements
 from benchmarks.gpu.parts import PARTS
@@ -260,6 +260,28 @@ def test_the_machine_is_measured_on_a_cpu(tmp_path: Path) -> None:
         figure = row["found"][name]
         assert figure["rate"] == pytest.approx(figure["count"] / figure["seconds"])
     assert headlines("machine", row["found"])[0] in ended.stderr and "toy sizes" in ended.stderr
+
+
+def test_what_workers_do_is_seen_without_their_knowing(tmp_path: Path) -> None:
+    """A worker of a pool, and not who starts it; what is done outside of mmidd is idleness."""
+    (tmp_path / "mmidd").mkdir()
+    (tmp_path / "mmidd" / "works.py").write_text("import time\n\ndef work(s):\n    time.sleep(s)\n    return s\n")
+    (tmp_path / "command.py").write_text(
+        "import sys\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from multiprocessing import get_context\n"
+        f"sys.path.insert(0, {str(tmp_path / 'mmidd')!r})\n"
+        "import works\n"
+        "if __name__ == '__main__':\n"
+        "    with ProcessPoolExecutor(1, get_context('spawn')) as pool:\n"
+        "        pool.submit(works.work, 1.0).result()\n"
+    )
+    with phases.watched(tmp_path / "phases") as environment:
+        command = [sys.executable, str(tmp_path / "command.py")]
+        subprocess.run(command, env={**os.environ, **environment}, check=True, timeout=60)
+    told = phases.told(tmp_path / "phases", {"works": "sleep"})
+    assert told["workers"] == 1 and 0.5 < told["phases"]["sleep"][0] < 1.5 and told["phases"]["sleep"][1] < 0.5
+    assert told["at_work_s"] == told["phases"]["sleep"][0]
 
 
 def test_every_part_has_headlines_and_one_that_was_cut_off_has_none() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,16 @@ def test_a_row_that_there_is_no_time_for_is_told(context: Context) -> None:
     context.toy, context.seconds = False, 0.0
     training._noted(context, "gend bf16", 5.0, dict)
     assert "s left, which is less than 5" in context.found["gend bf16"]["skipped"]
+
+
+def test_a_row_that_takes_too_long_is_broken_off_and_told(context: Context) -> None:
+    def slow() -> dict[str, Any]:
+        time.sleep(30)
+        return {}
+
+    training._noted(context, "sbi bf16", 5.0, slow, most=0.2)
+    assert context.found["sbi bf16"] == {"skipped": "not done in 0.2 s"}
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 def test_a_step_counts_the_published_operations_of_clip_vit_l_14() -> None:
@@ -136,7 +148,7 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does_and_that_is_told() ->
 
 def test_captions_are_measured_with_the_products_own_captioner(context: Context) -> None:
     captions.run(context)
-    assert list(context.found) == ["checkpoint", "prepare", "batch 8", "batch 32", "batch 1"]
+    assert list(context.found) == ["checkpoint", "token", "prepare", "batch 32", "batch 128", "batch 8"]
     assert context.found["checkpoint"]["bytes"] > 2 * context.found["checkpoint"]["parameters"] - 1
     assert context.found["prepare"]["images"] == 16
     for batch in captions.BATCHES:

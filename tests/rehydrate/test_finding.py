@@ -6,9 +6,12 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from mmidd.errors import DataError, ShareError, UsageError
+from mmidd.raw.cache import Cache
+from mmidd.raw.path import root_of
 from mmidd.share.rehydrate.finding import find
 from rehydrate.folders import (
     BOTH,
@@ -278,6 +281,25 @@ def test_nothing_is_written_beside_the_work_folder(tmp_path: Path) -> None:
     assert sorted((tmp_path / "data").rglob("*")) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "work"]
     assert sorted(path.name for path in (tmp_path / "work").iterdir()) == ["archives", "digests"]
+
+
+def test_an_object_store_is_searched_as_a_disk_is(tmp_path: Path) -> None:
+    files = {
+        **below(FF, {REAL: FILES[REAL]}), **below("x", {Path(path).name: data for path, data in FRAMES.items()}),
+        "a/b.zip": zipped({"c.mp4": FILES[FAKE]}), "loose": b"loose one", "y.tar.gz": tarred({"k": b"packed"}, "w:gz"),
+    }  # fmt: skip
+    memory = fsspec.filesystem("memory")
+    for name, data in files.items():
+        memory.pipe(f"/found/{name}", data)
+    asked = [*BOTH, wanted_clip(), wanted(FF, "l.mp4", b"loose one"), wanted(FF, "p.mp4", b"packed")]
+    try:
+        for hashed in (4, 0):
+            found = find(asked, root_of("memory://found", Cache.of(tmp_path / "work")), tmp_path / "work")
+            assert {name for name, how in said(found).items() if how == ("path", None)} == {REAL}
+            assert not found.lost and found.hashed[0] == hashed
+        assert bytes_of(found.media[0].file) == b"".join(FRAMES.values())
+    finally:
+        memory.rm("/found", recursive=True)
 
 
 def test_a_clip_with_a_frame_too_few_is_given_as_other_bytes(tmp_path: Path) -> None:

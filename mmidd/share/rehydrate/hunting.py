@@ -102,8 +102,12 @@ class Hunt:
         every = bare_shelves(self.data, self.shelves, self.follow)
         self.watch.end()
         yield every
-        for packed in (False, True):
-            every = [opened(shelf, self.work, packed=packed, keep=self.keep) for shelf in every]
+        for packed, what in ((False, "open zips and tars"), (True, "list compressed tars")):
+            self.watch.begin(what, len(every), 0, "folders")
+            for number, shelf in enumerate(every):
+                every[number] = opened(shelf, self.work, packed=packed, keep=self.keep)
+                self.watch.at(number + 1, every[number].root.name)
+            self.watch.end()
             for shelf in every:
                 archives = ((path, why) for path, why in shelf.listing.refused.items() if is_archive(path))
                 self.refused.update((self._name(shelf, path), why) for path, why in archives)
