@@ -68,11 +68,11 @@ def _image(data: bytes, wanted: Proofs) -> Compared:
     found = difference(probes(wanted.id, pixels), wanted.image.probes)
     if found.within_one:
         return Compared("within_1")
-    levels = "8 grey levels or more" if found.most >= _BEYOND else f"up to {found.most} grey levels"
+    levels = "7 grey levels or more" if found.most >= _BEYOND else f"up to {found.most} grey levels"
     return Compared("differs", PIXELS_DIFFER, f"crops differ by {levels}")
 
 
-_BEYOND = 8
+_BEYOND = 7
 
 
 def _mask(data: bytes | None, wanted: tuple[str, str] | None) -> Compared:
