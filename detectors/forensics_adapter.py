@@ -124,6 +124,8 @@ class ForensicsAdapter(Network):
         """The copies of the class token (n, queries, d) in CLIP's shared space, and the bottleneck's patches (n, l, 192)."""
         inner, queries, patches = self.tower.inner, self.options.queries, first.shape[1] - 1
         tokens = torch.cat([first[:, :1].expand(-1, queries, -1), first], dim=1)
+        if bias.requires_grad:  # else CUDA's attention with a bias keeps nothing for the bias's gradient in the first block
+            tokens.requires_grad_()
         mask = attention(bias)
         for number, block in enumerate(inner.encoder.layers, 1):
             tokens = self._run(block, tokens, mask)

@@ -114,10 +114,12 @@ def _captions(found: Found) -> list[str]:
         (value["replies_per_s"], match[1]) for match, value in _matching(found, r"batch (\d+)") if "replies_per_s" in value
     ]
     rate, batch = max(rows)
-    token = found.get("token", {})
-    device = [
-        f"a token of {token['requests']} replies {token['wall_ms']:.0f} ms, {token['device_ms']:.0f} of them the device's"
-    ] if "device_ms" in token else []  # fmt: skip
+    token, there = found.get("token", {}), found.get("token_on_device", {})
+    device = (
+        [f"a token of {token['requests']} replies {token['wall_ms']:.0f} ms, {there['ms']:.0f} of them the device's"]
+        if "ms" in there
+        else []
+    )
     return [f"{rate:.1f} replies/s at batch {batch}, {found['checkpoint']['parameters'] / 1e9:.2g} billion weights", *device]
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mmidd.curation.losses import Losses, Rate
     from mmidd.manifest.lists import Listed
 
-_SIZES = (
+SIZES = (
     (1_000, "n<1K"),
     (10_000, "1K<n<10K"),
     (100_000, "10K<n<100K"),
@@ -79,16 +79,16 @@ def card(
         "`mmidd.json`.\n",
         _usage(datasets, shards),
         "## Samples by dataset, type and split\n",
-        _count_table(datasets, counts),
+        count_table([dataset.name for dataset in datasets], counts),
         "## Where media were lost\n",
         "Every medium that was found has a row in `media.parquet` with its outcome.\n",
-        _loss_table(media),
+        loss_table(media),
         _lists_section(lists or {}),
         "## Losses of real and fake\n",
         _bias(losses),
         _rate_table(losses),
         "## Columns\n",
-        _column_table(),
+        column_table(),
         "## Licences\n",
         _licence_table(datasets, detector),
         "This corpus shows real people. Use it for research on forgery detection, under the terms of every dataset "
@@ -128,7 +128,7 @@ def _split(card: str) -> tuple[dict[str, Any], str]:
 
 def _front_matter(recipe: str, datasets: Sequence[DatasetFacts], shards: Sequence[ShardFacts]) -> dict[str, Any]:
     total = sum(shard.rows for shard in shards)
-    size = next((name for most, name in _SIZES if total < most), "n>10M")
+    size = next((name for most, name in SIZES if total < most), "n>10M")
     configs = [_config("all", "*", shards) | {"default": True}]
     configs += [_config(d.slug, d.slug, [s for s in shards if s.dataset == d.name]) for d in datasets]
     configs = [config for config in configs if config["data_files"]]
@@ -164,21 +164,21 @@ def _info(name: str, datasets: Sequence[DatasetFacts], shards: Sequence[ShardFac
     size = sum(shard.bytes for shard in mine)
     return {
         "config_name": name,
-        "features": [{"name": key, **_card_feature(value)} for key, value in features().items()],
+        "features": [{"name": key, **card_feature(value)} for key, value in features().items()],
         "splits": splits,
         "download_size": size,
         "dataset_size": size,
     }
 
 
-def _card_feature(feature: Mapping[str, Any]) -> dict[str, Any]:
+def card_feature(feature: Mapping[str, Any]) -> dict[str, Any]:
     """A feature in the notation of dataset cards."""
     if feature["_type"] == "ClassLabel":
         return {"dtype": {"class_label": {"names": {str(i): name for i, name in enumerate(feature["names"])}}}}
     if feature["_type"] == "Image":
         return {"dtype": "image"}
     if feature["_type"] == "List":
-        inner = _card_feature(feature["feature"])
+        inner = card_feature(feature["feature"])
         return {"list": inner.get("dtype", inner), "length": feature["length"]}
     return {"dtype": feature["dtype"]}
 
@@ -192,27 +192,30 @@ def _usage(datasets: Sequence[DatasetFacts], shards: Sequence[ShardFacts]) -> st
     )
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown; its cells are escaped."""
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     lines += ["| " + " | ".join(escape(str(cell)) for cell in row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
-def _count_table(datasets: Sequence[DatasetFacts], counts: Mapping[tuple[str, str, str], int]) -> str:
+def count_table(datasets: Sequence[str], counts: Mapping[tuple[str, str, str], int]) -> str:
+    """Samples by dataset, type and split."""
     kinds = (*FORGERY_TYPES, "unknown")
     rows: list[list[object]] = []
     for dataset in datasets:
         for kind in kinds:
-            cells = [counts.get((dataset.name, kind, split), 0) for split in SPLITS]
+            cells = [counts.get((dataset, kind, split), 0) for split in SPLITS]
             if any(cells):
                 label = f"{kind} ({FORGERY_NAMES[kind]})" if kind in FORGERY_NAMES else "fake, type unknown"
-                rows.append([dataset.name, label, *(f"{n:,}" for n in cells), f"{sum(cells):,}"])
+                rows.append([dataset, label, *(f"{n:,}" for n in cells), f"{sum(cells):,}"])
     totals = [sum(n for (_, _, s), n in counts.items() if s == split) for split in SPLITS]
     rows.append(["all", "", *(f"{n:,}" for n in totals), f"{sum(totals):,}"])
-    return _table(["dataset", "type", *SPLITS, "samples"], rows)
+    return table(["dataset", "type", *SPLITS, "samples"], rows)
 
 
-def _loss_table(media: pa.Table) -> str:
+def loss_table(media: pa.Table) -> str:
+    """How the media of each dataset and method ended."""
     sums = [("frames_planned", "sum"), ("samples", "sum"), ([], "count_all")]
     groups: dict[tuple[str, str], Counter[str]] = {}
     for row in media.group_by(["dataset", "method", "label", "outcome"]).aggregate(sums).to_pylist():
@@ -223,7 +226,7 @@ def _loss_table(media: pa.Table) -> str:
         )
     head = ["dataset", "method", "media", "ok", "dropped", "failed", "frames planned", "samples"]
     names = ("media", "ok", "dropped", "failed", "planned", "samples")
-    return _table(head, ([*key, *(f"{groups[key][name]:,}" for name in names)] for key in sorted(groups)))
+    return table(head, ([*key, *(f"{groups[key][name]:,}" for name in names)] for key in sorted(groups)))
 
 
 def _lists_section(lists: Mapping[str, Sequence[Listed]]) -> str:
@@ -237,7 +240,7 @@ def _lists_section(lists: Mapping[str, Sequence[Listed]]) -> str:
         for dataset, files in lists.items() for each in files
     ]  # fmt: skip
     head = ["dataset", "label file", "sha256", "rows", "that name media here", "official rows", "not whole", "read"]
-    return "## Label files\n\n" + _table(head, rows) if rows else ""
+    return "## Label files\n\n" + table(head, rows) if rows else ""
 
 
 def _bias(losses: Losses) -> str:
@@ -273,7 +276,7 @@ def _rate_table(losses: Losses) -> str:
         "by", "dataset", "group", "media", "lost a frame", "share (95% interval)", "gave nothing", "frames planned",
         "frames lost", "share", "reasons",
     ]  # fmt: skip
-    return _table(head, (_rate_cells(rate) for rate in losses.rates if rate.by != "method" or rate.dataset is None))
+    return table(head, (_rate_cells(rate) for rate in losses.rates if rate.by != "method" or rate.dataset is None))
 
 
 def _rate_cells(rate: Rate) -> list[object]:
@@ -286,15 +289,16 @@ def _rate_cells(rate: Rate) -> list[object]:
     ]  # fmt: skip
 
 
-def _column_table() -> str:
+def column_table() -> str:
+    """The columns of a corpus, with their meaning."""
     rows = ([c.name, "/".join(c.classes) if c.classes else c.unit, c.meaning, c.tells] for c in COLUMNS)
-    return _table(["column", "unit", "meaning", "tells of the label"], rows)
+    return table(["column", "unit", "meaning", "tells of the label"], rows)
 
 
 def _licence_table(datasets: Sequence[DatasetFacts], detector: Mapping[str, str]) -> str:
     rows = [[d.name, d.licence, "yes" if d.redistributable else "NO", d.url] for d in datasets]
     rows.append([f"face detector {detector['kind']} (weights)", detector["licence"], "", ""])
-    return _table(["what", "licence", "pixels may be redistributed", "terms"], rows)
+    return table(["what", "licence", "pixels may be redistributed", "terms"], rows)
 
 
 _MARKDOWN = re.compile(r"""[\\`*\[\]<>|&~]|(?<![^\W_])_|_(?![^\W_])|^[#=+-]""")

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import simplejpeg
 import torch
 
+from mmidd.corpus.decoding import by_opencv, jpeg_shape
 from mmidd.corpus.pictures import MOST_PIXELS
 from mmidd.corpus.pictures import decoded as by_pillow
 from mmidd.errors import CorpusError, UsageError
@@ -20,7 +21,6 @@ Fit = Literal["crop", "pad", "stretch"]
 
 _FITS = ("crop", "pad", "stretch")
 _MOST_SIZE = 8192
-_READ = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 class Into(Protocol):
@@ -39,7 +39,7 @@ def decoded(data: bytes, told: str, least: int | None = None, into: Into | None 
     With `least` a JPEG whose sides are at least twice that is decoded at a half, a quarter or an eighth, no side below
     `least`. A JPEG that is not scaled is decoded `into` its place. Raises UnreadableRow, which begins with `told`.
     """
-    shape = _jpeg_shape(data)
+    shape = jpeg_shape(data)
     try:
         if shape and shape[0] * shape[1] <= MOST_PIXELS:
             scaled = {"min_height": least, "min_width": least, "min_factor": 2} if least and min(shape) >= 2 * least else {}
@@ -47,49 +47,13 @@ def decoded(data: bytes, told: str, least: int | None = None, into: Into | None 
             return simplejpeg.decode_jpeg(data, buffer=place, **scaled), shape
     except ValueError:
         pass  # damaged: Pillow decides
-    found = _by_opencv(data)
+    found = by_opencv(data)
     if found is None:
         try:
             found = np.array(by_pillow(data, told))
         except CorpusError as error:
             raise UnreadableRow(str(error)) from error
     return found, (found.shape[0], found.shape[1])
-
-
-def _jpeg_shape(data: bytes) -> tuple[int, int] | None:
-    """The (height, width) of a JPEG of three colours or one; of four, Pillow makes other colours of them."""
-    if not data.startswith(b"\xff\xd8"):
-        return None
-    try:
-        height, width, colours = simplejpeg.decode_jpeg_header(data)[:3]
-    except ValueError:
-        return None
-    return (height, width) if colours in ("YCbCr", "Gray", "RGB") else None
-
-
-def _by_opencv(data: bytes) -> Pixels | None:
-    """The images that a build writes beside JPEG: a PNG of 8 bits RGB, a WebP of nothing but pixels. It takes 15 % less time
-    than Pillow does for the same pixels. None for others, and where it refuses."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n") and data[24:26] == b"\x08\x02":
-        width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
-    elif data[:4] == b"RIFF" and data[8:15] == b"WEBPVP8" and data[15:16] in b" L" and len(data) > 32:
-        width, height = _webp_shape(data)
-    else:
-        return None
-    if width * height > MOST_PIXELS:
-        return None
-    try:
-        found: Pixels | None = cv2.imdecode(np.frombuffer(data, np.uint8), _READ)
-    except cv2.error:
-        return None
-    return found
-
-
-def _webp_shape(data: bytes) -> tuple[int, int]:
-    if data[15:16] == b" ":
-        return int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
-    bits = int.from_bytes(data[21:25], "little")
-    return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
 
 
 @dataclass(frozen=True)

@@ -248,6 +248,26 @@ def test_what_the_adapter_sees_reaches_the_score(network: ForensicsAdapter) -> N
         assert not torch.allclose(before, network.features(batch)["seen"], atol=1e-4)
 
 
+def test_every_attention_with_a_bias_that_learns_has_a_query_with_a_gradient_as_cuda_wants_it(
+    network: ForensicsAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch keeps what its efficient attention needs for the bias's gradient only where query, key or value has one."""
+    seen, own = [], F.scaled_dot_product_attention
+
+    def noted(query: Any, key: Any, value: Any, attn_mask: Any = None, *more: Any, **named: Any) -> Any:
+        seen.append((attn_mask is not None and attn_mask.requires_grad, query.requires_grad))
+        return own(query, key, value, attn_mask, *more, **named)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", noted)
+    batch = _batch([0, 1])
+    sum(_loss(network, batch).terms.values()).backward()
+    with torch.no_grad():
+        network.features(batch)
+    depth = network.tower.depth
+    assert sum(learns for learns, _ in seen) == depth
+    assert all(query for learns, query in seen if learns)
+
+
 def test_it_computes_under_mixed_precision(network: ForensicsAdapter) -> None:
     batch = _batch([0, 1, 1, 0])
     with torch.autocast("cpu", torch.bfloat16):

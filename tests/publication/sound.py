@@ -76,8 +76,8 @@ def _medium(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: row[name] for name in same}, "license": row["license"], "kind": "video", "bytes": 5, "outcome": "ok",
         "label": LABELS[row["label"]], "forgery_type": FORGERY_TYPES[row["forgery_type"]],
-        "split": row["shard"].split("-")[0], "geometry": "own", "frames_planned": 1, "frames_ok": 1, "frames_dropped": 0, "frames_failed": 0, "samples": 1,
-        "frame_reasons": [],
+        "split": row["shard"].split("-")[0], "geometry": "own", "frames_planned": 1, "frames_ok": 1,
+        "frames_dropped": 0, "frames_failed": 0, "samples": 1, "frame_reasons": [],
     }  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import shutil
+import signal
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,17 +13,17 @@ from mmidd.corpus.pictures import decoded
 from mmidd.corpus.read import Corpus
 from mmidd.corpus.verify import verify
 from mmidd.errors import CorpusError, ShareError, UsageError
-from mmidd.schema import COLUMNS
+from mmidd.schema import COLUMNS, sample_id
 from mmidd.share.publication.labels import write_labels
 from mmidd.share.publication.opened import open_publication
 from mmidd.share.publication.proofs import proof
 from mmidd.share.publication.stage import Staged, plan, stage
-from mmidd.watch import NOBODY
+from mmidd.watch import NOBODY, Nobody
 
 from . import sound
 
 NAME = "lab/faces"
-PATHS = (b"person", b"secret.csv")
+PATHS = (b"/person", b"secret.csv")
 
 
 def staged(corpus: Corpus, out: Path, **more: object) -> Staged:
@@ -95,7 +95,7 @@ def test_where_all_pixels_may_go_a_publication_is_a_corpus(corpus: Corpus, tmp_p
 def test_only_some_datasets_cut_pairs_that_go(tmp_path: Path) -> None:
     def pair(shard: str, rows: sound.Rows) -> None:
         if shard == "train-beta":
-            other = sound.sample_id("Alpha", "train-alpha/person0.mp4", 0, 0)
+            other = sample_id("Alpha", "train-alpha/person0.mp4", 0, 0)
             rows[1] |= {"pair": other, "pair_media": "Alpha:train-alpha/person0.mp4"}
 
     corpus = sound.corpus(tmp_path / "corpus", pair)
@@ -112,14 +112,12 @@ def test_redaction_names_nobody_and_no_file(corpus: Corpus, tmp_path: Path, labe
     found = staged(corpus, tmp_path / "out", redact=["paths", "identities", "captions"], labels_only=labels_only).opened
     rows = found.rows([*found.schema.names] if not found.complete else ["media"]).to_pylist()
     told = repr((rows, found.media.to_pylist(), found.about)).encode()
-    told += b"".join(
-        data for name, data in sound.files(found.place.local("README.md").parent).items() if ".parquet" not in name
-    )
+    told += b"".join(data for name, data in sound.files(tmp_path / "out").items() if ".parquet" not in name)
     assert not any(each in told for each in (*PATHS, b"who1", b"words-1"))
     assert {row["media"] for row in rows} == {f"m/{sound.digest(m)[:32]}" for m in _media(corpus)}
     ids = {row["id"] for row in rows}
     assert {row["pair"] for row in rows} - {None} <= ids
-    assert all(row["id"] == sound.sample_id(row["dataset"], row["media"], 0, 0) for row in rows)
+    assert all(row["id"] == sample_id(row["dataset"], row["media"], 0, 0) for row in rows)
     assert not ids & set(corpus.rows(["id"])["id"].to_pylist())
 
 
@@ -215,6 +213,18 @@ def test_a_plan_says_what_would_come(corpus: Corpus, mixed: Staged) -> None:
     assert found.files.keys() == {name for name in mixed.publication.files if name.startswith(("data/", "media"))}
 
 
+def test_a_corpus_that_is_built_anew_meanwhile_is_refused(tmp_path: Path) -> None:
+    class Rebuilds(Nobody):
+        def begin(self, what: str, total: int, done: int, of: str = "steps") -> None:
+            made.sign(tmp_path / "corpus", {**made.about(tmp_path / "corpus"), "mmidd": "another"})
+
+    corpus = sound.corpus(tmp_path / "corpus")
+    with pytest.raises(ShareError, match="changed while it was published"):
+        staged(corpus, tmp_path / "out", watch=Rebuilds())
+    assert not (tmp_path / "out").exists()
+    assert staged(Corpus(tmp_path / "corpus"), tmp_path / "out").opened.check() == ()
+
+
 def test_an_image_that_is_none_is_told(tmp_path: Path) -> None:
     def broken(shard: str, rows: sound.Rows) -> None:
         rows[3]["image"] = b"no image"
@@ -224,13 +234,6 @@ def test_an_image_that_is_none_is_told(tmp_path: Path) -> None:
         write_labels(corpus, tmp_path / "out", corpus.shards, workers=0, watch=NOBODY)
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-from mmidd.corpus.read import Corpus
-from mmidd.share.publication.stage import stage
-stage(Corpus(sys.argv[1]), Path(sys.argv[2]), name="lab/faces", redact=sys.argv[3:], workers=0)
-"""
 POINTS = (
     "publication_begun:1:kill", "redacted_written:2:tear", "redacted:1:kill", "publication_linked:1:kill",
     "labels_written:1:tear", "labels_renamed:3:kill", "publication_written:1:kill", "before_publication_swap:1:kill",
@@ -239,36 +242,55 @@ POINTS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("orders", POINTS)
-def test_a_killed_command_goes_on_to_the_same_bytes(orders: str, tmp_path: Path) -> None:
-    """An update of a publication, which is there as the old or as the new one at any moment but between two renames."""
-    theirs = tmp_path / "manifests"
-    theirs.mkdir()
-    for name, free in ((sound.FREE, True), (sound.CLOSED, False), (sound.SILENT, False)):
-        text = sound.manifest(name, redistributable=free, derivatives=False if name == sound.SILENT else None)
-        (theirs / f"{name.lower()}.yaml").write_text(text)
-
-    def run(corpus: str, out: Path, *, kill: bool = False) -> int:
-        env = {**os.environ, "MMIDD_MANIFESTS": str(theirs)}
-        if kill:
-            env["MMIDD_FAULT"] = ";".join(f"{each}:{tmp_path}/tally-{n}" for n, each in enumerate(orders.split(";")))
-        words = [sys.executable, "-P", "-c", SCRIPT, str(tmp_path / corpus), str(out), "paths"]
-        return subprocess.run(words, env=env, timeout=60, check=False, capture_output=True).returncode
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus and its next version (`old`, `new`), and the publication of the one after the other (`first`, `second`)."""
 
     def more(shard: str, rows: sound.Rows) -> None:
         del rows[-1]
 
-    sound.corpus(tmp_path / "old")
-    sound.corpus(tmp_path / "new", more)
-    for out in ("straight", "killed"):
-        assert run("old", tmp_path / out) == 0
-    before = open_publication(tmp_path / "killed").digest
-    assert run("new", tmp_path / "straight") == 0
-    wanted = open_publication(tmp_path / "straight")
-    assert run("new", tmp_path / "killed", kill=True) == -9
-    if "between" not in orders:
-        now = open_publication(tmp_path / "killed")
-        assert now.digest in (before, wanted.digest) and now.check() == ()
-    assert run("new", tmp_path / "killed") == 0
-    assert sound.files(tmp_path / "killed") == sound.files(tmp_path / "straight") and wanted.about.version == 2
+    root = tmp_path_factory.mktemp("versions")
+    first = staged(sound.corpus(root / "old"), root / "first", redact=["paths"], workers=0)
+    shutil.copytree(first.out, root / "second")
+    staged(sound.corpus(root / "new", more), root / "second", redact=["paths"], workers=0)
+    return root
+
+
+def killed(corpus: Path, out: Path, orders: str, tally: Path) -> int:
+    """Stage in a process that meets these faults: what it ends with."""
+    child = os.fork()
+    if child == 0:
+        os.environ["MMIDD_FAULT"] = ";".join(f"{each}:{tally}-{n}" for n, each in enumerate(orders.split(";")))
+        try:
+            staged(Corpus(corpus), out, redact=["paths"], workers=0)
+        finally:
+            os._exit(0)
+    return -os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+FRESH = ("publication_begun:1:kill", "labels_written:1:tear", "before_publication_swap:1:kill", "publication_swapped:1:kill")
+
+
+@pytest.mark.parametrize(("orders", "update"), [*((each, True) for each in POINTS), *((each, False) for each in FRESH)])
+def test_a_killed_command_goes_on_to_the_same_bytes(orders: str, update: bool, versions: Path, tmp_path: Path) -> None:
+    """At any moment there is the old publication or the new one, but between two renames."""
+    out = tmp_path / "out"
+    if update:
+        shutil.copytree(versions / "first", out)
+    wanted = sound.files(versions / ("second" if update else "first"))
+    corpus = versions / ("new" if update else "old")
+    assert killed(corpus, out, orders, tmp_path / "tally") == signal.SIGKILL
+    if update and "between" not in orders:
+        now = open_publication(out)
+        assert now.check() == () and now.about.version in (1, 2)
+    assert staged(Corpus(corpus), out, redact=["paths"], workers=0).publication.version == (2 if update else 1)
+    assert sound.files(out) == wanted
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_kill_keeps_the_labels_that_were_made(versions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert killed(versions / "old", tmp_path / "out", "labels_renamed:3:kill", tmp_path / "tally") == signal.SIGKILL
+    made = sound.files(tmp_path / ".out.publishing" / "made" / "labels")
+    assert len(made) == 3
+    monkeypatch.setenv("MMIDD_FAULT", f"labels_written:2:kill:{tmp_path}/again")  # more than one is not written any more
+    assert staged(Corpus(versions / "old"), tmp_path / "out", redact=["paths"], workers=0).opened.check() == ()

@@ -11,7 +11,7 @@ import pytest
 import simplejpeg
 from PIL import Image
 
-from mmidd.corpus import pictures
+from mmidd.corpus import decoding, pictures
 from mmidd.errors import CorpusError, UsageError
 from mmidd.training import images
 from mmidd.training.images import Fit, Sizing, UnreadableRow, decoded, tensor
@@ -62,7 +62,7 @@ def test_what_is_cut_or_no_image_is_named(kind: str) -> None:
 
 
 def test_no_image_of_more_pixels_than_a_build_writes_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (images, pictures):
+    for module in (images, decoding, pictures):
         monkeypatch.setattr(module, "MOST_PIXELS", 40 * 40 - 1)
     for kind, how in (("JPEG", {}), ("PNG", {}), ("WEBP", {}), ("WEBP", {"lossless": True})):
         with pytest.raises(UnreadableRow, match="row 7 has 40x40 pixels"):
@@ -71,7 +71,7 @@ def test_no_image_of_more_pixels_than_a_build_writes_is_decoded(monkeypatch: pyt
 
 def test_a_webp_says_its_size_before_it_is_decoded() -> None:
     for how in ({"quality": 50}, {"lossless": True}):
-        assert images._webp_shape(encoded(smooth(300, 70), "WEBP", **how)) == (70, 300)
+        assert decoding._webp_shape(encoded(smooth(300, 70), "WEBP", **how)) == (70, 300)
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,14 @@ class Opened:
 
     def rows(self, columns: Sequence[str]) -> pa.Table:
         """These columns of all rows."""
-        parts = [batch for shard in self.shards for batch in self.batches(shard, columns)]
-        return pa.Table.from_batches(parts, self._schema(columns))
+        wanted = self._schema(columns)
+        parts = [wanted.empty_table()]
+        for shard in self.shards:
+            with self._open(shard) as file:
+                parts.append(file.table(wanted))
+            if "media" in wanted.names:
+                self._check_media(shard.name, parts[-1]["media"])
+        return pa.concat_tables(parts)
 
     def batches(self, shard: Shard, columns: Sequence[str], rows: int = BATCH) -> Iterator[pa.RecordBatch]:
         """These columns of one of `shards`, some rows at a time. Raises CorpusError for a file that is not as it is listed

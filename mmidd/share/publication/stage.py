@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -26,6 +27,7 @@ from mmidd.engine.files import digest, disk_errors, fsync_folder
 from mmidd.errors import MmiddError, ShareError, UsageError
 from mmidd.manifest import Manifest, bundled
 from mmidd.share.beside import alone
+from mmidd.share.card import files as card_files
 from mmidd.share.publication.changes import CHANGELOG, MOST_CHANGELOG, changelog, changes
 from mmidd.share.publication.format import DATA, FORMAT, LABELS, ORIGINAL, PUBLICATION, Publication, Redaction, Terms
 from mmidd.share.publication.labels import labels_name, listed, write_labels
@@ -37,16 +39,16 @@ from mmidd.watch import NOBODY, Watch
 
 _MARK = "mark.json"
 _SHOWN = 3
-LABEL_BYTES = 700
-"""About what a row takes in `labels/`."""
+LABEL_BYTES, LABEL_FILE = 400, 24_000
+"""About what a row takes in `labels/`, and a file beside its rows."""
 Previous = Opened | Literal["out"] | None
 """The publication before this one; "out": what the folder holds now."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be published: terms by dataset, rows by dataset and split, the bytes of the files whose size is known
-    now, and about how many the labels take."""
+    """What would be published: terms by dataset, rows by dataset and split, the bytes of the corpus's files that go (where
+    something is redacted they come out a little smaller), and about how many the labels take."""
 
     terms: tuple[Terms, ...]
     rows: Mapping[str, Mapping[str, int]]
@@ -114,7 +116,7 @@ def plan(
     files = {shard.name: shard.bytes for shard in shards if shard.dataset in going} | {MEDIA: corpus.files[MEDIA].bytes}
     rows = _rows(terms, shards)
     complete = all(each.pixels for each in terms)
-    label_bytes = 0 if complete else LABEL_BYTES * sum(shard.rows for shard in shards)
+    label_bytes = 0 if complete else sum(LABEL_FILE + LABEL_BYTES * shard.rows for shard in shards)
     return Plan(terms, rows, files, label_bytes, wanted.wish.redact, wanted.wish.silent)
 
 
@@ -157,6 +159,9 @@ def stage(
             place.end()
             return Staged(out, publication, sealed, changed=False)
         _put(place.made / PUBLICATION, data)
+        open_publication(Folder(place.made))  # what cannot be read again takes nobody's place
+        if Corpus(root).about.content != corpus.about.content:  # files are linked by name
+            raise ShareError(f"{root} changed while it was published; run the same command again")
         place.swap({*publication.files, PUBLICATION}, sealed)
     return Staged(out, publication, sealed, changed=True)
 
@@ -303,7 +308,10 @@ Finish = Callable[..., tuple[Publication, dict[str, bytes]]]
 def _finisher(corpus: Corpus, manifests: Mapping[str, Manifest], repository: str | None) -> Finish:
     def finish(about: Publication, text: bytes | None, *, same: bool = False) -> tuple[Publication, dict[str, bytes]]:
         """The publication with its cards. `text`: the changelog before it; with `same` it is this version's."""
-        notes = {**_card(corpus, about, manifests, repository), CHANGELOG: text if same and text else changelog(about, text)}
+        notes = {
+            **card_files(corpus, about, manifests, repository),
+            CHANGELOG: text if same and text else changelog(about, text),
+        }
         files = {**about.files, **{name: _listed(data) for name, data in notes.items()}}
         if about.complete:
             told = {name: {k: v for k, v in asdict(each).items() if v is not None} for name, each in files.items()}
@@ -315,21 +323,7 @@ def _finisher(corpus: Corpus, manifests: Mapping[str, Manifest], repository: str
 
 
 def _listed(data: bytes) -> Listed:
-    from hashlib import sha256
-
-    return Listed(len(data), sha256(data).hexdigest())
-
-
-def _card(
-    corpus: Corpus, publication: Publication, manifests: Mapping[str, Manifest], repository: str | None
-) -> Mapping[str, bytes]:
-    # The seam to the card: `mmidd.share.card.files` as soon as it is there.
-    from mmidd.share import card
-
-    files: Callable[..., Mapping[str, bytes]] | None = getattr(card, "files", None)
-    if files is not None:
-        return files(corpus, publication, manifests, repository)
-    return {"README.md": f"# {publication.name}\n\nVersion {publication.version}.\n".encode()}
+    return Listed(len(data), hashlib.sha256(data).hexdigest())
 
 
 def _put(path: Path, data: bytes) -> None:
