@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from mmidd.reference import detect, score, train, validate
     from mmidd.sampledata import write_sample as sample
     from mmidd.share.hub.publish import publish
+    from mmidd.share.rehydrate.rehydrate import rehydrate
 
 __version__ = "0.1.0"
 __all__ = [
     "Corpus", "MmiddError", "Options", "Project", "Recipe", "build", "compare", "datasets", "detect", "evaluate", "open",
-    "publish", "sample", "score", "train", "validate",
+    "publish", "rehydrate", "sample", "score", "train", "validate",
 ]  # fmt: skip
 
 _WHERE = {
@@ -45,6 +46,7 @@ _WHERE = {
     "evaluate": "mmidd.evaluation.evaluate:evaluate",
     "open": "mmidd.project:open_project",
     "publish": "mmidd.share.hub.publish:publish",
+    "rehydrate": "mmidd.share.rehydrate.rehydrate:rehydrate",
     "sample": "mmidd.sampledata:write_sample",
     "score": "mmidd.reference:score",
     "train": "mmidd.reference:train",

@@ -163,6 +163,14 @@ def _made_known(folders: tuple[ManifestFolder, ...]) -> tuple[ManifestFolder, ..
     return folders
 
 
+def know_manifests(folders: Sequence[str]) -> None:
+    """From here on the process knows the manifests in these folders. Raises UsageError where they are not sound."""
+    try:
+        _made_known(tuple(ManifestFolder.model_validate(_read_folder(folder)) for folder in folders))
+    except ValueError as error:
+        raise UsageError(f"--manifests: {error}") from error
+
+
 Split = Literal["train", "validation", "test", "none"]
 
 

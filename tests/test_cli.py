@@ -42,6 +42,7 @@ COMMANDS = {
     "sample": "DIR",
     "datasets": "[NAME] --data --json",
     "export": "CORPUS --to --out --split --dataset --json",
+    "rehydrate": "WHERE --data --out --check --digests --only --accept --manifests --follow-links --workers --json",
     "train": "DETECTOR CORPUS --out --preset --set --seeds --fraction --only --paired --self-blended --holdout --workers "
     "--device --json",
     "score": "MODEL [CORPUS] --out --split --only --degrade --set --workers --device --import --column --level --logit "

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from mmidd import __version__
-from mmidd.cli import build, complete, corpus, data, detect, evaluation, publish, scores, train, validate
+from mmidd.cli import build, complete, corpus, data, detect, evaluation, publish, rehydrate, scores, train, validate
 from mmidd.cli.console import COMPLETE, ERROR, INTERRUPTED, USAGE, err, out
 from mmidd.cli.interrupt import STOPPED, Interrupts, at_once
 from mmidd.errors import NO_MEMORY, MmiddError, is_memory, reason, without_secrets
@@ -29,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verbs in (build, corpus, train, scores, evaluation, validate, detect, publish, data):
+for verbs in (build, corpus, train, scores, evaluation, validate, detect, publish, rehydrate, data):
     for verb in verbs.VERBS:
         app.command(name=verb.__name__.rstrip("_"))(verb)  # `import` is a word of Python
 

@@ -35,6 +35,21 @@ class EngineKind(StrEnum):
     slurm = "slurm"
 
 
+Data = Annotated[
+    str, typer.Option("--data", metavar="ROOT", help="The folder above the datasets' folders, or its s3://... address.")
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=0, help="Worker processes (default: one a core; 0: this process alone).")
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="DATASET", help="Only this dataset (repeatable).", autocompletion=complete.datasets),
+]
+FollowLinks = Annotated[
+    list[str] | None,
+    typer.Option("--follow-links", metavar="ROOT", help="Links in the data may lead into this folder (repeatable)."),
+]
+
 WORDS: dict[str, Any] = {
     "recipe": Annotated[
         str,
@@ -44,15 +59,10 @@ WORDS: dict[str, Any] = {
             autocompletion=complete.recipes,
         ),
     ],
-    "data": Annotated[
-        str,
-        typer.Option("--data", metavar="ROOT", help="The folder above the datasets' folders, or its s3://... address."),
-    ],
+    "data": Data,
     "out": Annotated[Path, typer.Option("--out", metavar="CORPUS", help="The corpus folder to make or to update.")],
     "work": Annotated[Path | None, typer.Option("--work", metavar="DIR", help="The work folder (default: CORPUS.work).")],
-    "workers": Annotated[
-        int | None, typer.Option("--workers", min=0, help="Worker processes (default: one a core; 0: this process alone).")
-    ],
+    "workers": Workers,
     "worker_memory": Annotated[
         float | None,
         typer.Option("--worker-memory", metavar="GB", min=0.1, help="Stop a worker that holds more; its medium is charged."),
@@ -63,19 +73,13 @@ WORDS: dict[str, Any] = {
         list[str] | None,
         typer.Option("--engine-set", metavar="KEY=VALUE", help="ray: address, gpus. slurm: jobs, partition, minutes, ..."),
     ],
-    "only": Annotated[
-        list[str] | None,
-        typer.Option("--only", metavar="DATASET", help="Only this dataset (repeatable).", autocompletion=complete.datasets),
-    ],
+    "only": Only,
     "settings": Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe.")],
     "exclude": Annotated[
         Path | None,
         typer.Option("--exclude", metavar="FILE", help="Takedown list (sha256:, media:, identity: lines), kept for good."),
     ],
-    "follow_links": Annotated[
-        list[str] | None,
-        typer.Option("--follow-links", metavar="ROOT", help="Links in the data may lead into this folder (repeatable)."),
-    ],
+    "follow_links": FollowLinks,
     "require_all": Annotated[bool, typer.Option("--require-all", help="Fail if a dataset of the recipe is not there.")],
     "allow_removals": Annotated[bool, typer.Option("--allow-removals", help="Let rows of the existing corpus go.")],
 }

@@ -99,6 +99,33 @@ def card(
     return "\n".join(section for section in sections if section)
 
 
+def partial(card: str, shards: Sequence[ShardFacts], slugs: Mapping[str, str], words: str) -> str:
+    """The card of a corpus that holds a part of another, made of the other's: its front matter is of these shards (`slugs`:
+    of the datasets by name), and `words` stand on top."""
+    known, body = _split(card)
+    giving = {shard.dataset for shard in shards}
+    datasets = [DatasetFacts(name, slug, 0, "", "", "", False) for name, slug in slugs.items() if name in giving]
+    made = _front_matter("", datasets, shards)
+    told = {**known, **{name: made[name] for name in _OF_SHARDS}}
+    return f"---\n{yaml.safe_dump(told, sort_keys=False, allow_unicode=True)}---\n\n> {escape(words)}\n{body}"
+
+
+_OF_SHARDS = ("size_categories", "source_datasets", "configs", "dataset_info")
+
+
+def _split(card: str) -> tuple[dict[str, Any], str]:
+    """The front matter of a card and the rest; none where there is none that can be read."""
+    if card.startswith("---\n") and "\n---\n" in card:
+        front, _, body = card[4:].partition("\n---\n")
+        try:
+            known = yaml.safe_load(front)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            known = None
+        if isinstance(known, dict):
+            return known, body
+    return {}, card
+
+
 def _front_matter(recipe: str, datasets: Sequence[DatasetFacts], shards: Sequence[ShardFacts]) -> dict[str, Any]:
     total = sum(shard.rows for shard in shards)
     size = next((name for most, name in SIZES if total < most), "n>10M")

@@ -335,9 +335,10 @@ def _start_worker(parent: int, memory: int | None, modules: Sequence[str]) -> No
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     threading.Thread(target=_watch, args=(parent, memory), daemon=True).start()
-    without_pandas()
     for module in modules:
         import_module(module)
+    if not modules or "pyarrow" in sys.modules:  # who names modules without it does without it
+        without_pandas()
 
 
 def _watch(parent: int, memory: int | None) -> None:

@@ -10,10 +10,11 @@ import numpy as np
 
 from mmidd.captions.protocol import CONTEXT_SIDE
 from mmidd.curation.quality import Quality, measure
+from mmidd.extraction.crop import crop_of
 from mmidd.extraction.masks import Mask
-from mmidd.faces.align import Border, padded, plan_cut, similarity
+from mmidd.faces.align import Border, padded, similarity
 from mmidd.faces.detector import DetectorConfig, Faces
-from mmidd.faces.encode import ImageConfig, encode, encode_mask
+from mmidd.faces.encode import ImageConfig, encode
 from mmidd.faces.tracks import Policy
 from mmidd.video import Frame, Picture
 
@@ -136,15 +137,10 @@ def cut(
     mask: Mask | None,
     geometry: Literal["own", "shared"],
 ) -> Sample:
-    """The sample of one face. Each pixel of the mask's crop is mixed of the same pixels, by the same weights, as that of
-    the face's. Raises ValueError for a transform that cuts nothing of the picture."""
+    """The sample of one face. Raises ValueError for a transform that cuts nothing of the picture."""
+    plan, crop, marked = crop_of(picture, fix.transform, config.size, config.border, mask)
     transform = np.array(fix.transform, np.float32).reshape(2, 3)
-    plan = plan_cut(transform, picture.width, picture.height, size=config.size, border=config.border)
-    if plan.box is None or plan.padding == 1:
-        raise ValueError("the crop lies wholly outside the frame")
-    crop = plan.take(picture.part(*plan.box))
     beyond = padded(transform, picture.width, picture.height, size=config.size) if plan.padding else None
-    marked = encode_mask(plan.take(mask.part(plan.box))) if mask is not None and mask.own else None
     return Sample(
         frame.index, frame.timestamp, picture.width, picture.height, fix, geometry, encode(crop, config.image),
         measure(crop, beyond), plan.padding, mask=marked,

@@ -104,7 +104,8 @@ def plan_cut(transform: npt.ArrayLike, width: int, height: int, *, size: int, bo
     ValueError for a transform without inverse, or a crop over more than 32,766 pixels of the picture's side.
     """
     across, along = _axes(transform, size)
-    padding = 1 - float((across.within(-0.5, width - 0.5) & along.within(-0.5, height - 0.5)).mean())
+    inside = across.lies_within(-0.5, width - 0.5) and along.lies_within(-0.5, height - 0.5)
+    padding = 0.0 if inside else 1 - float((across.within(-0.5, width - 0.5) & along.within(-0.5, height - 0.5)).mean())
     if border != "black":
         across, along = across.bent(width, border), along.bent(height, border)
     (left, right), (top, bottom) = across.extent(width), along.extent(height)
@@ -160,6 +161,11 @@ class _Axis:
         """Which of the places, (size,size), lie in a closed interval."""
         places = self.columns + self.rows
         return np.asarray((places >= low) & (places <= high))
+
+    def lies_within(self, low: float, high: float) -> bool:
+        """Do all places lie in a closed interval? (Rounding is monotone, so the sums of the extremes are the extremes.)"""
+        least, most = self.columns.min() + self.rows.min(), self.columns.max() + self.rows.max()
+        return bool(least >= low and most <= high)
 
     def bent(self, length: int, border: Border) -> _Axis:
         """Brought into [0, length - 1]: interpolation there equals that in the image continued beyond its edges."""
