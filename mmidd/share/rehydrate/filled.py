@@ -179,6 +179,7 @@ class _Run:
                 self.filled.media["not_found"] += name not in waiting
                 for row in media.pop(name):
                     self.open[number].take(Spooled(row.number, lost), None)
+            self._close([number])  # of which nothing was found, at once: its labels need not be held
             for name in [name for name in waiting if name in media]:
                 media[name] = [*waiting.pop(name), *media[name]]
             if waiting:
