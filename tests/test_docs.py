@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import typer.main
 from conftest import Build
-from corpus.hub import serve
+from corpus.served import serve
 from share.lists import MADE, bench, clip, entry, picture, wrote
 
 from mmidd import cli

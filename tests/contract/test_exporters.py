@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from corpus import made
-from corpus.hub import serve
+from corpus.served import serve
 
 from mmidd.corpus.read import Corpus
 from mmidd.engine.lock import held

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus import made
-from corpus.hub import serve
+from corpus.served import serve
 from mmidd.corpus import cells, plain
 from mmidd.corpus.cells import Cells
 from mmidd.corpus.pages import present

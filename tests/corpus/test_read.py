@@ -17,7 +17,7 @@ import pytest
 
 import mmidd
 from corpus import made
-from corpus.hub import SHA, serve
+from corpus.served import SHA, serve
 from mmidd.corpus.about import MANIFEST
 from mmidd.corpus.read import Corpus
 from mmidd.errors import CorpusError

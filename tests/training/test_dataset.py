@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from corpus import made
-from corpus.hub import serve
+from corpus.served import serve
 from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import RandomHorizontalFlip
