@@ -22,7 +22,7 @@ from mmidd.engine.local import Inline, Local, usable_cores
 from mmidd.engine.units import Crash, Item, Resources, StageFunction, Task
 from mmidd.errors import CorpusError, ShareError
 from mmidd.schema import COLUMNS
-from mmidd.share.publication.format import DATA, LABELS, PIXELS, PROOF_COLUMNS, labels_schema
+from mmidd.share.publication.format import PIXELS, PROOF_COLUMNS, labels_name, labels_schema
 from mmidd.share.publication.proofs import proof
 from mmidd.watch import Watch
 
@@ -40,11 +40,6 @@ class Asked:
 
     corpus: str
     folder: Path
-
-
-def labels_name(shard: str) -> str:
-    """`labels/...` of `data/...`."""
-    return f"{LABELS}/{shard.removeprefix(f'{DATA}/')}"
 
 
 def write_labels(

@@ -17,7 +17,7 @@ from mmidd.extraction.masks import MaskSource
 from mmidd.extraction.replay import Cutting, Made, Miscounted, Stored, replay
 from mmidd.raw.archives import is_sequential
 from mmidd.raw.bytes import MediaBytes, lies_instead, open_all
-from mmidd.share.rehydrate.compared import Compared, Kind, Proofs, compared, is_accepted, medium_is
+from mmidd.share.rehydrate.compared import Compared, Likeness, Proofs, compared, is_accepted, medium_is
 from mmidd.share.rehydrate.found import FoundMedium
 
 TASK_IMAGES, SEQUENTIAL = 64, 256
@@ -67,7 +67,7 @@ class Cut:
     medium: Medium
     spool: Path | None
     rows: tuple[Spooled, ...]
-    kind: Kind
+    kind: Likeness
     told: str
     frames: int = 0
     sha256: str | None = None

@@ -16,14 +16,15 @@ from mmidd.engine.faults import fault
 from mmidd.engine.files import digest, disk_errors
 from mmidd.engine.local import Inline, Local
 from mmidd.media import Name
-from mmidd.share.rehydrate.compared import Accept, Compared, Kind
+from mmidd.share.publication.format import data_name
+from mmidd.share.rehydrate.compared import Accept, Compared, Likeness
 from mmidd.share.rehydrate.cutting import PASSING, Asked, Cut, Medium, Row, Spooled, cut_media
 from mmidd.share.rehydrate.fetched import Fetched
 from mmidd.share.rehydrate.found import FoundMedium
 from mmidd.share.rehydrate.hashing import Digests
 from mmidd.share.rehydrate.result import Medium as Told
 from mmidd.share.rehydrate.result import Rate
-from mmidd.share.rehydrate.rows import Labels, data_name, names, names_of, read_labels
+from mmidd.share.rehydrate.rows import Labels, names, names_of, read_labels
 from mmidd.share.rehydrate.shards import Filling, Written, lost_pairs, noted, put_note, rewrite, write
 from mmidd.share.rehydrate.version import Tally
 from mmidd.watch import Watch
@@ -85,7 +86,7 @@ class Filled:
 
     written: list[Written] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
-    media: Counter[Kind] = field(default_factory=Counter)
+    media: Counter[Likeness] = field(default_factory=Counter)
     others: list[Told] = field(default_factory=list)
     rate: Rate = field(default_factory=Rate)
 
