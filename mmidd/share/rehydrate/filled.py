@@ -82,13 +82,21 @@ class Plan:
 
 @dataclass
 class Filled:
-    """What was made: the shards, in the order of their names; what became of the rows, and what media are."""
+    """What was made: the shards, in the order of their names; what became of the rows, and what media are. `mistaken`: files
+    that were taken for a medium by path and size, and turned out to have other bytes."""
 
     written: list[Written] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     media: Counter[Likeness] = field(default_factory=Counter)
     others: list[Told] = field(default_factory=list)
+    mistaken: int = 0
     rate: Rate = field(default_factory=Rate)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known beside that."""
+        told = "were taken for media by their places and sizes, and have other bytes: the same command again looks elsewhere"
+        return (f"{self.mistaken:,} files {told}, by digest",) if self.mistaken else ()
 
 
 def fill(plan: Plan, gone: set[str], engine: Local | Inline, watch: Watch) -> Filled:
@@ -203,6 +211,7 @@ class _Run:
             self.open[row.number[0]].take(row, cut.spool)
         if cut.sha256 is not None:
             self.plan.digests.put(cut.medium.found.file, cut.sha256)
+            self.filled.mistaken += cut.sha256 != cut.medium.found.wanted.sha256
         self._close({row.number[0] for row in cut.rows})
 
     def _close(self, numbers: Sequence[int] | set[int] | range) -> None:

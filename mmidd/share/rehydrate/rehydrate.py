@@ -301,5 +301,5 @@ def _result(
         out, asked.source.opened.about.name, {name: dict(each) for name, each in sorted(filled.tally.rows.items())},
         filled.tally.kept, len(filled.written), same, dict(filled.media), tuple(filled.others), sum(skipped.values()),
         tuple(told.captions_withheld), missing(found.lost, asked.wanted, found.folders, asked.data), told.libraries,
-        (*asked.source.notes, *found.notes), filled.rate, changed, files[MANIFEST] == original.manifest,
+        (*asked.source.notes, *found.notes, *filled.notes), filled.rate, changed, files[MANIFEST] == original.manifest,
     )  # fmt: skip
