@@ -76,6 +76,7 @@ def _bring(place: Hub, folder: Path, name: str, most: int) -> str:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import GatedRepoError
 
+    faults: tuple[type[Exception], ...] = (*place.faults, ValueError)
     try:
         if place.size(name) > most:
             raise ShareError(f"{place.path(name)} is larger than it may be ({most:,} bytes): tell its owner")
@@ -85,7 +86,7 @@ def _bring(place: Hub, folder: Path, name: str, most: int) -> str:
             )  # fmt: skip
     except GatedRepoError:
         raise ShareError(f"{place.address} is gated: ask for access on its page, then `hf auth login`") from None
-    except (*place.faults, ValueError) as error:
+    except faults as error:
         raise ShareError(
             f"{place.path(name)} cannot be fetched ({type(error).__name__}); run the same command to go on"
         ) from None
