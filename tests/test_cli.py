@@ -53,7 +53,7 @@ COMMANDS = {
     "--json",
     "detect": "PATH... --model --corpus --rates --rule --stills --region --out --csv --set --workers --device --json",
     "publish": "CORPUS [ORG/NAME] --out --labels-only --only --redact --private --gated --commit-bytes --verify "
-    "--squash-history --yes --dry-run --json",
+    "--squash-history --yes --dry-run --workers --json",
     "import": "KIND LIST... --images --out --name --licence --faces --label --method --link --json",
     "doctor": "--data --out --work --json",
 }

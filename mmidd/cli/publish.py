@@ -8,9 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mmidd.cli import complete
 from mmidd.cli.console import COMPLETE, err, say, tell
-from mmidd.cli.options import Json
+from mmidd.cli.options import Json, Only, Workers
 from mmidd.watch import NOBODY
 
 
@@ -38,10 +37,7 @@ def publish(
         Path | None, typer.Option("--out", metavar="FOLDER", help="The publication's folder (default: CORPUS.publication).")
     ] = None,
     labels_only: Annotated[bool, typer.Option("--labels-only", help="No pixels of any dataset.")] = False,
-    only: Annotated[
-        list[str] | None,
-        typer.Option("--only", metavar="DATASET", help="Only this dataset (repeatable).", autocompletion=complete.datasets),
-    ] = None,
+    only: Only = None,
     redact: Annotated[str, typer.Option("--redact", metavar="WHAT,...", help="Leave out identities, paths, captions.")] = "",
     private: Annotated[
         bool | None,
@@ -65,6 +61,7 @@ def publish(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be sent and what is withheld; send nothing.")
     ] = False,
+    workers: Workers = None,
     as_json: Json = False,
 ) -> int:
     """Publish a corpus: what its licences allow, with labels of the rest, in a folder or on the Hugging Face Hub."""
@@ -76,7 +73,7 @@ def publish(
         corpus, repository,
         out=out, labels_only=labels_only, only=only or (), redact=words, private=private,
         gated=None if gated is None else gated.value, dry_run=dry_run, commit_bytes=commit_bytes, verify=verify.value,
-        squash_history=squash_history, yes=yes, watch=NOBODY if as_json else Steps(err), tell=tell,
+        squash_history=squash_history, yes=yes, workers=workers, watch=NOBODY if as_json else Steps(err), tell=tell,
     )  # fmt: skip
     say(found, as_json=as_json)
     return COMPLETE

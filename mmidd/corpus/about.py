@@ -28,6 +28,11 @@ class Listed:
     sha256: str
     rows: int | None = None
 
+    def document(self) -> dict[str, Any]:
+        """As it stands in a list of files."""
+        rows = {} if self.rows is None else {"rows": self.rows}
+        return {"bytes": self.bytes, "sha256": self.sha256, **rows}
+
 
 @dataclass(frozen=True)
 class Indexed:

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
+from mmidd.corpus.about import About
+from mmidd.corpus.about import Listed as File
 from mmidd.schema import COLUMNS, FORGERY_NAMES, FORGERY_TYPES, SPLITS, features
 
 if TYPE_CHECKING:
@@ -99,12 +101,15 @@ def card(
     return "\n".join(section for section in sections if section)
 
 
-def partial(card: str, shards: Sequence[ShardFacts], slugs: Mapping[str, str], words: str) -> str:
-    """The card of a corpus that holds a part of another, made of the other's: its front matter is of these shards (`slugs`:
-    of the datasets by name), and `words` stand on top."""
+def partial(card: str, about: About, files: Mapping[str, File], words: str) -> str:
+    """The card of a corpus that holds a part of another (`about`), made of the other's: its front matter is of the shards
+    that are among these files, and `words` stand on top."""
     known, body = _split(card)
-    giving = {shard.dataset for shard in shards}
-    datasets = [DatasetFacts(name, slug, 0, "", "", "", False) for name, slug in slugs.items() if name in giving]
+    names = {each.slug: name for name, each in about.datasets.items()}
+    here = [(s, files[s.name], names.get(s.dataset, s.dataset)) for s in about.shards if s.name in files]
+    shards = [ShardFacts(shard.name, file.bytes, file.sha256, file.rows or 0, name) for shard, file, name in here]
+    slugs = sorted({(name, shard.dataset) for shard, _, name in here})
+    datasets = [DatasetFacts(name, slug, 0, "", "", "", False) for name, slug in slugs]
     made = _front_matter("", datasets, shards)
     told = {**known, **{name: made[name] for name in _OF_SHARDS}}
     return f"---\n{yaml.safe_dump(told, sort_keys=False, allow_unicode=True)}---\n\n> {escape(words)}\n{body}"

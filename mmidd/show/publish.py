@@ -131,7 +131,7 @@ def _squash(console: Console, lost: Squash, *, planned: bool) -> None:
 
 def _holders(console: Console, done: Published, holders: tuple[Holder, ...]) -> None:
     """Who is asked to take something down wants to know where it still is."""
-    console.print("rows that this version has no more can still be read at:", style="yellow")
+    console.print("what this version has no more (rows, pixels, what was redacted) can still be read at:", style="yellow")
     for each in holders:
         rows = "some, which could not be counted" if each.rows is None else f"{each.rows:,} rows"
         console.print(f"  {plain(each.ref)} ({each.commit[:12]}): {rows}", style="yellow")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from mmidd.engine.apart import each_of
 from mmidd.engine.local import Inline, Local
-from mmidd.engine.units import Crash, Item, Resources, StageFunction, Task
+from mmidd.engine.units import Crash, Item, Resources, Task
 from mmidd.errors import ChangedMedia, EmptyMedia, MmiddError, check_memory, told
 from mmidd.extraction.medium import Way, medium_crops, planned_numbers
 from mmidd.extraction.sample import ExtractConfig
@@ -23,8 +24,6 @@ if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
 
 TASK_IMAGES, SEQUENTIAL = 16, 16
 """Images that a task takes; media of one compressed tar, which share a pass over it."""
-_LEAST_S, _SLOWEST = 600.0, 1e6
-"""Seconds that any task is given, and bytes a second of the slowest medium."""
 
 
 @dataclass(frozen=True)
@@ -68,24 +67,8 @@ def faces_of(media: Sequence[Named], taking: Taking, engine: Local | Inline) -> 
     costs its medium alone."""
     asked = _Asked(replace(taking.config, choice="all"), taking.frames)
     largest = max((each.file.bytes for each in media), default=0)
-    limit = _LEAST_S + largest / _SLOWEST
-    alone: list[Task] = []
-    for task, found in _mapped(engine, _tasks(media), asked, limit):
-        if not isinstance(found, Crash):
-            yield from found
-        elif len(task.items) > 1:
-            alone += [Task((item,)) for item in task.items]
-        else:
-            yield _crashed(task, found)
-    for task, found in _mapped(engine, alone, asked, limit):
+    for task, found in each_of(engine, taken, _tasks(media), asked, largest):
         yield from [_crashed(task, found)] if isinstance(found, Crash) else found
-
-
-def _mapped(
-    engine: Local | Inline, tasks: Iterable[Task], asked: _Asked, limit: float
-) -> Iterator[tuple[Task, list[Faces] | Crash]]:
-    found = engine.map(cast(StageFunction, taken), tasks, asked, time_limit=limit)
-    return cast(Iterator[tuple[Task, list[Faces] | Crash]], found)
 
 
 def _crashed(task: Task, crash: Crash) -> Faces:

@@ -209,7 +209,7 @@ def test_places_and_names_that_are_none_are_refused(corpus: Corpus, mixed: Stage
 def test_a_plan_says_what_would_come(corpus: Corpus, mixed: Staged) -> None:
     found = plan(corpus, manifests=sound.manifests())
     assert found.terms == tuple(mixed.publication.terms) and found.rows == mixed.publication.rows
-    assert [each.dataset for each in found.withheld] == ["Beta", "Gamma"] and found.silent == ("Gamma",)
+    assert [each.dataset for each in found.terms if not each.pixels] == ["Beta", "Gamma"] and found.silent == ("Gamma",)
     assert found.files.keys() == {name for name in mixed.publication.files if name.startswith(("data/", "media"))}
 
 

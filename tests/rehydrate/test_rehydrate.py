@@ -213,6 +213,23 @@ def test_a_re_download_is_told_from_another_version(
         assert not found.complete and Corpus(tmp_path / "out").verify().findings == ()
 
 
+def test_a_file_of_the_right_size_that_is_another_is_told_and_the_next_run_finds_the_right_one(
+    small: Place, labels: Path, data: Path, tmp_path: Path
+) -> None:
+    path = sorted(data.glob(CELEBA))[0]
+    (data / "elsewhere").mkdir()
+    shutil.copy(path, data / "elsewhere/mine.jpg")
+    right = path.read_bytes()
+    other = io.BytesIO()
+    Image.open(path).convert("RGB").point(lambda value: 255 - value).save(other, "JPEG", quality=20)
+    path.write_bytes(other.getvalue().ljust(len(right), b"\0"))
+    assert path.stat().st_size == len(right)
+    first = again(labels, data, tmp_path / "out")
+    assert not first.complete and any("looks elsewhere" in note for note in first.notes)
+    second = again(labels, data, tmp_path / "out")
+    assert second.original and digests(tmp_path / "out") == small.digests() and second.notes == ()
+
+
 def test_what_is_accepted_is_written(labels: Path, data: Path, tmp_path: Path) -> None:
     darker(sorted(data.glob(CELEBA))[0])
     few, all_ = again(labels, data, tmp_path / "few"), again(labels, data, tmp_path / "all", accept="any")

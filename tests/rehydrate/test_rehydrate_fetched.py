@@ -54,6 +54,32 @@ def test_wrong_bytes_are_refused_and_the_next_run_goes_on(served: Hub, built: Bu
     assert digests(tmp_path / "out") == digests(built.out)
 
 
+@pytest.mark.parametrize("name", ["publication.json", "media.parquet"])
+def test_a_file_that_is_larger_than_it_may_be_is_not_fetched(
+    name: str, served: Hub, built: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmidd.share.rehydrate.fetched.MOST_BYTES", 1 << 17)
+    served.write(NAME, {name: b" " * (1 << 18)})
+    with pytest.raises(ShareError, match=f"{name} is larger than it may be"):
+        again(built, tmp_path / "out")
+    assert not any(name in each.path for each in served.asked("resolve", "store"))
+
+
+@pytest.mark.parametrize("module", ["httpx", "httpx2"])
+def test_a_lost_connection_is_told_whatever_the_client_is_made_of(
+    module: str, served: Hub, built: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = type("HTTPError", (Exception,), {"__module__": module})
+
+    def fetch(*asked: Any, **how: Any) -> Any:
+        raise lost("gone")
+
+    monkeypatch.setattr("huggingface_hub.errors.HTTPError", lost)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fetch)
+    with pytest.raises(ShareError, match=r"publication.json cannot be fetched \(HTTPError\)"):
+        again(built, tmp_path / "out")
+
+
 def test_what_was_fetched_serves_without_the_hub(served: Hub, built: Build, tmp_path: Path) -> None:
     data = Path(shutil.copytree(built.data, tmp_path / "data"))
     kept = shutil.move(data / "CelebA", tmp_path / "kept")

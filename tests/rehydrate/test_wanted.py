@@ -40,8 +40,6 @@ def test_media_are_counted_over_shards_and_told_by_name() -> None:
 @pytest.mark.parametrize(
     ("given", "kind", "size", "sha256"),
     [
-        ({"kind": None}, "image", 7, SHA),
-        ({"kind": "device"}, "image", 7, SHA),
         ({"kind": "frames"}, "frames", 7, SHA),
         ({"bytes": None}, "video", 0, SHA),
         ({"bytes": -(2**63)}, "video", 0, SHA),
@@ -59,6 +57,8 @@ def test_what_is_no_fact_is_not_believed(given: dict[str, Any], kind: str, size:
     ("labels", "table", "told"),
     [
         (rows(("DFDC", "a", None)), media({"media": "b"}), "not in the publication's media table"),
+        (rows(("DFDC", "a", None)), media({"media": "a", "kind": None}), "as what mmidd knows"),
+        (rows(("DFDC", "a", None)), media({"media": "a", "kind": "device"}), "as what mmidd knows"),
         (rows(("DFDC", "a", None)), media({"media": "a"}, {"media": "a", "bytes": 8}), "twice, with other bytes"),
     ],
 )

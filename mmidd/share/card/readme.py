@@ -187,7 +187,7 @@ def _rehydrate(facts: Facts) -> str:
         f"{found}Neither a GPU nor a detector is needed.\n\n"
         "```sh\n"
         f"pip install 'mmidd>={plain(facts.publication.mmidd)}'\n"
-        f"mmidd rehydrate {where} --data ROOT --check         # what can be made, before any work\n"
+        f"mmidd rehydrate {where} --data ROOT --out CORPUS --check  # what can be made, before any work\n"
         f"mmidd rehydrate {where} --data ROOT --out CORPUS\n"
         "```\n\n"
         "Every crop is compared with its digest: with equal versions of the libraries (below) the files are equal to "

@@ -86,6 +86,7 @@ def publish(
     verify: Checked = "served",
     squash_history: bool = False,
     yes: bool = False,
+    workers: int | None = None,
     watch: Watch = NOBODY,
     tell: Tell = lambda line: None,
 ) -> Published | Planned:
@@ -95,7 +96,8 @@ def publish(
     A new repository is private and gated (`gated`: auto or manual) before it has a byte; `private=False` shows it at the
     end, still gated. Sent again, nothing changes; a run that was killed goes on. `verify="listed"` compares digests that the
     Hub tells instead of fetching all files. `squash_history` with `yes` takes away every other version, for good.
-    `dry_run` says what would be published, and writes and sends nothing.
+    `dry_run` says what would be published, and writes and sends nothing. `workers`: processes that make labels (default:
+    one a core).
 
     Raises UsageError for options at odds, CorpusError for no corpus, and ShareError for a corpus that fails `mmidd verify`,
     a token without rights, a repository that holds something else or was changed meanwhile, and a Hub that serves other
@@ -104,11 +106,12 @@ def publish(
     _check(repository, dry_run=dry_run, squash_history=squash_history, yes=yes, commit_bytes=commit_bytes)
     opened = Corpus(corpus)
     asked: dict[str, Any] = {"labels_only": labels_only, "only": tuple(only), "redact": tuple(redact)}
+    staging = {**asked, "workers": workers, "watch": watch}
     folder = folder_of(corpus) if out is None else Path(out)
     if repository is None:
         if dry_run:
             return planned(opened, plan(opened, **asked), None, None, None, (), None)
-        return _staged(opened, folder, "out", None, watch, asked)[0]
+        return _staged(opened, folder, "out", None, staging)[0]
     hub = connect(repository, tell)
     with quietly(), _alone(folder):
         author = "" if dry_run else user(hub)
@@ -118,7 +121,7 @@ def publish(
         if dry_run:
             lost = None if held is None or not squash_history else forecast(hub, f"v{held.about.version}")
             return planned(opened, plan(opened, **asked), repository, found, held, wrong, lost)
-        told, staged = _staged(opened, folder, held, repository, watch, asked)
+        told, staged = _staged(opened, folder, held, repository, staging)
         before, access = None if held is None else held.about, Access(private, gated)
         released = send(hub, author, found, before, staged, access, most=commit_bytes, checked=verify, watch=watch)
         lost = squash(hub, author, staged) if squash_history else None
@@ -142,10 +145,10 @@ def _alone(folder: Path) -> AbstractContextManager[bool]:
 
 
 def _staged(
-    corpus: Corpus, folder: Path, previous: Any, repository: str | None, watch: Watch, asked: Mapping[str, Any]
+    corpus: Corpus, folder: Path, previous: Any, repository: str | None, staging: Mapping[str, Any]
 ) -> tuple[Published, Staged]:
     """The publication's folder, made or found as it is; and what there is to say of it."""
-    made = stage(corpus, folder, name=name_of(corpus), previous=previous, repository=repository, watch=watch, **asked)
+    made = stage(corpus, folder, name=name_of(corpus), previous=previous, repository=repository, **staging)
     fault("publish_staged", made.out)
     staged = Staged(made.out, made.publication)
     size = sum(each.bytes for each in staged.files.values())

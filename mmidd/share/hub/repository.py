@@ -67,6 +67,11 @@ def tree(hub: Hub, revision: str) -> dict[str, Entry]:
     return patiently(hub, "list the repository's files", listed)
 
 
+def stored(hub: Hub) -> list[Any]:
+    """The files in the large storage, of whatever version: `file_oid` is the sha256."""
+    return patiently(hub, "list the large files", lambda: list(hub.api.list_lfs_files(hub.repo, repo_type=DATASET)))
+
+
 def _entry(found: Any) -> Entry:
     return Entry(found.size, found.blob_id, None if found.lfs is None else found.lfs.sha256)
 

@@ -34,7 +34,7 @@ class Access:
 @dataclass(frozen=True)
 class Released:
     """What came of sending: the commit of main and its tag, what was sent on which pull request (None: nothing was to be
-    sent), how many files were fetched and hashed, and who may see it."""
+    sent), how many files were fetched and hashed (0: the digests that the Hub lists were compared), and who may see it."""
 
     commit: str
     tag: str

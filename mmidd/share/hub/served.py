@@ -21,8 +21,8 @@ AT_ONCE, PIECE, TIMEOUT = 4, 1 << 20, 60.0
 
 
 def check_served(hub: Hub, commit: str, files: Mapping[str, Listed], notes: Path, watch: Watch) -> int:
-    """Fetch every file of a commit and compare it with its listing; gives how many were fetched. `notes` keeps what was
-    seen, so that a run that was killed goes on. Raises ShareError naming the files whose bytes are others."""
+    """Fetch every file of a commit and compare it with its listing; gives how many they are. `notes` keeps what was seen, so
+    that a run that was killed goes on. Raises ShareError naming the files whose bytes are others."""
     seen = _read(notes)
     todo = {name: each for name, each in files.items() if (hub.repo, name, each.sha256) not in seen}
     done, wrong, stop = _bytes(files) - _bytes(todo), [], Event()
@@ -51,7 +51,7 @@ def check_served(hub: Hub, commit: str, files: Mapping[str, Listed], notes: Path
             f"the Hub serves other bytes than were sent of {len(wrong)} of {len(files)} files, such as {sorted(wrong)[0]}; "
             f"main was not touched. Run the same command again; if it stays so, tell the Hub, and look at {hub.address}"
         )
-    return len(todo)
+    return len(files)
 
 
 def digest(hub: Hub, commit: str, name: str, listed: Listed, stop: Event | None = None) -> tuple[int, str]:

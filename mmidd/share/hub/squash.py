@@ -12,7 +12,7 @@ from mmidd.errors import ShareError
 from mmidd.share.hub.client import Hub, brought_about, patiently
 from mmidd.share.hub.finish import tag, tags
 from mmidd.share.hub.pull import pulls, status
-from mmidd.share.hub.repository import DATASET, head, tree
+from mmidd.share.hub.repository import DATASET, head, stored, tree
 from mmidd.share.hub.staged import Staged
 from mmidd.share.hub.upload import Change, missing
 
@@ -91,5 +91,4 @@ def _commits(hub: Hub) -> int:
 def _stale(hub: Hub) -> list[Any]:
     """Files in the large storage that main does not hold."""
     held = {each.sha256 for each in tree(hub, head(hub, "main")).values()}
-    found = patiently(hub, "list the large files", lambda: list(hub.api.list_lfs_files(hub.repo, repo_type=DATASET)))
-    return [each for each in found if each.file_oid not in held]
+    return [each for each in stored(hub) if each.file_oid not in held]

@@ -1,8 +1,8 @@
-"""What older revisions still hold of rows that a publication has no more: which ones, and how many."""
+"""What older revisions still hold of rows and pixels that a publication has no more: which ones, and of how many rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -12,20 +12,31 @@ from mmidd.corpus.place import Folder, Place
 from mmidd.corpus.place import Hub as Remote
 from mmidd.errors import CorpusError, ShareError
 from mmidd.share.hub.client import Hub, patiently
-from mmidd.share.hub.repository import DATASET, Entry, tree
+from mmidd.share.hub.repository import DATASET, Entry, stored, tree
+from mmidd.share.hub.served import fetched
 from mmidd.share.hub.staged import Staged
-from mmidd.share.publication.format import DATA, LABELS
+from mmidd.share.publication.format import DATA, LABELS, MOST_BYTES, PUBLICATION
+from mmidd.share.publication.written import parsed
 
 _ID = pa.schema([pa.field("id", pa.string())])
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A tag, branch or pull request that still holds rows which this version has no more; None: they cannot be read."""
+    """A tag, branch or pull request that still holds what this version has no more: so many rows, or their pixels, or what
+    was redacted of them. None: they cannot be read."""
 
     ref: str
     commit: str
     rows: int | None
+
+
+@dataclass(frozen=True)
+class _Ids:
+    """Of the rows of a revision, and of those that have their pixels."""
+
+    rows: frozenset[str]
+    pixels: frozenset[str]
 
 
 def refs(hub: Hub) -> dict[str, str]:
@@ -40,22 +51,26 @@ def refs(hub: Hub) -> dict[str, str]:
 
 
 def holders(hub: Hub, staged: Staged, main: str) -> list[Holder]:
-    """Which revisions hold rows that this version has no more: by the ids in their shards, each shard read once."""
+    """Which revisions hold what this version has no more: rows and pixels, by the ids in their shards, each shard read once;
+    and all rows of one that was less redacted."""
     now = {each.sha256 for each in staged.files.values()}
-    ids: frozenset[str] | None = None
+    ids: _Ids | None = None
     read: dict[str, frozenset[str]] = {}
     found = []
     for ref, commit in refs(hub).items():
         if ref == "main" or commit == main:
             continue
-        old = {name: each for name, each in tree(hub, commit).items() if _is_shard(name) and each.sha256 not in now}
+        every = tree(hub, commit)
+        old = {name: each for name, each in every.items() if _is_shard(name) and each.sha256 not in now}
         if not old:
             continue
         ids = _ids_of(Folder(staged.folder), staged.files, {}) if ids is None else ids
         try:
-            gone: int | None = len(_ids_of(remote(hub, commit), old, read) - ids)
+            had = _ids_of(remote(hub, commit), old, read)
+            is_bare = not _redacted(hub, commit, every, staged.publication.redacted)
+            gone: int | None = len(had.rows if is_bare else (had.rows - ids.rows) | (had.pixels - ids.pixels))
         except (CorpusError, ShareError):
-            if not {each.sha256 for each in old.values()} & _stored(hub):
+            if not {each.sha256 for each in old.values()} & {each.file_oid for each in stored(hub)}:
                 continue  # a squash has deleted them; names are left
             gone = None
         if gone != 0:
@@ -63,10 +78,13 @@ def holders(hub: Hub, staged: Staged, main: str) -> list[Holder]:
     return found
 
 
-def _stored(hub: Hub) -> set[str]:
-    """The digests of the files in the large storage."""
-    found = patiently(hub, "list the large files", lambda: list(hub.api.list_lfs_files(hub.repo, repo_type=DATASET)))
-    return {each.file_oid for each in found}
+def _redacted(hub: Hub, commit: str, files: Mapping[str, Entry], what: Collection[str]) -> bool:
+    """Was all this redacted of the publication at a commit? Where that cannot be read it was not."""
+    try:
+        size = min(files[PUBLICATION].size, MOST_BYTES) if what else 0
+        return not what or {*what} <= {*parsed(fetched(hub, commit, PUBLICATION, size), hub.address).redacted}
+    except (KeyError, ShareError):
+        return False
 
 
 def remote(hub: Hub, commit: str) -> Place:
@@ -81,9 +99,9 @@ def _is_shard(name: str) -> bool:
     return name.startswith((f"{DATA}/", f"{LABELS}/")) and name.endswith(".parquet")
 
 
-def _ids_of(place: Place, files: Mapping[str, object], read: dict[str, frozenset[str]]) -> frozenset[str]:
+def _ids_of(place: Place, files: Mapping[str, object], read: dict[str, frozenset[str]]) -> _Ids:
     """The ids of the rows of shards; `read` holds those of shards by digest, read before."""
-    found: set[str] = set()
+    rows, pixels = set[str](), set[str]()
     for name, each in files.items():
         if not _is_shard(name):
             continue
@@ -91,5 +109,7 @@ def _ids_of(place: Place, files: Mapping[str, object], read: dict[str, frozenset
         if key not in read:
             with open_parquet(place, name) as file:
                 read[key] = frozenset(file.table(_ID)["id"].to_pylist())
-        found |= read[key]
-    return frozenset(found)
+        rows |= read[key]
+        if name.startswith(f"{DATA}/"):
+            pixels |= read[key]
+    return _Ids(frozenset(rows), frozenset(pixels))

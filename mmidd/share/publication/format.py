@@ -57,6 +57,16 @@ def labels_schema() -> pa.Schema:
     )
 
 
+def labels_name(shard: str) -> str:
+    """`labels/...` of `data/...`."""
+    return f"{LABELS}/{shard.removeprefix(f'{DATA}/')}"
+
+
+def data_name(name: str) -> str:
+    """The shard of the corpus, `data/...`, that a file with rows has the rows of."""
+    return f"{DATA}/{name.rpartition('/')[2]}"
+
+
 @dataclass(frozen=True)
 class Terms:
     """What is published of a dataset, and why: its licence as its manifest states it (`redistributable` None: no manifest

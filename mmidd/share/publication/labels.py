@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,13 +16,14 @@ import pyarrow.parquet as pq
 from mmidd.corpus.about import Listed, Shard
 from mmidd.corpus.pictures import decoded
 from mmidd.corpus.read import Corpus
+from mmidd.engine.apart import each_of
 from mmidd.engine.faults import fault
 from mmidd.engine.files import disk_errors, sha256_file
 from mmidd.engine.local import Inline, Local, usable_cores
-from mmidd.engine.units import Crash, Item, Resources, StageFunction, Task
+from mmidd.engine.units import Crash, Item, Resources, Task
 from mmidd.errors import CorpusError, ShareError
 from mmidd.schema import COLUMNS
-from mmidd.share.publication.format import DATA, LABELS, PIXELS, PROOF_COLUMNS, labels_schema
+from mmidd.share.publication.format import PIXELS, PROOF_COLUMNS, labels_name, labels_schema
 from mmidd.share.publication.proofs import proof
 from mmidd.watch import Watch
 
@@ -42,11 +43,6 @@ class Asked:
     folder: Path
 
 
-def labels_name(shard: str) -> str:
-    """`labels/...` of `data/...`."""
-    return f"{LABELS}/{shard.removeprefix(f'{DATA}/')}"
-
-
 def write_labels(
     corpus: Corpus, folder: Path, shards: Sequence[Shard], *, workers: int | None, watch: Watch
 ) -> dict[str, Listed]:
@@ -59,7 +55,7 @@ def write_labels(
         done = sum(each.rows for each in shards if each not in missing)
         tasks = [Task((Item("", each.name, None, each, each.bytes),)) for each in sorted(missing, key=lambda e: -e.bytes)]
         asked = Asked(str(corpus.place.path("")), folder)
-        for task, found in _mapped(engine, tasks, asked):
+        for task, found in each_of(engine, _labelled, tasks, asked, None):
             shard: Shard = task.items[0].payload
             if isinstance(found, Crash):
                 raise ShareError(
@@ -83,11 +79,6 @@ def _engine(missing: Sequence[Shard], workers: int | None) -> Local | Inline:
     small = sum(each.bytes for each in missing) <= _HERE_BYTES or len(missing) < 2
     several = min(usable_cores() if workers is None else workers, len(missing))
     return Inline() if several == 0 or (workers is None and small) else Local(several, Resources())
-
-
-def _mapped(engine: Local | Inline, tasks: Iterable[Task], asked: Asked) -> Iterator[tuple[Task, str | Crash]]:
-    found = engine.map(cast(StageFunction, _labelled), tasks, asked, time_limit=None)
-    return cast(Iterator[tuple[Task, str | Crash]], found)
 
 
 def _labelled(task: Task, asked: Asked, resources: Resources) -> str:

@@ -22,7 +22,16 @@ from mmidd.engine.files import digest
 from mmidd.errors import CorpusError, ShareError
 from mmidd.findings import Finding
 from mmidd.schema import SPLITS, arrow_schema, media_schema
-from mmidd.share.publication.format import DATA, LABELS, MOST_BYTES, ORIGINAL, PUBLICATION, Publication, labels_schema
+from mmidd.share.publication.format import (
+    DATA,
+    LABELS,
+    MOST_BYTES,
+    ORIGINAL,
+    PUBLICATION,
+    Publication,
+    labels_name,
+    labels_schema,
+)
 from mmidd.share.publication.written import document, names, parsed
 from mmidd.watch import NOBODY, Watch
 
@@ -81,7 +90,7 @@ class Opened:
             return self.corpus.shards
         return tuple(
             Shard(name, each.rows, self.about.files[name].bytes, each.split, each.dataset)
-            for each, name in ((each, _labels(each.name)) for each in self.corpus.shards)
+            for each, name in ((each, labels_name(each.name)) for each in self.corpus.shards)
         )
 
     @cached_property
@@ -150,15 +159,15 @@ class Opened:
     def check(self, watch: Watch = NOBODY, only: Sequence[str] | None = None) -> tuple[Finding, ...]:
         """Every listed file (or `only` these) compared with what `publication.json` says of it, byte for byte; and what is
         there and not listed, but hidden files. Empty: all is as it was published."""
-        present, found = self.place.names(), list[Finding]()
+        found = list[Finding]()
         wanted = sorted(self.about.files if only is None else only)
         watch.begin("files", len(wanted), 0)
         for number, name in enumerate(wanted, 1):
-            if (problem := self._problem(name, name in present)) is not None:
+            if (problem := self._problem(name)) is not None:
                 found.append(Finding("publication", problem, (name,)))
             watch.at(number, name)
         watch.end()
-        more = present - set(self.about.files) - {PUBLICATION} if only is None else ()
+        more = self.place.names() - set(self.about.files) - {PUBLICATION} if only is None else ()
         found += [
             Finding("publication", f"is not listed in {PUBLICATION}", (name,))
             for name in sorted(more)
@@ -166,9 +175,7 @@ class Opened:
         ]
         return tuple(found)
 
-    def _problem(self, name: str, present: bool) -> str | None:
-        if not present:
-            return "is missing"
+    def _problem(self, name: str) -> str | None:
         listed = self.about.files[name]
         try:
             if (size := self.place.size(name)) != listed.bytes:
@@ -176,6 +183,8 @@ class Opened:
             return None if sha256_of(self.place, name) == listed.sha256 else "has another checksum than it should"
         except CorpusError:
             return "is a link out of the publication's folder"
+        except FileNotFoundError:
+            return "is missing"
         except self.place.faults as error:
             return f"cannot be read ({type(error).__name__})"
 
@@ -205,10 +214,6 @@ class Opened:
 _OUTSIDE = r"^/|(^|/)\.\.(/|$)|\x00|^$"
 
 
-def _labels(shard: str) -> str:
-    return f"{LABELS}/{shard.removeprefix(f'{DATA}/')}"
-
-
 def _checked(about: Publication, where: str) -> About:
     """The corpus's `mmidd.json`, where what a publication says is at odds neither with that nor with itself."""
 
@@ -235,13 +240,13 @@ def _odd(about: Publication, corpus: About) -> Iterator[str]:
         yield "has terms of other datasets than have rows"
     if set(names(files, DATA)) != {name for name, shard in shards.items() if shard.dataset in going}:
         yield "has pixels of other datasets than its terms let go"
-    if set(names(files, LABELS)) != (set() if about.complete else {_labels(name) for name in shards}):
+    if set(names(files, LABELS)) != (set() if about.complete else {labels_name(name) for name in shards}):
         yield "has other labels than its corpus has shards"
     for name, shard in shards.items():
         if files.get(name, corpus.files[name]) != corpus.files[name]:
             yield f"lists another {name} than its corpus has"
-        if not about.complete and files[_labels(name)].rows != shard.rows:
-            yield f"lists {_labels(name)} with other rows than its corpus has"
+        if not about.complete and files[labels_name(name)].rows != shard.rows:
+            yield f"lists {labels_name(name)} with other rows than its corpus has"
     yield from _odd_notes(about, corpus, shards)
     counted: dict[str, dict[str, int]] = {}
     for shard in shards.values():

@@ -31,11 +31,9 @@ class Proof:
 
 @dataclass(frozen=True)
 class Difference:
-    """What the probes say of two images: the largest difference (8: eight or more, or the sizes differ), the mean of the
-    absolute differences, in grey levels."""
+    """What the probes say of two images: the largest difference in grey levels (8: eight or more)."""
 
     most: int
-    mean: float
 
     @property
     def within_one(self) -> bool:
@@ -64,7 +62,7 @@ def probes(sample: str, image: Image) -> bytes:
 def difference(first: bytes, second: bytes) -> Difference:
     """Of the probes of two images of one size."""
     found = (_values(first) - _values(second) + 8) % 16 - 8
-    return Difference(int(np.abs(found).max()), float(np.abs(found).mean()))
+    return Difference(int(np.abs(found).max()))
 
 
 def _values(packed: bytes) -> npt.NDArray[np.int64]:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from copy import copy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import yaml
 
 from mmidd.corpus.about import MANIFEST, MEDIA, Listed, Shard
+from mmidd.corpus.card import partial
 from mmidd.corpus.place import read_bytes
 from mmidd.corpus.read import Corpus
 from mmidd.corpus.shards import write_shard
@@ -27,7 +27,7 @@ from mmidd.corpus.target import link_or_copy, manifest_bytes
 from mmidd.engine.faults import fault
 from mmidd.engine.files import disk_errors
 from mmidd.media import Name
-from mmidd.schema import COLUMNS, SPLITS, arrow_schema, media_schema, sample_id
+from mmidd.schema import COLUMNS, arrow_schema, media_schema, sample_id
 from mmidd.share.publication.format import PIXELS, Redaction
 from mmidd.share.publication.labels import listed
 from mmidd.watch import NOBODY, Watch
@@ -76,7 +76,7 @@ def redacted(corpus: Corpus, wish: Wish, folder: Path, watch: Watch = NOBODY) ->
         files = {shard.name: listed(folder / shard.name, shard.rows) for shard in kept}
         pq.write_table(renamed.media(corpus.media), folder / MEDIA, compression="zstd")
         files[MEDIA] = listed(folder / MEDIA)
-        (folder / _README).write_text(_readme(corpus, wish, kept, files), encoding="utf-8")
+        (folder / _README).write_text(_readme(corpus, wish, files), encoding="utf-8")
         files[_README] = listed(folder / _README)
         (folder / MANIFEST).write_bytes(manifest_bytes(_about(corpus, wish, files)))
     return Corpus(folder)
@@ -211,40 +211,21 @@ def _about(corpus: Corpus, wish: Wish, files: Mapping[str, Listed]) -> dict[str,
                     if isinstance(found, dict)
                 ]
     left = {"only": list(wish.only), "redacted": list(wish.redact), "without_captions": list(wish.silent)}
-    told = {name: {key: value for key, value in asdict(each).items() if value is not None} for name, each in files.items()}
+    told = {name: each.document() for name, each in files.items()}
     return {**said, "index": index, "files": told, "published": {key: value for key, value in left.items() if value}}
 
 
-_HEAD = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
 _LISTS = re.compile(r"^## Label files\n.*?(?=^## )", re.DOTALL | re.MULTILINE)
 
 
-def _readme(corpus: Corpus, wish: Wish, kept: Sequence[Shard], files: Mapping[str, Listed]) -> str:
-    """The corpus's README.md with the sizes of the new files, without the paths of label files, and with what was left
+def _readme(corpus: Corpus, wish: Wish, files: Mapping[str, Listed]) -> str:
+    """The corpus's README.md with the sizes of the new `files`, without the paths of label files, and with what was left
     out."""
     data = read_bytes(corpus.place, _README, _MOST_README) if _README in corpus.files else b""
     text = data.decode("utf-8", "replace")
-    head = _HEAD.match(text)
-    body = text[head.end() :] if head else text
     if "paths" in wish.redact:
-        body = _LISTS.sub("", body)
-    front = yaml.safe_dump(_front(kept), sort_keys=False, allow_unicode=True)
-    return f"---\n{front}---\n\n{_left(wish)}\n{body.lstrip()}"
-
-
-def _front(kept: Collection[Shard]) -> dict[str, Any]:
-    slugs = sorted({shard.dataset for shard in kept})
-    configs = [{"config_name": "all", "default": True, "data_files": _data_files(kept, "*")}]
-    configs += [
-        {"config_name": slug, "data_files": _data_files([s for s in kept if s.dataset == slug], f"{slug}-*")}
-        for slug in slugs
-    ]
-    return {"license": "other", "tags": ["deepfake-detection", "face-forgery", "mmidd"], "configs": configs}
-
-
-def _data_files(shards: Collection[Shard], pattern: str) -> list[dict[str, str]]:
-    present = [split for split in SPLITS if any(shard.split == split for shard in shards)]
-    return [{"split": split, "path": f"data/{split}-{pattern}"} for split in present]
+        text = _LISTS.sub("", text)
+    return partial(text, corpus.about, files, _left(wish))
 
 
 def _left(wish: Wish) -> str:
@@ -252,4 +233,4 @@ def _left(wish: Wish) -> str:
     parts = [f"without {what[each]}" for each in wish.redact]
     parts += [f"without captions of {len(wish.silent)} datasets whose licences forbid derivatives"] if wish.silent else []
     parts += [f"of {len(wish.only)} datasets alone"] if wish.only else []
-    return f"Made for publication from a larger corpus: {', '.join(parts)}. Tables below count what the build gave.\n"
+    return f"Made for publication from a larger corpus: {', '.join(parts)}. Tables below count what the build gave."

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -19,25 +15,33 @@ from mmidd import __version__
 from mmidd.corpus.about import MANIFEST, MEDIA, Listed, Shard
 from mmidd.corpus.place import Folder
 from mmidd.corpus.read import Corpus
-from mmidd.corpus.target import exchange, link_or_copy, manifest_bytes
+from mmidd.corpus.target import link_or_copy, manifest_bytes
 from mmidd.corpus.verify import verify
 from mmidd.corpus.where import unknown
 from mmidd.engine.faults import fault
-from mmidd.engine.files import digest, disk_errors, fsync_folder
+from mmidd.engine.files import digest, disk_errors
 from mmidd.errors import MmiddError, ShareError, UsageError
 from mmidd.manifest import Manifest, bundled
 from mmidd.share.beside import alone
 from mmidd.share.card import files as card_files
+from mmidd.share.publication.beside import Beside, put
 from mmidd.share.publication.changes import CHANGELOG, MOST_CHANGELOG, changelog, changes
-from mmidd.share.publication.format import DATA, FORMAT, LABELS, ORIGINAL, PUBLICATION, Publication, Redaction, Terms
-from mmidd.share.publication.labels import labels_name, listed, write_labels
+from mmidd.share.publication.format import (
+    FORMAT,
+    ORIGINAL,
+    PUBLICATION,
+    Publication,
+    Redaction,
+    Terms,
+    labels_name,
+)
+from mmidd.share.publication.labels import listed, write_labels
 from mmidd.share.publication.opened import Opened, open_publication
 from mmidd.share.publication.redacted import Wish, redacted
 from mmidd.share.publication.terms import terms_of
 from mmidd.share.publication.written import document, publication_bytes
 from mmidd.watch import NOBODY, Watch
 
-_MARK = "mark.json"
 _SHOWN = 3
 LABEL_BYTES, LABEL_FILE = 400, 24_000
 """About what a row takes in `labels/`, and a file beside its rows."""
@@ -57,11 +61,6 @@ class Plan:
     redacted: tuple[Redaction, ...]
     silent: tuple[str, ...]
     """Datasets whose captions are withheld by their licence."""
-
-    @property
-    def withheld(self) -> tuple[Terms, ...]:
-        """The datasets whose pixels stay."""
-        return tuple(each for each in self.terms if not each.pixels)
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ def stage(
     if not out.name or out.is_relative_to(root) or root.is_relative_to(out):
         raise UsageError(f"{out} is no place for a publication of {root}; choose a folder beside the corpus")
     with alone(out, "publication", ShareError), disk_errors(out):
-        place = _Beside(out, wanted.key)
+        place = Beside(out, wanted.key)
         place.recover()
         there = _there(out, name)
         before = there if previous == "out" else previous
@@ -158,7 +157,7 @@ def stage(
         if there is not None and there.digest == sealed and not there.check(watch):
             place.end()
             return Staged(out, publication, sealed, changed=False)
-        _put(place.made / PUBLICATION, data)
+        put(place.made / PUBLICATION, data)
         open_publication(Folder(place.made))  # what cannot be read again takes nobody's place
         if Corpus(root).about.content != corpus.about.content:  # files are linked by name
             raise ShareError(f"{root} changed while it was published; run the same command again")
@@ -234,7 +233,7 @@ def _there(out: Path, name: str) -> Opened | None:
 
 
 def _made(
-    wanted: _Wanted, place: _Beside, there: Opened | None, before: Opened | None, repository: str | None,
+    wanted: _Wanted, place: Beside, there: Opened | None, before: Opened | None, repository: str | None,
     workers: int | None, watch: Watch,
 ) -> Publication:  # fmt: skip
     """Write all files but `publication.json`, and say what it is to say."""
@@ -268,12 +267,12 @@ def _made(
             counted = replace(base, version=said.version + 1, changes=_changes(place, base, corpus, before))
             publication, notes = finish(counted, text)
     for name, data in notes.items():
-        _put(place.made / name, data)
+        put(place.made / name, data)
     fault("publication_written", place.out)
     return publication
 
 
-def _source(wanted: _Wanted, place: _Beside, watch: Watch) -> Corpus:
+def _source(wanted: _Wanted, place: Beside, watch: Watch) -> Corpus:
     """The corpus that is published: the one that was given, or what was asked for of it."""
     if wanted.wish.nothing:
         return wanted.corpus
@@ -298,7 +297,7 @@ def _take_over(corpus: Corpus, there: Opened, made: Path) -> None:
                 link_or_copy(path, made / name)
 
 
-def _changes(place: _Beside, base: Publication, corpus: Corpus, before: Opened | None) -> tuple[Mapping[str, Any], ...]:
+def _changes(place: Beside, base: Publication, corpus: Corpus, before: Opened | None) -> tuple[Mapping[str, Any], ...]:
     return changes(Opened(Folder(place.made), base, corpus.about), before)
 
 
@@ -314,7 +313,7 @@ def _finisher(corpus: Corpus, manifests: Mapping[str, Manifest], repository: str
         }
         files = {**about.files, **{name: _listed(data) for name, data in notes.items()}}
         if about.complete:
-            told = {name: {k: v for k, v in asdict(each).items() if v is not None} for name, each in files.items()}
+            told = {name: each.document() for name, each in files.items()}
             notes[MANIFEST] = manifest_bytes({**corpus.about.content, "files": told})
             files[MANIFEST] = _listed(notes[MANIFEST])
         return replace(about, files=dict(sorted(files.items()))), notes
@@ -324,112 +323,3 @@ def _finisher(corpus: Corpus, manifests: Mapping[str, Manifest], repository: str
 
 def _listed(data: bytes) -> Listed:
     return Listed(len(data), hashlib.sha256(data).hexdigest())
-
-
-def _put(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-@dataclass(frozen=True)
-class _Beside:
-    """The folder beside `out` in which the next version is made: `made` the publication, `corpus` what was redacted, `old`
-    the version before while it is swapped; and a mark that says whose it is. `key`: of what is being made."""
-
-    out: Path
-    key: str
-
-    @property
-    def folder(self) -> Path:
-        return self.out.with_name(f".{self.out.name}.publishing")
-
-    @property
-    def made(self) -> Path:
-        return self.folder / "made"
-
-    @property
-    def corpus(self) -> Path:
-        return self.folder / "corpus"
-
-    @property
-    def old(self) -> Path:
-        return self.folder / "old"
-
-    def recover(self) -> None:
-        """Mend what a kill left half-way. Raises ShareError for a folder that is not one of ours."""
-        if not self.folder.exists() and not self.folder.is_symlink():
-            return
-        mark = self._mark()
-        if mark is None:
-            if self.folder.is_dir() and not self.folder.is_symlink() and not any(self.folder.iterdir()):
-                return
-            raise ShareError(f"{self.folder} is in the way and mmidd did not make it; nothing was touched. Move it away")
-        if self.old.is_dir():
-            if not self.out.exists():
-                self.old.rename(self.out)
-            else:
-                shutil.rmtree(self.old)
-        if mark.get("seal") is not None and self.made.is_dir():
-            # It was about to be swapped: what lies here is the new version, or already the one before it.
-            with suppress(MmiddError):
-                if open_publication(Folder(self.made)).digest == mark["seal"]:
-                    return
-            shutil.rmtree(self.made)
-
-    def begin(self) -> None:
-        """Make the folder; what is of another publication in it is removed."""
-        self.folder.mkdir(exist_ok=True)
-        mark = self._mark()
-        if mark is not None and mark.get("key") != self.key:
-            for each in (self.made, self.corpus):
-                shutil.rmtree(each, ignore_errors=True)
-        _put(self.folder / _MARK, json.dumps({"key": self.key, "seal": None}).encode())
-        self.made.mkdir(exist_ok=True)
-        fault("publication_begun", self.out)
-
-    def swap(self, names: set[str], seal: str) -> None:
-        """Put what was made in its place, these files and no other."""
-        for path in sorted(self.made.rglob("*")):
-            if not path.is_dir() and path.relative_to(self.made).as_posix() not in names:
-                path.unlink()
-        for folder in (self.made / DATA, self.made / LABELS, self.made / ORIGINAL, self.made):
-            if folder.is_dir():
-                with suppress(OSError):
-                    folder.rmdir()  # only what is empty
-                if folder.is_dir():
-                    fsync_folder(folder)
-        _put(self.folder / _MARK, json.dumps({"key": self.key, "seal": seal}).encode())
-        fsync_folder(self.folder)
-        fault("before_publication_swap", self.out)
-        if not self.out.exists():
-            self.made.rename(self.out)
-        elif not exchange(self.made, self.out):
-            self.out.rename(self.old)
-            fault("between_publication_renames", self.out)
-            self.made.rename(self.out)
-        fault("publication_swapped", self.out)
-        fsync_folder(self.out.parent)
-        self.end()
-
-    def end(self) -> None:
-        """Remove what is not needed any more; the mark last, for it says whose the folder is."""
-        for each in (self.made, self.old, self.corpus):
-            if each.exists():
-                shutil.rmtree(each)
-            fault("publication_cleared", each)
-        (self.folder / _MARK).unlink(missing_ok=True)
-        self.folder.rmdir()
-
-    def _mark(self) -> dict[str, Any] | None:
-        if self.folder.is_symlink():
-            return None
-        try:
-            found = json.loads((self.folder / _MARK).read_bytes())
-        except (OSError, ValueError):
-            return None
-        return found if isinstance(found, dict) and "key" in found else None

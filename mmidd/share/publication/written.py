@@ -30,7 +30,7 @@ def document(publication: Publication) -> dict[str, Any]:
         "corpus": dict(publication.corpus),
         "terms": [asdict(each) for each in publication.terms],
         "redacted": list(publication.redacted),
-        "files": {name: _told(each) for name, each in publication.files.items()},
+        "files": {name: each.document() for name, each in publication.files.items()},
         "rows": {dataset: dict(splits) for dataset, splits in publication.rows.items()},
         "changes": [dict(each) for each in publication.changes],
     }
@@ -85,11 +85,6 @@ def parsed(data: bytes, where: str) -> Publication:
         {name: Listed(each["bytes"], each["sha256"], each.get("rows")) for name, each in said["files"].items()},
         said["rows"], tuple(said["changes"]),
     )  # fmt: skip
-
-
-def _told(listed: Listed) -> dict[str, Any]:
-    rows = {} if listed.rows is None else {"rows": listed.rows}
-    return {"bytes": listed.bytes, "sha256": listed.sha256, **rows}
 
 
 def _is_count(value: Any) -> bool:

@@ -21,8 +21,8 @@ Accept = Literal["exact", "pixels", "within-1", "any"]
 ACCEPTS: tuple[Accept, ...] = get_args(Accept)
 """The worst that is written: by the place in `STATUSES`."""
 
-Kind = Literal["same", "other_bytes", "other_version", "unreadable", "not_found"]
-"""What a medium is. `other_bytes`: its frames are equal, a re-download. `other_version`: they are not."""
+Likeness = Literal["same", "other_bytes", "other_version", "unreadable", "not_found"]
+"""A medium beside the published one. `other_bytes`: its frames are equal, a re-download. `other_version`: they are not."""
 
 MASK_DIFFERS, MASK_MISSING = "mask_differs", "mask_missing"
 PIXELS_DIFFER = "pixels_differ"
@@ -89,7 +89,7 @@ def _mask(data: bytes | None, wanted: tuple[str, str] | None) -> Compared:
     return Compared("pixels") if same else Compared("differs", MASK_DIFFERS, "its mask is another one")
 
 
-def medium_is(rows: Iterable[Compared], same: bool | None) -> tuple[Kind, str]:
+def medium_is(rows: Iterable[Compared], same: bool | None) -> tuple[Likeness, str]:
     """What a medium is by its rows, and whether its bytes are the published ones (None: nobody has read them); in words."""
     found = list(rows)
     worst = Counter(each.reason or "" for each in found if each.status in ("differs", "missing"))

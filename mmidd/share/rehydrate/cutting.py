@@ -6,24 +6,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
+from mmidd.engine.apart import each_of
 from mmidd.engine.faults import fault
 from mmidd.engine.local import Inline, Local
 from mmidd.engine.temporary import temporary
-from mmidd.engine.units import Crash, Item, Resources, StageFunction, Task
+from mmidd.engine.units import Crash, Item, Resources, Task
 from mmidd.errors import ChangedMedia, MmiddError, check_memory, told
 from mmidd.extraction.masks import MaskSource
 from mmidd.extraction.replay import Cutting, Made, Miscounted, Stored, replay
 from mmidd.raw.archives import is_sequential
 from mmidd.raw.bytes import MediaBytes, lies_instead, open_all
-from mmidd.share.rehydrate.compared import Compared, Kind, Proofs, compared, is_accepted, medium_is
+from mmidd.share.rehydrate.compared import Compared, Likeness, Proofs, compared, is_accepted, medium_is
 from mmidd.share.rehydrate.found import FoundMedium
 
 TASK_IMAGES, SEQUENTIAL = 64, 256
 """Images that a task takes; media of one compressed tar, which share a pass over it."""
-_LEAST_S, _SLOWEST = 600.0, 1e6
-"""Seconds that any task is given, and bytes a second of the slowest medium."""
 UNREADABLE, CRASHED, CHANGED = "unreadable", "worker_died", "changed"
 PASSING = (CRASHED, CHANGED)
 """Why rows are missing that the next run tries once more."""
@@ -67,7 +66,7 @@ class Cut:
     medium: Medium
     spool: Path | None
     rows: tuple[Spooled, ...]
-    kind: Kind
+    kind: Likeness
     told: str
     frames: int = 0
     sha256: str | None = None
@@ -84,25 +83,9 @@ class Asked:
 def cut_media(media: Iterable[Sequence[Medium]], asked: Asked, engine: Local | Inline, largest: int) -> Iterator[Cut]:
     """What each medium gives, in the order in which they are done; few are under way at once. `media` come in runs, such as
     those of a shard; `largest`: bytes of the largest. A worker that dies or hangs costs its medium alone."""
-    limit = _LEAST_S + largest / _SLOWEST
-    alone: list[Task] = []
     tasks = (task for run in media for task in _tasks(run))
-    for task, found in _mapped(engine, tasks, asked, limit):
-        if not isinstance(found, Crash):
-            yield from found
-        elif len(task.items) > 1:
-            alone += [Task((item,)) for item in task.items]
-        else:
-            yield _crashed(task, found)
-    for task, found in _mapped(engine, alone, asked, limit):
+    for task, found in each_of(engine, cut, tasks, asked, largest):
         yield from [_crashed(task, found)] if isinstance(found, Crash) else found
-
-
-def _mapped(
-    engine: Local | Inline, tasks: Iterable[Task], asked: Asked, limit: float
-) -> Iterator[tuple[Task, list[Cut] | Crash]]:
-    found = engine.map(cast(StageFunction, cut), tasks, asked, time_limit=limit)
-    return cast(Iterator[tuple[Task, list[Cut] | Crash]], found)
 
 
 def _crashed(task: Task, crash: Crash) -> Cut:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,7 +14,8 @@ from mmidd.corpus.place import Hub, place_of
 from mmidd.engine.faults import fault
 from mmidd.engine.files import disk_errors, sha256_file, write_text
 from mmidd.errors import CorpusError, ShareError
-from mmidd.share.publication.format import LABELS, ORIGINAL
+from mmidd.share.hub.client import quietly
+from mmidd.share.publication.format import LABELS, MOST_BYTES, ORIGINAL
 from mmidd.share.publication.opened import Opened, address, open_publication
 from mmidd.watch import Watch
 
@@ -45,20 +45,23 @@ class Fetched:
 
 @dataclass(frozen=True)
 class _Pinned:
-    """A dataset repository at one commit; no commit where the Hub cannot be asked, and what was fetched has to do."""
+    """A dataset repository at one commit; no `place` where the Hub cannot be asked, and what was fetched has to do."""
 
     where: str
-    repo: str
     commit: str
-    offline: bool = False
+    place: Hub | None
 
     def fetch(self, opened: Opened, folder: Path, names: Iterable[str]) -> None:
         """Bring these files into the folder, and check each against what is listed."""
         missing = [name for name in names if not _is_there(opened, folder, name)]
-        if missing and self.offline:
+        if not missing:
+            return
+        place = self.place
+        if place is None:
             raise ShareError(f"{self.where} cannot be reached, and {missing[0]} was not fetched before: try again")
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for name in pool.map(lambda name: self.one(folder, name), missing):
+        listed = opened.about.files
+        with quietly(), ThreadPoolExecutor(_AT_ONCE) as pool:
+            for name in pool.map(lambda name: _bring(place, folder, name, listed[name].bytes), missing):
                 fault("fetched", name, folder / name)
                 if not _is_there(opened, folder, name):
                     (folder / name).unlink(missing_ok=True)
@@ -67,25 +70,27 @@ class _Pinned:
                         "owner"
                     )
 
-    def one(self, folder: Path, name: str) -> str:
-        """Bring one file, whatever lies there."""
-        import httpx2
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
 
-        try:
-            with disk_errors(folder):
-                hf_hub_download(
-                    self.repo, name, repo_type="dataset", revision=self.commit, local_dir=folder,
-                    endpoint=os.environ.get("HF_ENDPOINT") or None,
-                )  # fmt: skip
-        except GatedRepoError:
-            raise ShareError(f"{self.where} is gated: ask for access on its page, then `hf auth login`") from None
-        except (HfHubHTTPError, httpx2.HTTPError, OSError, ValueError) as error:
-            raise ShareError(
-                f"{name} of {self.where} cannot be fetched ({type(error).__name__}); run the same command to go on"
-            ) from None
-        return name
+def _bring(place: Hub, folder: Path, name: str, most: int) -> str:
+    """Bring one file, whatever lies there; one of more than `most` bytes is not asked for."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import GatedRepoError
+
+    faults: tuple[type[Exception], ...] = (*place.faults, ValueError)
+    try:
+        if place.size(name) > most:
+            raise ShareError(f"{place.path(name)} is larger than it may be ({most:,} bytes): tell its owner")
+        with disk_errors(folder):
+            hf_hub_download(
+                place.repo, name, repo_type="dataset", revision=place.commit, local_dir=folder, endpoint=place.fs.endpoint,
+            )  # fmt: skip
+    except GatedRepoError:
+        raise ShareError(f"{place.address} is gated: ask for access on its page, then `hf auth login`") from None
+    except faults as error:
+        raise ShareError(
+            f"{place.path(name)} cannot be fetched ({type(error).__name__}); run the same command to go on"
+        ) from None
+    return name
 
 
 def fetched(where: str | Path, work: Path, watch: Watch) -> Fetched:
@@ -98,16 +103,17 @@ def fetched(where: str | Path, work: Path, watch: Watch) -> Fetched:
         return Fetched(opened, Path(found))
     pinned = _pinned(str(found), work)
     folder = work / FOLDER
-    if not pinned.offline:
+    if pinned.place is not None:
         (folder / PUBLICATION).unlink(missing_ok=True)
-        pinned.one(folder, PUBLICATION)
+        with quietly():
+            _bring(pinned.place, folder, PUBLICATION, MOST_BYTES)
     opened = open_publication(folder)
     names = _metadata(opened)
     watch.begin("fetch", len(names), 0, "files")
     pinned.fetch(opened, folder, names)
     watch.end()
     notes = (f"{found} cannot be reached; what was fetched of commit {pinned.commit[:12]} before is used",)
-    return Fetched(opened, folder, pinned, notes if pinned.offline else ())
+    return Fetched(opened, folder, pinned, () if pinned.place is not None else notes)
 
 
 def _pinned(where: str, work: Path) -> _Pinned:
@@ -118,13 +124,13 @@ def _pinned(where: str, work: Path) -> _Pinned:
         with suppress(OSError, ValueError, LookupError, TypeError):
             before = json.loads((work / PINNED).read_text(encoding="utf-8"))
             if before["where"] == where and (work / FOLDER / PUBLICATION).is_file():
-                return _Pinned(where, str(before["repo"]), str(before["commit"]), offline=True)
+                return _Pinned(where, str(before["commit"]), None)
         raise
     if not isinstance(place, Hub):
         raise ShareError(f"{where} is no dataset repository")
-    about = {"where": where, "repo": place.repo, "commit": place.commit}
+    about = {"where": where, "commit": place.commit}
     write_text(work / PINNED, json.dumps(about), scratch=work)
-    return _Pinned(where, place.repo, place.commit)
+    return _Pinned(where, place.commit, place)
 
 
 def _metadata(opened: Opened) -> list[str]:

@@ -16,14 +16,15 @@ from mmidd.engine.faults import fault
 from mmidd.engine.files import digest, disk_errors
 from mmidd.engine.local import Inline, Local
 from mmidd.media import Name
-from mmidd.share.rehydrate.compared import Accept, Compared, Kind
+from mmidd.share.publication.format import data_name
+from mmidd.share.rehydrate.compared import Accept, Compared, Likeness
 from mmidd.share.rehydrate.cutting import PASSING, Asked, Cut, Medium, Row, Spooled, cut_media
 from mmidd.share.rehydrate.fetched import Fetched
 from mmidd.share.rehydrate.found import FoundMedium
 from mmidd.share.rehydrate.hashing import Digests
 from mmidd.share.rehydrate.result import Medium as Told
 from mmidd.share.rehydrate.result import Rate
-from mmidd.share.rehydrate.rows import Labels, data_name, names, names_of, read_labels
+from mmidd.share.rehydrate.rows import Labels, names, names_of, read_labels
 from mmidd.share.rehydrate.shards import Filling, Written, lost_pairs, noted, put_note, rewrite, write
 from mmidd.share.rehydrate.version import Tally
 from mmidd.watch import Watch
@@ -81,13 +82,21 @@ class Plan:
 
 @dataclass
 class Filled:
-    """What was made: the shards, in the order of their names; what became of the rows, and what media are."""
+    """What was made: the shards, in the order of their names; what became of the rows, and what media are. `mistaken`: files
+    that were taken for a medium by path and size, and turned out to have other bytes."""
 
     written: list[Written] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
-    media: Counter[Kind] = field(default_factory=Counter)
+    media: Counter[Likeness] = field(default_factory=Counter)
     others: list[Told] = field(default_factory=list)
+    mistaken: int = 0
     rate: Rate = field(default_factory=Rate)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known beside that."""
+        told = "were taken for media by their places and sizes, and have other bytes: the same command again looks elsewhere"
+        return (f"{self.mistaken:,} files {told}, by digest",) if self.mistaken else ()
 
 
 def fill(plan: Plan, gone: set[str], engine: Local | Inline, watch: Watch) -> Filled:
@@ -202,6 +211,7 @@ class _Run:
             self.open[row.number[0]].take(row, cut.spool)
         if cut.sha256 is not None:
             self.plan.digests.put(cut.medium.found.file, cut.sha256)
+            self.filled.mistaken += cut.sha256 != cut.medium.found.wanted.sha256
         self._close({row.number[0] for row in cut.rows})
 
     def _close(self, numbers: Sequence[int] | set[int] | range) -> None:

@@ -38,11 +38,6 @@ class Found:
     digests: Digests = field(repr=False, compare=False)
 
     @property
-    def without_mask(self) -> tuple[FoundMedium, ...]:
-        """The media whose rows have masks, and nobody knows where these are."""
-        return tuple(each for each in self.media if each.wanted.mask and each.mask is None)
-
-    @property
     def hashed(self) -> tuple[int, int]:
         """How many files were read to be known, and their bytes."""
         return self.digests.files, self.digests.bytes

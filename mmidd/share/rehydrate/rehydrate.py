@@ -22,7 +22,7 @@ from mmidd.errors import ShareError, UsageError
 from mmidd.media import Name
 from mmidd.raw.cache import Cache
 from mmidd.raw.path import Place, root_of
-from mmidd.share.publication.format import ORIGINAL
+from mmidd.share.publication.format import ORIGINAL, data_name
 from mmidd.share.publication.opened import address
 from mmidd.share.rehydrate import checked, taking
 from mmidd.share.rehydrate.compared import ACCEPTS, Accept
@@ -33,7 +33,7 @@ from mmidd.share.rehydrate.finding import Found, find
 from mmidd.share.rehydrate.found import Wanted
 from mmidd.share.rehydrate.missing import missing
 from mmidd.share.rehydrate.result import Rehydrated
-from mmidd.share.rehydrate.rows import data_name, names
+from mmidd.share.rehydrate.rows import names
 from mmidd.share.rehydrate.version import README, REHYDRATED, Original, Told, notes
 from mmidd.share.rehydrate.wanted import OF_ROWS, wanted_media
 from mmidd.watch import NOBODY, Watch
@@ -301,5 +301,5 @@ def _result(
         out, asked.source.opened.about.name, {name: dict(each) for name, each in sorted(filled.tally.rows.items())},
         filled.tally.kept, len(filled.written), same, dict(filled.media), tuple(filled.others), sum(skipped.values()),
         tuple(told.captions_withheld), missing(found.lost, asked.wanted, found.folders, asked.data), told.libraries,
-        (*asked.source.notes, *found.notes), filled.rate, changed, files[MANIFEST] == original.manifest,
+        (*asked.source.notes, *found.notes, *filled.notes), filled.rate, changed, files[MANIFEST] == original.manifest,
     )  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmidd.results import Result
-from mmidd.share.rehydrate.compared import STATUSES, Kind, Status
+from mmidd.share.rehydrate.compared import STATUSES, Likeness, Status
 from mmidd.show import rehydrate as show
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Medium:
 
     dataset: str
     media: str
-    kind: Kind
+    kind: Likeness
     told: str
 
 
@@ -48,7 +48,7 @@ class Rehydrated(Result):
     written: int
     shards: int
     identical: int
-    media: Mapping[Kind, int]
+    media: Mapping[Likeness, int]
     others: Sequence[Medium]
     not_selected: int = 0
     captions_withheld: Sequence[str] = ()

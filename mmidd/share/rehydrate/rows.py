@@ -12,7 +12,7 @@ from mmidd.errors import ShareError
 from mmidd.extraction.replay import Stored
 from mmidd.media import Name
 from mmidd.schema import COLUMNS
-from mmidd.share.publication.format import DATA, PIXELS, labels_schema
+from mmidd.share.publication.format import PIXELS, data_name, labels_schema
 from mmidd.share.publication.opened import Opened
 from mmidd.share.publication.proofs import PROBE_BYTES, Proof
 from mmidd.share.rehydrate.compared import Proofs
@@ -69,11 +69,6 @@ def read_labels(opened: Opened, shard: Shard) -> Labels:
             what = lacking[0] if lacking else "proof"
             raise ShareError(f"{opened.place.path(shard.name)} has rows without a sound {what}; it is damaged")
     return Labels(data_name(shard.name), table)
-
-
-def data_name(name: str) -> str:
-    """The shard of the corpus that a file of the publication has the rows of."""
-    return f"{DATA}/{name.rpartition('/')[2]}"
 
 
 def names(opened: Opened, shard: Shard) -> list[tuple[str, str, str]]:

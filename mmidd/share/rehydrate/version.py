@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmidd.corpus.about import MANIFEST, MEDIA, About
-from mmidd.corpus.card import ShardFacts, partial
+from mmidd.corpus.about import MANIFEST, MEDIA, About, Listed
+from mmidd.corpus.card import partial
 from mmidd.corpus.target import manifest_bytes
 from mmidd.media import Name
 from mmidd.schema import media_schema
@@ -89,22 +89,15 @@ def notes(
     if not skipped and all(each.sha256 == listed[each.name].sha256 for each in written):
         return {MEDIA: original.media, README: original.card, MANIFEST: original.manifest}
     here = [each for each in written if each.bytes]
-    files: dict[str, Any] = {
-        each.name: {"bytes": each.bytes, "sha256": each.sha256, "rows": len(each.kept)} for each in here
-    }
+    files = {each.name: Listed(each.bytes, each.sha256, len(each.kept)) for each in here}
     media = _media(original.media, tally.left_out, skipped)
-    card = partial(
-        original.card.decode("utf-8", "replace"),
-        _facts(original.about, here),
-        _slugs(original.about),
-        _words(tally, told, skipped),
-    )
+    card = partial(original.card.decode("utf-8", "replace"), original.about, files, _words(tally, told, skipped))
     beside = {MEDIA: media, README: card.encode()}
-    files |= {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in beside.items()}
+    files |= {name: Listed(len(data), hashlib.sha256(data).hexdigest()) for name, data in beside.items()}
     rows = {name: {status: found[status] for status in STATUSES if found[status]} for name, found in tally.rows.items()}
     about = {
         **original.about.content,
-        "files": files,
+        "files": {name: each.document() for name, each in files.items()},
         REHYDRATED: {
             "publication": dict(told.publication), "original": original.sha256, "accept": told.accept,
             "only": list(told.only), "rows": rows, "not_selected": sum(skipped.values()), "written": tally.kept,
@@ -113,23 +106,6 @@ def notes(
         },
     }  # fmt: skip
     return {**beside, MANIFEST: manifest_bytes(about)}
-
-
-def _facts(about: About, written: Sequence[Written]) -> list[ShardFacts]:
-    names = {each.slug: name for name, each in about.datasets.items()}
-    slugs = {shard.name: shard.dataset for shard in about.shards}
-    return [
-        ShardFacts(each.name, each.bytes, each.sha256, len(each.kept), names.get(slugs[each.name], slugs[each.name]))
-        for each in written
-    ]
-
-
-def _slugs(about: About) -> dict[str, str]:
-    return {name: each.slug for name, each in about.datasets.items() if each.slug is not None} | {
-        shard.dataset: shard.dataset
-        for shard in about.shards
-        if shard.dataset not in {e.slug for e in about.datasets.values()}
-    }
 
 
 def _words(tally: Tally, told: Told, skipped: Mapping[Name, int]) -> str:

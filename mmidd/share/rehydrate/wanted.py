@@ -37,8 +37,8 @@ def wanted_media(labels: Iterable[pa.Table], media: pa.Table, pixels: Collection
     strange = [name for name in rows if name not in known]
     if strange:
         raise ShareError(
-            f"{len(strange)} media of rows are not in the publication's media table, such as {strange[0]!r}: it is damaged, "
-            "or was made by hand; get it again"
+            f"{len(strange)} media of rows are not in the publication's media table as what mmidd knows (a video, an image, "
+            f"frames), such as {strange[0]!r}: it is damaged, or was made by hand; get it again"
         )
     of = (replace(known[name], rows=count, mask=mask, pixels=name[0] in pixels) for name, (count, mask) in rows.items())
     return tuple(sorted(of, key=lambda each: each.name))
@@ -59,7 +59,8 @@ def _counted(labels: Iterable[pa.Table]) -> Iterator[tuple[Name, int, int]]:
 def _known(media: pa.Table) -> dict[Name, Wanted]:
     """What the media table says of each medium that has samples or might have."""
     told = media.select(OF_MEDIA)
-    told = told.filter(pc.and_(pc.is_valid(told["dataset"]), pc.is_valid(told["media"])))
+    is_kind = pc.is_in(told["kind"], pa.array(KINDS))
+    told = told.filter(pc.and_(is_kind, pc.and_(pc.is_valid(told["dataset"]), pc.is_valid(told["media"]))))
     found: dict[Name, Wanted] = {}
     for row in told.to_pylist():
         each = _wanted(row)
@@ -72,6 +73,5 @@ def _known(media: pa.Table) -> dict[Name, Wanted]:
 
 def _wanted(row: dict[str, Any]) -> Wanted:
     """One medium. A digest that is none is not known, and then bytes are no proof."""
-    kind: Kind = next((kind for kind in KINDS if kind == row["kind"]), "image")
     size, sha256 = max(0, row["bytes"] or 0), row["media_sha256"] or ""
-    return Wanted((row["dataset"], row["media"]), kind, size, sha256 if _SHA256.fullmatch(sha256) else "", 0, False)
+    return Wanted((row["dataset"], row["media"]), row["kind"], size, sha256 if _SHA256.fullmatch(sha256) else "", 0, False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,7 +21,9 @@ from corpus import made
 from markdown_it import MarkdownIt
 from PIL import Image
 from test_escaping import NAMES
+from typer.main import get_command
 
+from mmidd.cli import app
 from mmidd.corpus.about import Listed
 from mmidd.corpus.read import Corpus
 from mmidd.manifest import bundled
@@ -46,6 +49,14 @@ def test_what_is_withheld_is_said_by_dataset_with_the_reason_and_the_way_out(mix
         assert (" here | here | here " if terms.pixels else " withheld | withheld | here ") in line and terms.why in line
         assert (f"| {terms.dataset} |" in again) == (not terms.pixels)
     assert "mmidd rehydrate my-lab/faces@v1 --data ROOT --out CORPUS" in again
+
+
+def test_the_commands_of_the_card_are_commands(mixed: Path) -> None:
+    lines = [line for line in _section(mixed, "How to make the pixels again").splitlines() if line.startswith("mmidd ")]
+    assert len(lines) == 2
+    for line in lines:
+        _, verb, *words = shlex.split(line, comments=True)
+        get_command(app).commands[verb].make_context(verb, words)  # type: ignore[attr-defined]  # raises where it is none
 
 
 def test_a_complete_publication_withholds_nothing(complete: Path) -> None:

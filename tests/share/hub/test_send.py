@@ -105,6 +105,7 @@ def test_a_run_that_broke_off_anywhere_goes_on(
     assert len(hub.states(REPO)) == 2 and len(hub.repos[REPO].discussions) == 1
     assert len(hub.asked("commit")) == len(batches(Change(tuple(what.files)), what.files, 600)) > 2
     assert point != "publish_verified" or len(hub.asked("resolve")) == read + 1  # of main alone
+    assert done.pull is None or done.fetched == len(what.files)  # by this run or by the one before
 
 
 @pytest.mark.parametrize("route", WRITES)
