@@ -42,7 +42,14 @@ def publish(
         list[str] | None,
         typer.Option("--only", metavar="DATASET", help="Only this dataset (repeatable).", autocompletion=complete.datasets),
     ] = None,
-    redact: Annotated[str, typer.Option("--redact", metavar="WHAT,...", help="Leave out identities, paths, captions.")] = "",
+    redact: Annotated[
+        str,
+        typer.Option(
+            "--redact",
+            metavar="WHAT,...",
+            help="Leave out identities, paths, captions, or none (default: what the version before left out).",
+        ),
+    ] = "",
     private: Annotated[
         bool | None,
         typer.Option(
@@ -71,7 +78,8 @@ def publish(
     from mmidd.cli.progress import Steps
     from mmidd.share.hub.publish import publish as published
 
-    words: Any = tuple(word.strip() for word in redact.split(",") if word.strip())
+    words: Any = tuple(word.strip() for word in redact.split(",") if word.strip()) or None
+    words = () if words == ("none",) else words
     found = published(
         corpus, repository,
         out=out, labels_only=labels_only, only=only or (), redact=words, private=private,

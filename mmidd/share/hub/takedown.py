@@ -1,31 +1,35 @@
-"""What older revisions still hold of rows that a publication has no more: which ones, and how many."""
+"""What older revisions still hold that a publication has no more: which ones, how many rows, and what of the others."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from mmidd.corpus.about import MEDIA
 from mmidd.corpus.parquet import open_parquet
 from mmidd.corpus.place import Folder, Place
 from mmidd.corpus.place import Hub as Remote
-from mmidd.errors import CorpusError, ShareError
+from mmidd.errors import CorpusError, MmiddError, ShareError
 from mmidd.share.hub.client import Hub, patiently
 from mmidd.share.hub.repository import DATASET, Entry, tree
 from mmidd.share.hub.staged import Staged
-from mmidd.share.publication.format import DATA, LABELS
+from mmidd.share.publication.format import DATA, LABELS, PUBLICATION, Publication
+from mmidd.share.publication.opened import open_publication
 
 _ID = pa.schema([pa.field("id", pa.string())])
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A tag, branch or pull request that still holds rows which this version has no more; None: they cannot be read."""
+    """A tag, branch or pull request that still holds rows which this version has no more (None: they cannot be read), or
+    `also` what it withholds of the rows that it has: pixels, captions, what was redacted."""
 
     ref: str
     commit: str
     rows: int | None
+    also: tuple[str, ...] = ()
 
 
 def refs(hub: Hub) -> dict[str, str]:
@@ -40,7 +44,8 @@ def refs(hub: Hub) -> dict[str, str]:
 
 
 def holders(hub: Hub, staged: Staged, main: str) -> list[Holder]:
-    """Which revisions hold rows that this version has no more: by the ids in their shards, each shard read once."""
+    """Which revisions hold what this version has no more: rows, by the ids in their shards, each shard read once; and what
+    their `publication.json` lets go and this one does not."""
     now = {each.sha256 for each in staged.files.values()}
     ids: frozenset[str] | None = None
     read: dict[str, frozenset[str]] = {}
@@ -48,25 +53,46 @@ def holders(hub: Hub, staged: Staged, main: str) -> list[Holder]:
     for ref, commit in refs(hub).items():
         if ref == "main" or commit == main:
             continue
-        old = {name: each for name, each in tree(hub, commit).items() if _is_shard(name) and each.sha256 not in now}
+        there = tree(hub, commit)
+        old = {name: each for name, each in there.items() if _is_told(name) and each.sha256 not in now}
         if not old:
             continue
         ids = _ids_of(Folder(staged.folder), staged.files, {}) if ids is None else ids
         try:
             gone: int | None = len(_ids_of(remote(hub, commit), old, read) - ids)
         except (CorpusError, ShareError):
-            if not {each.sha256 for each in old.values()} & _stored(hub):
-                continue  # a squash has deleted them; names are left
             gone = None
-        if gone != 0:
-            found.append(Holder(ref, commit, gone))
+        also = _withheld_now(remote(hub, commit), there, staged.publication)
+        if gone == 0 and not also:
+            continue
+        if (gone is None or not any(map(_is_shard, old))) and not _are_stored(hub, old.values()):
+            continue  # a squash has deleted them; names are left
+        found.append(Holder(ref, commit, gone, also))
     return found
 
 
-def _stored(hub: Hub) -> set[str]:
-    """The digests of the files in the large storage."""
+def _withheld_now(place: Place, files: Mapping[str, Entry], now: Publication) -> tuple[str, ...]:
+    """What a revision shows of the datasets that this version has too, and this version does not."""
+    if PUBLICATION not in files:
+        return ("files of a version that was not finished",)
+    try:
+        then = open_publication(place).about
+    except MmiddError:
+        return ("files of a version that cannot be read",)
+    here = {each.dataset: each for each in now.terms}
+    both = [(each, here[each.dataset]) for each in then.terms if each.dataset in here]
+    pixels = [old.dataset for old, new in both if old.pixels and not new.pixels]
+    told = [f"pixels of {name}" for name in pixels]
+    if "captions" not in (*then.redacted, *now.redacted):
+        told += [f"captions of {old.dataset}" for old, new in both if old.captions and not new.captions]
+    return (*told, *(each for each in now.redacted if each not in then.redacted))
+
+
+def _are_stored(hub: Hub, files: Iterable[Entry]) -> bool:
+    """Is any of them still in the large storage, or none of its files?"""
     found = patiently(hub, "list the large files", lambda: list(hub.api.list_lfs_files(hub.repo, repo_type=DATASET)))
-    return {each.file_oid for each in found}
+    stored = {each.file_oid for each in found}
+    return any(each.sha256 is None or each.sha256 in stored for each in files)
 
 
 def remote(hub: Hub, commit: str) -> Place:
@@ -75,6 +101,10 @@ def remote(hub: Hub, commit: str) -> Place:
 
     address = f"hf://datasets/{hub.repo}@{commit}"
     return Remote(address, hub.repo, commit, HfFileSystem(endpoint=hub.api.endpoint))
+
+
+def _is_told(name: str) -> bool:
+    return _is_shard(name) or name == MEDIA
 
 
 def _is_shard(name: str) -> bool:
