@@ -12,6 +12,7 @@ from mmidd.corpus.parquet import open_parquet
 from mmidd.corpus.place import Folder, Place
 from mmidd.corpus.place import Hub as Remote
 from mmidd.errors import CorpusError, MmiddError, ShareError
+from mmidd.share.card.picture import SAMPLES
 from mmidd.share.hub.client import Hub, patiently
 from mmidd.share.hub.repository import DATASET, Entry, tree
 from mmidd.share.hub.staged import Staged
@@ -104,7 +105,7 @@ def remote(hub: Hub, commit: str) -> Place:
 
 
 def _is_told(name: str) -> bool:
-    return _is_shard(name) or name == MEDIA
+    return _is_shard(name) or name in (MEDIA, SAMPLES)
 
 
 def _is_shard(name: str) -> bool:

@@ -218,11 +218,31 @@ def test_an_agreement_that_forbids_captions_now_is_said_of_older_versions(
 def test_a_pull_request_that_was_not_finished_is_said_to_hold_what_is_withheld_now(
     corpus: Path, hub: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("MMIDD_FAULT", f"publish_committed:2:EIO:{tmp_path / 'tally'}")
+    monkeypatch.setenv("MMIDD_FAULT", f"publish_committed:3:EIO:{tmp_path / 'tally'}")
     with pytest.raises(OSError, match="Input/output"):
         publish(corpus, REPO, commit_bytes=60_000)
     done = publish(corpus, REPO, redact=("identities",))
     assert [(each.ref, each.also) for each in done.holders] == [("refs/pr/1", ("files of a version that was not finished",))]
+
+
+def test_a_repository_made_anew_is_fetched_anew(corpus: Path, hub: Server) -> None:
+    hub.fault("merge", status=400)
+    with pytest.raises(ShareError):
+        publish(corpus, REPO)
+    del hub.repos[REPO]
+    done = publish(corpus, REPO)
+    assert done.released is not None and done.released.fetched == done.files
+
+
+def test_what_lost_its_gate_meanwhile_is_not_merged(corpus: Path, hub: Server) -> None:
+    def open_it() -> None:
+        hub.repos[REPO].gated = hub.repos[REPO].private = False
+
+    hub.fault("status", before=open_it)  # as the draft is opened, all is sent and checked
+    with pytest.raises(ShareError, match="took the gate"):
+        publish(corpus, REPO)
+    assert [*hub.tree(REPO)] == [".gitattributes"]
+    assert publish(corpus, REPO).released is not None and hub.repos[REPO].gated == "manual"
 
 
 @pytest.mark.parametrize("damage", [b"{}", b"no JSON", None])
