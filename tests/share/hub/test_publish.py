@@ -225,6 +225,12 @@ def test_a_pull_request_that_was_not_finished_is_said_to_hold_what_is_withheld_n
     assert [(each.ref, each.also) for each in done.holders] == [("refs/pr/1", ("files of a version that was not finished",))]
 
 
+def test_a_token_of_odd_letters_is_named_as_what_is_wrong(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_grün")
+    with pytest.raises(ShareError, match="letters that no token has; check HF_TOKEN"):
+        publish(corpus, REPO)
+
+
 def test_a_repository_made_anew_is_fetched_anew(corpus: Path, hub: Server) -> None:
     hub.fault("merge", status=400)
     with pytest.raises(ShareError):
