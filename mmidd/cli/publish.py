@@ -38,7 +38,14 @@ def publish(
     ] = None,
     labels_only: Annotated[bool, typer.Option("--labels-only", help="No pixels of any dataset.")] = False,
     only: Only = None,
-    redact: Annotated[str, typer.Option("--redact", metavar="WHAT,...", help="Leave out identities, paths, captions.")] = "",
+    redact: Annotated[
+        str,
+        typer.Option(
+            "--redact",
+            metavar="WHAT,...",
+            help="Leave out identities, paths, captions, or none (default: what the version before left out).",
+        ),
+    ] = "",
     private: Annotated[
         bool | None,
         typer.Option(
@@ -68,7 +75,8 @@ def publish(
     from mmidd.cli.progress import Steps
     from mmidd.share.hub.publish import publish as published
 
-    words: Any = tuple(word.strip() for word in redact.split(",") if word.strip())
+    words: Any = tuple(word.strip() for word in redact.split(",") if word.strip()) or None
+    words = () if words == ("none",) else words
     found = published(
         corpus, repository,
         out=out, labels_only=labels_only, only=only or (), redact=words, private=private,

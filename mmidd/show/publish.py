@@ -131,9 +131,10 @@ def _squash(console: Console, lost: Squash, *, planned: bool) -> None:
 
 def _holders(console: Console, done: Published, holders: tuple[Holder, ...]) -> None:
     """Who is asked to take something down wants to know where it still is."""
-    console.print("what this version has no more (rows, pixels, what was redacted) can still be read at:", style="yellow")
+    console.print("what this version has no more can still be read at:", style="yellow")
     for each in holders:
-        rows = "some, which could not be counted" if each.rows is None else f"{each.rows:,} rows"
-        console.print(f"  {plain(each.ref)} ({each.commit[:12]}): {rows}", style="yellow")
+        rows = "rows that could not be counted" if each.rows is None else f"{each.rows:,} rows"
+        told = ", ".join([*([] if each.rows == 0 else [rows]), *map(plain, each.also)])
+        console.print(f"  {plain(each.ref)} ({each.commit[:12]}): {told}", style="yellow")
     console.print("  and at main's older commits. Only their owner can take them away:")
     console.print("  mmidd publish CORPUS " + plain(shell_word(str(done.repository))) + " --squash-history --yes")

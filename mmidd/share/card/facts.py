@@ -20,6 +20,7 @@ from mmidd.share.publication.format import DATA, LABELS, Publication, Terms
 HUB = "https://huggingface.co/datasets"
 _TAKEN = ("all", "data", LABELS, "pixels")
 """Names of configs that are no dataset's: the Hub's viewer refuses `data`."""
+_ELSE = "dataset_"
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ class Source:
 
     @property
     def config(self) -> str:
-        """The name of its config: its slug, where that is free."""
-        return f"dataset_{self.terms.slug}" if self.terms.slug in _TAKEN else self.terms.slug
+        """The name of its config: its slug, where that is free and none that another's may become."""
+        is_free = self.terms.slug not in _TAKEN and not self.terms.slug.startswith(_ELSE)
+        return self.terms.slug if is_free else f"{_ELSE}{self.terms.slug}"
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,8 @@ def asking(what: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise _stored(what, error) from None
+    except UnicodeEncodeError:
+        raise ShareError(f"cannot {what}: the token has letters that no token has; check HF_TOKEN") from None
     except ValueError as error:  # of the client itself, or the Hub's word on the card
         raise ShareError(f"cannot {what}: {scrubbed(str(error))}") from None
 

@@ -20,7 +20,13 @@ def merge(hub: Hub, author: str, pull: Pull, staged: Staged, base: str, checked:
     """
 
     def act() -> None:
-        if hub.api.dataset_info(hub.repo, revision="main").sha != base:
+        now = hub.api.dataset_info(hub.repo)
+        if not now.gated:
+            raise ShareError(
+                f"somebody took the gate of {hub.repo} away meanwhile; nothing of this publication is on main. Run the same "
+                "command again: it sets the gate anew"
+            )
+        if now.sha != base:
             raise ShareError(
                 f"main of {hub.repo} was changed by somebody else meanwhile; nothing of this publication is on it. Run the "
                 "same command again: it begins on main as it is now"

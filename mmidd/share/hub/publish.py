@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmidd.corpus.place import Folder
 from mmidd.corpus.read import Corpus
 from mmidd.engine.faults import fault
 from mmidd.engine.files import disk_errors
@@ -17,7 +18,7 @@ from mmidd.results import Result
 from mmidd.share.hub.client import Hub, Tell, connect, quietly
 from mmidd.share.hub.planned import Planned, planned
 from mmidd.share.hub.repository import Gate, State, head, state, user
-from mmidd.share.hub.send import Access, Checked, Released, check_ours, edited, send
+from mmidd.share.hub.send import Access, Checked, Released, check_ours, edited, released_as, send
 from mmidd.share.hub.squash import Squash, forecast, squash
 from mmidd.share.hub.staged import Staged
 from mmidd.share.hub.takedown import Holder, holders, remote
@@ -78,7 +79,7 @@ def publish(
     out: str | Path | None = None,
     labels_only: bool = False,
     only: Sequence[str] = (),
-    redact: Sequence[Redaction] = (),
+    redact: Sequence[Redaction] | None = None,
     private: bool | None = None,
     gated: Gate | None = None,
     dry_run: bool = False,
@@ -96,8 +97,9 @@ def publish(
     A new repository is private and gated (`gated`: auto or manual) before it has a byte; `private=False` shows it at the
     end, still gated. Sent again, nothing changes; a run that was killed goes on. `verify="listed"` compares digests that the
     Hub tells instead of fetching all files. `squash_history` with `yes` takes away every other version, for good.
-    `dry_run` says what would be published, and writes and sends nothing. `workers`: processes that make labels (default:
-    one a core).
+    `dry_run` says what would be published, and writes and sends nothing. `redact` None: as the version before it, so that
+    nobody shows by forgetting a word what was left out; () redacts nothing.
+    `workers`: processes that make labels (default: one a core).
 
     Raises UsageError for options at odds, CorpusError for no corpus, and ShareError for a corpus that fails `mmidd verify`,
     a token without rights, a repository that holds something else or was changed meanwhile, and a Hub that serves other
@@ -105,23 +107,29 @@ def publish(
     """
     _check(repository, dry_run=dry_run, squash_history=squash_history, yes=yes, commit_bytes=commit_bytes)
     opened = Corpus(corpus)
-    asked: dict[str, Any] = {"labels_only": labels_only, "only": tuple(only), "redact": tuple(redact)}
-    staging = {**asked, "workers": workers, "watch": watch}
     folder = folder_of(corpus) if out is None else Path(out)
+    asked: dict[str, Any] = {"labels_only": labels_only, "only": tuple(only)}
+    staging = {"workers": workers, "watch": watch}
     if repository is None:
+        asked["redact"] = _redaction(redact, _lying(folder, name_of(opened)), tell)
         if dry_run:
             return planned(opened, plan(opened, **asked), None, None, None, (), None)
-        return _staged(opened, folder, "out", None, staging)[0]
+        return _staged(opened, folder, "out", None, staging | asked)[0]
     hub = connect(repository, tell)
     with quietly(), _alone(folder):
         author = "" if dry_run else user(hub)
         found = state(hub)
         held = None if found is None else _held(hub, found, name_of(opened))
-        wrong = () if found is None or held is None else edited(found, held.about)
+        wrong: tuple[str, ...] = ()
+        if found is not None and held is not None:
+            whole = released_as(hub, found, held.about)
+            if (wrong := edited(found, held.about, whole)) and whole is not None:
+                held = open_publication(remote(hub, whole.commit))  # what the version was before it was edited
+        asked["redact"] = _redaction(redact, held.about if held else _lying(folder, name_of(opened)), tell)
         if dry_run:
             lost = None if held is None or not squash_history else forecast(hub, f"v{held.about.version}")
             return planned(opened, plan(opened, **asked), repository, found, held, wrong, lost)
-        told, staged = _staged(opened, folder, held, repository, staging)
+        told, staged = _on(hub, wrong, lambda: _staged(opened, folder, held, repository, staging | asked))
         before, access = None if held is None else held.about, Access(private, gated)
         released = send(hub, author, found, before, staged, access, most=commit_bytes, checked=verify, watch=watch)
         lost = squash(hub, author, staged) if squash_history else None
@@ -142,6 +150,38 @@ def _alone(folder: Path) -> AbstractContextManager[bool]:
     with disk_errors(place):
         place.parent.mkdir(parents=True, exist_ok=True)
     return held_by(place.with_name(f".{place.name}.sending.lock"), busy)
+
+
+def _redaction(asked: Sequence[Redaction] | None, before: Publication | None, tell: Tell) -> tuple[Redaction, ...]:
+    """What is redacted: what was asked for, else what the version before left out."""
+    if asked is not None:
+        return tuple(asked)
+    if before is None or not before.redacted:
+        return ()
+    tell(f"redacted as version {before.version} is: {', '.join(before.redacted)}. To show it: --redact none")
+    return tuple(before.redacted)
+
+
+def _lying(folder: Path, name: str) -> Publication | None:
+    """The publication of that name in the folder, if it holds one."""
+    try:
+        found = open_publication(Folder(folder)).about
+    except MmiddError:
+        return None
+    return found if found.name == name else None
+
+
+def _on(hub: Hub, wrong: Sequence[str], make: Callable[[], tuple[Published, Staged]]) -> tuple[Published, Staged]:
+    """Made on the version before. Raises ShareError where that was edited on the Hub and cannot be counted from."""
+    try:
+        return make()
+    except MmiddError as error:
+        if not wrong:
+            raise
+        raise ShareError(
+            f"{error}. Files of {hub.repo} were edited on the Hub ({', '.join(wrong[:3])}), and no tag may have the version "
+            f"as it was: if that is why, undo the edit at {hub.address}/commits/main"
+        ) from error
 
 
 def _staged(

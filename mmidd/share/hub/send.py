@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +12,7 @@ from mmidd.errors import ShareError
 from mmidd.share.hub.client import Hub
 from mmidd.share.hub.finish import check_tag, merge, read_back, tag, tags
 from mmidd.share.hub.pull import opened, title
-from mmidd.share.hub.repository import CARD, MADE, Gate, State, is_stub, may_write, ready, seen_by, state
+from mmidd.share.hub.repository import CARD, MADE, Entry, Gate, State, is_stub, may_write, ready, seen_by, state, tree
 from mmidd.share.hub.served import check_served, fetched
 from mmidd.share.hub.staged import Staged
 from mmidd.share.hub.upload import Change, Sent, missing, upload
@@ -64,15 +65,41 @@ def check_ours(hub: Hub, found: State, held: Publication | None, name: str) -> N
         )
 
 
-def edited(found: State, held: Publication) -> tuple[str, ...]:
-    """Files of main that are not as its `publication.json` lists them, as far as the list of files tells: they were edited
-    or removed on the Hub."""
+@dataclass(frozen=True)
+class Whole:
+    """A version at its tag: the commit and its files."""
+
+    commit: str
+    files: Mapping[str, Entry]
+
+
+def released_as(hub: Hub, found: State, held: Publication) -> Whole | None:
+    """The version that main has, as it was tagged; None where no tag has it whole."""
+    commit = tags(hub).get(f"v{held.version}")
+    if commit is None:
+        return None
+    whole = Whole(commit, found.files if commit == found.commit else tree(hub, commit))
+    is_whole = whole.files.get(PUBLICATION) == found.files[PUBLICATION] and not _others(whole.files, held)
+    return whole if is_whole else None
+
+
+def edited(found: State, held: Publication, whole: Whole | None) -> tuple[str, ...]:
+    """Files of main that are not as its `publication.json` lists them, or not as they were tagged: they were edited or
+    removed on the Hub. Without a tag an edit of a small file that kept its size is not seen."""
+    other = _others(found.files, held)
+    if whole is not None:
+        other |= {name for name in held.files if found.files.get(name) != whole.files[name]}
+    return tuple(sorted(other))
+
+
+def _others(files: Mapping[str, Entry], held: Publication) -> set[str]:
+    """Listed files that these are not, as far as a list of files tells."""
 
     def is_other(name: str, listed: Listed) -> bool:
-        there = found.files.get(name)
+        there = files.get(name)
         return there is None or there.size != listed.bytes or there.sha256 not in (None, listed.sha256)
 
-    return tuple(sorted(name for name, each in held.files.items() if is_other(name, each)))
+    return {name for name, each in held.files.items() if is_other(name, each)}
 
 
 def send(

@@ -21,10 +21,10 @@ AT_ONCE, PIECE, TIMEOUT = 4, 1 << 20, 60.0
 
 
 def check_served(hub: Hub, commit: str, files: Mapping[str, Listed], notes: Path, watch: Watch) -> int:
-    """Fetch every file of a commit and compare it with its listing; gives how many they are. `notes` keeps what was seen, so
-    that a run that was killed goes on. Raises ShareError naming the files whose bytes are others."""
+    """Fetch every file of a commit and compare it with its listing; gives how many they are. `notes` keeps what was
+    seen of this commit, so that a run that was killed goes on. Raises ShareError naming the files whose bytes are others."""
     seen = _read(notes)
-    todo = {name: each for name, each in files.items() if (hub.repo, name, each.sha256) not in seen}
+    todo = {name: each for name, each in files.items() if (commit, name, each.sha256) not in seen}
     done, wrong, stop = _bytes(files) - _bytes(todo), [], Event()
     watch.begin("check as served", _bytes(files), done, "bytes")
     with ThreadPoolExecutor(AT_ONCE) as pool, notes.open("a", encoding="utf-8") as kept:
@@ -35,7 +35,7 @@ def check_served(hub: Hub, commit: str, files: Mapping[str, Listed], notes: Path
                 if each.result() != (listed.bytes, listed.sha256):
                     wrong.append(name)
                     continue
-                kept.write(json.dumps([hub.repo, name, listed.sha256]) + "\n")
+                kept.write(json.dumps([commit, name, listed.sha256]) + "\n")
                 kept.flush()
                 fault("publish_checked", name)
                 done += listed.bytes

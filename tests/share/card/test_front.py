@@ -93,11 +93,11 @@ def test_no_config_of_a_dataset_takes_the_name_of_another(mixed: Path) -> None:
     from mmidd.share.card.facts import Source
 
     terms = open_publication(mixed).about.terms[0]
-    named = {
-        slug: Source(replace(terms, slug=slug), None, {}).config for slug in ("all", "data", "labels", "pixels", "ffhq")
-    }
+    slugs = ("all", "data", "labels", "pixels", "ffhq", "dataset_data")
+    named = {slug: Source(replace(terms, slug=slug), None, {}).config for slug in slugs}
     assert named == {
         "all": "dataset_all", "data": "dataset_data", "labels": "dataset_labels", "pixels": "dataset_pixels", "ffhq": "ffhq",
+        "dataset_data": "dataset_dataset_data",
     }  # fmt: skip
 
 

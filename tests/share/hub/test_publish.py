@@ -167,6 +167,103 @@ def test_a_publication_that_was_edited_on_the_hub_is_put_back(corpus: Path, hub:
     assert hub.digest(REPO) == whole and done.publication.version == 1
 
 
+@pytest.mark.parametrize("name", ["CHANGELOG.md", "labels/train-alpha-00000-of-00001.parquet", "README.md"])
+@pytest.mark.parametrize("kind", ["other", "gone", "as long"])
+def test_an_edit_on_the_hub_stops_no_takedown(name: str, kind: str, corpus: Path, hub: Server) -> None:
+    publish(corpus, REPO)
+    was = hub.read(REPO, name)
+    hub.write(REPO, {name: {"other": b"By hand.", "gone": None, "as long": was[:-1] + b"?"}[kind]})
+    done = publish(without(corpus), REPO)
+    assert done.edited == (name,) and done.publication.version == 2
+    assert [each["removed"] for each in done.publication.changes] == [1] and open_publication(REPO).check() == ()
+    assert b"## Version 1" in hub.read(REPO, "CHANGELOG.md")
+
+
+def test_an_edit_of_a_version_without_a_tag_says_what_to_undo(corpus: Path, hub: Server) -> None:
+    publish(corpus, REPO)
+    del hub.repos[REPO].refs["refs/tags/v1"]
+    hub.write(REPO, {"CHANGELOG.md": b"By hand."})
+    with pytest.raises(ShareError, match=r"edited on the Hub \(CHANGELOG\.md\).*undo the edit"):
+        publish(corpus, REPO)
+
+
+def test_what_was_left_out_stays_so_until_none_is_asked_for(corpus: Path, hub: Server, tmp_path: Path) -> None:
+    publish(corpus, redact=("identities",))
+    told = list[str]()
+    first = publish(corpus, REPO, tell=told.append)  # as the folder that was looked at
+    assert first.publication.redacted == ("identities",) and "--redact none" in told[0]
+    assert publish(corpus, REPO, out=tmp_path / "other").publication == first.publication
+    planned = mmidd.publish(corpus, REPO, out=tmp_path / "third", dry_run=True)
+    assert isinstance(planned, Planned) and planned.plan.redacted == ("identities",)
+    assert cli.run(["publish", str(corpus), REPO, "--redact", "none"]) == 0
+    assert open_publication(REPO).about.redacted == ()
+
+
+@pytest.mark.parametrize(
+    ("more", "also"),
+    [
+        ({"redact": ("identities",)}, ("identities",)),
+        ({"redact": ("captions",)}, ("captions",)),
+        ({"labels_only": True}, ("pixels of Alpha",)),
+    ],
+)
+def test_what_is_withheld_now_is_said_to_be_in_older_versions(
+    more: dict[str, Any], also: tuple[str, ...], corpus: Path, hub: Server
+) -> None:
+    publish(corpus, REPO)
+    done = publish(corpus, REPO, **more)
+    assert [(each.ref, each.rows, each.also) for each in done.holders] == [("v1", 0, also), ("refs/pr/1", 0, also)]
+    assert f": {also[0]}" in str(done)
+    assert not publish(corpus, REPO, squash_history=True, yes=True, **more).holders
+
+
+def test_an_agreement_that_forbids_captions_now_is_said_of_older_versions(
+    corpus: Path, hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(corpus, REPO)
+    other = tmp_path / "other"
+    shutil.copytree(tmp_path / "manifests", other)
+    (other / "Gamma.yaml").write_text(sound.manifest("Gamma", redistributable=False, derivatives=False))
+    monkeypatch.setenv("MMIDD_MANIFESTS", str(other))
+    assert {each.also for each in publish(corpus, REPO).holders} == {("captions of Gamma",)}
+
+
+def test_a_pull_request_that_was_not_finished_is_said_to_hold_what_is_withheld_now(
+    corpus: Path, hub: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MMIDD_FAULT", f"publish_committed:3:EIO:{tmp_path / 'tally'}")
+    with pytest.raises(OSError, match="Input/output"):
+        publish(corpus, REPO, commit_bytes=60_000)
+    done = publish(corpus, REPO, redact=("identities",))
+    assert [(each.ref, each.also) for each in done.holders] == [("refs/pr/1", ("files of a version that was not finished",))]
+
+
+def test_a_token_of_odd_letters_is_named_as_what_is_wrong(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_grün")
+    with pytest.raises(ShareError, match="letters that no token has; check HF_TOKEN"):
+        publish(corpus, REPO)
+
+
+def test_a_repository_made_anew_is_fetched_anew(corpus: Path, hub: Server) -> None:
+    hub.fault("merge", status=400)
+    with pytest.raises(ShareError):
+        publish(corpus, REPO)
+    del hub.repos[REPO]
+    done = publish(corpus, REPO)
+    assert done.released is not None and done.released.fetched == done.files
+
+
+def test_what_lost_its_gate_meanwhile_is_not_merged(corpus: Path, hub: Server) -> None:
+    def open_it() -> None:
+        hub.repos[REPO].gated = hub.repos[REPO].private = False
+
+    hub.fault("status", before=open_it)  # as the draft is opened, all is sent and checked
+    with pytest.raises(ShareError, match="took the gate"):
+        publish(corpus, REPO)
+    assert [*hub.tree(REPO)] == [".gitattributes"]
+    assert publish(corpus, REPO).released is not None and hub.repos[REPO].gated == "manual"
+
+
 @pytest.mark.parametrize("damage", [b"{}", b"no JSON", None])
 def test_a_damaged_publication_json_is_not_built_upon(damage: bytes | None, corpus: Path, hub: Server) -> None:
     publish(corpus, REPO)
