@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from mmidd.corpus.read import Corpus
 from mmidd.engine.faults import fault
 from mmidd.engine.files import disk_errors
 from mmidd.engine.lock import held as held_by
 from mmidd.errors import MmiddError, ShareError, UsageError
+from mmidd.options import words_of
 from mmidd.results import Result
 from mmidd.share.hub.client import Hub, Tell, connect, quietly
 from mmidd.share.hub.planned import Planned, planned
@@ -77,8 +78,8 @@ def publish(
     *,
     out: str | Path | None = None,
     labels_only: bool = False,
-    only: Sequence[str] = (),
-    redact: Sequence[Redaction] = (),
+    only: str | Sequence[str] = (),
+    redact: Redaction | Sequence[Redaction] = (),
     private: bool | None = None,
     gated: Gate | None = None,
     dry_run: bool = False,
@@ -101,9 +102,11 @@ def publish(
     a token without rights, a repository that holds something else or was changed meanwhile, and a Hub that serves other
     bytes.
     """
+    _choice("gated", gated, (None, *get_args(Gate)))
+    _choice("verify", verify, get_args(Checked))
     _check(repository, dry_run=dry_run, squash_history=squash_history, yes=yes, commit_bytes=commit_bytes)
     opened = Corpus(corpus)
-    asked: dict[str, Any] = {"labels_only": labels_only, "only": tuple(only), "redact": tuple(redact)}
+    asked: dict[str, Any] = {"labels_only": labels_only, "only": words_of(only), "redact": words_of(redact)}
     folder = folder_of(corpus) if out is None else Path(out)
     if repository is None:
         if dry_run:
@@ -178,6 +181,11 @@ def _held(hub: Hub, found: State, name: str) -> Opened | None:
         ) from error
     check_ours(hub, found, held.about, name)
     return held
+
+
+def _choice(name: str, given: str | None, choices: Sequence[str | None]) -> None:
+    if given not in choices:
+        raise UsageError(f"{name} {given!r}: choose one of {', '.join(each for each in choices if each)}")
 
 
 def _check(repository: str | None, *, dry_run: bool, squash_history: bool, yes: bool, commit_bytes: int) -> None:
