@@ -60,7 +60,7 @@ class Options:
                 f"data {self.data!r}: name the folder that holds the datasets' folders, or its s3://... address"
             )
         own = {name: _path(given[name]) for name in ("out", "work", "exclude")}
-        words = {name: _words(given[name]) for name in ("settings", "only", "engine_settings", "follow_links")}
+        words = {name: words_of(given[name]) for name in ("settings", "only", "engine_settings", "follow_links")}
         for name, value in {**own, **words, "data": str(self.data)}.items():
             object.__setattr__(self, name, value)
         for name, choices in (("device", get_args(Device)), ("engine", get_args(Engine))):
@@ -131,7 +131,7 @@ def _path(value: Any) -> Path | None:
     return None if value is None else Path(value)
 
 
-def _words(value: Any) -> tuple[str, ...]:
+def words_of(value: Any) -> tuple[str, ...]:
     """One word, or several; `{"crop.margin": 1.3}` is short for `["crop.margin=1.3"]`."""
     if isinstance(value, Mapping):
         return tuple(f"{key}={each}" for key, each in value.items())

@@ -86,7 +86,7 @@ ALLOWED = {
     "sampledata": set(),
     "doctor": {"engine", "faces", "manifest", "options", "raw"},
     "audit": {"captions", "corpus", "curation", "engine"},
-    "share": {"corpus", "engine", "extraction", "manifest", "raw", "recipe"},
+    "share": {"corpus", "engine", "extraction", "manifest", "options", "raw", "recipe"},  # options: one word, or several
     "training": {"corpus"},
     "scores": {"corpus", "engine"},
     "runs": {"corpus", "engine", "scores", "training"},

@@ -29,9 +29,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verbs in (build, corpus, train, scores, evaluation, validate, detect, publish, rehydrate, data):
-    for verb in verbs.VERBS:
-        app.command(name=verb.__name__.rstrip("_"))(verb)  # `import` is a word of Python
+PANELS = (
+    ("Build a corpus", (build,)),
+    ("Look at a corpus", (corpus,)),
+    ("Share a corpus, and make a shared one again", (publish, rehydrate)),
+    ("Detectors", (train, scores, evaluation, validate, detect)),
+    ("Datasets, and what there is to choose from", (data,)),
+)
+"""The groups of `mmidd --help`, in its order."""
+for panel, rooms in PANELS:
+    for room in rooms:
+        for verb in room.VERBS:
+            app.command(name=verb.__name__.rstrip("_"), rich_help_panel=panel)(verb)  # `import` is a word of Python
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -28,8 +28,13 @@ def rehydrate(
         str, typer.Argument(metavar="WHERE", help="ORG/NAME[@REVISION] on the Hub, hf://datasets/..., or a folder.")
     ],
     data: Data,
-    out: Annotated[Path, typer.Option("--out", metavar="CORPUS", help="The corpus folder to make; a killed run goes on.")],
-    check: Annotated[bool, typer.Option("--check", help="Only say what would be possible, by paths and sizes.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="CORPUS", help="The corpus folder to make; a killed run goes on. --check needs none."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say what can be made, by paths and sizes; reads no medium.")
+    ] = False,
     digests: Annotated[bool, typer.Option("--digests", help="With --check: read files, to be sure.")] = False,
     only: Only = None,
     accept: Annotated[
@@ -60,6 +65,8 @@ def rehydrate(
         )
         say(possible, as_json=as_json)
         return COMPLETE if possible.complete else WITH_FAILURES
+    if out is None:
+        raise UsageError("--out CORPUS is missing: the folder to make (--check alone needs none)")
     found = room.rehydrate(
         where, data, out,
         only=wanted, accept=accept.value, manifests=own, follow_links=follow, workers=workers, watch=watch, tell=tell,

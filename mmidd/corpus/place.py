@@ -76,7 +76,8 @@ def sha256_of(place: Place, name: str) -> str:
 
 def _folder(path: Path, holding: str) -> Folder:
     if not path.is_dir():
-        raise CorpusError(f"{path} is not a folder")
+        remote = "; this needs a corpus on this machine" if str(path).startswith("hf:") else ""
+        raise CorpusError(f"{path} is not a folder{remote}")
     if not (path / holding).is_file():
         raise _nothing(str(path), holding, published=(path / PUBLICATION).is_file())
     return Folder(path)
@@ -158,7 +159,8 @@ def _hub(address: str, holding: str) -> Hub:
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         what = "revision" if isinstance(error, RevisionNotFoundError) else "dataset"
         raise CorpusError(
-            f"the Hub has no {what} at {address}, or it is private or gated: check the name, then `hf auth login`"
+            f"the Hub has no {what} at {address}, or it is private or gated: check the name, then `hf auth login`; "
+            "what is gated has to be asked for on its page"
         ) from error
     except (OSError, ValueError, _http_error()) as error:
         raise CorpusError(

@@ -54,3 +54,7 @@ def checked(console: Console, found: Checked) -> None:
     console.print(f"to read: {size(found.to_read)}; the crops take about {size(found.disk)} of disk")
     sure = found.total("included") + found.total("sure")
     console.print(f"{sure:,} of {found.total('rows'):,} rows can be rebuilt for sure, {found.total('likely'):,} perhaps")
+    if sure or found.total("likely"):
+        console.print(
+            "next: the same command without --check, with --out CORPUS" + ("" if found.complete else "; or get more first")
+        )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 _CHANGES = {
-    "added": "rows added", "removed": "removed", "changed": "changed", "media_removed": "media gone",
+    "added": "rows added", "removed": "rows removed", "changed": "rows changed", "media_removed": "media gone",
     "media_taken_down": "of them taken down",
 }  # fmt: skip
 
@@ -31,7 +31,7 @@ def published(console: Console, done: Published) -> None:
     _terms(console, about.terms, about.rows)
     if about.redacted:
         console.print(f"redacted: {', '.join(about.redacted)}")
-    for each in about.changes:
+    for each in about.changes if done.changed else ():
         counts = [f"{each[key]:,} {words}" for key, words in _CHANGES.items() if each.get(key)]
         console.print(f"{plain(str(each['dataset']))}: {', '.join(counts)}")
     state = "" if done.changed else " (unchanged)"
@@ -48,6 +48,9 @@ def published(console: Console, done: Published) -> None:
         console.print(f"look at: {plain(shell_word(f'{done.folder}/README.md'))}")
     elif done.released.private:
         console.print("next: look at its page, then the same command with --public shows it to others, still gated")
+    if done.released is not None and not about.complete:
+        where = plain(shell_word(f"{done.repository}"))
+        console.print(f"others get the rows without pixels by: mmidd rehydrate {where} --data ROOT --out CORPUS")
 
 
 def planned(console: Console, found: Planned) -> None:
@@ -58,6 +61,7 @@ def planned(console: Console, found: Planned) -> None:
     labels = f", {size(found.plan.label_bytes)} of it labels with proofs" if found.plan.label_bytes else ""
     console.print(f"dry run, nothing was written or sent: about {size(found.bytes)}{labels}")
     if found.repository is None:
+        console.print("next: the same command without --dry-run, with ORG/NAME for the Hub or --out FOLDER for a folder")
         return
     there = found.there
     if there is None:
@@ -83,8 +87,9 @@ def _terms(console: Console, terms: Sequence[Terms], rows: Mapping[str, Mapping[
         style = None if each.pixels else "yellow"
         table.add_row(plain(each.dataset), f"{count:,}", plain(each.licence), *goes, style=style)
     console.print(table)
-    for each in terms:
-        console.print(f"{plain(each.dataset)}: {plain(each.why)}", style=None if each.pixels else "yellow")
+    for pixels, why in dict.fromkeys((each.pixels, each.why) for each in terms):
+        of = ", ".join(plain(each.dataset) for each in terms if (each.pixels, each.why) == (pixels, why))
+        console.print(f"{of}: {plain(why)}", style=None if pixels else "yellow")
 
 
 def _edited(console: Console, names: Sequence[str]) -> None:

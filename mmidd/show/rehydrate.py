@@ -53,6 +53,8 @@ def rehydrated(console: Console, found: Rehydrated) -> None:
             f"{rate.frames / rate.seconds:,.1f} frames/s"
         )
     console.print(_end(found))
+    if found.missing:
+        console.print("next: get what is missing and run the same command again; what is there is kept")
 
 
 def _counts(found: Any) -> list[str]:

@@ -12,8 +12,9 @@ from conftest import Build, Said
 from hub.server import Hub
 from place import digests
 
-from mmidd.errors import CorpusError, ShareError
-from mmidd.share.rehydrate.rehydrate import rehydrate
+from mmidd.corpus.read import Corpus
+from mmidd.errors import CorpusError, ShareError, UsageError
+from mmidd.share.rehydrate.rehydrate import check, rehydrate
 
 NAME = "lab/tiny"
 
@@ -42,6 +43,21 @@ def test_only_what_is_needed_is_fetched(served: Hub, built: Build, tmp_path: Pat
     again(built, tmp_path / "out", f"hf://datasets/{NAME}", only=["CelebA"])
     asked = [each.path for each in served.asked("resolve")]
     assert any("labels/" in each for each in asked) and not any("/data/" in each or "CHANGELOG" in each for each in asked)
+
+
+def test_a_check_needs_no_place_keeps_nothing_and_tells_what_is_included(
+    mmidd: Callable[..., Said], served: Hub, built: Build, tmp_path: Path
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    found = check(NAME, built.data)
+    assert sorted(tmp_path.iterdir()) == before
+    assert found.complete and found.total("included") and found.total("rows") == len(Corpus(built.out))
+    with pytest.raises(UsageError, match="--out CORPUS"):
+        check(NAME, built.data, digests=True)
+    said = mmidd("rehydrate", NAME, "--data", built.data, "--check")
+    assert said.code == 0 and "next: the same command without --check" in said.out
+    said = mmidd("rehydrate", NAME, "--data", built.data)
+    assert said.code == 2 and "--out CORPUS is missing" in said.err
 
 
 def test_wrong_bytes_are_refused_and_the_next_run_goes_on(served: Hub, built: Build, tmp_path: Path) -> None:

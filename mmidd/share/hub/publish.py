@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from mmidd.corpus.place import Folder
 from mmidd.corpus.read import Corpus
@@ -14,6 +14,7 @@ from mmidd.engine.faults import fault
 from mmidd.engine.files import disk_errors
 from mmidd.engine.lock import held as held_by
 from mmidd.errors import MmiddError, ShareError, UsageError
+from mmidd.options import words_of
 from mmidd.results import Result
 from mmidd.share.hub.client import Hub, Tell, connect, quietly
 from mmidd.share.hub.planned import Planned, planned
@@ -78,8 +79,8 @@ def publish(
     *,
     out: str | Path | None = None,
     labels_only: bool = False,
-    only: Sequence[str] = (),
-    redact: Sequence[Redaction] | None = None,
+    only: str | Sequence[str] = (),
+    redact: Redaction | Sequence[Redaction] | None = None,
     private: bool | None = None,
     gated: Gate | None = None,
     dry_run: bool = False,
@@ -105,10 +106,12 @@ def publish(
     a token without rights, a repository that holds something else or was changed meanwhile, and a Hub that serves other
     bytes.
     """
+    _choice("gated", gated, (None, *get_args(Gate)))
+    _choice("verify", verify, get_args(Checked))
     _check(repository, dry_run=dry_run, squash_history=squash_history, yes=yes, commit_bytes=commit_bytes)
     opened = Corpus(corpus)
     folder = folder_of(corpus) if out is None else Path(out)
-    asked: dict[str, Any] = {"labels_only": labels_only, "only": tuple(only)}
+    asked: dict[str, Any] = {"labels_only": labels_only, "only": words_of(only)}
     staging = {"workers": workers, "watch": watch}
     if repository is None:
         asked["redact"] = _redaction(redact, _lying(folder, name_of(opened)), tell)
@@ -152,10 +155,12 @@ def _alone(folder: Path) -> AbstractContextManager[bool]:
     return held_by(place.with_name(f".{place.name}.sending.lock"), busy)
 
 
-def _redaction(asked: Sequence[Redaction] | None, before: Publication | None, tell: Tell) -> tuple[Redaction, ...]:
+def _redaction(
+    asked: Redaction | Sequence[Redaction] | None, before: Publication | None, tell: Tell
+) -> tuple[Redaction, ...]:
     """What is redacted: what was asked for, else what the version before left out."""
     if asked is not None:
-        return tuple(asked)
+        return cast(tuple[Redaction, ...], words_of(asked))
     if before is None or not before.redacted:
         return ()
     tell(f"redacted as version {before.version} is: {', '.join(before.redacted)}. To show it: --redact none")
@@ -221,6 +226,11 @@ def _held(hub: Hub, found: State, name: str) -> Opened | None:
         ) from error
     check_ours(hub, found, held.about, name)
     return held
+
+
+def _choice(name: str, given: str | None, choices: Sequence[str | None]) -> None:
+    if given not in choices:
+        raise UsageError(f"{name} {given!r}: choose one of {', '.join(each for each in choices if each)}")
 
 
 def _check(repository: str | None, *, dry_run: bool, squash_history: bool, yes: bool, commit_bytes: int) -> None:

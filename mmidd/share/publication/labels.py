@@ -51,8 +51,8 @@ def write_labels(
     missing = [shard for shard in shards if not (folder / labels_name(shard.name)).is_file()]
     engine = _engine(missing, workers)
     try:
-        watch.begin("labels", sum(each.rows for each in shards), sum(each.rows for each in shards if each not in missing))
         done = sum(each.rows for each in shards if each not in missing)
+        watch.begin("labels", sum(each.rows for each in shards), done, "rows")
         tasks = [Task((Item("", each.name, None, each, each.bytes),)) for each in sorted(missing, key=lambda e: -e.bytes)]
         asked = Asked(str(corpus.place.path("")), folder)
         for task, found in each_of(engine, _labelled, tasks, asked, None):

@@ -161,7 +161,7 @@ class Opened:
         there and not listed, but hidden files. Empty: all is as it was published."""
         found = list[Finding]()
         wanted = sorted(self.about.files if only is None else only)
-        watch.begin("files", len(wanted), 0)
+        watch.begin("check", len(wanted), 0, "files")
         for number, name in enumerate(wanted, 1):
             if (problem := self._problem(name)) is not None:
                 found.append(Finding("publication", problem, (name,)))

@@ -63,7 +63,7 @@ def redacted(corpus: Corpus, wish: Wish, folder: Path, watch: Watch = NOBODY) ->
     kept = [shard for shard in corpus.shards if not wish.only or slugs.get(shard.dataset) in wish.only]
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        watch.begin("redaction", len(kept), 0)
+        watch.begin("only and redact", len(kept), 0, "shards")
         for number, shard in enumerate(kept, 1):
             target = folder / shard.name
             if not target.is_file():

@@ -65,7 +65,7 @@ def find(
     """
     root = check_places(data, work)
     asked = once(wanted)
-    watch.begin("list the data root", 1, 0)
+    watch.begin("list the data root", 1, 0, "folder")
     shelves = dataset_shelves({each.name[0] for each in asked}, root, work, follow)
     watch.end()
     digests = Digests(work, root)

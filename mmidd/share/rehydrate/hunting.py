@@ -98,7 +98,7 @@ class Hunt:
 
     def _steps(self) -> Iterator[list[Shelf]]:
         """Everything as it lies; then with zips and tars opened; then with compressed tars too."""
-        self.watch.begin("list the data root as it lies", 1, 0)
+        self.watch.begin("list the data root as it lies", 1, 0, "folder")
         every = bare_shelves(self.data, self.shelves, self.follow)
         self.watch.end()
         yield every

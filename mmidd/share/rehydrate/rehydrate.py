@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mmidd.corpus.about import MANIFEST, MEDIA, Shard
 from mmidd.corpus.target import Target
@@ -20,6 +23,7 @@ from mmidd.engine.start import without_pandas
 from mmidd.engine.units import Resources
 from mmidd.errors import ShareError, UsageError
 from mmidd.media import Name
+from mmidd.options import words_of
 from mmidd.raw.cache import Cache
 from mmidd.raw.path import Place, root_of
 from mmidd.share.publication.format import ORIGINAL, data_name
@@ -75,10 +79,10 @@ def rehydrate(
     data: str | Path,
     out: str | Path,
     *,
-    only: Sequence[str] = (),
+    only: str | Sequence[str] = (),
     accept: Accept = "within-1",
-    manifests: Sequence[str] = (),
-    follow_links: Sequence[str | Path] = (),
+    manifests: str | Sequence[str] = (),
+    follow_links: str | Path | Sequence[str | Path] = (),
     workers: int | None = None,
     watch: Watch = NOBODY,
     tell: Callable[[str], None] = lambda line: None,
@@ -118,7 +122,7 @@ def rehydrate(
             "digest": source.opened.digest,
         }
         withheld = [each.dataset for each in source.opened.about.terms if not each.captions]
-        told = Told(publication, accept, sorted(only), taking.differences(original.about, cutting), withheld)
+        told = Told(publication, accept, sorted(words_of(only)), taking.differences(original.about, cutting), withheld)
         files = notes(original, filled.written, filled.tally, told, skipped)
         changed = _put(target, files, [each.name for each in filled.written if each.bytes])
         result = _result(asked, original, filled, found, told, files, skipped, target.out, changed=changed)
@@ -129,27 +133,57 @@ def rehydrate(
 def check(
     where: str | Path,
     data: str | Path,
-    out: str | Path,
+    out: str | Path | None = None,
     *,
-    only: Sequence[str] = (),
-    manifests: Sequence[str] = (),
-    follow_links: Sequence[str | Path] = (),
+    only: str | Sequence[str] = (),
+    manifests: str | Sequence[str] = (),
+    follow_links: str | Path | Sequence[str | Path] = (),
     digests: bool = False,
     watch: Watch = NOBODY,
 ) -> Checked:
     """What `rehydrate` could do with the media under `data`: by paths and sizes, with `digests` by what is in them. A
-    publication on the Hub has its metadata fetched for it, into the work folder."""
+    publication on the Hub has its metadata fetched for it, into the work folder of `out`; without `out` nothing is kept.
+
+    Raises as `rehydrate`, and UsageError for `digests` without `out`: what files are is kept there."""
     without_pandas()
+    if out is None:
+        if digests:
+            raise UsageError(
+                "--digests reads files for long, and keeps what it learns beside the corpus: name it, --out CORPUS"
+            )
+        with tempfile.TemporaryDirectory(prefix="mmidd-check-") as folder:
+            return check(
+                where, data, Path(folder) / "corpus", only=only, manifests=manifests, follow_links=follow_links, watch=watch
+            )
     work = work_of(Path(out))
     with _working(work) if digests or str(address(where)).startswith("hf://") else nullcontext():
         asked = _asked(where, data, work, only, manifests, follow_links, watch)
         opened = asked.source.opened
         names = [each for each in checked.CROPS if each in opened.schema.names]
         held = {} if len(names) < len(checked.CROPS) else checked.crop_bytes(_columns(asked.source, asked.shards, names))
-        return checked.check(
+        found = checked.check(
             asked.wanted, asked.data, work, crops=held, built_with=asked.built_with, follow=asked.follow, digests=digests,
             watch=watch,
         )  # fmt: skip
+        pixels = [opened.pixels[name] for each in asked.shards if (name := data_name(each.name)) in opened.pixels]
+        datasets = sorted((*found.datasets, *_included(asked)), key=lambda each: each.dataset)
+        return replace(found, datasets=tuple(datasets), disk=found.disk + sum(each.bytes for each in pixels))
+
+
+def _included(asked: _Asked) -> Iterator[checked.Possible]:
+    """The datasets whose pixels are in the publication: nothing of them has to be found."""
+    opened = asked.source.opened
+    rows: Counter[str] = Counter()
+    for shard in asked.shards:
+        if data_name(shard.name) in opened.pixels:
+            rows[shard.dataset] += shard.rows
+    if not rows:
+        return
+    media = opened.media
+    of = Counter(media.filter(pc.greater(media["samples"], 0))["dataset"].to_pylist())
+    for each in opened.about.terms:
+        if each.slug in rows:
+            yield checked.Possible(each.dataset, included=rows[each.slug], media=of[each.dataset])
 
 
 def work_of(out: Path) -> Path:
@@ -161,9 +195,10 @@ def work_of(out: Path) -> Path:
 
 
 def _asked(
-    where: str | Path, data: str | Path, work: Path, only: Sequence[str], manifests: Sequence[str],
-    follow: Sequence[str | Path], watch: Watch,
+    where: str | Path, data: str | Path, work: Path, only: str | Sequence[str], manifests: str | Sequence[str],
+    follow: str | Path | Sequence[str | Path], watch: Watch,
 ) -> _Asked:  # fmt: skip
+    only, manifests, follow = words_of(only), words_of(manifests), words_of(follow)
     if manifests:
         from mmidd.recipe import know_manifests
 
@@ -274,7 +309,8 @@ def _check_out(target: Target, original: Original) -> None:
     told = about.get(REHYDRATED)
     if not isinstance(told, dict) or told.get("original") != original.sha256:
         raise ShareError(
-            f"{target.out} holds another corpus than this publication is of; nothing was touched. Choose another --out"
+            f"{target.out} holds another corpus, or another version, than this publication is of; nothing was touched. "
+            "Choose another --out; after a newer version, delete the old corpus: its rows may have been taken down"
         )
 
 

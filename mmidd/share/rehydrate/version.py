@@ -124,7 +124,7 @@ def _words(tally: Tally, told: Told, skipped: Mapping[Name, int]) -> str:
     if told.captions_withheld:
         said.append(f"The captions of {', '.join(told.captions_withheld)} were not published.")
     said.append(
-        "What stands below tells of the original; `rehydrated` in `mmidd.json` and `media.parquet` tell of this copy."
+        "What stands below tells of the original; this copy is told of by media.parquet, and by mmidd.json under rehydrated."
     )
     return " ".join(said)
 

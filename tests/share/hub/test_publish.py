@@ -124,6 +124,15 @@ def test_a_squash_takes_older_versions_away(
     assert not done.holders
 
 
+def test_a_word_is_as_good_as_a_list_of_it_and_no_option_is_passed_over(corpus: Path, tmp_path: Path) -> None:
+    one = mmidd.publish(corpus, dry_run=True, only="Alpha", redact="paths")
+    assert isinstance(one, Planned) and [each.dataset for each in one.plan.terms] == ["Alpha"]
+    assert one.plan.redacted == ("paths",)
+    for wrong in ({"gated": "nobody"}, {"verify": "hope"}):
+        with pytest.raises(UsageError, match="choose one of"):
+            mmidd.publish(corpus, dry_run=True, **wrong)
+
+
 def test_a_dry_run_writes_and_sends_nothing(corpus: Path, hub: Server, tmp_path: Path) -> None:
     before = {*tmp_path.iterdir()}
     found = mmidd.publish(corpus, REPO, dry_run=True)
