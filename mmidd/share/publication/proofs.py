@@ -1,7 +1,7 @@
 """What proves that an image was made again: its bytes, its pixels, and a few remainders of its values.
 
 Two images of equal bytes are equal. Of equal pixels they may be of other bytes (another version of an encoder). Where pixels
-differ, *probes* tell by how much: of 256 values, at places that the sample's id draws, the remainder by 16 or by 13, in turn.
+differ, *probes* tell by how much: of 256 values, at places that the sample's id draws, the remainder by 16 and 13 in turn.
 So of the difference of two values the remainder is known, which is the difference itself from -6 to 6; two divisors, for a
 picture that is 16 levels brighter has the remainders by 16 of the other one. No picture can be seen in them: they are half a
 byte of one value in some 800.
@@ -33,7 +33,7 @@ class Proof:
 
 @dataclass(frozen=True)
 class Difference:
-    """What the probes say of two images, in grey levels: the largest and the mean of the absolute differences, each the least
+    """What the probes say of two images, in grey levels: the largest and the mean absolute difference, each the least
     that its remainder allows (at most 8): the images differ by that or more."""
 
     most: int
