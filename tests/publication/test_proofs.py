@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 
 import numpy as np
+import PIL.Image
 import pytest
 
+from mmidd.corpus.pictures import decoded
+from mmidd.extraction.replay import pixels_of
 from mmidd.share.publication.proofs import PROBE_BYTES, difference, pixels_sha256, probes, proof
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
@@ -45,3 +49,13 @@ def test_within_one_is_said_of_one_picture_in_a_hundred_where_so_many_values_dif
 def test_another_picture_is_never_within_one() -> None:
     other = np.random.default_rng(1).integers(0, 256, PICTURE.shape, dtype=np.uint8)
     assert not difference(probes("s", PICTURE), probes("s", other)).within_one
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+def test_what_is_published_and_what_is_made_again_are_decoded_to_the_same_pixels(kind: str) -> None:
+    """By Pillow, by what publishes and by what compares: their decoders are three copies of one library."""
+    out = io.BytesIO()
+    PIL.Image.fromarray(np.ascontiguousarray(PICTURE[:63, :47])).save(out, kind, quality=90)
+    by_pillow = np.asarray(PIL.Image.open(out).convert("RGB"))
+    found = {pixels_sha256(each) for each in (by_pillow, decoded(out.getvalue(), ""), pixels_of(out.getvalue()))}
+    assert len(found) == 1
