@@ -90,3 +90,13 @@ def test_a_changelog_shows_names_as_they_are(tmp_path: Path) -> None:
     hostile = replace(base, changes=({"dataset": "a|b <script>\n# c", "added": 1},))
     text = changelog(hostile, None).decode()
     assert "<script>" not in text and "\n# c" not in text and "a\\|b" in text
+
+
+def test_of_a_first_version_no_row_is_read(tmp_path: Path) -> None:
+    found = staged(sound.corpus(tmp_path / "corpus", shards=SHARDS), tmp_path / "out")
+    for path in [*(tmp_path / "out" / "labels").iterdir(), *(tmp_path / "out" / "data").iterdir()]:
+        path.unlink()
+    assert changes(found.opened, None) == found.publication.changes
+    assert [(each["dataset"], each["added"]) for each in found.publication.changes] == [
+        (name, sum(splits.values())) for name, splits in found.publication.rows.items()
+    ]

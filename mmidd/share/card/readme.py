@@ -38,8 +38,8 @@ Of rows without pixels, the columns of the table below prove that a crop was mad
 
 - Digests (`media_sha256`, `image_sha256`, `pixels_sha256`, masks likewise) tell whoever already has a file, or the crop of \
 it, that it is in this dataset. They show nothing to anybody else.
-- `probes` are the low four bits of 256 of a crop's values, at places drawn from its id: half a byte of one value in some \
-hundreds. No picture can be seen in them.
+- `probes` are remainders (by 12 to 16) of 256 of a crop's values, at places drawn from its id: half a byte of one value in \
+some hundreds. No picture can be seen in them.
 - `phash` is 64 bits of the coarsest light and dark: it finds copies of a picture that one has; no face can be seen in it.
 - `box`, `landmarks`, sizes, `timestamp`, `codec` and captions describe the medium; identities{identities} say which rows \
 show one person.

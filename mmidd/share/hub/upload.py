@@ -72,11 +72,11 @@ def upload(hub: Hub, revision: str, staged: Staged, most: int, watch: Watch) -> 
     todo = batches(missing(tree(hub, head(hub, revision)), staged), staged.files, most)
     size = sum(staged.files[name].bytes for each in todo for name in each.adds)
     total = sum(each.bytes for each in staged.files.values())
-    there = {name for name in staged.files if not any(name in each.adds for each in todo)}
+    going = {name for each in todo for name in each.adds}
 
     def at(names: list[str]) -> None:
-        there.update(names)
-        watch.at(sum(staged.files[name].bytes for name in there), names[-1])
+        going.difference_update(names)
+        watch.at(total - sum(staged.files[name].bytes for name in going), names[-1])
 
     watch.begin("upload", total, total - size, "bytes")
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -23,16 +22,11 @@ COUNTS = ("added", "removed", "changed", "media_removed", "media_taken_down")
 _KEPT = [column.name for column in COLUMNS if column.name not in PIXELS]
 _DIGESTS = ("image_sha256", "mask_sha256")
 """What is compared of an image: proofs say no more."""
-_AT_ONCE = 64
+_AT_ONCE, _ROWS_AT_ONCE = 64, 1024
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A row as it is compared."""
-
-    dataset: str
-    media: str
-    digest: bytes
+_ROW = pa.schema([("id", pa.string()), ("dataset", pa.string()), ("media", pa.string()), ("digest", pa.binary())])
+"""A row as it is compared: `digest` is of the values of its columns."""
 
 
 def changes(now: Opened, before: Opened | None) -> tuple[dict[str, Any], ...]:
@@ -43,27 +37,38 @@ def changes(now: Opened, before: Opened | None) -> tuple[dict[str, Any], ...]:
 
     Shards with the same digest in both are not read, but where something changed for their ids.
     """
-    same = _same(now, before) if before is not None else set[str]()
-    new = _rows(now, same)
-    old = _rows(before, same) if before is not None else {}
+    if before is None:
+        added = {name: sum(splits.values()) for name, splits in now.about.rows.items()}
+        return tuple({"dataset": name, **dict.fromkeys(COUNTS, 0), "added": added[name]} for name in sorted(added))
+    same = _same(now, before)
+    new, old = _rows(now, same), _rows(before, same)
     counted: dict[str, Counter[str]] = {}
-    for name, row in new.items():
-        was = old.get(name)
-        if was is None:
-            counted.setdefault(row.dataset, Counter())["added"] += 1
-        elif was.digest != row.digest:
-            counted.setdefault(row.dataset, Counter())["changed"] += 1
-    for name, row in old.items():
-        if name not in new:
-            counted.setdefault(row.dataset, Counter())["removed"] += 1
-    down = _taken_down(now) if old else set[tuple[str, str]]()
-    giving = {(row.dataset, row.media) for row in new.values()}
-    if gone := {(row.dataset, row.media) for row in old.values()} - giving:
+    for what, table in _compared(new, old).items():
+        for each in pc.value_counts(table["dataset"].drop_null()).to_pylist():
+            counted.setdefault(each["values"], Counter())[what] = each["counts"]
+    if gone := _media(old) - _media(new):
         gone -= _giving(now, same)
+    down = _taken_down(now) if gone else set[tuple[str, str]]()
     for medium in gone:
         counted.setdefault(medium[0], Counter())["media_removed"] += 1
         counted[medium[0]]["media_taken_down"] += medium in down
     return tuple({"dataset": name, **{key: counted[name][key] for key in COUNTS}} for name in sorted(counted))
+
+
+def _compared(new: pa.Table, old: pa.Table) -> dict[str, pa.Table]:
+    """The rows that were added, removed, changed."""
+    both = new.join(old.select(["id", "digest"]), "id", join_type="inner", right_suffix="_before")
+    return {
+        "added": new.join(old, "id", join_type="left anti"),
+        "removed": old.join(new, "id", join_type="left anti"),
+        "changed": both.filter(pc.not_equal(both["digest"], both["digest_before"])),
+    }
+
+
+def _media(table: pa.Table) -> set[tuple[str, str]]:
+    """The media of rows."""
+    found = table.select(["dataset", "media"]).drop_null().group_by(["dataset", "media"]).aggregate([])
+    return {(row["dataset"], row["media"]) for row in found.to_pylist()}
 
 
 def _file(opened: Opened, shard: Shard) -> str:
@@ -75,26 +80,30 @@ def _same(now: Opened, before: Opened) -> set[str]:
     return {_file(now, shard) for shard in now.shards} & {_file(before, shard) for shard in before.shards}
 
 
-def _rows(opened: Opened, same: set[str]) -> dict[str, _Row]:
-    """The rows of the shards that the other has not, by id."""
-    found: dict[str, _Row] = {}
+def _rows(opened: Opened, same: set[str]) -> pa.Table:
+    """The rows of the shards that the other has not."""
+    found = [_ROW.empty_table()]
     for shard in opened.shards:
         if _file(opened, shard) not in same:
-            for row in _told(opened, shard):
-                values = [row[name] for name in (*_KEPT, *_DIGESTS)]
-                found[row["id"]] = _Row(row["dataset"], row["media"], hashlib.sha256(repr(values).encode()).digest()[:16])
-    return found
+            for part in _told(opened, shard):
+                marks = [_mark([row[name] for name in (*_KEPT, *_DIGESTS)]) for row in part]
+                columns = {name: [row[name] for row in part] for name in _ROW.names[:-1]}
+                found.append(pa.table({**columns, "digest": marks}, schema=_ROW))
+    return pa.concat_tables(found).combine_chunks()
 
 
-def _told(opened: Opened, shard: Shard) -> Iterator[dict[str, Any]]:
-    """The rows of a shard with the digests of their images."""
+def _mark(values: Sequence[Any]) -> bytes:
+    return hashlib.sha256(repr(values).encode()).digest()[:16]
+
+
+def _told(opened: Opened, shard: Shard) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a shard with the digests of their images, some at a time."""
     if not opened.complete:
-        for batch in opened.batches(shard, [*_KEPT, *_DIGESTS]):
-            yield from batch.to_pylist()
+        for batch in opened.batches(shard, [*_KEPT, *_DIGESTS], _ROWS_AT_ONCE):
+            yield batch.to_pylist()
         return
     for batch in opened.batches(shard, [*_KEPT, *PIXELS], _AT_ONCE):
-        for row in batch.to_pylist():
-            yield row | {f"{name}_sha256": _sha256(row.pop(name)) for name in PIXELS}
+        yield [row | {f"{name}_sha256": _sha256(row.pop(name)) for name in PIXELS} for row in batch.to_pylist()]
 
 
 def _sha256(picture: Mapping[str, Any] | None) -> str | None:
@@ -107,7 +116,7 @@ def _giving(now: Opened, same: set[str]) -> set[tuple[str, str]]:
     for shard in now.shards:
         if _file(now, shard) in same:
             for batch in now.batches(shard, ["dataset", "media"]):
-                found |= {(row["dataset"], row["media"]) for row in batch.to_pylist()}
+                found |= _media(pa.Table.from_batches([batch]))
     return found
 
 

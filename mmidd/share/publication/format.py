@@ -35,7 +35,7 @@ PROOF_COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("image_bytes", pa.int64(), "bytes of the encoded crop"),
     ("image_sha256", pa.string(), "digest of the encoded crop"),
     ("pixels_sha256", pa.string(), "digest of the crop's pixels (mmidd.share.publication.proofs.pixels_sha256)"),
-    ("probes", pa.binary(), "low four bits of 256 of the crop's values: how far a crop made again is from it"),
+    ("probes", pa.binary(), "remainders of 256 of the crop's values: how far a crop made again is from it"),
     ("mask_sha256", pa.string(), "digest of the encoded mask; null where there is none"),
     ("mask_pixels_sha256", pa.string(), "digest of the mask's pixels, as RGB"),
 )

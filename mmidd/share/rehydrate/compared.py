@@ -68,11 +68,7 @@ def _image(data: bytes, wanted: Proofs) -> Compared:
     found = difference(probes(wanted.id, pixels), wanted.image.probes)
     if found.within_one:
         return Compared("within_1")
-    levels = "7 grey levels or more" if found.most >= _BEYOND else f"up to {found.most} grey levels"
-    return Compared("differs", PIXELS_DIFFER, f"crops differ by {levels}")
-
-
-_BEYOND = 7
+    return Compared("differs", PIXELS_DIFFER, f"crops differ by {found.most} grey levels or more")
 
 
 def _mask(data: bytes | None, wanted: tuple[str, str] | None) -> Compared:
