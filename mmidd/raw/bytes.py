@@ -153,6 +153,12 @@ def open_all(
         yield from _one_pass(path, members, needed)
 
 
+def open_one(file: MediaFile) -> MediaBytes:
+    """The source of one medium, all of whose bytes can be had for as long as it is used: of a compressed tar it keeps them,
+    where `open_all` lets them go when it goes on."""
+    return next(source for _, source in open_all([(file, file)], lambda _: None))
+
+
 @dataclass
 class _Held:
     """A medium of a compressed tar: the digests of its parts, the bytes of those that are needed."""

@@ -34,7 +34,7 @@ from mmidd.faces.detector import Detector, DetectorConfig, Device
 from mmidd.faces.encode import ImageConfig
 from mmidd.media import Name, SampleFacts
 from mmidd.raw.archives import is_sequential
-from mmidd.raw.bytes import MediaBytes, MediaFile, lies_instead, open_all
+from mmidd.raw.bytes import MediaBytes, MediaFile, lies_instead, open_all, open_one
 from mmidd.raw.path import Place, RemotePath
 from mmidd.raw.store import PATIENCE_S
 from mmidd.video import backend_identity, still_identity
@@ -247,7 +247,7 @@ def _mask(payload: ExtractPayload) -> tuple[MaskSource | None, str]:
     ChangedMedia."""
     if payload.mask is None:
         return None, UNREAD
-    ((mask, source),) = open_all([(payload.mask, payload.mask.file)], lambda mask: None)
+    mask, source = payload.mask, open_one(payload.mask.file)
     try:
         return MaskSource(mask, source), source.sha256()
     except ChangedMedia:

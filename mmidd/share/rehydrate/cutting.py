@@ -4,7 +4,8 @@ memory but those of a frame."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +18,7 @@ from mmidd.errors import ChangedMedia, MmiddError, check_memory, told
 from mmidd.extraction.masks import MaskSource
 from mmidd.extraction.replay import Cutting, Made, Miscounted, Stored, replay
 from mmidd.raw.archives import is_sequential
-from mmidd.raw.bytes import MediaBytes, lies_instead, open_all
+from mmidd.raw.bytes import MediaBytes, lies_instead, open_all, open_one
 from mmidd.share.rehydrate.compared import Compared, Likeness, Proofs, compared, is_accepted, medium_is
 from mmidd.share.rehydrate.found import FoundMedium
 
@@ -151,9 +152,18 @@ def _cut(medium: Medium, source: MediaBytes, cutting: Cutting, spool: BinaryIO, 
         return _lost(medium, CHANGED, "the file changed while it was read: run it again")
     except Exception as error:  # one medium's fault must not take its neighbours along
         check_memory(error)
-        return _lost(medium, UNREADABLE, lies_instead(medium.found.file, source) or told(error))
+        return _unreadable(medium, source, error)
     kind, words = medium_is((each.compared for each in rows), same)
     return Cut(medium, place, tuple(rows), kind, words, frames, sha256)
+
+
+def _unreadable(medium: Medium, source: MediaBytes, error: Exception) -> Cut:
+    """A medium that nobody can decode; its digest too, so that the next run looks for a sound copy."""
+    lost = _lost(medium, UNREADABLE, lies_instead(medium.found.file, source) or told(error))
+    if medium.found.same is None:
+        with suppress(OSError, MmiddError):
+            return replace(lost, sha256=source.sha256())
+    return lost
 
 
 def _lacking(rows: Sequence[Spooled]) -> int:
@@ -196,5 +206,4 @@ def _mask(medium: Medium) -> MaskSource | None:
     mask = medium.found.mask
     if mask is None or not any(row.stored.masked for row in medium.rows):
         return None
-    ((_, source),) = open_all([(mask, mask.file)], lambda _: None)
-    return MaskSource(mask, source)
+    return MaskSource(mask, open_one(mask.file))

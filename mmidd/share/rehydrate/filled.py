@@ -16,8 +16,9 @@ from mmidd.engine.faults import fault
 from mmidd.engine.files import digest, disk_errors
 from mmidd.engine.local import Inline, Local
 from mmidd.media import Name
+from mmidd.raw.bytes import MediaFile
 from mmidd.share.publication.format import data_name
-from mmidd.share.rehydrate.compared import Accept, Compared, Likeness
+from mmidd.share.rehydrate.compared import Accept, Compared, Likeness, medium_is
 from mmidd.share.rehydrate.cutting import PASSING, Asked, Cut, Medium, Row, Spooled, cut_media
 from mmidd.share.rehydrate.fetched import Fetched
 from mmidd.share.rehydrate.found import FoundMedium
@@ -69,15 +70,15 @@ class Plan:
         media = []
         for name in sorted({(dataset, media) for _, dataset, media in names_of(labels.table)}):
             each = self.found.get(name)
-            file = each and (
-                str(each.file.path),
-                each.file.bytes,
-                each.file.mtime_ns,
-                each.file.archive and str(each.file.parts),
-            )
-            media.append([*name, str(file), str(each.mask and each.mask.file.path) if each else ""])
+            mask = each.mask if each else None
+            media.append([*name, _seen(each.file) if each else "", _seen(mask.file) if mask else ""])
         listed = self.fetched.opened.about.files[shard.name]
         return digest(listed.sha256, media, self.accept, list(self.basis))
+
+
+def _seen(file: MediaFile) -> str:
+    """What a file was when it was listed: by its times too, for a mended copy may have the size of the damaged one."""
+    return str((str(file.path), file.bytes, file.mtime_ns, file.ctime_ns, file.archive, file.parts))
 
 
 @dataclass
@@ -116,6 +117,10 @@ class _Run:
         self.keys: dict[str, str] = {}
         self.filled = Filled()
         self.cut, self.frames = 0, 0
+        self.known: set[Name] = set()
+        """Media of which this run has told what they are."""
+        self.before: dict[Name, list[Compared]] = {}
+        """The rows that an earlier run made, by medium."""
 
     def run(self, engine: Local | Inline) -> None:
         """Take what is there, cut the rest."""
@@ -136,6 +141,7 @@ class _Run:
         """Mend the pairs of rows that are gone by now, and count."""
         for shard in self.plan.shards:
             self.filled.tally.add(names(self.plan.fetched.opened, shard), self.done[data_name(shard.name)])
+        self._tell_before()
         gone = self.gone | self.filled.tally.gone
         for shard in self.plan.shards if gone else ():
             name = data_name(shard.name)
@@ -160,6 +166,8 @@ class _Run:
         lasting = before is not None and not any(each.reason in PASSING for each in before.rows)
         if before is not None and lasting and (not before.bytes or target.has(name, before.bytes, before.sha256)):
             self.done[name] = before
+            for (_, dataset, media), each in zip(names_of(labels.table), before.rows, strict=True):
+                self.before.setdefault((dataset, media), []).append(each)
             return True
         if name in self.plan.fetched.opened.pixels:
             with disk_errors(target.building):
@@ -185,7 +193,8 @@ class _Run:
             media = labels.media(number)
             for name in [name for name in media if name not in self.plan.found]:
                 lost = Compared("missing", NOT_FOUND, self.plan.why.get(name))
-                self.filled.media["not_found"] += name not in waiting
+                self.filled.media["not_found"] += name not in self.known
+                self.known.add(name)
                 for row in media.pop(name):
                     self.open[number].take(Spooled(row.number, lost), None)
             self._close([number])  # of which nothing was found, at once: its labels need not be held
@@ -203,16 +212,32 @@ class _Run:
     def _take(self, cut: Cut) -> None:
         name = cut.medium.found.wanted.name
         self.cut, self.frames = self.cut + 1, self.frames + cut.frames
-        self.filled.media[cut.kind] += 1
-        lost = any(each.compared.status in ("differs", "missing") for each in cut.rows)
-        if cut.kind != "same" or lost:
-            self.filled.others.append(Told(*name, cut.kind, cut.told))
+        self._tell(name, cut.kind, cut.told, [each.compared for each in cut.rows])
         for row in cut.rows:
             self.open[row.number[0]].take(row, cut.spool)
         if cut.sha256 is not None:
             self.plan.digests.put(cut.medium.found.file, cut.sha256)
             self.filled.mistaken += cut.sha256 != cut.medium.found.wanted.sha256
         self._close({row.number[0] for row in cut.rows})
+
+    def _tell(self, name: Name, kind: Likeness, words: str, rows: Sequence[Compared]) -> None:
+        self.known.add(name)
+        self.filled.media[kind] += 1
+        if kind != "same" or any(each.status in ("differs", "missing") for each in rows):
+            self.filled.others.append(Told(*name, kind, words))
+
+    def _tell_before(self) -> None:
+        """What the media are whose rows an earlier run made: whoever asks again is told the same."""
+        for name, rows in self.before.items():
+            each = self.plan.found.get(name)
+            if name in self.known:
+                continue
+            if each is None:
+                self.filled.media["not_found"] += 1
+                continue
+            sha256 = self.plan.digests.of(each.file)
+            same = each.same if sha256 is None or not each.wanted.sha256 else sha256 == each.wanted.sha256
+            self._tell(name, *medium_is(rows, same), rows)
 
     def _close(self, numbers: Sequence[int] | set[int] | range) -> None:
         """Write the shards that are whole, and let go of their crops."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmidd.media import Kind, Name
-from mmidd.raw.archives import is_archive
+from mmidd.raw.archives import NESTED, is_archive
 from mmidd.raw.bytes import MediaFile
 from mmidd.raw.path import Place
 from mmidd.share.rehydrate.found import Wanted
@@ -25,6 +25,7 @@ from mmidd.show import printable
 from mmidd.watch import NOBODY, Watch
 
 _SHOWN = 3
+OTHER_KIND = "an archive of a kind that is not read in place: unpack it"
 CLOSED = "a compressed tar: it would have to be unpacked to be listed"
 
 
@@ -61,13 +62,23 @@ class Hunt:
     def seek(self, wanted: Sequence[Wanted]) -> None:
         """Look for what is wanted by its digest, and read whatever has its size."""
         left = [each for each in wanted if each.sha256]
+        shelves: list[Shelf] = []
         for shelves in self._steps() if left else ():
             files = list(self._alike(shelves, left))
             self.digests.learn((each.file for each in files), self.watch, "read files of wanted sizes")
             self._match(files, left)
             left = [each for each in left if each.name not in self.found]
             if not left:
-                break
+                return
+        self._tell_unseen(shelves)
+
+    def _tell_unseen(self, shelves: Sequence[Shelf]) -> None:
+        """What was passed by, where something is still not found: names, links and folders that are refused, and archives of
+        other kinds."""
+        for shelf in shelves:
+            listing = shelf.listing
+            closed = {path: OTHER_KIND for path in listing.files if path.lower().endswith(NESTED) and not is_archive(path)}
+            self.refused.update((self._name(shelf, path), why) for path, why in {**closed, **listing.refused}.items())
 
     def unread(self, wanted: Sequence[Wanted]) -> set[Name]:
         """Those of which there is a file of the right size that nobody has read yet: nothing is read, compressed tars stay

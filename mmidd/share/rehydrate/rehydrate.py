@@ -37,7 +37,7 @@ from mmidd.share.rehydrate.finding import Found, find
 from mmidd.share.rehydrate.found import Wanted
 from mmidd.share.rehydrate.missing import missing
 from mmidd.share.rehydrate.result import Rehydrated
-from mmidd.share.rehydrate.rows import names
+from mmidd.share.rehydrate.rows import check_ids, names
 from mmidd.share.rehydrate.version import README, REHYDRATED, Original, Told, notes
 from mmidd.share.rehydrate.wanted import OF_ROWS, wanted_media
 from mmidd.watch import NOBODY, Watch
@@ -159,6 +159,7 @@ def check(
     with _working(work) if digests or str(address(where)).startswith("hf://") else nullcontext():
         asked = _asked(where, data, work, only, manifests, follow_links, watch)
         opened = asked.source.opened
+        taking.cutting(opened.corpus), taking.limits(opened.corpus)  # what cannot be cut here is told before any work
         names = [each for each in checked.CROPS if each in opened.schema.names]
         held = {} if len(names) < len(checked.CROPS) else checked.crop_bytes(_columns(asked.source, asked.shards, names))
         found = checked.check(
@@ -204,6 +205,10 @@ def _asked(
 
         know_manifests(manifests)
     source = fetched(where, work, watch)
+    if source.hub is None and work.resolve().is_relative_to(source.folder.resolve()):
+        raise UsageError(f"--out lies in the publication's folder {source.folder}; choose another place for the corpus")
+    if not source.opened.complete:
+        check_ids(source.opened)
     shards, others = _chosen(source, only)
     opened = source.opened
     pixels = {each.dataset for each in opened.about.terms if each.pixels}

@@ -11,7 +11,7 @@ from mmidd.corpus.about import Shard
 from mmidd.errors import ShareError
 from mmidd.extraction.replay import Stored
 from mmidd.media import Name
-from mmidd.schema import COLUMNS
+from mmidd.schema import COLUMNS, sample_id
 from mmidd.share.publication.format import PIXELS, data_name, labels_schema
 from mmidd.share.publication.opened import Opened
 from mmidd.share.publication.proofs import PROBE_BYTES, Proof
@@ -62,6 +62,12 @@ def read_labels(opened: Opened, shard: Shard) -> Labels:
     names = LIGHT.names if opened.complete else labels_schema().names
     schema = pa.schema([opened.schema.field(name) for name in names])
     table = pa.Table.from_batches(list(opened.batches(shard, names)), schema)
+    own = {each.slug: each.dataset for each in opened.about.terms}.get(shard.dataset)
+    if any(each != own for each in pc.unique(table["dataset"]).to_pylist()):
+        raise ShareError(f"{opened.place.path(shard.name)} has rows of another dataset than {shard.dataset}; it is damaged")
+    places = zip(*(table[name].to_pylist() for name in ("id", "dataset", "media", "frame", "face")), strict=True)
+    if any(name != sample_id(*place) for name, *place in places):
+        raise ShareError(f"{opened.place.path(shard.name)} has an id that is not that of its row; it is damaged")
     if not opened.complete:
         lacking = [each for each in _NEEDED if table[each].null_count]
         odd = pc.any(pc.not_equal(pc.binary_length(table["probes"]), PROBE_BYTES), min_count=0).as_py()
@@ -69,6 +75,20 @@ def read_labels(opened: Opened, shard: Shard) -> Labels:
             what = lacking[0] if lacking else "proof"
             raise ShareError(f"{opened.place.path(shard.name)} has rows without a sound {what}; it is damaged")
     return Labels(data_name(shard.name), table)
+
+
+def check_ids(opened: Opened) -> None:
+    """Raises ShareError where an id stands twice, or a pair is no row: `mmidd verify` would not pass what is made of it."""
+    table = opened.rows(["id", "pair"])
+    twice = pc.value_counts(table["id"])
+    twice = twice.filter(pc.greater(twice.field("counts"), 1))
+    pairs = table["pair"].drop_null()
+    strange = pairs.filter(pc.invert(pc.is_in(pairs, table["id"])))
+    for found, what in ((twice.field("values"), "more than one row of the id"), (strange, "a pair that is no row,")):
+        if len(found):
+            raise ShareError(
+                f"{opened.place.path('')} has {what} {str(found[0])[:80]!r}; it is damaged, or was made by hand"
+            )
 
 
 def names(opened: Opened, shard: Shard) -> list[tuple[str, str, str]]:

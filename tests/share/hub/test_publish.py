@@ -128,7 +128,8 @@ def test_a_word_is_as_good_as_a_list_of_it_and_no_option_is_passed_over(corpus: 
     one = mmidd.publish(corpus, dry_run=True, only="Alpha", redact="paths")
     assert isinstance(one, Planned) and [each.dataset for each in one.plan.terms] == ["Alpha"]
     assert one.plan.redacted == ("paths",)
-    for wrong in ({"gated": "nobody"}, {"verify": "hope"}):
+    wrongs: list[dict[str, Any]] = [{"gated": "nobody"}, {"verify": "hope"}]
+    for wrong in wrongs:
         with pytest.raises(UsageError, match="choose one of"):
             mmidd.publish(corpus, dry_run=True, **wrong)
 
