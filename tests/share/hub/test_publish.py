@@ -91,19 +91,6 @@ def test_a_takedown_is_a_new_version_and_says_who_still_has_the_rows(corpus: Pat
     assert publish(corpus, REPO).holders == done.holders
 
 
-@pytest.mark.parametrize(
-    ("more", "of"),
-    [({"labels_only": True}, [sound.FREE]), ({"redact": ["identities"]}, [sound.FREE, sound.CLOSED, sound.SILENT])],
-)
-def test_pixels_that_are_withheld_and_what_is_redacted_later_are_told_where_they_still_are(
-    more: dict[str, Any], of: list[str], corpus: Path
-) -> None:
-    publish(corpus, REPO)
-    done = publish(corpus, REPO, **more)
-    rows = sum(sum(done.publication.rows[name].values()) for name in of)
-    assert {each.ref: each.rows for each in done.holders} == {"v1": rows, "refs/pr/1": rows}
-
-
 @pytest.mark.parametrize("point", ["", "squash_tags", "squash_squashed", "squash_deleted"])
 def test_a_squash_takes_older_versions_away(
     point: str, corpus: Path, hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
