@@ -47,6 +47,10 @@ class IndexFacts(TypedDict):
     partial_rules: Sequence[str]
 
 
+MASKS = ("mask_frames", "mask_short", "mask_unreadable", "mask_other_size")
+"""What extraction counts of the frames of a medium that has a mask: with their mask, and without it, by why."""
+
+
 class SampleFacts(TypedDict, total=False):
     """What extraction learned of a medium, as far as others ask: digests of its bytes and of its mask's, the frames that
     were planned, where its samples' geometry comes from (several joined by +); of a fake with a pair what its pixels say of
@@ -62,6 +66,10 @@ class SampleFacts(TypedDict, total=False):
     pair_check: PairCheck
     people: int
     choice: str
+    mask_frames: int
+    mask_short: int
+    mask_unreadable: int
+    mask_other_size: int
 
 
 class CurateFacts(TypedDict, total=False):

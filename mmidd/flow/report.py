@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow.compute as pc
@@ -19,7 +19,7 @@ from mmidd.flow.setup import Setup
 from mmidd.flow.takedowns import last_sha256, named
 from mmidd.flow.traces import Takedown, takedown
 from mmidd.flow.walk import Walked
-from mmidd.media import CurateFacts, Name, SampleFacts
+from mmidd.media import MASKS, CurateFacts, Name, SampleFacts
 from mmidd.results import Result
 from mmidd.show import build as show
 from mmidd.takedown import idle_lines
@@ -34,7 +34,8 @@ class Report(Result):
 
     `pairs` is the recipe's policy for the geometry of pairs, `idle_takedowns` the takedown lines that hit nothing,
     `unsteady` the media that changed while they were read, `two_methods` equal samples under two methods (`CurateFacts`),
-    `short` the media whose file ends before its header says that it does, and that has no index to tell frames by.
+    `short` the media whose file ends before its header says that it does, and that has no index to tell frames by,
+    `masks` the frames of media with a mask whose mask was taken, and those that have none, by why.
     """
 
     indexed: Indexed
@@ -47,6 +48,7 @@ class Report(Result):
     unsteady: tuple[Name, ...] = ()
     two_methods: tuple[Sequence[Any], ...] = ()
     short: tuple[Name, ...] = ()
+    masks: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:
@@ -90,6 +92,7 @@ class Report(Result):
             "unsteady": [list(name) for name in self.unsteady],
             "two_methods": [list(each) for each in self.two_methods],
             "short_files": [list(name) for name in self.short],
+            "masks": dict(self.masks),
         }
 
 
@@ -107,7 +110,17 @@ def report(setup: Setup, walked: Walked) -> Report:
     facts = [cast(CurateFacts, each.facts) for record in judged for each in tables.read_outcomes(setup.store, record)]
     twice = tuple(pair for each in facts for pair in each.get("two_methods", ()))
     short = tuple(sorted(n for n, each in outcomes.items() if cast(SampleFacts, each.facts).get("missing_bytes")))
-    return Report(walked.index, built, took, root, policy, idle, takedown(setup, walked), unsteady, twice, short)
+    masks = _masks(cast(SampleFacts, each.facts) for each in outcomes.values())
+    taken = takedown(setup, walked)
+    return Report(walked.index, built, took, root, policy, idle, taken, unsteady, twice, short, masks)
+
+
+def _masks(facts: Iterable[SampleFacts]) -> dict[str, int]:
+    """The frames of media with a mask, by what came of it."""
+    found = Counter[str]()
+    for each in facts:
+        found.update({name.removeprefix("mask_"): count for name in MASKS if isinstance(count := each.get(name), int)})
+    return dict(found)
 
 
 @dataclass(frozen=True, repr=False)

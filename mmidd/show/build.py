@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING
@@ -63,6 +63,7 @@ def built(console: Console, report: Report) -> None:
     takedown(console, report.takedown)
     _unsteady(console, report.unsteady)
     _short(console, report.short)
+    _masks(console, report.masks)
     if report.failed:
         console.print(f"what failed: mmidd failures {plain(shell_word(report.work))}")
     console.print(f"next: {_python()} -c {_shell_code(_look(done.out))}", markup=False)
@@ -130,6 +131,19 @@ def _unsteady(console: Console, media: Sequence[Name]) -> None:
 def _short(console: Console, media: Sequence[Name]) -> None:
     """What was read of a download that did not end is whole, but it is not all."""
     _named(console, "are shorter than their header says: their end is missing; download them again", media)
+
+
+_UNMASKED = {"short": "end before it", "unreadable": "cannot be read there", "other_size": "are of another size"}
+
+
+def _masks(console: Console, masks: Mapping[str, int]) -> None:
+    """A mask that cannot be had costs no sample, so it is told here."""
+    if lost := {name: count for name, count in masks.items() if name in _UNMASKED and count}:
+        why = ", ".join(f"{count:,} {_UNMASKED[name]}" for name, count in lost.items())
+        frames = sum(masks.values())
+        console.print(
+            f"{sum(lost.values()):,} of {frames:,} frames of media with a mask have none: their masks {why}", style="yellow"
+        )
 
 
 def _named(console: Console, told: str, media: Sequence[Name]) -> None:

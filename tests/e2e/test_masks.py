@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -310,6 +311,19 @@ def test_what_a_mask_lacks_is_counted_and_costs_no_sample(
     assert sum(row["mask"] is not None for row in rows["fake"]) == masks
     facts = bench.facts()["fake"]
     assert {name: value for name, value in facts.items() if name.startswith("mask_") and name != "mask_sha256"} == fact
+    assert ("of 6 frames of media with a mask have none" in " ".join(bench.build().err.split())) is (masks < 3)
+
+
+def test_masks_in_a_compressed_tar_are_those_in_the_folder(bench: Bench) -> None:
+    bench.put(MASK, "right")
+    unpacked = bench.rows()
+    folder = bench.root / "data" / FF
+    shutil.move(folder, bench.root / "unpacked")
+    folder.mkdir()
+    with tarfile.open(folder / "all.tar.gz", "w:gz") as archive:
+        for path in sorted((bench.root / "unpacked").iterdir()):
+            archive.add(path, path.name)
+    assert bench.rows() == unpacked and all(row["mask"] for row in unpacked["fake"])
 
 
 def test_a_fake_whose_mask_lies_elsewhere_than_its_real_is_cut_on_its_own(bench: Bench) -> None:
