@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmidd.errors import ChangedMedia, MediaError
+from mmidd.extraction.numbered import numbered
 from mmidd.faces.encode import encode_mask
 from mmidd.media import Name
 from mmidd.raw.bytes import MediaBytes, MediaFile
@@ -155,7 +156,7 @@ class MaskSource:
             there = {part.number for part in self.mask.file.parts}
             for index in wanted:
                 if index in there:
-                    yield _numbered(self.source, index)
+                    yield numbered(index, self.source.frame)[0]
             return
         if self.mask.file.kind != "video":
             yield Frame(0, None, Pixels(read_still(self.source.still()).image))
@@ -174,14 +175,6 @@ class MaskSource:
             except CountMismatch:
                 if recount:
                     raise
-
-
-def _numbered(source: MediaBytes, index: int) -> Frame:
-    """One image of a mask that is a folder of them; an unreadable one is lost, and no other."""
-    try:
-        return Frame(index, None, Pixels(read_still(source.frame(index)).image))
-    except MediaError:
-        return Frame(index, None, None, "undecodable_frame")
 
 
 def _told(frames: Iterator[Frame], planned: Sequence[int]) -> Iterator[Frame]:

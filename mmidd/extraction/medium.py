@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mmidd.errors import ChangedMedia, EmptyMedia, MediaError, TooLargeMedia
+from mmidd.errors import EmptyMedia
 from mmidd.extraction import follow, people
 from mmidd.extraction.masks import Masks, MaskSource
+from mmidd.extraction.numbered import numbered
 from mmidd.extraction.proof import GeometryDiffers, Search
 from mmidd.extraction.sample import ClipSamples, ExtractConfig, Sample, TrackRecord
 from mmidd.faces.detector import Detector, Faces
@@ -183,17 +184,10 @@ def _numbered(
     """The planned images as frames; what is told of each file goes to `stills`, without the pixels."""
     for number in planned:
         if number in there:
-            try:
-                still = read_still(read(number))
-            except ChangedMedia:
-                raise
-            except TooLargeMedia:
-                yield Frame(number, None, None, "too_large_frame")
-            except MediaError:
-                yield Frame(number, None, None, "undecodable_frame")
-            else:
+            frame, still = numbered(number, read)
+            if still is not None:
                 stills.append(replace(still, image=still.image[:0]))
-                yield Frame(number, None, Pixels(still.image))
+            yield frame
 
 
 def _still(still: Still, way: Way) -> MediumSamples:

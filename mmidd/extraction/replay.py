@@ -5,7 +5,7 @@ Only the frames that rows name are decoded. What cannot be made again is told ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 import cv2
 import numpy as np
 
-from mmidd.errors import ChangedMedia, MediaError, MmiddError, TooLargeMedia
+from mmidd.errors import MmiddError
 from mmidd.extraction.crop import crop_of
 from mmidd.extraction.masks import Mask, Masks, MaskSource
+from mmidd.extraction.numbered import numbered
 from mmidd.faces.align import Border
 from mmidd.faces.encode import ImageConfig, decode, encode
 from mmidd.video import CountMismatch, Frame, Picture, Pixels, backend_identity, open_video, read_still, still_identity
@@ -159,28 +160,14 @@ def _frames(file: MediaFile, source: MediaBytes, wanted: Sequence[int], decoder:
         if 0 in wanted:
             yield Frame(0, None, Pixels(read_still(source.still()).image))
     elif file.kind == "frames":
-        yield from _numbered(wanted, frozenset(file.numbers), source.frame)
+        there = frozenset(file.numbers)
+        yield from (numbered(number, source.frame)[0] for number in wanted if number in there)
     else:
         video = source.video()
         with ExitStack() as stack:
             if not isinstance(video, Path):
                 stack.enter_context(video)
             yield from _of_video(video, wanted, decoder, recount=recount)
-
-
-def _numbered(wanted: Iterable[int], there: frozenset[int], read: Callable[[int], bytes]) -> Iterator[Frame]:
-    for number in wanted:
-        if number in there:
-            try:
-                image = read_still(read(number)).image
-            except ChangedMedia:
-                raise
-            except TooLargeMedia:
-                yield Frame(number, None, None, "too_large_frame")
-            except MediaError:
-                yield Frame(number, None, None, "undecodable_frame")
-            else:
-                yield Frame(number, None, Pixels(image))
 
 
 def _of_video(video: Path | BinaryIO, wanted: Sequence[int], decoder: str, *, recount: bool) -> Iterator[Frame]:
