@@ -11,23 +11,33 @@ import typer
 from mmidd.cli import complete
 from mmidd.cli.console import COMPLETE, FINDINGS, progress, say, tell
 from mmidd.cli.options import Json
+from mmidd.errors import UsageError
 
 CorpusFolder = Annotated[Path, typer.Argument(metavar="CORPUS", help="A corpus folder.")]
 
 
 def verify(
-    corpus: CorpusFolder,
+    where: Annotated[
+        str, typer.Argument(metavar="CORPUS", help="A corpus folder, a publication, or hf://datasets/ORG/NAME[@REVISION].")
+    ],
     exclude: Annotated[
         Path | None, typer.Option("--exclude", metavar="FILE", help="Find also rows that this takedown list covers.")
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Check a corpus from its files alone: checksums, schema, counts, ids, and every row's medium."""
+    """Check a corpus or a publication from its files alone: checksums, schema, counts, ids, and every row's medium."""
     from mmidd.corpus.verify import verify as checked
     from mmidd.engine.start import without_pandas
+    from mmidd.share.publication.verify import is_publication
+    from mmidd.share.publication.verify import verify as checked_publication
 
     without_pandas()
-    found = checked(corpus)
+    published = is_publication(where)
+    if published and exclude is not None:
+        raise UsageError(
+            f"{where} is a publication; --exclude looks at a corpus: take its rows out there, and publish it again"
+        )
+    found = checked_publication(where) if published else checked(where)
     if exclude is not None:
         from mmidd.flow.kept import names_nobody, read_list
         from mmidd.flow.traces import check_takedown
@@ -35,7 +45,7 @@ def verify(
         listed = read_list(exclude)
         if not listed.lines():
             tell(f"note: {names_nobody(exclude)}")
-        found = replace(found, findings=(*found.findings, *check_takedown(corpus, listed)))
+        found = replace(found, findings=(*found.findings, *check_takedown(Path(where), listed)))
     say(found, as_json=as_json)
     return FINDINGS if found.findings else COMPLETE
 

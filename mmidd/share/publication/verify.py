@@ -1,0 +1,37 @@
+"""Is a publication as it was published? By its files alone; one with all pixels also as the corpus that it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmidd.corpus.about import MEDIA
+from mmidd.corpus.place import Place, place_of
+from mmidd.corpus.verify import Verified
+from mmidd.corpus.verify import verify as verify_corpus
+from mmidd.errors import CorpusError
+from mmidd.share.publication.format import PUBLICATION
+from mmidd.share.publication.opened import open_publication
+from mmidd.watch import NOBODY, Watch
+
+
+def verify(where: str | Path | Place, watch: Watch = NOBODY) -> Verified:
+    """Compare every file with `publication.json`, and where every dataset has its pixels every row with its medium. Raises
+    CorpusError and ShareError as `open_publication`."""
+    opened = open_publication(where)
+    found = list(opened.check(watch))
+    if opened.complete:
+        known = {finding.where for finding in found}
+        found += [each for each in verify_corpus(opened.place).findings if each.where not in known]
+    media = 0 if any(MEDIA in each.where for each in found) else opened.media.num_rows
+    return Verified(len(opened.about.files), len(opened), media, tuple(found))
+
+
+def is_publication(where: str | Path) -> bool:
+    """Is there a `publication.json`, in a folder or a repository at hf://?"""
+    if not str(where).startswith("hf://"):
+        return (Path(where) / PUBLICATION).is_file()
+    try:
+        place_of(where, PUBLICATION)
+    except CorpusError:
+        return False
+    return True
