@@ -28,16 +28,16 @@ def verify(
     """Check a corpus or a publication from its files alone: checksums, schema, counts, ids, and every row's medium."""
     from mmidd.corpus.verify import verify as checked
     from mmidd.engine.start import without_pandas
-    from mmidd.share.publication.verify import is_publication
+    from mmidd.share.publication.verify import published
     from mmidd.share.publication.verify import verify as checked_publication
 
     without_pandas()
-    published = is_publication(where)
-    if published and exclude is not None:
+    place = published(where)
+    if place is not None and exclude is not None:
         raise UsageError(
             f"{where} is a publication; --exclude looks at a corpus: take its rows out there, and publish it again"
         )
-    found = checked_publication(where) if published else checked(where)
+    found = checked(where) if place is None else checked_publication(place)
     if exclude is not None:
         from mmidd.flow.kept import names_nobody, read_list
         from mmidd.flow.traces import check_takedown

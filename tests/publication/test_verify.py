@@ -8,7 +8,8 @@ import pytest
 from conftest import Said
 
 from mmidd.share.publication.stage import stage
-from mmidd.share.publication.verify import is_publication, verify
+from mmidd.share.publication.verify import published as place_if_published
+from mmidd.share.publication.verify import verify
 
 from . import sound
 
@@ -25,7 +26,7 @@ def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def test_a_publication_is_verified_as_a_corpus_is(published: Path, mmidd: Run) -> None:
     said = mmidd("verify", str(published), "--json")
     assert (said.code, said.document["findings"]) == (0, []) and said.document["rows"] > 0
-    assert is_publication(published) and not is_publication(published.parent / "corpus")
+    assert place_if_published(published) and not place_if_published(published.parent / "corpus")
 
 
 @pytest.mark.parametrize("name", ["CHANGELOG.md", "media.parquet", "data/*.parquet"])
