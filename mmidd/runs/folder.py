@@ -58,11 +58,7 @@ def asked_for(
         "detector": {"name": name, "options": options.model_dump(mode="json")},
         "settings": settings.model_dump(mode="json"),
         "selection": selection.document(),
-        "data": {
-            "corpus": seen.train.corpus_digest,
-            "train": seen.train.digest,
-            "validation": seen.validation.digest,
-        },
+        "data": seen.data(),
     }
 
 
@@ -282,7 +278,11 @@ class SeedFolder:
     def _scalars(self, told: Mapping[str, Any]) -> None:
         if self._board is None:
             self._board = Board(self.path / "tensorboard", self._from)
-        flat = {**told, **{f"term {name}": value for name, value in (told.get("terms") or {}).items()}}
+        flat = {
+            **told,
+            **{f"term {name}": value for name, value in (told.get("terms") or {}).items()},
+            **(told.get("told") or {}),
+        }
         values = {
             f"{told['kind']}/{name}": float(value)
             for name, value in flat.items()
