@@ -120,7 +120,7 @@ class Files:
 
 def in_folder(name: str, folder: Path, revision: str | None = None, *, text: bool = False, processor: bool = False) -> Files:
     """The network that lies in a folder; with `text` its tokenizer's files are among those that it is of, with `processor`
-    those of all that makes its input too. Raises MissingWeights without safetensors, WrongWeights for one that is damaged."""
+    those of all that makes its input. Raises MissingWeights without safetensors, WrongWeights for one that is damaged."""
     read_config(name, folder)
     found = Files(
         name, folder, revision, _states(folder, (*(_TOKENIZER if text else ()), *(_PROCESSOR if processor else ())))

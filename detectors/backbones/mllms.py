@@ -56,8 +56,10 @@ def mllm(name: str, weights: Weights = "pretrained", held: Held = "float32") -> 
     folder = folder_of(name)
     if folder is None and not files.HUB_NAME.fullmatch(name):
         raise UsageError(f"backbone {name!r}: neither a folder nor a name on the Hub such as {next(iter(SHAPES))}")
-    both = {"text": True, "processor": True}
-    found = files.in_folder(name, folder, **both) if folder is not None else files.on_hub(name, name, **both)
+    if folder is not None:
+        found = files.in_folder(name, folder, text=True, processor=True)
+    else:
+        found = files.on_hub(name, name, text=True, processor=True)
     return _opened(name, found, weights, held)
 
 

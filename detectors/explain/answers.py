@@ -16,8 +16,8 @@ _BETWEEN = ("", " ", "\n")
 
 @dataclass(frozen=True)
 class Answers:
-    """`between`: what stands between `<answer>` and the word; `prefix`: ids of both; `real`, `fake`: ids that are the word, in
-    its spellings."""
+    """`between`: what stands between `<answer>` and the word; `prefix`: ids of both; `real`, `fake`: ids that are the
+    word, in its spellings."""
 
     between: str
     prefix: tuple[int, ...]
@@ -39,7 +39,7 @@ def answers(tokenizer: Any, words: tuple[str, str]) -> Answers:
     split = {word: [tokenizer.decode([each]) for each in ids_of(tokenizer, word)] for word in words}
     told = "; ".join(f"{word}: {' + '.join(map(repr, parts))}" for word, parts in split.items())
     raise UsageError(
-        f"the answers {words[0]!r} and {words[1]!r} are not one token each for this model ({told}), so that they have no odds: "
+        f"the answers {words[0]!r} and {words[1]!r} are not one token each for this model ({told}), so they have no odds: "
         "choose other words, such as words=[yes,no], or another backbone"
     )
 

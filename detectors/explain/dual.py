@@ -1,8 +1,8 @@
 """`explain`: a frozen specialist and a vision-language model, which explains and then classifies; GRPO from labels alone.
 
-Sources: arXiv 2605.31192 ("The Regularizing Power of Language-Training Deepfake Detectors", v2 "Specialist-Generalist Fusion
-with Outcome-Supervised Rationales"), of which abstract and reviews alone were read: the specialist, ranks, weights, G, KL and
-rates are not known, and are options here. Soft tokens at a special token: as M2F2-Det has it, written anew.
+Sources: arXiv 2605.31192 ("The Regularizing Power of Language-Training Deepfake Detectors"; its second version has another
+title), of which abstract and reviews alone were read: the specialist, ranks, weights, G, KL and rates are not known, and are
+options here. Soft tokens at a special token: as M2F2-Det has them, written anew.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ class Explaining(Network):
     def scores(self, features: Features) -> Scores:
         return Scores(features["odds"].sigmoid())
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def explain(self, batch: Batch) -> tuple[Scores, list[Said]]:
         given = self.given(batch)
         direct = self.odds(given).sigmoid()
@@ -166,8 +166,8 @@ class Explaining(Network):
         if formed < self.options.least_format:
             raise RunError(
                 f"stage=reinforce: of {looked} replies {formed:.0%} have the form that is asked for, and least_format is "
-                f"{self.options.least_format:.0%}: there would be nothing to reward. Train stage=align longer, or with a larger "
-                "format_share, and name that run as start"
+                f"{self.options.least_format:.0%}: there would be nothing to reward. Train stage=align longer, or with a "
+                "larger format_share, and name that run as start"
             )
         return [*notes, f"of {looked} replies before the first step {formed:.0%} have the form that is asked for"]
 
@@ -179,7 +179,7 @@ class Explaining(Network):
             raise UsageError(f"start={run} is of another network: {'; '.join(differ)}")
         checkpoint.restore(self, checkpoint.read_best(seed).network)
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def _formed(self, batches: Iterator[Batch]) -> tuple[float, int]:
         """The share of sampled replies that have the form, and how many were looked at."""
         training = self.training
@@ -199,8 +199,8 @@ def _of_another(specialist: Specialist, data: Mapping[str, Any]) -> list[str]:
     on = specialist.trained_on
     if on.get("corpus") != data["corpus"]:
         return [
-            f"the specialist {specialist.name} was trained on another corpus: nothing is known of what both share, so rows that "
-            "are validated and tested on may be among those that it was trained on"
+            f"the specialist {specialist.name} was trained on another corpus: nothing is known of what both share, so rows "
+            "that are validated and tested on may be among those that it was trained on"
         ]
     if on.get("train") != data["train"]:
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -45,8 +46,9 @@ class ExplainOptions(DetectorOptions):
     beta: float = Field(0.0, ge=0, le=10, description="weight of the distance to the network that stage 2 started from (KL)")
     normalise: Literal["sequence", "constant"] = "sequence"
     """tokens of a reply count 1 / its length, or 1 / reply_tokens"""
-    rewards: dict[str, Weight] = {"class": 1.0, "format": 0.5}
-    """what a reply is rewarded for, with weights (docs/explaining-detectors.md)"""
+    rewards: Mapping[str, Weight] = Field(
+        {"class": 1.0, "format": 0.5}, description="what a reply is rewarded for, and how much (docs/explaining.md)"
+    )
     judge_url: str | None = Field(None, description="of the OpenAI-compatible server that reward `judge` asks, up to /v1")
     judge_model: str | None = Field(None, description="the model that it asks for there")
 

@@ -8,9 +8,8 @@ SPECIALIST = "<|specialist|>"
 """Stands where the specialist's features go: no word of any tokenizer."""
 _FORM = f"{THINK[0]}your reasons{THINK[1]}{ANSWER[0]}{{}} or {{}}{ANSWER[1]}"
 QUESTION = (
-    "Look at this picture of a face. Is it {} or {}? First give your reasons: what can be seen in the picture that speaks for "
-    "or against it, and in which part of the face. Say nothing of who the person is. Then answer. Reply in this form: "
-    + _FORM
+    "Look at this picture of a face. Is it {} or {}? First give your reasons: what can be seen that speaks for or against "
+    "it, and in which part of the face. Say nothing of who the person is. Then answer. Reply in this form: " + _FORM
 )
 _HINT = "A detector's impression of the picture: {}\n"
 _ALONE = (

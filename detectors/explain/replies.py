@@ -25,7 +25,7 @@ class Replies:
     mask: torch.Tensor
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def replied(network: Explaining, given: Prompted, *, sample: bool = False) -> Replies:
     """One reply a row: sampled from torch's chance, or the likeliest one. Special tokens are never said."""
     options, tokenizer = network.options, network.processor.tokenizer

@@ -36,7 +36,7 @@ class Specialist(nn.Module):  # type: ignore[misc]
         with torch.no_grad():
             self.width = self(torch.zeros(1, 3, self.input.side, self.input.side)).shape[1]
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Of images (n, 3, side, side) in 0..1, on its device: (n, width) float32."""
         look = self.input

@@ -55,8 +55,8 @@ class Input:
 @dataclass(frozen=True)
 class Loss:
     """What a batch costs. `terms`: scalars by name, weighted; their sum is minimised. `counts`: rows that a term left out,
-    by why ("unknown type", "no face caption"). `told`: scalars by name that are only logged, such as rewards: sums over rows,
-    divided as terms are, so that those of the parts of a batch add up."""
+    by why ("unknown type", "no face caption"). `told`: scalars by name that are only logged, such as rewards: sums over
+    rows, divided as terms are, so that those of the parts of a batch add up."""
 
     terms: Mapping[str, torch.Tensor]
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -105,8 +105,8 @@ class Network(nn.Module):  # type: ignore[misc]
 
     def begin(self, batches: Iterator[Batch], data: Mapping[str, Any]) -> Sequence[str]:
         """Called once before the first step of a run, not where one goes on: load what it starts from, or refuse to train
-        with RunError. `batches`: validation rows, ready, the same for every process; `data`: digests of the corpus and of the
-        rows of train and validation, as `run.json` has them. What it gives is told to the user."""
+        with RunError. `batches`: validation rows, ready, the same for every process; `data`: digests of the corpus and of
+        the rows of train and validation, as `run.json` has them. What it gives is told to the user."""
         return ()
 
     def explain(self, batch: Batch) -> tuple[Scores, list[Said]]:

@@ -55,7 +55,7 @@ def open_trained(
 
 
 def options_of_run(folder: str | Path) -> tuple[Path, dict[str, Any]]:
-    """The seed's folder that RUN or RUN/seed-N names, and the options that its detector was trained with. Raises RunError."""
+    """The folder of the seed that RUN or RUN/seed-N names, and its detector's options as they were. Raises RunError."""
     seed = _seed_of(Path(folder))
     asked = RunFolder(seed.parent).about()["asked"].get("detector")
     options = asked.get("options") if isinstance(asked, dict) else None
