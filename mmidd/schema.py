@@ -167,7 +167,7 @@ def _columns() -> tuple[Column, ...]:
 
 COLUMNS = _columns()
 BY_NAME = {column.name: column for column in COLUMNS}
-ADDED = ("padding", "pair_check")
+ADDED = ("padding", "pair_check", "turn")
 """Last columns of shards and of the media table that the first corpora of this version lack; readers take them for null."""
 
 
@@ -232,6 +232,12 @@ def _media_columns() -> tuple[tuple[str, pa.DataType, str], ...]:
         ("samples", i32, "rows of the corpus that come from it"),
         ("frame_reasons", pa.list_(pa.struct([("reason", text), ("count", i32)])), "why frames became no sample, counted"),
         ("pair_check", text, "what a fake's own pixels say of its pair (docs/recipes.md); null where none was checked"),
+        (
+            "turn",
+            i32,
+            "degrees clockwise by which its frames were turned beyond what its file says; null where nobody asked for it. "
+            "Only there where a medium was turned",
+        ),
     )
 
 
@@ -242,6 +248,11 @@ def media_schema() -> pa.Schema:
     """The schema of `media.parquet`: one row per medium found at indexing, with its outcome."""
     fields = [(name, kind) for name, kind, _ in MEDIA_COLUMNS]
     return pa.schema(fields, metadata={"mmidd.schema_version": str(SCHEMA_VERSION)})
+
+
+def written_media(table: pa.Table) -> pa.Table:
+    """The media table as it is written: where no medium was turned, as it was before any could be."""
+    return table if any(table["turn"].to_pylist()) else table.drop_columns(["turn"])
 
 
 def sample_id(dataset: str, media: str, frame: int, face: int) -> str:

@@ -103,7 +103,7 @@ def older(folder: Path) -> Path:
             table = pq.read_table(folder / name).select(columns.names).cast(columns)
             pq.write_table(table, folder / name, row_group_size=3)
             content["files"][name] |= listed(folder / name)
-    media = media_schema().empty_table().drop_columns(["pair_check"])
+    media = media_schema().empty_table().drop_columns(["pair_check", "turn"])
     pq.write_table(media, folder / "media.parquet")
     content["files"]["media.parquet"] |= listed(folder / "media.parquet")
     sign(folder, content)
