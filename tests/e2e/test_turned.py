@@ -47,6 +47,7 @@ rules:
   - {id: real, path: "real/*.mp4", label: real}
   - {id: clips, path: "clips/*", kind: frames, label: real, turn: find}
   - {id: fakes, path: "fake/{name}.mp4", label: fake, method: Deepfakes, mask: "mask/{name}.mp4", turn: find}
+  - {id: paired, path: "pair/{few}.mp4", label: fake, method: Deepfakes, pair: "real/{few}.mp4", turn: find}
   - {id: stills, path: "stills/*.png", label: real, turn: find}
   - {id: whole, path: "whole/*.png", label: fake, method: Deepfakes, faces: whole, turn: 90}
 """
@@ -63,8 +64,8 @@ curation: {exact_duplicates: false}
 """
 SCENE = scenes.Scene(11, 160, 120, 4, eye_distance=34, motion=0.2)
 LIES = {
-    "real/v1.mp4": 180, "real/v2.mp4": 0, "clips/c1": 90, "fake/f1.mp4": 270, "fake/f2.mp4": 0, "stills/s1.png": 180,
-    "stills/s2.png": 90, "stills/s3.png": 270, "stills/none.png": 0, "whole/w1.png": 270,
+    "real/v1.mp4": 180, "real/v2.mp4": 0, "clips/c1": 90, "fake/f1.mp4": 270, "fake/f2.mp4": 0, "pair/v1.mp4": 90,
+    "stills/s1.png": 180, "stills/s2.png": 90, "stills/s3.png": 270, "stills/none.png": 0, "whole/w1.png": 270,
 }  # fmt: skip
 TURN = {name: (360 - lies) % 360 for name, lies in LIES.items()} | {"real/v2.mp4": None}
 """By how much each is to be turned, as the media table says it."""
@@ -90,6 +91,9 @@ def _lay(root: Path, *, upright: bool, manifest: str = MANIFEST) -> None:
     (root / "lying.yaml").write_text(RECIPE)
     for number, (name, lies) in enumerate(LIES.items()):
         acting = fakes.act(people.portrait_of(PEOPLE[number % 5]), fakes.talk(number))
+        if name == "pair/v1.mp4":
+            portraits = people.portrait_of(PEOPLE[0]), people.portrait_of(PEOPLE[6])
+            acting = fakes.swapped_act(*portraits, fakes.SWAPS["Deepfakes"], fakes.talk(0), 7)
         frames = [np.zeros((120, 160, 3), np.uint8)] if "none" in name else list(scenes.film_clip(SCENE, acting))
         _write(root / "data/Lying" / name, [_turned(frame, 0 if upright else lies) for frame in frames])
         if name == "fake/f1.mp4":
@@ -177,6 +181,15 @@ def test_the_media_table_says_how_each_was_turned_and_has_no_such_column_where_n
         assert not Corpus(sides.out(side)).verify().findings and len(Corpus(sides.out(side)).media["turn"]) == len(LIES)
 
 
+def test_a_fake_has_a_turn_of_its_own_and_is_cut_where_its_real_was(sides: Sides) -> None:
+    rows = _rows(sides.out("lying"))
+    for frame in (0, 2, 3):
+        fake, real = rows["pair/v1.mp4", frame], rows["real/v1.mp4", frame]
+        assert (fake["geometry"], fake["pair"], fake["transform"]) == ("shared", real["id"], real["transform"])
+    checks = {row["media"]: row["pair_check"] for row in Corpus(sides.out("lying")).media.to_pylist()}
+    assert checks["pair/v1.mp4"] == "proved"
+
+
 def test_a_build_tells_what_it_turned_by_class_and_a_change_of_a_turn_makes_stale_what_it_shapes(
     sides: Sides, tmp_path: Path, mmidd: Run
 ) -> None:
@@ -186,9 +199,10 @@ def test_a_build_tells_what_it_turned_by_class_and_a_change_of_a_turn_makes_stal
     reals, swapped = json.loads(said.out)["turned"]
     assert (reals["label"], reals["media"], reals["found"], reals["faceless"]) == ("real", 6, 5, 1)
     assert reals["turned"] == {"90": 1, "180": 2, "270": 2} and reals["looks"] == 4 * (3 + 1 + 1 + 1 + 1)
-    assert (swapped["method"], swapped["media"], swapped["turned"]) == ("Deepfakes", 3, {"90": 2})
+    assert (swapped["method"], swapped["media"], swapped["turned"]) == ("Deepfakes", 4, {"90": 2, "270": 1})
     told = " ".join(mmidd(*_words(tmp_path)).err.split())
-    assert "Lying: 2 of 3 fakes (Deepfakes) were turned upright: 2 by 90 degrees; 24 pictures were looked at for it" in told
+    angles = "2 by 90 degrees, 1 by 270 degrees; 36 pictures were looked at for it"
+    assert f"Lying: 3 of 4 fakes (Deepfakes) were turned upright: {angles}" in told
     assert "6 reals were turned upright: 1 by 90 degrees, 2 by 180 degrees, 2 by 270 degrees; 28 pictures" in told
     (tmp_path / "manifests/lying.yaml").write_text(MANIFEST.replace(", turn: 180", ""))
     planned = " ".join(mmidd("plan", *_words(tmp_path)[1:4], "--out", str(tmp_path / "corpus")).out.split())
