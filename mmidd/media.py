@@ -19,6 +19,9 @@ Turn = Literal[0, 90, 180, 270, "find"]
 """By how many degrees clockwise a medium's frames, as its file shows them, are turned so that they are upright; `find`: by
 where faces are found."""
 
+TURNS = (0, 90, 180, 270)
+"""The angles among them."""
+
 
 PairCheck = Literal[
     "proved", "unseen", "unchecked", "face_elsewhere", "person_elsewhere", "other_picture", "other_time", "other_size",

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from mmidd.extraction.proof import Look
+from mmidd.media import TURNS
 from mmidd.video import Frame
-from mmidd.video.turned import TURNS, turned
+from mmidd.video.turned import turned
 
 LOOKED_AT = 5
 """Frames of a clip, evenly among the planned ones, in which faces are looked for."""

@@ -19,8 +19,7 @@ _TURNS = {
     180: Orientation(mirror_x=True, mirror_y=True),
     270: Orientation(swap_axes=True, mirror_y=True),
 }
-TURNS = (0, *_TURNS)
-"""By how many degrees clockwise a picture can be turned."""
+"""By degrees clockwise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +51,12 @@ class Turned:
 
 
 def turned(picture: Picture, degrees: int) -> Picture:
-    """The picture turned clockwise by one of `TURNS`; itself by 0. Raises ValueError for other angles."""
-    if degrees not in TURNS:
-        raise ValueError(f"a picture is turned by {', '.join(map(str, TURNS))} degrees, not {degrees}")
-    return Turned(picture, _TURNS[degrees]) if degrees else picture
+    """The picture turned clockwise by 90, 180 or 270 degrees; itself by 0. Raises ValueError for other angles."""
+    if not degrees:
+        return picture
+    if degrees not in _TURNS:
+        raise ValueError(f"a picture is turned by 90, 180 or 270 degrees, not {degrees}")
+    return Turned(picture, _TURNS[degrees])
 
 
 def turned_frames(frames: Iterable[Frame], degrees: int) -> Iterator[Frame]:

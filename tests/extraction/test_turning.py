@@ -10,10 +10,11 @@ import pytest
 from mmidd.extraction.turning import turn_of
 from mmidd.faces.choose import make_detector
 from mmidd.faces.detector import DetectorConfig, Faces
+from mmidd.media import TURNS
 from mmidd.sampledata import people, scenes
 from mmidd.sampledata.people import PEOPLE
 from mmidd.video import Frame, Picture, Pixels, frame_plan, open_video
-from mmidd.video.turned import TURNS, turned
+from mmidd.video.turned import turned
 
 LANDMARKS = np.zeros((5, 2), np.float32)
 

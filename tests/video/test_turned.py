@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mmidd.media import TURNS
 from mmidd.video import Frame, Pixels
-from mmidd.video.turned import TURNS, turned, turned_frames
+from mmidd.video.turned import turned, turned_frames
 
 from .test_picture import decoded, noise
 
@@ -22,8 +23,8 @@ def test_it_is_turned_clockwise_whole_small_and_in_parts(size: tuple[int, int], 
         assert np.array_equal(found.small(100), np.rot90(picture.small(100), -degrees // 90))
         rng = np.random.default_rng(degrees)
         for _ in range(5):
-            x0, y0 = rng.integers(0, found.width), rng.integers(0, found.height)
-            x1, y1 = rng.integers(x0, found.width) + 1, rng.integers(y0, found.height) + 1
+            x0, y0 = int(rng.integers(0, found.width)), int(rng.integers(0, found.height))
+            x1, y1 = int(rng.integers(x0, found.width)) + 1, int(rng.integers(y0, found.height)) + 1
             assert np.array_equal(found.part(x0, y0, x1, y1), whole[y0:y1, x0:x1])
 
 

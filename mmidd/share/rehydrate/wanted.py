@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmidd.errors import ShareError
-from mmidd.media import Kind, Name
+from mmidd.media import TURNS, Kind, Name
 from mmidd.share.rehydrate.found import Wanted
-from mmidd.video.turned import TURNS
 
 OF_ROWS = ("dataset", "media", "mask_sha256")
 """The columns of `labels/` that say what is wanted."""
