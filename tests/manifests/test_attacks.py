@@ -87,7 +87,8 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     _live(MSU, "scene01/real/real_client001_android_SD_scene01.mp4", "live-test", "001", "test"),
     *(
         _attack(
-            MSU, f"scene01/attack/attack_client{who}_{device}_SD_{shown}_scene01.{end}", f"attack-{split}", method, who, split
+            MSU, f"scene01/attack/attack_client{who}_{device}_SD_{shown}_scene01.{end}", f"attack-{split}", method, who,
+            split,
         )
         for who, split in (("055", "train"), ("001", "test"))
         for device, end in (("android", "mp4"), ("laptop", "mov"))

@@ -179,7 +179,8 @@ def test_no_recipe_trains_on_what_its_test_recipe_holds(name: str, taken: dict[s
     assert not {train.group[each] for each in ours} & set(test.group.values())
 
 
-IN_DOMAIN = {"mmi-dd-test": {"DF40", FF}, "lnclip-test": {FF}}
+OULU = "OULU-NPU"
+IN_DOMAIN = {"mmi-dd-test": {"DF40", FF}, "lnclip-test": {FF}, "oulu-p1-test": {OULU}, "oulu-p2-test": {OULU}}
 """What a protocol trains on too, in other media: all else that is tested on is of datasets that were never seen."""
 
 
