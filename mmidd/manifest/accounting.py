@@ -48,7 +48,8 @@ class Medium:
     """One video, image, or folder of numbered images (`frames`) with everything its name and label files say of it.
 
     `media` is its POSIX path below the dataset's root; an archive's name is a part of the paths of its members.
-    `forgery_type` is REAL, FS, FR, EFS, FE, or None where nobody published it. `pair_media` lies in dataset
+    `forgery_type` is REAL, FS, FR, EFS, FE, or None where nobody published it and of a presentation attack, whose family
+    the registry has by its `method`. `pair_media` lies in dataset
     `pair_dataset`; `aligned` says that frames and geometry agree with it.
     A pair in another dataset is the first of `pair_candidates` ("DATASET:path"), which only that dataset's index can
     tell apart. Media that share one of `group_keys` stay on one side of a split. `split` is the official one.
