@@ -41,7 +41,7 @@ def corpus(folder: Path, change: Change | None = None, shards: tuple[str, ...] =
             change(shard, rows)
 
     made.corpus(folder, all_of_it, shards, 64)
-    columns = ["dataset", "media", "label", "forgery_type", "method", "group"]
+    columns = ["dataset", "media", "label", "forgery_type", "method", "group", "target_id", "attack"]
     kept: dict[tuple[str, str], dict[str, Any]] = {}
     for row in Corpus(folder).rows(columns).to_pylist():
         medium = kept.setdefault((row["dataset"], row["media"]), {**row, "samples": 0, "split": row["media"].split("-")[0]})
@@ -52,6 +52,25 @@ def corpus(folder: Path, change: Change | None = None, shards: tuple[str, ...] =
     about["files"]["media.parquet"] = made.listed(folder / "media.parquet")
     made.sign(folder, about)
     return folder
+
+
+DOMAINS = tuple(f"{split}-{slug}" for slug in ("alpha", "beta", "gamma") for split in ("train", "validation", "test"))
+INSTRUMENTS = (("printer", "print"), ("phone", "replay"), ("mask", "mask3d"))
+
+
+def attacks(folder: Path) -> Path:
+    """A corpus of presentation attacks: three datasets, in each three instruments, each person attacked with one."""
+
+    def change(shard: str, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            person = int(Path(row["media"].replace("-fake", "")).stem)
+            method, family = INSTRUMENTS[person % len(INSTRUMENTS)]
+            row["target_id"] = f"{shard}-{person}"
+            row["pair"] = row["pair_media"] = None
+            if row["label"]:
+                row |= {"method": f"{row['dataset']} {method}", "attack": family, "forgery_type": None}
+
+    return corpus(folder, change, DOMAINS)
 
 
 def further(folder: Path) -> Path:
