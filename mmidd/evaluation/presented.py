@@ -80,8 +80,10 @@ def presented(items: Items, of: Instruments) -> Iterator[Presented]:
         kind = np.where(items.fake, np.searchsorted(there, keys) + 1, 0)
         pairs = [divmod(key, width) for key in there.tolist()]
         names = [method.names[m - 1] if m else UNTOLD for _, m in pairs]
-        if len(codes) > 1:
-            names = [f"{dataset.names[d]}: {name}" for (d, _), name in zip(pairs, names, strict=True)]
+        names = [
+            f"{dataset.names[d]}: {name}" if names.count(name) > 1 else name
+            for (d, _), name in zip(pairs, names, strict=True)
+        ]
         families = tuple(known[d, m - 1] for d, m in pairs)
         yield Presented(scope, items.where(mask), kind[mask].astype(np.int64), tuple(names), families)
 

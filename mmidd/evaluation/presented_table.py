@@ -14,12 +14,12 @@ from mmidd.statistics import ATTACK_RATES
 if TYPE_CHECKING:
     from mmidd.evaluation.evaluate import Evaluated
 
-COLUMNS = {DEV: "at the threshold of dev", ORACLE: "at the oracle threshold"}
-LOOKS = "it looks at the answers: not a figure to expect in use"
+COLUMNS = {DEV: "at the threshold of dev", ORACLE: "at the oracle threshold (looks at the answers)"}
+LOOKS = "no figure to expect in use"
 DIRECTION = (
     "the attack is the positive class, live are the reals of these datasets; APCER is by instrument: the worst counts"
 )
-PAPERS = "TPR at FPR of FLIP and others, whose positive is live; the TPR at 1% FPR of the other tables is of attacks"
+PAPERS = "what FLIP calls TPR at FPR: its positive is live"
 
 
 def of_attacks(each: Evaluated) -> Iterator[Table]:
@@ -48,7 +48,7 @@ def _table(each: Evaluated, scope: str, instruments: Mapping[str, str]) -> Table
         if metric == "apcer":
             for subset, family in instruments.items():
                 told = [each.figures("clip", policy, subset).get(f"apcer@{at}") for at, policy in columns]
-                name = f"  {subset.removeprefix(f'{scope}: ')} ({family})"
+                name = f"APCER with {subset.removeprefix(f'{scope}: ')} ({family})"
                 rows.append((name, *("–" if one is None else str(one) for one in told)))
     return Table(f"{each.name}: presentation {scope}, clips", ("figure", *heads), tuple(rows), tuple(_notes(each, found)))
 
@@ -71,8 +71,8 @@ def _notes(each: Evaluated, found: Mapping[Policy, Mapping[str, Figure]]) -> Ite
         yield f"oracle: {oracle.why}"
     else:
         yield (
-            f"oracle: an attack from {oracle.value:.4g} on, the equal error threshold of these very test scores, as the "
-            f"figures of SSDG and FLIP have it: {LOOKS}"
+            f"oracle: an attack from {oracle.value:.4g} on, the equal error threshold of these test scores, as SSDG and "
+            f"FLIP take it: {LOOKS}"
         )
     for policy, figures in found.items():
         told = ", ".join(f"{word(name)} {figures[name]}" for name in FREE)
@@ -81,8 +81,9 @@ def _notes(each: Evaluated, found: Mapping[Policy, Mapping[str, Figure]]) -> Ite
     for figures in found.values():
         for name, figure in figures.items():
             if figure.why and not figure.interval and not name.startswith("threshold") and not _dev_alone(figure, dev):
-                why.setdefault(figure.why, {})[word(name)] = None
-    yield from (f"{', '.join(names)}: {reason}" for reason, names in why.items())
+                reason = figure.why.partition("; ")[2] if figure.why.startswith("worst: ") else figure.why
+                why.setdefault(reason, {})[word(name.partition("@")[0]).partition(":")[0]] = None
+    yield from (f"{', '.join(names)}: {reason}" for reason, names in why.items() if reason)
 
 
 def _dev_alone(figure: Figure, dev: Figure) -> bool:

@@ -123,7 +123,7 @@ def test_reals_and_fakes_of_other_datasets_and_forgeries_are_no_part_of_it() -> 
     both = told([*clips(), *[each for each in clips("B") if each.method != "tablet"]])
     assert {name[1] for name in both} == {
         "attacks of A", "attacks of A: paper", "attacks of A: tablet", "attacks of B", "attacks of B: paper",
-        "attacks", "attacks: A: paper", "attacks: A: tablet", "attacks: B: paper",
+        "attacks", "attacks: A: paper", "attacks: tablet", "attacks: B: paper",
     }  # fmt: skip
 
 
