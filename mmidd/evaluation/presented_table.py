@@ -14,7 +14,7 @@ from mmidd.statistics import ATTACK_RATES
 if TYPE_CHECKING:
     from mmidd.evaluation.evaluate import Evaluated
 
-COLUMNS = {DEV: "at the threshold of dev", ORACLE: "at the oracle threshold (looks at the answers)"}
+COLUMNS = {DEV: "at the dev threshold", ORACLE: "oracle: looks at the answers"}
 LOOKS = "no figure to expect in use"
 DIRECTION = (
     "the attack is the positive class, live are the reals of these datasets; APCER is by instrument: the worst counts"

@@ -162,7 +162,7 @@ def test_the_verb_tells_both_thresholds_labelled_in_all_forms(corpus: Corpus, mm
     said = mmidd(*words, "--out", str(tmp_path / "out"))
     assert said.code == 0, said.err
     for text in (said.out, *((tmp_path / "out" / f"{name}").read_text() for name in ("evaluation.md", "index.html"))):
-        for word in ("ACER", "BPCER", "HTER", "looks at the answers", "Alpha mask (mask3d)", "threshold of dev"):
+        for word in ("ACER", "BPCER", "HTER", "looks at the answers", "Alpha mask (mask3d)", "dev threshold"):
             assert word in text
     rows = (tmp_path / "out" / "evaluation.csv").read_text()
     assert "attacks of Alpha,hter@oracle" in rows and "attacks of Alpha: Alpha phone,apcer@validation" in rows
