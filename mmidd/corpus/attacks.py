@@ -13,7 +13,7 @@ Instruments = Mapping[tuple[str, str | None], str]
 
 
 def instruments(corpus: Corpus) -> Instruments:
-    """By the media table, so that an instrument of which every clip was lost is known too; empty where there is no attack."""
+    """By the media table, so that one of which every clip was lost is known too; empty where there is no attack."""
     media = corpus.media
     attacks = media.filter(pc.is_valid(media["attack"]))
     each = attacks.group_by(["dataset", "method", "attack"], use_threads=False).aggregate([])
