@@ -15,7 +15,7 @@ from mmidd.errors import UsageError
 from mmidd.evaluation.aligned import same_rows
 from mmidd.evaluation.attributes import values_of
 from mmidd.evaluation.families import Degraded, Seeds, robustness, seeds
-from mmidd.evaluation.figures import Figure
+from mmidd.evaluation.figures import Figure, counted
 from mmidd.evaluation.files import Chosen, Given, Named, chosen_for, opened
 from mmidd.evaluation.items import Items, Policy
 from mmidd.evaluation.leaks import NOT_ASKED, Coverage, Leaks, coverage_of, leaks_of
@@ -286,6 +286,8 @@ def _notes(files: Sequence[Evaluated], corpus: bool) -> list[str]:
             notes.append(
                 f"{each.name} has no test clips: it is told of {each.named.split}, on which choices may have been made"
             )
+        elif trained := len(each.named.table("clip", "train")):
+            notes.append(f"{each.name} has {counted(trained, 'clip')} of train as well, which are not told of")
         if each.leaks.shared:
             names = ", ".join(each.leaks.shared_names)
             notes.append(

@@ -104,7 +104,7 @@ def _tested(test: Test, facts: Facts) -> str:
         return f"corpus {test.corpus}"
     names = ", ".join(facts.name(slug) for slug in test.only) if test.only else "test split"
     whole = f" ({' and '.join(test.splits)})" if len(test.splits) > 1 else ""
-    return names + whole + (f": live, {test.attacks[1]}" if test.attacks else "")
+    return names + whole + (f": live and {test.attacks[1]}" if test.attacks else "")
 
 
 def _rows(records: Records, line: Line) -> int | None:

@@ -426,7 +426,7 @@ def test_a_domain_is_left_out_and_tested_whole_at_both_thresholds(attacked: tupl
 def test_a_family_of_attacks_is_left_out_of_training_and_all_that_is_tested(attacked: tuple[Path, Study]) -> None:
     out, study = attacked
     lines = [line for line in study.found["lines"] if line["study"] == "leave-family-out"]
-    assert [(line["title"], line["tested_on"].rpartition(", ")[2]) for line in lines[:2]] == [
+    assert [(line["title"], line["tested_on"].rpartition(" and ")[2]) for line in lines[:2]] == [
         ("left out of training", "mask3d"), ("trained on as well", "mask3d"),
     ]  # fmt: skip
     left, also = lines[:2]
