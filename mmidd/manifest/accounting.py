@@ -15,7 +15,7 @@ from mmidd.manifest.layout import Field, Pattern, Template, path_fault
 from mmidd.manifest.lists import Listed, judge, with_shortness
 from mmidd.manifest.methods import Method
 from mmidd.manifest.tables import BadValue, Table, TableSpec, missing_files, read_table
-from mmidd.media import FaceMode, Kind
+from mmidd.media import FaceMode, Kind, Turn
 from mmidd.raw.archives import SUFFIXES as ARCHIVES
 from mmidd.raw.junk import no_medium
 
@@ -116,6 +116,7 @@ class Rule:
     paths: tuple[Pattern, ...]
     kind: Kind | None
     faces: FaceMode
+    turn: Turn
     look_up: tuple[tuple[str, Template], ...]
     where: tuple[tuple[str, frozenset[str | None]], ...]
     label: Label
