@@ -41,6 +41,8 @@ FREE: dict[str, tuple[Measure, float | None]] = {
     "live_accepted_at_far_0.01": (lambda counts: live_accepted_at(counts, 0.01), 0.01),
 }
 """Figures without a threshold, and the share of attacks that they need attacks for."""
+BY_FAMILY = ("acer", "apcer")
+"""Told of families as well: papers differ in what they call an instrument."""
 _TOGETHER = 128
 
 
@@ -57,9 +59,21 @@ class Presented:
     def where(self, mask: Bools) -> Presented:
         return replace(self, items=self.items.where(mask), kind=self.kind[mask])
 
+    @property
+    def families_differ(self) -> bool:
+        """Are several instruments of one family?"""
+        return len(set(self.families)) < len(self.names)
+
+    def by_family(self) -> Presented:
+        """With all instruments of a family for one."""
+        families = tuple(sorted(set(self.families)))
+        place = np.array([0, *(families.index(each) + 1 for each in self.families)])
+        return replace(self, kind=place[self.kind], names=tuple(f"family {each}" for each in families), families=families)
+
     def subsets(self) -> dict[str, str]:
-        """The family of each instrument, by its subset."""
-        return {f"{self.scope}: {name}": family for name, family in zip(self.names, self.families, strict=True)}
+        """The family of each instrument, and of each family where several are of one, by its subset."""
+        found = {f"{self.scope}: {name}": family for name, family in zip(self.names, self.families, strict=True)}
+        return found | self.by_family().subsets() if self.families_differ else found
 
 
 def presented(items: Items, of: Instruments) -> Iterator[Presented]:
@@ -107,8 +121,12 @@ def attack_figures(found: Presented, setting: Setting) -> Iterator[tuple[Policy,
             yield policy, found.scope, name, figure_
         for name, at in chosen.items():
             why = without[name] if len(kept.items) else NO_ROWS
-            for subset, metric, each in _at(kept, has[has] if policy == "scored" else has, draws, name, at, why):
+            told = has[has] if policy == "scored" else has
+            for subset, metric, each in _at(kept, told, draws, name, at, why):
                 yield policy, subset, f"{metric}@{name}", each
+            for subset, metric, each in _at(kept.by_family(), told, draws, name, at, why) if found.families_differ else ():
+                if metric in BY_FAMILY:
+                    yield policy, subset, f"{metric}{'_by_family' * (subset == found.scope)}@{name}", each
 
 
 def _free(items: Items, draws: Draws) -> Iterator[tuple[str, Figure]]:

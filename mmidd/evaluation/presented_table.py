@@ -9,12 +9,12 @@ from mmidd.evaluation.figures import Figure
 from mmidd.evaluation.items import Policy
 from mmidd.evaluation.presented import AT, ATTACKS, DEV, FREE, ORACLE
 from mmidd.evaluation.table import Table, word
-from mmidd.statistics import ATTACK_RATES
 
 if TYPE_CHECKING:
     from mmidd.evaluation.evaluate import Evaluated
 
 COLUMNS = {DEV: "at the dev threshold", ORACLE: "oracle: looks at the answers"}
+ORDER = ("acer", "apcer", "acer_by_family", "apcer_by_family", "bpcer", "hter", "far")
 LOOKS = "no figure to expect in use"
 DIRECTION = (
     "the attack is the positive class, live are the reals of these datasets; APCER is by instrument: the worst counts"
@@ -43,19 +43,22 @@ def _table(each: Evaluated, scope: str, instruments: Mapping[str, str]) -> Table
         for at, policy in columns
     ]
     rows = []
-    for metric in ATTACK_RATES:
-        rows.append((word(metric), *(_cell(found[policy][f"{metric}@{at}"], metric) for at, policy in columns)))
-        if metric == "apcer":
-            for subset, family in instruments.items():
-                told = [each.figures("clip", policy, subset).get(f"apcer@{at}") for at, policy in columns]
-                name = f"APCER with {subset.removeprefix(f'{scope}: ')} ({family})"
-                rows.append((name, *("–" if one is None else str(one) for one in told)))
+    for metric in ORDER:
+        if f"{metric}@{ORACLE}" in found["counted"]:
+            rows.append((word(metric), *(_cell(found[policy][f"{metric}@{at}"]) for at, policy in columns)))
+        for subset, family in instruments.items():
+            name = subset.removeprefix(f"{scope}: ")
+            told = f"{name} ({family})" if name != f"family {family}" else name
+            if metric == ("apcer_by_family" if told == name else "apcer"):
+                cells = [each.figures("clip", policy, subset).get(f"apcer@{at}") for at, policy in columns]
+                rows.append((f"APCER with {told}", *("–" if one is None else str(one) for one in cells)))
     return Table(f"{each.name}: presentation {scope}, clips", ("figure", *heads), tuple(rows), tuple(_notes(each, found)))
 
 
-def _cell(figure: Figure, metric: str) -> str:
-    worst = figure.why.partition(";")[0].removeprefix("worst: ") if metric == "apcer" and figure.value is not None else ""
-    return f"{figure} {worst}".strip()
+def _cell(figure: Figure) -> str:
+    """With the instrument, or the family, that is worst told."""
+    worst = figure.why.partition(";")[0]
+    return f"{figure} {worst.removeprefix('worst: ')}" if worst.startswith("worst: ") else str(figure)
 
 
 def _notes(each: Evaluated, found: Mapping[Policy, Mapping[str, Figure]]) -> Iterator[str]:

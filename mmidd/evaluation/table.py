@@ -22,6 +22,8 @@ WORDS = {
     "nll": "log loss",
     "acer": "ACER: mean of APCER and BPCER",
     "apcer": "APCER: attacks taken for live, worst instrument",
+    "acer_by_family": "ACER, of the worst family",
+    "apcer_by_family": "APCER, worst family",
     "bpcer": "BPCER: live taken for an attack",
     "hter": "HTER: mean of FAR and BPCER",
     "far": "FAR: attacks taken for live, all pooled",

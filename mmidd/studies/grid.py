@@ -264,7 +264,8 @@ def _domains(study: str, sources: int | None) -> Callable[[Asked, Facts, list[st
         if not 0 < many < len(facts.datasets):
             left_out.append(f"{study}: {max(2, many + 1)} datasets are needed, train has {len(facts.datasets)}")
             return
-        lacking = {slug: facts.missing(WHOLE, [slug]) for slug in facts.datasets}
+        splits = tuple(split for split in WHOLE if facts.count([split]))
+        lacking = {slug: facts.missing(splits, [slug]) for slug in facts.datasets}
         for slug in (each for each, classes in lacking.items() if classes):
             left_out.append(f"{study} to {facts.name(slug)}: it has no {' and no '.join(lacking[slug])} to test")
         for chosen in combinations(facts.datasets, many):
@@ -273,7 +274,7 @@ def _domains(study: str, sources: int | None) -> Callable[[Asked, Facts, list[st
                 left_out.append(f"{study} from {names}: no {' and no '.join(missing)} to train on")
                 continue
             without = tuple(slug for slug in facts.datasets if slug not in chosen)
-            tests = tuple(Test(only=(slug,), splits=WHOLE) for slug in without if not lacking[slug])
+            tests = tuple(Test(only=(slug,), splits=splits) for slug in without if not lacking[slug])
             for detector in asked.detectors if tests else ():
                 yield _Cell(study, f"from {names}", detector, (), Chosen(without=without), tests)
 

@@ -103,7 +103,7 @@ def _tested(test: Test, facts: Facts) -> str:
     if test.corpus:
         return f"corpus {test.corpus}"
     names = ", ".join(facts.name(slug) for slug in test.only) if test.only else "test split"
-    whole = f" ({' and '.join(test.splits)})" if len(test.splits) > 1 else ""
+    whole = f" ({' and '.join(test.splits)})" if test.splits != ("test",) else ""
     return names + whole + (f": live and {test.attacks[1]}" if test.attacks else "")
 
 

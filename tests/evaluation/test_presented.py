@@ -110,6 +110,16 @@ def test_an_instrument_without_a_score_is_told_and_so_is_one_class() -> None:
     assert alone["counted", "attacks of A", "apcer@validation"].value == 5 / 10
 
 
+def test_instruments_of_one_family_are_told_together_as_well() -> None:
+    found = told(clips(), {("A", "paper"): "print", ("A", "tablet"): "print"})
+    scope = "attacks of A"
+    assert found["counted", f"{scope}: family print", "apcer@validation"].value == pytest.approx(6 / 14)
+    assert found["counted", scope, "apcer_by_family@validation"].value == pytest.approx(6 / 14)
+    assert found["counted", scope, "acer_by_family@validation"].value == found["counted", scope, "hter@validation"].value
+    assert found["counted", scope, "apcer@validation"].value == 5 / 10
+    assert not any("family" in name for each in told(clips()) for name in each)
+
+
 def test_few_groups_give_no_interval_and_say_of_what() -> None:
     worst = told(clips())["counted", "attacks of A", "acer@validation"]
     assert worst.value is not None and not worst.interval and worst.why == "no interval: 4 groups with paper"
@@ -124,6 +134,7 @@ def test_reals_and_fakes_of_other_datasets_and_forgeries_are_no_part_of_it() -> 
     assert {name[1] for name in both} == {
         "attacks of A", "attacks of A: paper", "attacks of A: tablet", "attacks of B", "attacks of B: paper",
         "attacks", "attacks: A: paper", "attacks: tablet", "attacks: B: paper",
+        "attacks: family print", "attacks: family replay",
     }  # fmt: skip
 
 

@@ -158,6 +158,11 @@ def test_a_domain_that_is_left_out_is_tested_whole(study: str, runs: int, pairs:
     assert study != "two-domains" or {("c", "im"), ("o", "im")} <= told  # the papers' limited sources
 
 
+def test_sources_may_be_whole_where_a_recipe_makes_all_of_them_train() -> None:
+    found = grid(one("leave-domain-out"), replace(DOMAINS, rows=tuple(r for r in DOMAINS.rows if r.split != "test")))
+    assert {test.splits for trial in found.trials for test in trial.tests} == {("train",)} and len(found.lines) == 4
+
+
 def test_an_attack_that_is_left_out_is_no_row_of_training_and_all_that_is_tested_with_live() -> None:
     found = grid(one("leave-attack-out"), DOMAINS)
     left = [trial for trial in found.trials if trial.chosen.unseen]
