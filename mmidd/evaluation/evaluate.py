@@ -174,8 +174,8 @@ def evaluate(
     """Every figure of these score files (paths, or what `mmidd.score` gives): `mmidd evaluate`.
 
     `validation`: score files whose validation rows choose threshold and temperature. `corpus`: the one that was scored, for
-    what its columns leak and for `by`: columns to look for gaps by; `attributes`: a CSV of more. `coverage`: the least share
-    of clips of each class that has a score. Raises ScoreError and UsageError.
+    what its columns leak, for its presentation attacks, and for `by`: columns to look for gaps by; `attributes`: a CSV of
+    more. `coverage`: the least share of clips of each class that has a score. Raises ScoreError and UsageError.
     """
     if not 0 <= coverage <= 1:
         raise UsageError(f"--coverage {coverage}: a share from 0 to 1")
@@ -287,7 +287,7 @@ def _notes(files: Sequence[Evaluated], corpus: bool) -> list[str]:
                 f"{each.name} has no test clips: it is told of {each.named.split}, on which choices may have been made"
             )
         elif trained := len(each.named.table("clip", "train")):
-            notes.append(f"{each.name} has {counted(trained, 'clip')} of train as well, which are not told of")
+            notes.append(f"{each.name} has {counted(trained, 'clip')} of train as well, not told of")
         if each.leaks.shared:
             names = ", ".join(each.leaks.shared_names)
             notes.append(

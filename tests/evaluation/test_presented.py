@@ -15,6 +15,7 @@ from studies import small
 from evaluation.made import Clip, made, random_clips
 from mmidd.corpus.attacks import Instruments, instruments
 from mmidd.corpus.read import Corpus
+from mmidd.evaluation.evaluate import evaluate
 from mmidd.evaluation.figures import Figure
 from mmidd.evaluation.items import Items
 from mmidd.evaluation.measures import Setting
@@ -182,3 +183,8 @@ def test_the_verb_tells_both_thresholds_labelled_in_all_forms(corpus: Corpus, mm
     assert document["instruments"]["attacks of Beta: Beta printer"] == "print"
     bare = mmidd("evaluate", str(tmp_path / "x.parquet"), "--resamples", "20")
     assert bare.code == 0 and "ACER" not in bare.out
+
+
+def test_clips_of_train_beside_test_are_not_told_of_and_that_is_said() -> None:
+    found = evaluate(made([*clips(), Clip("t", False, [0.1], split="train")]), resamples=20)
+    assert "made has 1 clip of train as well, not told of" in found.notes
