@@ -24,6 +24,10 @@ class Inside(NamedTuple):
 FaceMode = Literal["detect", "padded", "keep", "whole"]
 """How a medium's faces are had (docs/manifests.md)."""
 
+Turn = Literal[0, 90, 180, 270, "find"]
+"""By how many degrees clockwise a medium's frames, as its file shows them, are turned so that they are upright; `find`: by
+where faces are found."""
+
 
 PairCheck = Literal[
     "proved", "unseen", "unchecked", "face_elsewhere", "person_elsewhere", "other_picture", "other_time", "other_size",

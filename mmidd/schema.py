@@ -25,6 +25,19 @@ FORGERY_NAMES = {
     "EFS": "entire face synthesis",
     "FE": "face editing",
 }
+ATTACK_NAMES = {
+    "print": "a printed picture",
+    "replay": "a picture or video on a screen",
+    "mask2d": "a flat or folded mask",
+    "mask3d": "a mask or head in three dimensions",
+    "makeup": "makeup",
+    "partial": "a part of the face covered or changed",
+    "other": "another instrument",
+}
+ATTACKS = tuple(ATTACK_NAMES)
+"""Families of presentation attacks. Such a fake has one in place of a forgery type; its method is the instrument."""
+KINDS = (*FORGERY_TYPES, *ATTACKS, "unknown")
+"""What rows are counted by: the forgery type, else the family of attacks, else unknown."""
 SPLITS = ("train", "validation", "test")
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -42,7 +55,10 @@ says the label, or what only fakes (or only reals) have."""
 
 TELLS: dict[str, Tells] = {
     **dict.fromkeys(
-        ("label", "forgery_type", "method", "media", "source_id", "pair_media", "pair", "mask", "geometry"), "label"
+        (
+            "label", "forgery_type", "method", "media", "source_id", "pair_media", "pair", "mask", "geometry", "attack",
+        ),
+        "label",
     ),
     **dict.fromkeys(
         (
@@ -77,8 +93,15 @@ def _columns() -> tuple[Column, ...]:
         Column("id", text, "pixels", "24 hex digits", "sample id: a hash of dataset, media, frame and face"),
         Column("image", IMAGE, "pixels", "encoded image", "aligned face crop, or the whole image where geometry is whole"),
         Column("label", pa.int64(), "labels", "class", "real or fake", LABELS),
-        Column("forgery_type", pa.int64(), "labels", "class", "type of manipulation; null where unknown", FORGERY_TYPES),
-        Column("method", text, "labels", "", "generator that made the fake; null for reals, unknown if unpublished"),
+        Column(
+            "forgery_type",
+            pa.int64(),
+            "labels",
+            "class",
+            "type of manipulation; null if unknown, or an attack",
+            FORGERY_TYPES,
+        ),
+        Column("method", text, "labels", "", "what made the fake; null for reals, unknown if unpublished"),
         Column("dataset", text, "labels", "", "published origin collection"),
         Column(
             "media",
@@ -160,7 +183,7 @@ def _columns() -> tuple[Column, ...]:
             "",
             "ok, shared (described from another frame), or why there are none; null if none ran",
         ),
-        Column("attack", text, "labels", "", "presentation attack; null until a dataset has any"),
+        Column("attack", text, "labels", "|".join(ATTACKS), "family of a presentation attack; null for all else"),
         Column("padding", f32, "pixels", "0..1", "share of the crop that lies outside the frame; 0 for whole images"),
     )
 
@@ -169,6 +192,15 @@ COLUMNS = _columns()
 BY_NAME = {column.name: column for column in COLUMNS}
 ADDED = ("padding", "pair_check")
 """Last columns of shards and of the media table that the first corpora of this version lack; readers take them for null."""
+IF_ANY = ("attack",)
+"""Columns of the media table that are written only where a medium has a value; readers take them for null."""
+
+
+def kind_words(kind: str) -> str:
+    """One of KINDS as a card names it."""
+    if kind in ATTACK_NAMES:
+        return f"attack: {kind} ({ATTACK_NAMES[kind]})"
+    return f"{kind} ({FORGERY_NAMES[kind]})" if kind in FORGERY_NAMES else "fake, type unknown"
 
 
 def of_origin(*origins: Origin) -> tuple[Column, ...]:
@@ -210,8 +242,8 @@ def _media_columns() -> tuple[tuple[str, pa.DataType, str], ...]:
         ("media_sha256", text, "digest of the medium's bytes; null if it was not read"),
         ("bytes", i64, "size of the medium"),
         ("label", text, "real or fake"),
-        ("forgery_type", text, "REAL, FS, FR, EFS or FE; null where unknown"),
-        ("method", text, "generator that made the fake; null for reals"),
+        ("forgery_type", text, "REAL, FS, FR, EFS or FE; null if unknown, or an attack"),
+        ("method", text, "what made the fake: a generator, or an attack's instrument; null for reals"),
         ("compression", text, "which of the dataset's compressions it is; null where it has one"),
         ("target_id", text, "identity that is shown"),
         ("source_id", text, "identity that donates"),
@@ -232,6 +264,7 @@ def _media_columns() -> tuple[tuple[str, pa.DataType, str], ...]:
         ("samples", i32, "rows of the corpus that come from it"),
         ("frame_reasons", pa.list_(pa.struct([("reason", text), ("count", i32)])), "why frames became no sample, counted"),
         ("pair_check", text, "what a fake's own pixels say of its pair (docs/recipes.md); null where none was checked"),
+        ("attack", text, "family of a presentation attack; null for all else. No column where no medium has any"),
     )
 
 
@@ -270,6 +303,12 @@ What a column tells of the label within a pair: nothing; its value, which is mea
 ## Forgery types
 
 {types}
+## Presentation attacks
+
+A face that is shown to a camera on paper, on a screen or as a mask is a fake of label `fake`, without a forgery type:
+`attack` says its family, `method` the instrument. A person before the camera is `real`, as everywhere.
+
+{attacks}
 ## Media: `media.parquet`
 
 {media}"""
@@ -285,6 +324,7 @@ def markdown() -> str:
         version=SCHEMA_VERSION,
         columns=_table(("column", "type", "unit", "meaning", "filled from", "tells of the label"), columns),
         types=_table(("name", "meaning"), FORGERY_NAMES.items()),
+        attacks=_table(("name", "meaning"), ATTACK_NAMES.items()),
         media=_table(("column", "type", "meaning"), ((name, _plain(kind), text) for name, kind, text in MEDIA_COLUMNS)),
     )
 

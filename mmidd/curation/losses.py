@@ -41,8 +41,8 @@ T = TypeVar("T")
 class Loss:
     """What one medium lost in extraction: planned = ok + dropped + failed frames, and why.
 
-    `kind` is its forgery type or unknown, `method` None for reals, `pair` the medium it was made from. A medium that
-    failed before any frame was planned has `error`, the class of its failure, and lost everything.
+    `kind` is its forgery type, family of attacks or unknown, `method` None for reals, `pair` the medium it was made from. A
+    medium that failed before any frame was planned has `error`, the class of its failure, and lost everything.
     """
 
     dataset: str

@@ -58,7 +58,7 @@ class Report(Result):
 
     @property
     def types(self) -> dict[str, int]:
-        """Samples by forgery type; "unknown" where there is none."""
+        """Samples by forgery type, family of attacks, or "unknown"."""
         found = Counter[str]()
         for (_, kind, _), count in self.built.counts.items():
             found[kind] += count

@@ -247,7 +247,7 @@ def _shard_units(
     judged: pa.Table,
     target: Target,
 ) -> list[Unit]:
-    media = indexed.media.select(shard.LABELLED_BY)
+    media = indexed.labelled.filter(pc.equal(indexed.table["status"], "media")).select(shard.LABELLED_BY)
     judged = judged.select(shard.JUDGED_BY)
     described: Mapping[str, Record] = captions.records if captions is not None else {}
     units: list[Unit] = []

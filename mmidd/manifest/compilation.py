@@ -226,6 +226,8 @@ class _Rules:
         look_up = self._look_up(path, spec, in_path)
         names = in_path | {f"{table}.{column}" for table, _ in look_up for column in self.tables[table].columns}
         self._check_label(path, spec)
+        found = spec.turn != "find" or spec.faces in ("detect", "padded")
+        _require(found, (*path, "turn"), f"with 'faces: {spec.faces}' no face is looked for by which a turn could be found")
         if spec.kind is None:
             for pattern in patterns:
                 self._check_ending((*path, "path"), pattern.text, "; state 'kind: video', 'image', 'frames' or 'hdf5'")
@@ -239,6 +241,7 @@ class _Rules:
             kind=spec.kind,
             inside=_inside(path, spec),
             faces=spec.faces,
+            turn=spec.turn,
             look_up=look_up,
             where=tuple(
                 (self._known((*path, "where", name), name, names), frozenset(values)) for name, values in spec.where.items()

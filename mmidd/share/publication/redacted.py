@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from mmidd.corpus.about import MANIFEST, MEDIA, Listed, Shard
 from mmidd.corpus.card import partial
+from mmidd.corpus.media import said
 from mmidd.corpus.place import read_bytes
 from mmidd.corpus.read import Corpus
 from mmidd.corpus.shards import write_shard
@@ -74,7 +75,7 @@ def redacted(corpus: Corpus, wish: Wish, folder: Path, watch: Watch = NOBODY) ->
             watch.at(number, shard.name)
         watch.end()
         files = {shard.name: listed(folder / shard.name, shard.rows) for shard in kept}
-        pq.write_table(renamed.media(corpus.media), folder / MEDIA, compression="zstd")
+        pq.write_table(said(renamed.media(corpus.media)), folder / MEDIA, compression="zstd")
         files[MEDIA] = listed(folder / MEDIA)
         (folder / _README).write_text(_readme(corpus, wish, files), encoding="utf-8")
         files[_README] = listed(folder / _README)
