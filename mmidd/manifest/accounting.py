@@ -15,11 +15,7 @@ from mmidd.manifest.layout import Field, Pattern, Template, path_fault
 from mmidd.manifest.lists import Listed, judge, with_shortness
 from mmidd.manifest.methods import Method
 from mmidd.manifest.tables import BadValue, Table, TableSpec, missing_files, read_table
-<<<<<<< HEAD
-from mmidd.media import FaceMode, Inside, Kind
-=======
-from mmidd.media import FaceMode, Kind, Turn
->>>>>>> pada19
+from mmidd.media import FaceMode, Inside, Kind, Turn
 from mmidd.raw.archives import SUFFIXES as ARCHIVES
 from mmidd.raw.junk import no_medium
 

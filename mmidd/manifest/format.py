@@ -93,11 +93,7 @@ class Manifest(Spec):
         for rule in content["rules"]:
             if rule["faces"] == "detect":
                 del rule["faces"]
-<<<<<<< HEAD
-            for name in ("mask", "unless", "frames", "axes"):
-=======
-            for name in ("turn", "mask", "unless"):
->>>>>>> pada19
+            for name in ("turn", "mask", "unless", "frames", "axes"):
                 if not rule[name]:
                     del rule[name]
         return content
