@@ -31,6 +31,14 @@ _DEFLATE, _SHUFFLE = 1, 2
 _NUMBER = "([0-9]{1,9})"
 
 
+def needs_h5py() -> None:
+    """Raises MissingExtra where HDF5 files cannot be read here."""
+    try:
+        import h5py  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("hdf5", "reading HDF5 files") from error
+
+
 @dataclass(frozen=True)
 class Arrays:
     """The frames of an open file: their numbers, ascending, and how one's pixels are read."""
@@ -57,10 +65,9 @@ def open_hdf5(file: Path | BinaryIO, inside: Inside | None, *, max_pixels: int =
     """
     if inside is None:
         raise UnreadableMedia("no manifest says where in the HDF5 file its frames are")
-    try:
-        import h5py
-    except ImportError as error:
-        raise MissingExtra("hdf5", "reading HDF5 files") from error
+    needs_h5py()
+    import h5py
+
     try:
         opened = h5py.File(file, "r", locking=False) if isinstance(file, Path) else h5py.File(file, "r")
     except Exception as error:  # h5py's errors are of many kinds

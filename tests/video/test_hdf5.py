@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import threading
 import tracemalloc
 import zlib
@@ -15,7 +16,7 @@ import h5py
 import numpy as np
 import pytest
 
-from mmidd.errors import EmptyMedia, MediaError, TooLargeMedia, UnreadableMedia
+from mmidd.errors import EmptyMedia, MediaError, MissingExtra, TooLargeMedia, UnreadableMedia
 from mmidd.media import Inside
 from mmidd.video import open_hdf5
 from mmidd.video.picture import Image
@@ -181,6 +182,13 @@ def test_a_file_that_is_none_or_was_cut_off_is_unreadable(tmp_path: Path) -> Non
         path.write_bytes(data)
         with pytest.raises(UnreadableMedia, match="no HDF5 file, or one that was cut off"), open_hdf5(path, COLOR):
             pass
+
+
+def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "clip.hdf5", LAYOUTS["contiguous"][1])
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(MissingExtra, match=r"mmidd\[hdf5\]"), open_hdf5(path, COLOR):
+        pass
 
 
 def test_without_a_word_of_a_manifest_nothing_is_guessed(tmp_path: Path) -> None:
