@@ -1,7 +1,8 @@
 """Clips in HDF5 files: one array of all frames, or an array a frame. A frame is read when it is asked for.
 
-Nothing is read outside the file: links, virtual data sets and external storage are refused before they are followed. No code
-of a plugin runs: chunks are taken as they are stored and inflated here, to the size that the file declares.
+Nothing is read outside the file: links, virtual data sets and external storage are refused before they are followed.
+libhdf5 is asked where frames lie, and no more: their bytes are read and inflated here, to the size that the file declares, so
+that no filter of a plugin runs, and the sizes of a damaged file meet no buffer of C.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import itertools
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -68,16 +69,17 @@ def open_hdf5(file: Path | BinaryIO, inside: Inside | None, *, max_pixels: int =
     needs_h5py()
     import h5py
 
-    try:
-        opened = h5py.File(file, "r", locking=False) if isinstance(file, Path) else h5py.File(file, "r")
-    except Exception as error:  # h5py's errors are of many kinds
-        if isinstance(error, MemoryError):
+    with file.open("rb") if isinstance(file, Path) else nullcontext(file) as raw:
+        try:
+            opened = h5py.File(raw, "r")
+        except MemoryError:
             raise
-        raise UnreadableMedia("no HDF5 file, or one that was cut off") from error
-    with opened:
-        with _faults():
-            arrays = _arrays(opened, inside, max_pixels)
-        yield arrays
+        except Exception as error:  # h5py's errors are of many kinds
+            raise UnreadableMedia("no HDF5 file, or one that was cut off") from error
+        with opened:
+            with _faults():
+                arrays = _arrays(opened, raw, inside, max_pixels)
+            yield arrays
 
 
 @contextmanager
@@ -90,10 +92,12 @@ def _faults() -> Iterator[None]:
         raise UnreadableMedia(f"the HDF5 data is truncated or damaged ({type(error).__name__})") from error
 
 
-def _arrays(file: Any, inside: Inside, max_pixels: int) -> Arrays:
+def _arrays(file: Any, raw: BinaryIO, inside: Inside, max_pixels: int) -> Arrays:
     path, axes = inside
+    if file.userblock_size:
+        raise UnreadableMedia("an HDF5 file within another file (a user block)")  # versions count places from here or there
     if "*" not in path:
-        array = _array(_found(file, path), axes, max_pixels)
+        array = _array(_found(file, path), raw, axes, max_pixels)
         if array.frames > MOST_FRAMES:
             raise TooLargeMedia(f"{array.frames} frames, beyond the limit of {MOST_FRAMES}")
         return Arrays(range(array.frames), array.image)
@@ -105,7 +109,7 @@ def _arrays(file: Any, inside: Inside, max_pixels: int) -> Arrays:
         raise EmptyMedia(f"the HDF5 file has nothing named '{path}'")
 
     def one(number: int) -> _Array:
-        return _array(_found(file, "/".join(each for each in (above, names[number], below) if each)), axes, max_pixels)
+        return _array(_found(file, "/".join(each for each in (above, names[number], below) if each)), raw, axes, max_pixels)
 
     one(next(iter(names)))  # what is wrong with all of them is said in words
     return Arrays(tuple(names), lambda number: one(number).image(None))
@@ -151,6 +155,7 @@ class _Array:
     """A checked array of frames, or of one. `order`: the axes of a frame, to (height, width, colour)."""
 
     dataset: Any
+    raw: BinaryIO
     frames: int
     shape: tuple[int, ...]
     order: tuple[int, ...]
@@ -161,8 +166,22 @@ class _Array:
 
     def image(self, index: int | None) -> Image:
         """One frame, (H,W,3) RGB uint8."""
-        data = self._chunked(index) if self.chunks else self.dataset[() if index is None else index]
+        data = self._chunked(index) if self.chunks else self._plain(index)
         return np.ascontiguousarray(np.transpose(data, self.order))
+
+    def _plain(self, index: int | None) -> Image:
+        start = self.dataset.id.get_offset()
+        if start is None:  # within the header: 64 KiB at most
+            return np.asarray(self.dataset[() if index is None else index], np.uint8)
+        size = prod(self.shape)
+        return np.frombuffer(self._bytes(start + (index or 0) * size, size), np.uint8).reshape(self.shape)
+
+    def _bytes(self, start: int, size: int) -> bytes:
+        self.raw.seek(start)
+        data = self.raw.read(size)
+        if len(data) != size:
+            raise UnreadableMedia("the HDF5 file ends within its frames")
+        return data
 
     def _chunked(self, index: int | None) -> Image:
         assert self.chunks is not None
@@ -191,8 +210,8 @@ class _Array:
             raise UnreadableMedia("the HDF5 file declares frames that it does not hold")
         if stored.size > 2 * size + 4096:
             raise TooLargeMedia("a chunk that is stored larger than it is")
-        mask, data = self.dataset.id.read_direct_chunk(where)
-        if any(code == _DEFLATE and not mask >> place & 1 for place, code in enumerate(self.filters)):
+        data, skipped = self._bytes(stored.byte_offset, stored.size), stored.filter_mask
+        if any(code == _DEFLATE and not skipped >> place & 1 for place, code in enumerate(self.filters)):
             data = _inflated(data, size)
         if len(data) != size:
             raise UnreadableMedia("a chunk of the HDF5 file is not whole")
@@ -210,7 +229,7 @@ def _inflated(data: bytes, size: int) -> bytes:
     return found
 
 
-def _array(dataset: Any, axes: str, max_pixels: int) -> _Array:
+def _array(dataset: Any, raw: BinaryIO, axes: str, max_pixels: int) -> _Array:
     """A data set, checked before anything of it is read. Raises MediaError."""
     import h5py
 
@@ -247,4 +266,4 @@ def _array(dataset: Any, axes: str, max_pixels: int) -> _Array:
         if prod(pieces) > MOST_CHUNKS or prod(pieces) * prod(chunks) > MOST_CHUNK_BYTES:
             raise TooLargeMedia(f"a frame lies in {prod(pieces)} chunks of {prod(chunks)} bytes, which is beyond the limit")
     order = tuple(names.index(each) for each in "hwc")
-    return _Array(dataset, shape[0] if many else 1, one, order, chunks, filters)
+    return _Array(dataset, raw, shape[0] if many else 1, one, order, chunks, filters)

@@ -184,6 +184,13 @@ def test_a_file_that_is_none_or_was_cut_off_is_unreadable(tmp_path: Path) -> Non
             pass
 
 
+def test_a_file_behind_a_user_block_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "clip.hdf5", "w", userblock_size=512) as file:
+        file["Color_Data"] = FIRST
+    with pytest.raises(UnreadableMedia, match="user block"), open_hdf5(tmp_path / "clip.hdf5", COLOR):
+        pass
+
+
 def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "clip.hdf5", LAYOUTS["contiguous"][1])
     monkeypatch.setitem(sys.modules, "h5py", None)
