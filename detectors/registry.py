@@ -98,6 +98,16 @@ REFERENCE_DETECTORS: Registry[Facts] = Registry(
             "train", ("torch", "transformers"),
         ),
         Row(
+            "explain", "mmidd.detectors.explain.dual",
+            "a vision-language model beside a frozen specialist: explains, then classifies; GRPO",
+            Facts(
+                "arXiv 2605.31192 (2026)", "Apache-2.0 (this file)", "Qwen2.5-VL-7B-Instruct", "Apache-2.0", 8_453_647_360,
+                161_480_704,
+                presets=("paper", "small", "tiny", "paper-rl", "small-rl", "tiny-rl"),
+            ),
+            "train", ("torch", "transformers", "peft"),
+        ),
+        Row(
             "tall", "mmidd.detectors.tall", "takes clips: four frames laid out as one thumbnail, for a Swin",
             Facts(
                 "arXiv 2307.07494 (ICCV 2023)", "MIT", "Swin-B, ImageNet-22k", "MIT", 86_920_506, 86_920_506,

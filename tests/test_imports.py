@@ -89,8 +89,9 @@ ALLOWED = {
     "share": {"corpus", "engine", "extraction", "manifest", "options", "raw", "recipe"},  # options: one word, or several
     "training": {"corpus"},
     "scores": {"corpus", "engine"},
-    "runs": {"corpus", "engine", "scores", "training"},
-    "scoring": {"corpus", "engine", "networks", "runs", "scores", "training", "video"},
+    "explanations": set(),
+    "runs": {"corpus", "engine", "explanations", "scores", "training"},
+    "scoring": {"corpus", "engine", "explanations", "networks", "runs", "scores", "training", "video"},
     "evaluation": {"corpus", "engine", "scores"},
     "verdicts": {  # corpus: what mmidd.json says of the extraction; training: an image as a network sees it
         "corpus", "engine", "evaluation", "extraction", "faces", "raw", "recipe", "scores", "scoring", "stages", "training",

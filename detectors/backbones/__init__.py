@@ -16,6 +16,7 @@ back to. On torch's `meta` device no files are read, whatever `weights` is.
 
 from .files import Source, Weights, on_meta
 from .lora import Targets, add_lora
+from .mllms import Held, Mllm, mllm
 from .names import CLIPS, ClipPair, clip_pair, image_tower, text_tower
 from .text_towers import ClipText, HashedWords, TextTower, Tokenizer, Tokens
 from .towers import (
@@ -34,6 +35,7 @@ from .towers import (
 
 __all__ = [
     "CLIPS", "CLIP_MEAN", "CLIP_STD", "HALF", "IMAGENET_MEAN", "IMAGENET_STD", "ClipPair", "ClipText", "ClipTower",
-    "HashedWords", "ImageTower", "Seen", "Source", "Targets", "TextTower", "TimmTower", "Tokenizer", "Tokens", "Weights",
-    "Which", "add_lora", "clip_pair", "freeze", "image_tower", "on_meta", "text_tower",
+    "HashedWords", "Held", "ImageTower", "Mllm",
+    "Seen", "Source", "Targets", "TextTower", "TimmTower", "Tokenizer", "Tokens", "Weights",
+    "Which", "add_lora", "clip_pair", "freeze", "image_tower", "mllm", "on_meta", "text_tower",
 ]  # fmt: skip

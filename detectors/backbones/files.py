@@ -25,9 +25,13 @@ TINY = ("tiny", "tiny-cnn", "tiny-swin")
 """Small networks for tests, only ever random."""
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
-_WANTED = ("*.json", "*.txt", "*.model", "model*.safetensors")
+_WANTED = ("*.json", "*.txt", "*.model", "*.jinja", "model*.safetensors")
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "sentencepiece.bpe.model")
 _TOKENIZER = (*VOCABULARIES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
+_PROCESSOR = (
+    "preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json", "chat_template.jinja",
+    "chat_template.json", "generation_config.json",
+)  # fmt: skip
 _MOST_NAMES = 4
 _SLACK = 100_000_000
 """Parameters that a network may have beyond twice those of its files before it is called another's at once; the differences
@@ -114,11 +118,13 @@ class Files:
         return {"weights": "pretrained", "name": self.name, "revision": self.revision, "files": digests}
 
 
-def in_folder(name: str, folder: Path, revision: str | None = None, *, text: bool = False) -> Files:
-    """The network that lies in a folder; with `text` its tokenizer's files are among those that it is of. Raises
-    MissingWeights without safetensors, WrongWeights for one that is damaged."""
+def in_folder(name: str, folder: Path, revision: str | None = None, *, text: bool = False, processor: bool = False) -> Files:
+    """The network that lies in a folder; with `text` its tokenizer's files are among those that it is of, with `processor`
+    those of all that makes its input. Raises MissingWeights without safetensors, WrongWeights for one that is damaged."""
     read_config(name, folder)
-    found = Files(name, folder, revision, _states(folder, _TOKENIZER if text else ()))
+    found = Files(
+        name, folder, revision, _states(folder, (*(_TOKENIZER if text else ()), *(_PROCESSOR if processor else ())))
+    )
     if not found.tensors:
         pickles = sorted(each.name for each in folder.iterdir() if each.suffix in _PICKLES)
         raise MissingWeights(_only_pickles(name, pickles) if pickles else _without_weights(name, folder))
@@ -127,7 +133,7 @@ def in_folder(name: str, folder: Path, revision: str | None = None, *, text: boo
     return found
 
 
-def on_hub(name: str, repo: str, *, text: bool = False) -> Files:
+def on_hub(name: str, repo: str, *, text: bool = False, processor: bool = False) -> Files:
     """The network of a repository of the Hub: out of the local cache, or downloaded there, which is said before it begins.
 
     Raises MissingWeights. The Hub's own variables (HF_HOME, HF_HUB_OFFLINE, HF_ENDPOINT) are honoured.
@@ -135,11 +141,11 @@ def on_hub(name: str, repo: str, *, text: bool = False) -> Files:
     folder = _cached(repo)
     if folder is not None and (not text or any((folder / each).is_file() for each in VOCABULARIES)):
         try:
-            return in_folder(name, folder, folder.name, text=text)
+            return in_folder(name, folder, folder.name, text=text, processor=processor)
         except MissingWeights:  # what another tool fetched of it is not enough
             pass
     folder = _download(name, repo)
-    return in_folder(name, folder, folder.name, text=text)
+    return in_folder(name, folder, folder.name, text=text, processor=processor)
 
 
 def config_on_hub(name: str, repo: str) -> dict[str, Any]:

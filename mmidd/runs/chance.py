@@ -16,6 +16,7 @@ class For(IntEnum):
     building = 1
     features = 2
     losses = 3
+    beginning = 4
 
 
 def seed_torch(seed: int, what: For, *, step: int = 0, part: int = 0) -> None:

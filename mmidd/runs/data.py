@@ -80,6 +80,10 @@ class Seen:
     validation: Rows
     left_out: Mapping[str, int]
 
+    def data(self) -> dict[str, str]:
+        """Digests of the corpus and of the rows, by which a run knows them."""
+        return {"corpus": self.train.corpus_digest, "train": self.train.digest, "validation": self.validation.digest}
+
     def document(self) -> dict[str, Any]:
         return {
             name: {

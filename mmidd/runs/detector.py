@@ -6,7 +6,7 @@ A detector is one file with a `DETECTOR` and one row in `detectors/registry.py`;
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from mmidd.errors import UsageError
+from mmidd.explanations.reply import Said
 from mmidd.training.images import Fit
 
 Batch = Mapping[str, Any]
@@ -54,10 +55,12 @@ class Input:
 @dataclass(frozen=True)
 class Loss:
     """What a batch costs. `terms`: scalars by name, weighted; their sum is minimised. `counts`: rows that a term left out,
-    by why ("unknown type", "no face caption")."""
+    by why ("unknown type", "no face caption"). `told`: scalars by name that are only logged, such as rewards: sums over
+    rows, divided as terms are, so that those of the parts of a batch add up."""
 
     terms: Mapping[str, torch.Tensor]
     counts: Mapping[str, int] = field(default_factory=dict)
+    told: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class Network(nn.Module):  # type: ignore[misc]
     """
 
     input: Input
+    explains: bool = False
+    """Can it say why (`explain`)?"""
     compares: tuple[str, ...] = ()
     """The terms that compare rows with each other: of a batch that is computed in parts they see one part at a time. All
     others are sums over rows, the same however a batch is cut."""
@@ -94,6 +99,25 @@ class Network(nn.Module):  # type: ignore[misc]
     @abstractmethod
     def scores(self, features: Features) -> Scores:
         """Of a network in `eval` mode."""
+
+    looks_back: int = 0
+    """How many steps `halt` is told of."""
+
+    def begin(self, batches: Iterator[Batch], data: Mapping[str, Any]) -> Sequence[str]:
+        """Called once before the first step of a run, not where one goes on: load what it starts from, or refuse to train
+        with RunError. `batches`: validation rows, ready, the same for every process; `data`: digests of the corpus and of
+        the rows of train and validation, as `run.json` has them. What it gives is told to the user."""
+        return ()
+
+    def explain(self, batch: Batch) -> tuple[Scores, list[Said]]:
+        """Scores by an answer that the network first gives reasons for, and what it said of each row. Only of a network that
+        `explains`; in `eval` mode. A row without an answer has a score that says nothing: see `Said.wrong`."""
+        raise UsageError(f"{type(self).__name__} gives no reasons")
+
+    def halt(self, recent: Sequence[Mapping[str, float]]) -> str | None:
+        """Why training must not go on, in words; None where it may. `recent`: what the last `looks_back` steps told
+        (`Loss.told`), oldest first."""
+        return None
 
     def rows(self, batch: Batch) -> dict[str, int]:
         """How many rows of a batch each kind of term is the mean over. Asked of a whole batch on the CPU, before its image
@@ -170,7 +194,8 @@ class Detector:
     torch's own chance. `presets` has `paper` (as its authors train it), `small` (a pretrained backbone of modest size) and
     `tiny` (a few random layers: minutes on a CPU, says nothing of the detector). No option is called as a setting. `needs`
     are columns of the corpus that it cannot be trained without, `uses` those that it can. `open_questions`: what the paper
-    leaves open and how we read it.
+    leaves open and how we read it. `trainer`: who trains one seed of it in place of `runs.loop.train_seed`, as which it is
+    called and answers; None of options that leave it to the loop.
     """
 
     title: str
@@ -185,3 +210,4 @@ class Detector:
     needs: tuple[str, ...] = ("label",)
     uses: tuple[str, ...] = ()
     open_questions: tuple[str, ...] = ()
+    trainer: Callable[[Any], Callable[[Any], dict[str, Any]] | None] | None = None

@@ -58,11 +58,7 @@ def asked_for(
         "detector": {"name": name, "options": options.model_dump(mode="json")},
         "settings": settings.model_dump(mode="json"),
         "selection": selection.document(),
-        "data": {
-            "corpus": seen.train.corpus_digest,
-            "train": seen.train.digest,
-            "validation": seen.validation.digest,
-        },
+        "data": seen.data(),
     }
 
 
@@ -282,7 +278,11 @@ class SeedFolder:
     def _scalars(self, told: Mapping[str, Any]) -> None:
         if self._board is None:
             self._board = Board(self.path / "tensorboard", self._from)
-        flat = {**told, **{f"term {name}": value for name, value in (told.get("terms") or {}).items()}}
+        flat = {
+            **told,
+            **{f"term {name}": value for name, value in (told.get("terms") or {}).items()},
+            **(told.get("told") or {}),
+        }
         values = {
             f"{told['kind']}/{name}": float(value)
             for name, value in flat.items()
@@ -312,8 +312,15 @@ def known_as(about: Mapping[str, Any], seed: Path, step: int, sha256: str) -> di
         "digest": digest(sha256, asked, known_by(about.get("sources") or {}))[:16],
         "asked": digest(asked)[:16],
         "trained_on": asked.get("data"),
+        **_within(about.get("sources") or {}),
         "precision": asked["settings"].get("precision"),
     }
+
+
+def _within(sources: Mapping[str, Any]) -> dict[str, Any]:
+    """What the runs that a network holds, such as a specialist, were trained on."""
+    held = [each["trained_on"] for each in sources.values() if isinstance(each, Mapping) and each.get("trained_on")]
+    return {"within_trained_on": held} if held else {}
 
 
 def known_by(sources: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,12 +19,12 @@ from mmidd.runs.data import Seen, dataset, loader, sampler
 from mmidd.runs.detector import Detector, DetectorOptions, Input, Network
 from mmidd.runs.folder import SeedFolder
 from mmidd.runs.measures import Validation
-from mmidd.runs.parts import check_sizes, flat
+from mmidd.runs.parts import check_sizes, flat, moved, ready
 from mmidd.runs.processes import Here
 from mmidd.runs.settings import Settings
 from mmidd.runs.step import Step, Told
 from mmidd.runs.stopping import Asked, stopping
-from mmidd.runs.validation import validate
+from mmidd.runs.validation import order_of, validate
 from mmidd.training import Loader
 from mmidd.watch import Watch
 
@@ -51,7 +51,7 @@ class Task:
 @dataclass(frozen=True)
 class Progress:
     """What a run knows of itself after a step, beside weights; JSON in a checkpoint. `worse`: validations since the best;
-    `skipped`: rows that no process could read."""
+    `skipped`: rows that no process could read; `recent`: what the last steps told, as many as the network looks back."""
 
     step: int = 0
     best: Mapping[str, Any] | None = None
@@ -60,6 +60,7 @@ class Progress:
     seconds: float = 0.0
     waited: float = 0.0
     skipped: int = 0
+    recent: tuple[Mapping[str, float], ...] = ()
 
     def state(self, load: Loader) -> dict[str, Any]:
         return {
@@ -69,6 +70,7 @@ class Progress:
             "seconds": round(self.seconds, 3),
             "waited": round(self.waited, 3),
             "skipped": self.skipped,
+            "recent": [dict(each) for each in self.recent],
             "loader": load.state_dict(),
         }
 
@@ -152,6 +154,7 @@ def _gone_on(task: Task, made: Made) -> Progress:
     found = checkpoint.latest(task.folder.checkpoints, task.tell if task.at.first else lambda line: None)
     if found is None:
         task.folder.cut_back(0) if task.at.first else None
+        _begin(task, made)
         return Progress()
     checkpoint.restore(made.network, found.network)
     task.folder.check(found)
@@ -161,7 +164,23 @@ def _gone_on(task: Task, made: Made) -> Progress:
         task.folder.cut_back(found.step)
         task.tell(f"seed {task.seed}: goes on after step {found.step:,} of {made.total:,}")
     known = {name: found.state[name] for name in ("best", "worse", "counts", "seconds", "waited", "skipped")}
-    return Progress(found.step, **known)
+    return Progress(found.step, **known, recent=tuple(found.state.get("recent", ())))
+
+
+def _begin(task: Task, made: Made) -> None:
+    """The network's own beginning, the same in every process."""
+    network, look = made.network, made.network.input
+    load = Loader(made.validated, order_of(task.seen.validation, task.settings, look.frames), workers=0)
+    seed_torch(task.seed, For.beginning)
+    try:
+        notes = network.begin(
+            (ready(moved(flat(each, look.frames), task.at.device), look) for each in load), task.seen.data()
+        )
+    finally:
+        load.close()
+    for note in notes if task.at.first else ():
+        task.tell(f"note: {note}")
+    task.at.same(checkpoint.stored(network).values())
 
 
 def _over(task: Task, made: Made, progress: Progress) -> bool:
@@ -189,6 +208,8 @@ def _run(task: Task, made: Made, progress: Progress, asked: Asked) -> Progress:
                 _save(task, made, progress)
             if stop:
                 raise KeyboardInterrupt
+            if why := made.network.halt(progress.recent):
+                raise RunError(f"seed {task.seed} stopped after step {progress.step:,}: {why}. Its curves say how it came")
             if _over(task, made, progress):
                 break
             begun = time.perf_counter()
@@ -213,12 +234,19 @@ def _stepped(task: Task, made: Made, progress: Progress, batch: Any, waited: flo
         counts=dict(counts),
         seconds=progress.seconds + took,
         waited=progress.waited + waited,
+        recent=_recent(made.network.looks_back, progress.recent, told.told),
     )
     if task.at.first:
         if progress.step % max(1, made.total // _LINES) == 0 or progress.step == made.total:
             task.folder.log(_line(made, progress, told, rate, (took, waited)))
         task.watch.at(progress.step, f"loss {told.loss:.4f}, rate {rate:.1e}, {told.rows / max(took, 1e-9):.1f} rows/s")
     return progress
+
+
+def _recent(
+    back: int, before: tuple[Mapping[str, float], ...], told: Mapping[str, float]
+) -> tuple[Mapping[str, float], ...]:
+    return (*before, told)[-back:] if back else ()
 
 
 def _line(made: Made, progress: Progress, told: Told, rate: float, took: tuple[float, float]) -> dict[str, Any]:
@@ -229,6 +257,7 @@ def _line(made: Made, progress: Progress, told: Told, rate: float, took: tuple[f
         "epoch": round(progress.step / made.per_epoch, 4),
         "loss": told.loss,
         "terms": dict(told.terms),
+        **({"told": dict(told.told)} if told.told else {}),
         "rate": rate,
         "norm": told.norm,
         "rows": told.rows,

@@ -180,7 +180,10 @@ def _curves(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> str:
         )
         for seed in seeds
     ]
-    terms = list(dict.fromkeys(name for seed in seeds for each in seed.steps for name in _map(each.get("terms"))))
+    terms, figures = (
+        list(dict.fromkeys(name for seed in seeds for each in seed.steps for name in _map(each.get(key))))
+        for key in ("terms", "told")
+    )
     small = [
         chart("Loss of training, all terms", [Series(seed.name, _points(seed.steps, "loss")) for seed in seeds]),
         chart("Loss of validation", [Series(seed.name, _points(seed.validations, "loss")) for seed in seeds], dots=True),
@@ -188,6 +191,7 @@ def _curves(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> str:
             chart(f"Term: {name}", [Series(seed.name, _points(seed.steps, "terms", name)) for seed in seeds])
             for name in (terms if len(terms) > 1 else ())
         ),
+        *(chart(name, [Series(seed.name, _points(seed.steps, "told", name)) for seed in seeds]) for name in figures),
         chart("Learning rate", [Series(seed.name, _points(seed.steps, "rate")) for seed in seeds[:1]]),
         chart("Norm of the gradient", [Series(seed.name, _points(seed.steps, "norm")) for seed in seeds]),
     ]

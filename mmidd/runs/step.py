@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any
 
@@ -23,12 +23,13 @@ from mmidd.runs.settings import Settings
 @dataclass(frozen=True)
 class Told:
     """What a step over a whole batch came to: its terms, the norm of its gradient before it was clipped, rows that terms
-    left out by reason, and rows of the batch over all processes."""
+    left out by reason, rows of the batch over all processes, and figures that are only logged."""
 
     terms: Mapping[str, float]
     norm: float
     counts: Mapping[str, int] = field(default_factory=dict)
     rows: int = 0
+    told: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def loss(self) -> float:
@@ -148,7 +149,7 @@ class Step:
             ]
             if pairs:
                 torch.autograd.backward([each for each, _ in pairs], [gradient for _, gradient in pairs])
-        return [Loss({name: each.detach() / self.at.ranks for name, each in loss.terms.items()}, _shared(loss, self.at))]
+        return [_detached(replace(loss, counts=_shared(loss, self.at)), self.at.ranks)]
 
     def _columns(self, parts: Sequence[Mapping[str, Any]], counts: Sequence[int]) -> dict[str, Any]:
         """The batch of all processes without its images."""
@@ -166,19 +167,21 @@ class Step:
         return found
 
     def _told(self, losses: Sequence[Loss], norm: torch.Tensor, over: Mapping[str, int]) -> Told:
-        names = list(losses[0].terms)
+        names, figures = list(losses[0].terms), list(losses[0].told)
         counts: Counter[str] = Counter()
         for each in losses:
             counts.update(each.counts)
-        sums = torch.stack([sum(each.terms[name].double() for each in losses) for name in names] + [norm.double()])
-        *terms, total = sums.tolist()
-        terms = self.at.summed(terms)
+        sums = [sum(each.terms[name].double() for each in losses) for name in names]
+        sums += [sum(each.told[name].double() for each in losses) for name in figures]
+        *found, total = torch.stack([*sums, norm.double()]).tolist()
+        found = self.at.summed(found)
+        terms, told = dict(zip(names, found, strict=False)), dict(zip(figures, found[len(names) :], strict=True))
         if self.at.ranks > 1:
             every = self.at.gathered(dict(counts))
             counts = Counter()
             for theirs in every:
                 counts.update(theirs)
-        return Told(dict(zip(names, terms, strict=True)), total, {name: n for name, n in counts.items() if n}, over["rows"])
+        return Told(terms, total, {name: n for name, n in counts.items() if n}, over["rows"], told)
 
 
 def check_loss(found: Any) -> None:
@@ -187,7 +190,8 @@ def check_loss(found: Any) -> None:
         wrong = "no term" if isinstance(found, Loss) else f"a {type(found).__name__}"
     else:
         kinds = {
-            name: tuple(each.shape) if isinstance(each, torch.Tensor) else type(each) for name, each in found.terms.items()
+            name: tuple(each.shape) if isinstance(each, torch.Tensor) else type(each)
+            for name, each in [*found.terms.items(), *found.told.items()]
         }
         wrong = next((f"the term {name!r} as {kind}, no scalar tensor" for name, kind in kinds.items() if kind != ()), "")
         wrong = wrong or next((f"{n!r} rows for {why!r}" for why, n in found.counts.items() if type(n) is not int), "")
@@ -199,8 +203,10 @@ def _summed(loss: Loss) -> torch.Tensor:
     return sum(loss.terms.values(), torch.zeros((), device=next(iter(loss.terms.values())).device))
 
 
-def _detached(loss: Loss) -> Loss:
-    return Loss({name: each.detach() for name, each in loss.terms.items()}, loss.counts)
+def _detached(loss: Loss, ranks: int = 1) -> Loss:
+    """Without a graph; of a loss that each of so many processes has whole, a process's share."""
+    shares = [{name: each.detach() / ranks for name, each in held.items()} for held in (loss.terms, loss.told)]
+    return Loss(shares[0], loss.counts, shares[1])
 
 
 def _shared(loss: Loss, at: Here) -> dict[str, int]:

@@ -54,6 +54,16 @@ def open_trained(
     return Opened(network.to(device).eval(), network.input, name, found.step, seed, about)
 
 
+def options_of_run(folder: str | Path) -> tuple[Path, dict[str, Any]]:
+    """The folder of the seed that RUN or RUN/seed-N names, and its detector's options as they were. Raises RunError."""
+    seed = _seed_of(Path(folder))
+    asked = RunFolder(seed.parent).about()["asked"].get("detector")
+    options = asked.get("options") if isinstance(asked, dict) else None
+    if not isinstance(options, dict):
+        raise RunError(f"{seed.parent / RUN} is damaged: it names no options")
+    return seed, options
+
+
 def _seed_of(folder: Path) -> Path:
     if not folder.is_dir():
         raise RunError(f"{folder} is no folder: name the RUN of mmidd train, or RUN/seed-0 of it")

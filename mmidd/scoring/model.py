@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmidd.errors import ScoreError
+from mmidd.explanations.reply import Said
 from mmidd.schema import FORGERY_TYPES
 from mmidd.scores.columns import TYPES_OFF
 from mmidd.training.images import Fit
@@ -28,10 +29,12 @@ class Look:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """`fake` (n,) in 0..1; `types` (n, 5) in the order of FORGERY_TYPES, None from a model that knows none."""
+    """`fake` (n,) in 0..1; `types` (n, 5) in the order of FORGERY_TYPES, None from a model that knows none; `said`: of each
+    image, from a model that was asked to explain; one without an answer has the score NaN."""
 
     fake: npt.NDArray[np.float64]
     types: npt.NDArray[np.float64] | None = None
+    said: tuple[Said, ...] | None = None
 
 
 class Model(Protocol):

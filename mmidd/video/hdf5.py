@@ -1,7 +1,7 @@
 """Clips in HDF5 files: one array of all frames, or an array a frame. A frame is read when it is asked for.
 
 Nothing is read outside the file: links, virtual data sets and external storage are refused before they are followed.
-libhdf5 is asked where frames lie, and no more: their bytes are read and inflated here, to the size that the file declares, so
+libhdf5 is asked where frames lie, and no more: their bytes are read and inflated here, to the size that the file states, so
 that no filter of a plugin runs, and the sizes of a damaged file meet no buffer of C.
 """
 

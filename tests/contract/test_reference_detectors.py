@@ -217,6 +217,7 @@ def test_a_few_steps_on_one_batch_make_it_cheaper(name: str) -> None:
 def test_it_trains_in_training_mode_and_under_mixed_precision(name: str) -> None:
     network = tiny(name).train()
     batch = mixed(network)
+    torch.manual_seed(7)
     with torch.autocast("cpu", torch.bfloat16):
         found = network.features(batch)
     features = {key: value.float() for key, value in found.items()}
@@ -224,8 +225,8 @@ def test_it_trains_in_training_mode_and_under_mixed_precision(name: str) -> None
     cost = torch.stack([*told.values()]).sum()
     assert bool(cost.isfinite())
     cost.backward()
-    full = torch.stack([*terms(tiny(name), batch).values()]).sum()
-    assert abs(cost.item() - full.item()) < 0.25 * abs(full.item()) + 0.25  # the same sum, less exact (and with dropout)
+    full = torch.stack([*terms(tiny(name).train(), batch).values()]).sum()
+    assert abs(cost.item() - full.item()) < 0.25 * abs(full.item()) + 0.25  # the same sum, less exact
 
 
 # Its state.

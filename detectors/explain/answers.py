@@ -1,0 +1,60 @@
+"""The answer's token: which ids stand for either word behind `<answer>`, and the log-odds between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from mmidd.errors import UsageError
+from mmidd.explanations.reply import ANSWER
+
+_BETWEEN = ("", " ", "\n")
+"""What may stand between `<answer>` and the word: the first with which a tokenizer keeps both words whole."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """`between`: what stands between `<answer>` and the word; `prefix`: ids of both; `real`, `fake`: ids that are the
+    word, in its spellings."""
+
+    between: str
+    prefix: tuple[int, ...]
+    real: tuple[int, ...]
+    fake: tuple[int, ...]
+
+    def odds(self, logits: torch.Tensor) -> torch.Tensor:
+        """log p(fake) - log p(real) of the next token: (n, words) -> (n,)."""
+        return logits[:, list(self.fake)].logsumexp(1) - logits[:, list(self.real)].logsumexp(1)
+
+
+def answers(tokenizer: Any, words: tuple[str, str]) -> Answers:
+    """Raises UsageError for words that this tokenizer splits."""
+    for between in _BETWEEN:
+        prefix = ids_of(tokenizer, ANSWER[0] + between)
+        found = [_ids(tokenizer, prefix, between, word) for word in words]
+        if all(found) and not {*found[0]} & {*found[1]}:
+            return Answers(between, prefix, tuple(found[0]), tuple(found[1]))
+    split = {word: [tokenizer.decode([each]) for each in ids_of(tokenizer, word)] for word in words}
+    told = "; ".join(f"{word}: {' + '.join(map(repr, parts))}" for word, parts in split.items())
+    raise UsageError(
+        f"the answers {words[0]!r} and {words[1]!r} are not one token each for this model ({told}), so they have no odds: "
+        "choose other words, such as words=[yes,no], or another backbone"
+    )
+
+
+def ids_of(tokenizer: Any, text: str) -> tuple[int, ...]:
+    """Of a text as it stands, without what a tokenizer puts around one."""
+    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _ids(tokenizer: Any, prefix: tuple[int, ...], between: str, word: str) -> list[int]:
+    """The tokens that are the word behind the prefix, as it is spelled, then capitalised; empty where that is split."""
+    found = []
+    for spelled in dict.fromkeys((word, word.capitalize())):
+        whole = ids_of(tokenizer, ANSWER[0] + between + spelled)
+        if whole[:-1] == prefix:
+            found.append(whole[-1])
+    usual = ids_of(tokenizer, ANSWER[0] + between + word)
+    return found if usual[:-1] == prefix else []

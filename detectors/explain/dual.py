@@ -1,0 +1,45 @@
+"""`explain`: a frozen specialist and a vision-language model, which explains and then classifies; GRPO from labels alone.
+
+Sources: arXiv 2605.31192 ("The Regularizing Power of Language-Training Deepfake Detectors"; its second version has another
+title), of which abstract and reviews alone were read: the specialist, ranks, weights, G, KL and rates are not known, and are
+options here. Soft tokens at a special token: as M2F2-Det has them, written anew.
+"""
+
+from __future__ import annotations
+
+from mmidd.runs.detector import Detector, Preset
+
+from .network import Explaining
+from .options import ExplainOptions
+
+_ALIGN = {"optimiser": "adamw", "lr": 1e-4, "epochs": 1, "batch": 32, "micro": 8, "clip_norm": 1.0, "checkpointing": True}
+_RL = {**_ALIGN, "lr": 1e-6, "batch": 64, "micro": 4}
+_TINY = {
+    "backbone": "tiny", "weights": "random", "held": "float32", "side": 56, "lora_rank": 16, "lora_alpha": 32,
+    "soft_tokens": 2, "reply_tokens": 40,
+}  # fmt: skip
+_TINY_SETTINGS = {"precision": "float32", "batch": 16, "steps": 60, "lr": 2e-3, "clip_norm": 1.0}
+_SMALL = {"backbone": "Qwen/Qwen2.5-VL-3B-Instruct", "lora_rank": 16, "lora_alpha": 32}
+
+DETECTOR = Detector(
+    title="A frozen specialist and a vision-language model that explains, then classifies",
+    paper="arXiv 2605.31192 (2026)",
+    code="not published",
+    code_licence="Apache-2.0 (this file)",
+    backbone="Qwen2.5-VL-7B-Instruct",
+    backbone_licence="Apache-2.0",
+    options=ExplainOptions,
+    build=Explaining,
+    presets={
+        "paper": Preset({}, _ALIGN),
+        "small": Preset(_SMALL, _ALIGN),
+        "tiny": Preset(_TINY, _TINY_SETTINGS),
+        "paper-rl": Preset({"stage": "reinforce"}, _RL),
+        "small-rl": Preset({**_SMALL, "stage": "reinforce"}, _RL),
+        "tiny-rl": Preset({**_TINY, "stage": "reinforce"}, {**_TINY_SETTINGS, "batch": 8, "steps": 40, "lr": 3e-3}),
+    },
+    open_questions=(
+        "which specialist, and where its features go: any detector of ours, as soft tokens before the question",
+        "LoRA's rank, rates, G, the distance to the start (beta), the weights of the rewards: options, ours by default",
+    ),
+)
