@@ -28,6 +28,9 @@ Turn = Literal[0, 90, 180, 270, "find"]
 """By how many degrees clockwise a medium's frames, as its file shows them, are turned so that they are upright; `find`: by
 where faces are found."""
 
+TURNS = (0, 90, 180, 270)
+"""The angles among them."""
+
 
 PairCheck = Literal[
     "proved", "unseen", "unchecked", "face_elsewhere", "person_elsewhere", "other_picture", "other_time", "other_size",
@@ -68,7 +71,9 @@ class SampleFacts(TypedDict, total=False):
     """What extraction learned of a medium, as far as others ask: digests of its bytes and of its mask's, the frames that
     were planned, where its samples' geometry comes from (several joined by +); of a fake with a pair what its pixels say of
     that; where several people could be meant, how many, and how one was chosen; `pixels` names what its samples show,
-    `missing_bytes` says by how much its file is shorter than its header says."""
+    `missing_bytes` says by how much its file is shorter than its header says; where its rule speaks of turning, `turn` is by
+    how many degrees clockwise its frames were turned, and where that was looked for, in how many frames, and in how many of
+    these there is a face at each turn."""
 
     sha256: str
     mask_sha256: str
@@ -76,6 +81,9 @@ class SampleFacts(TypedDict, total=False):
     geometry: str | None
     pixels: str
     missing_bytes: int
+    turn: int
+    turn_frames: int
+    turn_faces: Sequence[int]
     pair_check: PairCheck
     people: int
     choice: str

@@ -84,7 +84,7 @@ class Column:
 
     @property
     def tells(self) -> Tells:
-        return TELLS.get(self.name, "nothing")
+        return "nothing" if self is NO_ATTACK else TELLS.get(self.name, "nothing")
 
 
 def _columns() -> tuple[Column, ...]:
@@ -98,10 +98,10 @@ def _columns() -> tuple[Column, ...]:
             pa.int64(),
             "labels",
             "class",
-            "type of manipulation; null if unknown, or an attack",
+            "type of manipulation; null where unknown",
             FORGERY_TYPES,
         ),
-        Column("method", text, "labels", "", "what made the fake; null for reals, unknown if unpublished"),
+        Column("method", text, "labels", "", "generator that made the fake; null for reals, unknown if unpublished"),
         Column("dataset", text, "labels", "", "published origin collection"),
         Column(
             "media",
@@ -189,11 +189,18 @@ def _columns() -> tuple[Column, ...]:
 
 
 COLUMNS = _columns()
+NO_ATTACK = Column("attack", pa.string(), "labels", "", "presentation attack; null until a dataset has any")
+"""The same column in the words of a corpus without any, whose card so stays what it was."""
 BY_NAME = {column.name: column for column in COLUMNS}
 ADDED = ("padding", "pair_check")
 """Last columns of shards and of the media table that the first corpora of this version lack; readers take them for null."""
-IF_ANY = ("attack",)
+IF_ANY = ("turn", "attack")
 """Columns of the media table that are written only where a medium has a value; readers take them for null."""
+
+
+def columns_of(kinds: Iterable[str]) -> tuple[Column, ...]:
+    """The columns in the words of a corpus with rows of these kinds."""
+    return COLUMNS if {*kinds} & {*ATTACKS} else tuple(NO_ATTACK if each.name == "attack" else each for each in COLUMNS)
 
 
 def kind_words(kind: str) -> str:
@@ -264,6 +271,12 @@ def _media_columns() -> tuple[tuple[str, pa.DataType, str], ...]:
         ("samples", i32, "rows of the corpus that come from it"),
         ("frame_reasons", pa.list_(pa.struct([("reason", text), ("count", i32)])), "why frames became no sample, counted"),
         ("pair_check", text, "what a fake's own pixels say of its pair (docs/recipes.md); null where none was checked"),
+        (
+            "turn",
+            i32,
+            "degrees clockwise by which its frames were turned beyond what its file says; null where nobody asked for it. "
+            "Only there where a medium was turned",
+        ),
         ("attack", text, "family of a presentation attack; null for all else. No column where no medium has any"),
     )
 
@@ -275,6 +288,11 @@ def media_schema() -> pa.Schema:
     """The schema of `media.parquet`: one row per medium found at indexing, with its outcome."""
     fields = [(name, kind) for name, kind, _ in MEDIA_COLUMNS]
     return pa.schema(fields, metadata={"mmidd.schema_version": str(SCHEMA_VERSION)})
+
+
+def written_media(table: pa.Table) -> pa.Table:
+    """The media table as it is written: without the columns that say something of no medium."""
+    return table.drop_columns([name for name in IF_ANY if not any(table[name].unique().to_pylist())])
 
 
 def sample_id(dataset: str, media: str, frame: int, face: int) -> str:

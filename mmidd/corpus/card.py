@@ -14,7 +14,7 @@ import yaml
 
 from mmidd.corpus.about import About
 from mmidd.corpus.about import Listed as File
-from mmidd.schema import COLUMNS, KINDS, SPLITS, features, kind_words
+from mmidd.schema import KINDS, SPLITS, columns_of, features, kind_words
 
 if TYPE_CHECKING:
     from mmidd.curation.losses import Losses, Rate
@@ -90,7 +90,7 @@ def card(
         _bias(losses),
         _rate_table(losses),
         "## Columns\n",
-        column_table(),
+        column_table(kind for _, kind, _ in counts),
         "## Licences\n",
         _licence_table(datasets, detector),
         "This corpus shows real people. Use it for research on forgery detection, under the terms of every dataset "
@@ -292,9 +292,9 @@ def _rate_cells(rate: Rate) -> list[object]:
     ]  # fmt: skip
 
 
-def column_table() -> str:
-    """The columns of a corpus, with their meaning."""
-    rows = ([c.name, "/".join(c.classes) if c.classes else c.unit, c.meaning, c.tells] for c in COLUMNS)
+def column_table(kinds: Iterable[str]) -> str:
+    """The columns of a corpus with rows of these kinds, with their meaning."""
+    rows = ([c.name, "/".join(c.classes) if c.classes else c.unit, c.meaning, c.tells] for c in columns_of(kinds))
     return table(["column", "unit", "meaning", "tells of the label"], rows)
 
 

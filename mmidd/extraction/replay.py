@@ -34,6 +34,7 @@ from mmidd.video import (
 )
 from mmidd.video.picture import Image
 from mmidd.video.registry import DECODERS
+from mmidd.video.turned import turned_frames
 
 if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
     from mmidd.raw.bytes import MediaBytes, MediaFile
@@ -114,9 +115,11 @@ def replay(
     cutting: Cutting,
     mask: MaskSource | None = None,
     *,
+    turn: int = 0,
     recount: bool = False,
 ) -> Iterator[tuple[R, Made | Lost]]:
-    """Each row with what it was given with, in the order of frames. `recount`: number a video's frames by decoding all.
+    """Each row with what it was given with, in the order of frames. `turn`: by how many degrees clockwise the medium was
+    turned. `recount`: number a video's frames by decoding all.
 
     Raises MediaError where nothing of the medium can be used, Miscounted.
     """
@@ -126,8 +129,9 @@ def replay(
     masked = sorted({row.frame for row, _ in rows if row.masked})
     with ExitStack() as stack:
         wanted = mask is not None and masked
-        masks = stack.enter_context(mask.opened(masked, cutting.decoder)) if mask is not None and wanted else Masks()
-        for frame in stack.enter_context(closing(_frames(file, source, sorted(asked), cutting.decoder, recount=recount))):
+        masks = stack.enter_context(mask.opened(masked, cutting.decoder, turn)) if mask is not None and wanted else Masks()
+        frames = stack.enter_context(closing(_frames(file, source, sorted(asked), cutting.decoder, recount=recount)))
+        for frame in turned_frames(frames, turn):
             yield from _of_frame(frame, asked.pop(frame.index), cutting, masks)
     for index in sorted(asked):
         lost = Lost(ABSENT, f"it has no frame {index}")

@@ -50,7 +50,7 @@ class Placed:
 
     @cached_property
     def _rules(self) -> dict[str, Rule]:
-        """What each rule says of its media."""
+        """The rules by their names: they say how media are looked at."""
         return {rule.id: rule for rule in self.dataset.manifest.layout.rules}
 
     def mask(self, path: str, *, own: bool) -> MaskFile:
@@ -64,5 +64,5 @@ class Placed:
         file = self.files.file(media, row["kind"], rule.inside if rule else None)
         return Selected(
             row["dataset"], media, file, row["label"], row["method"], row["pair_dataset"], row["pair_media"],
-            bool(row["aligned"]), rule.faces if rule else "detect", mask,
+            bool(row["aligned"]), rule.faces if rule else "detect", mask, rule.turn if rule else 0,
         )  # fmt: skip

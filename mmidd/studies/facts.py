@@ -74,7 +74,8 @@ def facts_of(corpus: Corpus) -> Facts:
             if shard[0] == "train":
                 ids.append(batch["id"])
                 pairs.append(batch["pair"].drop_null())
-                filled |= {name for name in ("forgery_type", *_TEXTS) if _holds(batch[name])}
+                filled |= {name for name in _TEXTS if _holds(batch[name])}
+                filled |= {"forgery_type"} if _holds(batch["forgery_type"].filter(pc.equal(batch["label"], 1))) else set()
     train = pa.chunked_array(ids, pa.string())
     paired = pc.sum(pc.is_in(pa.chunked_array(pairs, pa.string()), value_set=train.combine_chunks())).as_py() or 0
     rows = tuple(Rows(split, dataset, *of) for (split, dataset), of in sorted(counts.items()))

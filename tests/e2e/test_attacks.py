@@ -16,7 +16,9 @@ Run = Callable[..., Said]
 RECIPE = (
     "name: attacks\ndatasets: [MSU-MFSD]\nframes: {count: 2}\ndetector: {kind: mtcnn, size: 128}\ncaptioner: attributes\n"
 )
-SHOWN = {"Deepfakes": "printed_photo", "FaceSwap": "ipad_video"}
+SHOWN = ("printed_photo", "ipad_video")
+PEOPLE = {"000": "002", "002": "001"}
+"""Two clips of which the sample has two fakes, and who they are here: of train and of test."""
 
 
 @pytest.fixture
@@ -26,11 +28,11 @@ def place(sample_data: Path, tmp_path: Path) -> Path:
     for folder in ("real", "attack"):
         (scene / folder).mkdir(parents=True)
     ours = sample_data / "FaceForensics++"
-    reals = sorted(ours.glob("original_sequences/youtube/c23/videos/*.mp4"))
-    for real, who in zip(reals, ("002", "001"), strict=False):
+    for clip, who in PEOPLE.items():
+        real = ours / f"original_sequences/youtube/c23/videos/{clip}.mp4"
         shutil.copy(real, scene / f"real/real_client{who}_android_SD_scene01.mp4")
-        for method, shown in SHOWN.items():
-            fake = next(ours.glob(f"manipulated_sequences/{method}/c23/videos/{real.stem}_*.mp4"))
+        fakes = sorted(ours.glob(f"manipulated_sequences/*/c23/videos/{clip}_*.mp4"))
+        for fake, shown in zip(fakes, SHOWN, strict=True):
             shutil.copy(fake, scene / f"attack/attack_client{who}_android_SD_{shown}_scene01.mp4")
     (tmp_path / "attacks.yaml").write_text(RECIPE)
     return tmp_path
