@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 from unicodedata import normalize
 
 Name = tuple[str, str]
 """A medium among all: its dataset, and its path relative to the dataset's root."""
 
-Kind = Literal["video", "image", "frames"]
-"""What a medium is: `frames` is a folder of numbered images."""
+Kind = Literal["video", "image", "frames", "hdf5"]
+"""What a medium is: `frames` is a folder of numbered images, `hdf5` a file of frames that are arrays."""
+
+
+class Inside(NamedTuple):
+    """Where the frames of an HDF5 file are in it: the path of one array of all of them, or with a `*` where the path of each
+    has its number; and the order of its axes, of n (frames), c (colours: RGB), h, w."""
+
+    path: str
+    axes: str
+
 
 FaceMode = Literal["detect", "padded", "keep", "whole"]
 """How a medium's faces are had (docs/manifests.md)."""

@@ -245,7 +245,7 @@ def _media_columns() -> tuple[tuple[str, pa.DataType, str], ...]:
     return (
         ("dataset", text, "published origin collection"),
         ("media", text, "video or image relative to the dataset's root"),
-        ("kind", text, "video or image"),
+        ("kind", text, "video, image, frames (a folder of numbered images) or hdf5"),
         ("media_sha256", text, "digest of the medium's bytes; null if it was not read"),
         ("bytes", i64, "size of the medium"),
         ("label", text, "real or fake"),

@@ -18,10 +18,20 @@ import numpy as np
 from mmidd.errors import MmiddError
 from mmidd.extraction.crop import crop_of
 from mmidd.extraction.masks import Mask, Masks, MaskSource
-from mmidd.extraction.numbered import numbered
+from mmidd.extraction.numbered import closed, numbered
 from mmidd.faces.align import Border
 from mmidd.faces.encode import ImageConfig, decode, encode
-from mmidd.video import CountMismatch, Frame, Picture, Pixels, backend_identity, open_video, read_still, still_identity
+from mmidd.video import (
+    CountMismatch,
+    Frame,
+    Picture,
+    Pixels,
+    backend_identity,
+    open_hdf5,
+    open_video,
+    read_still,
+    still_identity,
+)
 from mmidd.video.picture import Image
 from mmidd.video.registry import DECODERS
 from mmidd.video.turned import turned_frames
@@ -167,11 +177,13 @@ def _frames(file: MediaFile, source: MediaBytes, wanted: Sequence[int], decoder:
         there = frozenset(file.numbers)
         yield from (numbered(number, source.frame)[0] for number in wanted if number in there)
     else:
-        video = source.video()
-        with ExitStack() as stack:
-            if not isinstance(video, Path):
-                stack.enter_context(video)
-            yield from _of_video(video, wanted, decoder, recount=recount)
+        with closed(source.video()) as video:
+            if file.kind == "hdf5":
+                with open_hdf5(video, file.inside) as arrays:
+                    there = frozenset(arrays.numbers)
+                    yield from (arrays.frame(number) for number in wanted if number in there)
+            else:
+                yield from _of_video(video, wanted, decoder, recount=recount)
 
 
 def _of_video(video: Path | BinaryIO, wanted: Sequence[int], decoder: str, *, recount: bool) -> Iterator[Frame]:

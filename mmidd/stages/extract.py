@@ -155,13 +155,15 @@ class ExtractPayload:
 
     def inputs(self, sha256: str, mask_sha256: str = UNREAD) -> tuple[str, ...]:
         mode = () if self.faces == "detect" else (f"faces: {self.faces}",)
+        inside = self.file.inside
+        where = () if inside is None else (f"{inside.axes} in {inside.path}",)
         role = "mask" if self.mask and self.mask.own else "mask of a fake"
         if self.mask and self.mask.file.archive and is_sequential(self.mask.file.archive.name):
             role += ", out of its tar"  # whose masks were lost before: what was extracted without them is not up to date
         mask = () if self.mask is None else (f"{role}: {mask_sha256}",)
         led = (("followed",) if self.led else ()) + (() if self.shared else ("own geometry",))
         turn = (f"turn: {self.turn}",) if self.turn else ()
-        return sha256, f"{self.frames} frames", self.basis, *mode, *mask, *led, *turn
+        return sha256, f"{self.frames} frames", self.basis, *mode, *where, *mask, *led, *turn
 
 
 def follows(medium: Selected, selected: Mapping[Name, Selected], recipe: Recipe) -> Name | None:

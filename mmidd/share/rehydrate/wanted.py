@@ -18,7 +18,7 @@ OF_ROWS = ("dataset", "media", "mask_sha256")
 """The columns of `labels/` that say what is wanted."""
 OF_MEDIA = ("dataset", "media", "kind", "media_sha256", "bytes", "turn")
 """The columns of the media table that say what it is."""
-KINDS: tuple[Kind, ...] = ("video", "image", "frames")
+KINDS: tuple[Kind, ...] = ("video", "image", "frames", "hdf5")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -38,7 +38,7 @@ def wanted_media(labels: Iterable[pa.Table], media: pa.Table, pixels: Collection
     if strange:
         raise ShareError(
             f"{len(strange)} media of rows are not in the publication's media table as what mmidd knows (a video, an image, "
-            f"frames), such as {strange[0]!r}: it is damaged, or was made by hand; get it again"
+            f"frames, HDF5), such as {strange[0]!r}: it is damaged, or was made by hand; get it again"
         )
     of = (replace(known[name], rows=count, mask=mask, pixels=name[0] in pixels) for name, (count, mask) in rows.items())
     return tuple(sorted(of, key=lambda each: each.name))
