@@ -17,7 +17,9 @@ ALL_FAKE = {"answered.fake.of_reals": 0.98, "answered.fake.of_fakes": 0.99}
 
 def steps(count: int = WINDOW, **figures: Any) -> list[dict[str, float]]:
     """`figures`: a number, or what it is in the first and in the second half."""
-    halves = [{name: value[half] if isinstance(value, tuple) else value for name, value in figures.items()} for half in (0, 1)]
+    halves = [
+        {name: value[half] if isinstance(value, tuple) else value for name, value in figures.items()} for half in (0, 1)
+    ]
     return [GOOD | halves[step >= count // 2] for step in range(count)]
 
 
@@ -30,7 +32,10 @@ def steps(count: int = WINDOW, **figures: Any) -> list[dict[str, float]]:
         (ALL_FAKE, "98% of those to reals and 99% of those to fakes answer fake, whatever the picture"),
         ({"answered.real.of_reals": 1.0, "answered.real.of_fakes": 0.97}, "answer real, whatever the picture"),
         ({"no_signal": 0.95, "right": 0.5}, "rewarded alike, and 50% of the answers were right: nothing can be learnt"),
-        ({"reward": (0.8, 1.0), "right": (0.7, 0.5)}, "the reward rose by 0.20 while the share of right answers fell by 20%"),
+        (
+            {"reward": (0.8, 1.0), "right": (0.7, 0.5)},
+            "the reward rose by 0.20 while the share of right answers fell by 20%",
+        ),
     ],
 )
 def test_each_kind_is_named(figures: dict[str, Any], words: str) -> None:

@@ -53,7 +53,9 @@ def start(once: Once, corpus: Path) -> Path:
     return once("explain-start", make) / "run"
 
 
-def _trained(corpus: Path, out: Path, preset: str, *sets: str, seed: int = 0, kill: int | None = None) -> list[dict[str, Any]]:
+def _trained(
+    corpus: Path, out: Path, preset: str, *sets: str, seed: int = 0, kill: int | None = None
+) -> list[dict[str, Any]]:
     """The lines of its steps."""
     train(
         reference_detector("explain"), "explain", corpus, out, preset=preset, settings=list(sets), seeds=(seed,), workers=0,
