@@ -9,7 +9,8 @@ from mmidd.detectors.explain.collapse import WINDOW, collapsed, learnt
 
 GOOD = {
     "reward": 1.0, "right": 0.7, "formed": 0.9, "empty": 0.0, "cut": 0.05, "no_signal": 0.2,
-    "answered.real.of_reals": 0.7, "answered.fake.of_reals": 0.2, "answered.real.of_fakes": 0.2, "answered.fake.of_fakes": 0.7,
+    "answered.real.of_reals": 0.7, "answered.fake.of_reals": 0.2,
+    "answered.real.of_fakes": 0.2, "answered.fake.of_fakes": 0.7,
 }  # fmt: skip
 MOST = 1.5
 ALL_FAKE = {"answered.fake.of_reals": 0.98, "answered.fake.of_fakes": 0.99}

@@ -21,7 +21,8 @@ def made(kl: bool = True) -> tuple[Features, dict[str, Any]]:
     reward = torch.randint(0, 4, shape) / 2
     reward[1] = 0.5
     found = {
-        "said": -torch.rand(shape) * 9, "reward": reward, "reward.class": reward.clamp(max=1), "advantage": advantages(reward),
+        "said": -torch.rand(shape) * 9, "advantage": advantages(reward),
+        "reward": reward, "reward.class": reward.clamp(max=1),
         "answer": torch.randint(-1, 2, shape).float(), "length": torch.randint(1, 9, shape).float(),
         **{name: torch.randint(0, 2, shape).float() for name in ("cut", "empty", "formed")},
     }  # fmt: skip

@@ -16,12 +16,12 @@ from conftest import Said
 from mmidd.detectors.explain.collapse import WINDOW
 from mmidd.detectors.registry import REFERENCE_DETECTORS, reference_detector
 from once import Once
+from runs import corpora
+from runs.test_resume import Killed, Killer
 
 from mmidd.runs import checkpoint
 from mmidd.runs.train import train
 from mmidd.runs.trained import open_trained
-from runs import corpora
-from runs.test_resume import Killed, Killer
 
 from . import tiny
 
