@@ -156,7 +156,7 @@ def test_the_specialist_counts_and_comes_back_with_the_rest(corpus: Path, tmp_pa
     )  # fmt: skip
     sets = (f"specialist={tmp_path / 'eye'}", "side=56", "steps=3", "batch=4", "validation_frames=1", "lr=1e-2")
     _trained(corpus, tmp_path / "one", "tiny", *sets)
-    _trained(corpus, tmp_path / "two", "tiny-rl", *sets, f"start={tmp_path / 'one'}", *SHORT)
+    _trained(corpus, tmp_path / "two", "tiny-rl", *sets, f"start={tmp_path / 'one'}", "beta=0.1", *SHORT)
     first, again = (open_trained(tmp_path / "two", REFERENCE_DETECTORS).network for _ in range(2))
     with torch.inference_mode():
         scores, same = (each.scores(each.features(tiny.rows())).fake for each in (first, again))
