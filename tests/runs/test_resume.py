@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 import torch
 
 from mmidd.runs import checkpoint
+from mmidd.runs.detector import Loss
 from mmidd.runs.train import Trained, train
 from runs import toy
 
@@ -121,3 +124,34 @@ def test_early_stopping_keeps_the_best_and_holds_over_a_kill(corpus: Path, tmp_p
         except Killed:
             continue
     assert _same(cut.seeds[0]) == _same(result) and _weights(tmp_path / "cut") == _weights(tmp_path / "whole")
+
+
+class Learning(toy.Toy):
+    """Says after three steps that it has learnt all."""
+
+    looks_back = 3
+
+    def losses(self, *given: Any) -> Loss:
+        found = super().losses(*given)
+        return replace(found, told={"figure": found.terms["label"].detach()})
+
+    def learnt(self, recent: Sequence[Mapping[str, float]]) -> str | None:
+        return "nothing more" if len(recent) == 3 and all("figure" in each for each in recent) else None
+
+
+def test_a_network_that_has_learnt_all_ends_early_and_well_also_over_a_kill(corpus: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def run(kill: int | None) -> Trained:
+        return train(
+            replace(toy.TOY, build=Learning), "toy", corpus, tmp_path / "run", preset="tiny", workers=0, device="cpu",
+            settings={"steps": STEPS, "save_every": 1, "validate_every": 9}, watch=Killer(kill), tell=told.append,
+        )  # fmt: skip
+
+    for _ in range(2):
+        with pytest.raises(Killed):
+            run(1)
+    (result,) = run(None).seeds
+    assert result["stopped early"] and result["steps"] == result["best"]["step"] == 3
+    assert told[-1] == "note: seed 0 ends after step 3: nothing more"
+    assert not run(None).changed
