@@ -32,9 +32,9 @@ REACHED, BANDWIDTH = 250e12, 2.5e12
 
 @dataclass(frozen=True)
 class Cost:
-    """`held`: bytes of weights, gradients and optimiser; `weights`: of them those that a decoding step reads; `kept`, `lean`:
-    bytes a token from forward to backward without and with checkpointing; `work`: FLOP a token, forward; `tower`: FLOP a
-    picture; `logits`: bytes of a token's logits in float32; `cache`: bytes a token of keys and values."""
+    """`held`: bytes of weights, gradients and optimiser; `weights`: of them those that a decoding step reads; `kept` and
+    `lean`: bytes a token from forward to backward, `lean` with checkpointing; `work`: FLOP a token, forward; `tower`: FLOP
+    a picture; `logits`: bytes of a token's logits in float32; `cache`: bytes a token of keys and values."""
 
     held: float
     weights: float

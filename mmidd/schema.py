@@ -194,7 +194,7 @@ NO_ATTACK = Column("attack", pa.string(), "labels", "", "presentation attack; nu
 BY_NAME = {column.name: column for column in COLUMNS}
 ADDED = ("padding", "pair_check")
 """Last columns of shards and of the media table that the first corpora of this version lack; readers take them for null."""
-IF_ANY = ("attack",)
+IF_ANY = ("turn", "attack")
 """Columns of the media table that are written only where a medium has a value; readers take them for null."""
 
 
@@ -245,7 +245,7 @@ def _media_columns() -> tuple[tuple[str, pa.DataType, str], ...]:
     return (
         ("dataset", text, "published origin collection"),
         ("media", text, "video or image relative to the dataset's root"),
-        ("kind", text, "video or image"),
+        ("kind", text, "video, image, frames (a folder of numbered images) or hdf5"),
         ("media_sha256", text, "digest of the medium's bytes; null if it was not read"),
         ("bytes", i64, "size of the medium"),
         ("label", text, "real or fake"),
@@ -271,6 +271,12 @@ def _media_columns() -> tuple[tuple[str, pa.DataType, str], ...]:
         ("samples", i32, "rows of the corpus that come from it"),
         ("frame_reasons", pa.list_(pa.struct([("reason", text), ("count", i32)])), "why frames became no sample, counted"),
         ("pair_check", text, "what a fake's own pixels say of its pair (docs/recipes.md); null where none was checked"),
+        (
+            "turn",
+            i32,
+            "degrees clockwise by which its frames were turned beyond what its file says; null where nobody asked for it. "
+            "Only there where a medium was turned",
+        ),
         ("attack", text, "family of a presentation attack; null for all else. No column where no medium has any"),
     )
 
@@ -282,6 +288,11 @@ def media_schema() -> pa.Schema:
     """The schema of `media.parquet`: one row per medium found at indexing, with its outcome."""
     fields = [(name, kind) for name, kind, _ in MEDIA_COLUMNS]
     return pa.schema(fields, metadata={"mmidd.schema_version": str(SCHEMA_VERSION)})
+
+
+def written_media(table: pa.Table) -> pa.Table:
+    """The media table as it is written: without the columns that say something of no medium."""
+    return table.drop_columns([name for name in IF_ANY if not any(table[name].unique().to_pylist())])
 
 
 def sample_id(dataset: str, media: str, frame: int, face: int) -> str:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from mmidd.engine.tables import lookup, shared
 from mmidd.engine.units import Outcome
 from mmidd.media import Name, SampleFacts
-from mmidd.schema import IF_ANY, media_schema
+from mmidd.schema import media_schema
 
 _NONE = Counter[str]()
 _LOST = ("refused", "unlabelled")
@@ -35,6 +35,7 @@ class _Ending(NamedTuple):
     frames_dropped: int | None = None
     frames_failed: int | None = None
     frame_reasons: Sequence[Mapping[str, Any]] = ()
+    turn: int | None = None
 
 
 def media_table(
@@ -58,12 +59,7 @@ def media_table(
     columns |= {"pair_media": pair_names(listed), "samples": counts}
     schema = media_schema()
     table = pa.table([columns[field.name].cast(field.type) for field in schema], schema)
-    return said(table.sort_by([("dataset", "ascending"), ("media", "ascending")]).combine_chunks())
-
-
-def said(media: pa.Table) -> pa.Table:
-    """A media table as it is written: without the columns of which it says nothing."""
-    return media.drop_columns([name for name in IF_ANY if media[name].null_count == media.num_rows])
+    return table.sort_by([("dataset", "ascending"), ("media", "ascending")]).combine_chunks()
 
 
 _FROM_VERDICTS = ("group", "split", "split_basis")
@@ -132,6 +128,7 @@ def _ending(outcome: Outcome, verdict: str | None, lost: Counter[str]) -> _Endin
         outcome.dropped,
         outcome.failed,
         _frame_reasons(outcome, lost),
+        facts.get("turn"),
     )
 
 

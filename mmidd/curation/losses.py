@@ -150,7 +150,8 @@ class Comparison:
         if self.reason in _DETECTION and policy == "independent":
             return "set crop.pairs: shared, so that a fake is cut where its real was, whatever a detector misses"
         if self.reason in _DETECTION:
-            return "try another detector, or a smaller detector.min_face or crop.least_face"
+            upright = "; where media lie on their side, say `turn: find` in the manifest's rules, of real and fake alike"
+            return f"try another detector, or a smaller detector.min_face or crop.least_face{upright}"
         return _ADVICE.get(self.reason, f"`mmidd failures {shell_word(work)}` lists what failed; get these media again")
 
 

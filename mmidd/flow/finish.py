@@ -33,7 +33,7 @@ from mmidd.flow.steps import Sharded
 from mmidd.flow.walk import Walked
 from mmidd.manifest import Manifest
 from mmidd.media import Name
-from mmidd.schema import SCHEMA_VERSION
+from mmidd.schema import SCHEMA_VERSION, written_media
 from mmidd.stages import caption, curate, extract, index, shard
 from mmidd.video import backend_identity
 
@@ -113,7 +113,7 @@ def _version(setup: Setup, walked: Walked, shards: Sharded) -> _Version:
     identity = detector_identity(extract.config(setup.recipe).detector, setup.device)
     identity = replace(identity, weights=setup.bases[extract.STAGE.name].get("models", {}))  # those that were computed with
     notes = {
-        "media.parquet": _parquet(media),
+        "media.parquet": _parquet(written_media(media)),
         "README.md": card(
             setup.recipe.name, setup.recipe.description, datasets, facts, counts, media, lost,
             {"kind": identity.kind, "licence": identity.licence}, indexed.lists,

@@ -15,7 +15,7 @@ from mmidd.manifest.layout import Field, Pattern, Template, path_fault
 from mmidd.manifest.lists import Listed, judge, with_shortness
 from mmidd.manifest.methods import Method
 from mmidd.manifest.tables import BadValue, Table, TableSpec, missing_files, read_table
-from mmidd.media import FaceMode, Kind, Turn
+from mmidd.media import FaceMode, Inside, Kind, Turn
 from mmidd.raw.archives import SUFFIXES as ARCHIVES
 from mmidd.raw.junk import no_medium
 
@@ -45,7 +45,7 @@ SPLITS: dict[str, Split] = {
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """One video, image, or folder of numbered images (`frames`) with everything its name and label files say of it.
+    """One video, image, HDF5 file, or folder of numbered images (`frames`) with all that its name and label files say of it.
 
     `media` is its POSIX path below the dataset's root; an archive's name is a part of the paths of its members.
     `forgery_type` is REAL, FS, FR, EFS, FE, or None where nobody published it and of a presentation attack, whose family
@@ -115,6 +115,7 @@ class Rule:
     id: str
     paths: tuple[Pattern, ...]
     kind: Kind | None
+    inside: Inside | None
     faces: FaceMode
     turn: Turn
     look_up: tuple[tuple[str, Template], ...]

@@ -93,7 +93,7 @@ class Manifest(Spec):
         for rule in content["rules"]:
             if rule["faces"] == "detect":
                 del rule["faces"]
-            for name in ("turn", "mask", "unless"):
+            for name in ("turn", "mask", "unless", "frames", "axes"):
                 if not rule[name]:
                     del rule[name]
         return content

@@ -116,6 +116,8 @@ class RuleSpec(_Model):
     id: Name
     path: Names
     kind: Kind | None = None
+    frames: Name | None = None
+    axes: Literal["nchw", "nhwc", "chw", "hwc"] | None = None
     faces: FaceMode = "detect"
     turn: Turn = 0
     look_up: dict[str, Name] = {}

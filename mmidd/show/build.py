@@ -65,6 +65,8 @@ def built(console: Console, report: Report) -> None:
     _unsteady(console, report.unsteady)
     _short(console, report.short)
     _masks(console, report.masks)
+    for each in report.turned:
+        console.print(f"{plain(each.dataset)}: {plain(str(each))}")
     if report.failed:
         console.print(f"what failed: mmidd failures {plain(shell_word(report.work))}")
     console.print(f"next: {_python()} -c {_shell_code(_look(done.out))}", markup=False)

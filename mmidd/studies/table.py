@@ -16,8 +16,11 @@ from mmidd.show.pages import in_csv, in_markdown
 
 HEADS = (
     "line", "study", "what", "detector", "tested on", "seeds", "clip AUROC [95% over groups]", "range of seeds",
-    "mean over datasets", "TPR at 5% FPR", "type accuracy", "groups", "columns alone", "scored real / fake",
+    "mean over datasets", "TPR at 5% FPR", "type accuracy", "HTER dev / oracle", "ACER dev / oracle", "groups",
+    "columns alone", "scored real / fake",
 )  # fmt: skip
+OF_ATTACKS = {"hter": "HTER dev / oracle", "acer": "ACER dev / oracle"}
+"""Left out of every form but the CSV where no line tests presentation attacks."""
 BESIDE = ("figure", "paper, method", "source", "tested there on", "lines here", "why it is not comparable")
 NOTE = (
     "Every figure counts a clip without a score as wrong. A line is of the seed with the median AUROC (of an even number of "
@@ -25,6 +28,11 @@ NOTE = (
     "columns reaches on the clips that have a score, fitted on the same training rows, without a pixel. Leave-one-out: "
     "trained on train of all other datasets, the best checkpoint chosen on their validation, tested on the test split of "
     "the one left out; the line below it is of the detector that was trained on all, on the same clips."
+)
+NOTE_OF_ATTACKS = (
+    "HTER and ACER, of presentation attacks: at the threshold of dev, which the run's own validation chose, and at the "
+    "oracle one, the equal error threshold of the test scores themselves, as papers have it: it looks at the answers, and "
+    "is no figure to expect in use. The attack is the positive class; ACER is of the instrument that is worst told."
 )
 AGAIN = (
     "The same command tries these again. Where a run's own files are damaged, remove its folder of this seed "
@@ -47,6 +55,7 @@ def cells(line: Mapping[str, Any]) -> tuple[str, ...]:
         _state(seeds) if not found else figure(ours["auroc"]), _range(line["range"], have),
         _mean(found.get("mean_auroc")), figure(ours.get("tpr_at_fpr_0.05"), interval=False),
         figure(ours.get("type_accuracy"), interval=False),
+        *(_both(found.get("attacks"), name) for name in OF_ATTACKS),
         str(found["groups"]) if found else "–", figure(alone), _coverage(found.get("coverage")),
     )  # fmt: skip
 
@@ -59,6 +68,23 @@ def figure(found: Mapping[str, Any] | None, *, interval: bool = True) -> str:
     if not interval:
         return told
     return f"{told} [{found['low']:.2f}, {found['high']:.2f}]" if found["low"] is not None else f"{told} (no interval)"
+
+
+def columns(found: Mapping[str, Any]) -> list[int]:
+    """Of HEADS, those that this study tells of."""
+    attacks = any((line["figures"] or {}).get("attacks") for line in found["lines"])
+    return [place for place, head in enumerate(HEADS) if attacks or head not in OF_ATTACKS.values()]
+
+
+def notes(found: Mapping[str, Any]) -> list[str]:
+    """Below the table."""
+    return [NOTE, *([NOTE_OF_ATTACKS] if len(columns(found)) == len(HEADS) else [])]
+
+
+def _both(found: Mapping[str, Any] | None, name: str) -> str:
+    if not found:
+        return "–"
+    return " / ".join(figure(found[f"{name}@{at}"], interval=False) for at in ("validation", "oracle"))
 
 
 def _mean(found: Mapping[str, Any] | None) -> str:
@@ -118,9 +144,8 @@ def tell(console: Console, found: Mapping[str, Any], out: Path, changed: bool) -
         for line in found["lines"]:
             name, *others = cells(line)
             console.print(plain(f"{name}. {others[0]}, {others[2]}: {others[1]}, tested on {others[3]}"))
-            console.print(
-                plain("   " + "; ".join(f"{head}: {cell}" for head, cell in zip(HEADS[5:], others[4:], strict=True)))
-            )
+            kept = "; ".join(f"{HEADS[place]}: {others[place - 1]}" for place in columns(found) if place > 4)
+            console.print(plain(f"   {kept}"))
     for said in found["says"]:
         console.print(plain(said), style="yellow")
     for each in found["failed"]:
@@ -144,7 +169,7 @@ def markdown(found: Mapping[str, Any]) -> str:
     parts = [
         f"# A study of {in_markdown(found['corpus']['name'])}", in_markdown(summary(found)) + ".",
         *(f"- {in_markdown(said)}" for said in found["says"]), "",
-        _grid(HEADS, [cells(line) for line in found["lines"]]), "", in_markdown(NOTE), "",
+        _grid(*_shown(found)), "", *(each for note in notes(found) for each in (in_markdown(note), "")),
     ]  # fmt: skip
     if found["failed"]:
         rows = [(each["trial"], each["at"], each["why"]) for each in found["failed"]]
@@ -155,9 +180,18 @@ def markdown(found: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def _shown(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    rows = [cells(line) for line in found["lines"]]
+    kept = columns(found)
+    return [HEADS[place] for place in kept], [[row[place] for place in kept] for row in rows]
+
+
 def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(map(in_markdown, line))} |" for line in lines)
+
+
+_OF_ATTACKS = tuple(f"{name}@{at}" for at in ("validation", "oracle") for name in ("hter", "acer", "apcer", "bpcer"))
 
 
 def csv_text(found: Mapping[str, Any]) -> str:
@@ -168,19 +202,19 @@ def csv_text(found: Mapping[str, Any]) -> str:
     writer.writerow(
         ["line", "study", "what", "detector", "preset", "settings", "trained_on", "train_rows", "tested_on", "seed", "state",
          "clip_auroc", *(f"median_{each}{part}" for each in names for part in ("", "_low", "_high")), "groups",
-         "columns_alone", "coverage_real", "coverage_fake"]
+         "columns_alone", "coverage_real", "coverage_fake", *_OF_ATTACKS]
     )  # fmt: skip
     for line in found["lines"]:
         figures = line["figures"] or {}
         ours = [figures.get("counted", {}).get(each) or {} for each in names]
         told = [each.get(part) for each in ours for part in ("value", "low", "high")]
         alone = (figures.get("columns_alone", {}).get("auroc") or {}).get("value")
-        coverage = figures.get("coverage", {})
+        coverage, attacks = figures.get("coverage", {}), figures.get("attacks") or {}
         for seed in line["seeds"]:
             writer.writerow(
                 [line["line"], line["study"], in_csv(line["title"]), line["detector"], line["preset"],
                  in_csv(" ".join(line["settings"])), in_csv(line["trained_on"]), line["rows"], in_csv(line["tested_on"]),
                  seed["seed"], seed["state"], seed["auroc"], *told, figures.get("groups"), alone, coverage.get("real"),
-                 coverage.get("fake")]
+                 coverage.get("fake"), *((attacks.get(each) or {}).get("value") for each in _OF_ATTACKS)]
             )  # fmt: skip
     return out.getvalue()

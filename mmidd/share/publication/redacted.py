@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 
 from mmidd.corpus.about import MANIFEST, MEDIA, Listed, Shard
 from mmidd.corpus.card import partial
-from mmidd.corpus.media import said
 from mmidd.corpus.place import read_bytes
 from mmidd.corpus.read import Corpus
 from mmidd.corpus.shards import write_shard
@@ -28,7 +27,7 @@ from mmidd.corpus.target import link_or_copy, manifest_bytes
 from mmidd.engine.faults import fault
 from mmidd.engine.files import disk_errors
 from mmidd.media import Name
-from mmidd.schema import COLUMNS, arrow_schema, media_schema, sample_id
+from mmidd.schema import COLUMNS, arrow_schema, media_schema, sample_id, written_media
 from mmidd.share.publication.format import PIXELS, Redaction
 from mmidd.share.publication.labels import listed
 from mmidd.watch import NOBODY, Watch
@@ -75,7 +74,7 @@ def redacted(corpus: Corpus, wish: Wish, folder: Path, watch: Watch = NOBODY) ->
             watch.at(number, shard.name)
         watch.end()
         files = {shard.name: listed(folder / shard.name, shard.rows) for shard in kept}
-        pq.write_table(said(renamed.media(corpus.media)), folder / MEDIA, compression="zstd")
+        pq.write_table(written_media(renamed.media(corpus.media)), folder / MEDIA, compression="zstd")
         files[MEDIA] = listed(folder / MEDIA)
         (folder / _README).write_text(_readme(corpus, wish, files), encoding="utf-8")
         files[_README] = listed(folder / _README)

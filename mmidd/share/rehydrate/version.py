@@ -15,10 +15,9 @@ import pyarrow.parquet as pq
 
 from mmidd.corpus.about import MANIFEST, MEDIA, About, Listed
 from mmidd.corpus.card import partial
-from mmidd.corpus.media import said
 from mmidd.corpus.target import manifest_bytes
 from mmidd.media import Name
-from mmidd.schema import media_schema
+from mmidd.schema import media_schema, written_media
 from mmidd.share.rehydrate.compared import STATUSES, Status
 from mmidd.share.rehydrate.shards import Written
 
@@ -152,5 +151,5 @@ def _media(data: bytes, left_out: Mapping[Name, int], skipped: Mapping[Name, int
             }
             row |= {} if samples > 0 else {"outcome": "dropped", "reason": why}
     out = io.BytesIO()
-    pq.write_table(said(pa.Table.from_pylist(rows, schema)), out, compression="zstd")
+    pq.write_table(written_media(pa.Table.from_pylist(rows, schema)), out, compression="zstd")
     return out.getvalue()
