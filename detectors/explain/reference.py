@@ -28,7 +28,11 @@ class Reference(nn.Module):  # type: ignore[misc]
     def take(self, network: Explaining) -> None:
         """Hold what the network is now."""
         for name in self.names:
-            self.get_buffer(_held(name)).copy_(network.get_parameter(name))
+            self.held(name).copy_(network.get_parameter(name))
+
+    def held(self, name: str) -> torch.Tensor:
+        """Of a parameter of the network what it was."""
+        return self.get_buffer(_held(name))
 
     @torch.no_grad()
     def logits(self, network: Explaining, given: Prompted, image: torch.Tensor, keep: int) -> torch.Tensor:
@@ -43,9 +47,7 @@ class Reference(nn.Module):  # type: ignore[misc]
 
     def _called(self, network: Explaining, part: str, *args: Any, **inputs: Any) -> Any:
         """A part of the network, computed with what is held here."""
-        own = {
-            name.removeprefix(f"{part}."): self.get_buffer(_held(name)) for name in self.names if name.startswith(f"{part}.")
-        }
+        own = {name.removeprefix(f"{part}."): self.held(name) for name in self.names if name.startswith(f"{part}.")}
         return functional_call(network.get_submodule(part), own, args, inputs)
 
 
