@@ -38,13 +38,13 @@ def replied(network: Explaining, given: Prompted, *, sample: bool = False) -> Re
             suppress_tokens=silent(network), pad_token_id=tokenizer.pad_token_id, **chance,
         )  # fmt: skip
     ids = found[:, given.length :]
-    ends = torch.zeros_like(ids, dtype=torch.bool)
+    ended = torch.zeros_like(ids, dtype=torch.bool)
     for each in ends(network):
-        ends |= ids == each
-    before = ends.cumsum(1) - ends.long()
+        ended |= ids == each
+    before = ended.cumsum(1) - ended.long()
     mask = before == 0
     lengths = mask.sum(1).tolist()
-    cut = (~ends.any(1)).tolist()
+    cut = (~ended.any(1)).tolist()
     texts = [
         tokenizer.decode(row[: length - (not short)], skip_special_tokens=True)
         for row, length, short in zip(ids.tolist(), lengths, cut, strict=True)

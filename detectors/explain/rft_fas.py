@@ -25,6 +25,16 @@ _QUESTION = (
     "what can be seen that speaks for or against it (texture, reflections, edges, colours, depth), and where. Say nothing "
     "of who the person is. Then answer. Reply in this form: <think>your reasons</think><answer>live or spoof</answer>"
 )
+_TINY = {
+    **TINY,
+    "question": "Look at the face. Is it live or spoof?",
+    "format_share": 0.5,
+    "reply_tokens": 40,
+    "temperature": 0.7,
+}
+"""A question of few tokens, and replies of a model that is never sure of a word."""
+_SETTINGS = {**TINY_SETTINGS, "lr": 5e-3, "validate_every": 1000}
+"""Validated at the end alone: the best by its AUROC would be one from before the form of a reply is learnt."""
 
 
 class RftFasOptions(ExplainOptions):
@@ -59,10 +69,10 @@ DETECTOR = Detector(
     presets={
         "paper": Preset({}, ALIGN),
         "small": Preset(SMALL, ALIGN),
-        "tiny": Preset(TINY, TINY_SETTINGS),
+        "tiny": Preset(_TINY, _SETTINGS),
         "paper-rl": Preset({"stage": "reinforce"}, RL),
         "small-rl": Preset({**SMALL, "stage": "reinforce"}, RL),
-        "tiny-rl": Preset({**TINY, "stage": "reinforce"}, {**TINY_SETTINGS, "batch": 8, "steps": 40, "lr": 3e-3}),
+        "tiny-rl": Preset({**_TINY, "stage": "reinforce"}, {**_SETTINGS, "batch": 8, "steps": 40, "lr": 3e-3}),
     },
     open_questions=(
         "the class-consistent and the reasoning-consistent reward: ours are `class` (the answer is the label) and "
