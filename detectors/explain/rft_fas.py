@@ -33,7 +33,7 @@ _TINY = {
     "temperature": 0.7,
 }
 """A question of few tokens, and replies of a model that is never sure of a word."""
-_SETTINGS = {**TINY_SETTINGS, "lr": 5e-3, "validate_every": 1000}
+_SETTINGS = {**TINY_SETTINGS, "steps": 90, "lr": 5e-3, "validate_every": 1000}
 """Validated at the end alone: the best by its AUROC would be one from before the form of a reply is learnt."""
 
 
@@ -72,7 +72,7 @@ DETECTOR = Detector(
         "tiny": Preset(_TINY, _SETTINGS),
         "paper-rl": Preset({"stage": "reinforce"}, RL),
         "small-rl": Preset({**SMALL, "stage": "reinforce"}, RL),
-        "tiny-rl": Preset({**_TINY, "stage": "reinforce"}, {**_SETTINGS, "batch": 8, "steps": 40, "lr": 3e-3}),
+        "tiny-rl": Preset({**_TINY, "stage": "reinforce"}, {**_SETTINGS, "batch": 8, "steps": 40, "lr": 5e-3}),
     },
     open_questions=(
         "the class-consistent and the reasoning-consistent reward: ours are `class` (the answer is the label) and "

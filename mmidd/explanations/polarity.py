@@ -86,7 +86,7 @@ def leaning(chain: str, words: Sequence[str] = ()) -> Leaning:
     cues = _with(_CUES, words)
     found = [0, 0]
     for clause in _clauses(chain):
-        for place, word in enumerate(clause):
+        for place, word in enumerate(() if "whether" in clause else clause):
             side = _side(word, cues)
             if side is not None:
                 found[side ^ _negated(clause, place)] += 1
