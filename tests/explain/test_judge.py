@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 from llm.stub import Reply, Request, Stub, chat, refuse
 from llm.test_client import QUICK, SECRET
-
 from mmidd.detectors.explain.rewards.judge import Judge, verdict
 from mmidd.detectors.explain.rewards.protocol import Asked
+
 from mmidd.errors import RunError, UsageError
 from mmidd.explanations.reply import read
 from mmidd.llm.key import KEY_VARIABLE

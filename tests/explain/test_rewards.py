@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from mmidd.detectors.explain.rewards.chosen import chosen
 from mmidd.detectors.explain.rewards.protocol import Asked, RewardMaker
 from mmidd.detectors.explain.rewards.registry import REWARDS
+
 from mmidd.errors import MmiddError, UsageError
 from mmidd.explanations.reply import read
 from mmidd.plugins import plugins
@@ -87,7 +87,9 @@ def test_answers_that_never_look_get_the_share_of_their_class_and_the_whole_of_c
 
 def test_what_comes_to_nothing_is_told_and_weights_add_up() -> None:
     replies = [written("Hm.", "fake"), written("It looks fake.", "fake"), ""]
-    found = chosen(Options({"class": 1.0, "consistent-rule": 0.5, "consistent-lexicon": 0.25})).judged(asked(replies, [1] * 3))
+    found = chosen(Options({"class": 1.0, "consistent-rule": 0.5, "consistent-lexicon": 0.25})).judged(
+        asked(replies, [1] * 3)
+    )
     assert found.total == [1.0, 1.75, 0.0]
     assert sorted(found.counts.values()) == [1, 1] and all("chain" in why for why in found.counts)
 
