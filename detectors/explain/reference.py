@@ -24,7 +24,7 @@ class Reference(nn.Module):  # type: ignore[misc]
         for name in self.names:
             self.register_buffer(_held(name), network.get_parameter(name).detach().clone())
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def take(self, network: Explaining) -> None:
         """Hold what the network is now."""
         for name in self.names:
@@ -34,7 +34,7 @@ class Reference(nn.Module):  # type: ignore[misc]
         """Of a parameter of the network what it was."""
         return self.get_buffer(_held(name))
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def logits(self, network: Explaining, given: Prompted, image: torch.Tensor, keep: int) -> torch.Tensor:
         """As `logits_of`, of the network as it was; `given`: with the replies behind it, `image`: of its rows, each of which
         has the same number of replies."""

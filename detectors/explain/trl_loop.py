@@ -4,6 +4,7 @@ checkpoints, figures and ends are those of `runs.loop`, asked by a callback afte
 from __future__ import annotations
 
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -82,7 +83,7 @@ class _Run:
 
     def __init__(self, task: Task, made: Made, progress: Progress, asked: Asked) -> None:
         self.task, self.made, self.progress, self.asked = task, made, progress, asked
-        self.network: RftFas = made.network  # type: ignore[assignment]  # whose trainer this is
+        self.network: RftFas = made.network
         self.options: RftFasOptions = self.network.options  # type: ignore[assignment]
         self.own = task.settings.batch // task.at.ranks
         self.parts = self.own // (task.settings.micro or self.own)
@@ -202,7 +203,8 @@ def _grpo(run: _Run, folder: str) -> Any:
     """TRL's trainer of the network as it is now. `optimiser` is the run's own, with what it remembers."""
     from datasets import Dataset
     from transformers import PrinterCallback, TrainerCallback
-    from trl import GRPOConfig, GRPOTrainer
+    from trl.trainer.grpo_config import GRPOConfig
+    from trl.trainer.grpo_trainer import GRPOTrainer
 
     class Fed(GRPOTrainer):  # type: ignore[misc]
         """With the rows as the run's loader gives them: read as they are needed, each process its own."""
@@ -226,8 +228,11 @@ def _grpo(run: _Run, folder: str) -> Any:
     asks = Dataset.from_dict({"prompt": [[{"role": "user", "content": run.network.question}]]})
     optimiser = run.made.step.optimiser
     still = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1.0)  # `seeded` sets the rate
+    with warnings.catch_warnings():  # TRL and transformers tell each other of names that they change
+        warnings.simplefilter("ignore", FutureWarning)
+        config = GRPOConfig(output_dir=folder, **_config(run))
     trains = Fed(
-        model=run.network.model, reward_funcs=run.rewards(), args=GRPOConfig(output_dir=folder, **_config(run)),
+        model=run.network.model, reward_funcs=run.rewards(), args=config,
         train_dataset=asks, processing_class=run.network.processor, callbacks=[After()], optimizers=(optimiser, still),
     )  # fmt: skip
     trains.remove_callback(PrinterCallback)

@@ -65,7 +65,7 @@ def reinforced(corpus: Path, start: Path, out: Path, **more: Any) -> list[dict[s
 
 
 def mean(lines: list[dict[str, Any]], name: str) -> float:
-    return sum(line["told"][name] for line in lines) / len(lines)
+    return float(sum(line["told"][name] for line in lines)) / len(lines)
 
 
 @pytest.fixture(scope="module")
