@@ -25,16 +25,8 @@ _QUESTION = (
     "what can be seen that speaks for or against it (texture, reflections, edges, colours, depth), and where. Say nothing "
     "of who the person is. Then answer. Reply in this form: <think>your reasons</think><answer>live or spoof</answer>"
 )
-_TINY = {
-    **TINY,
-    "question": "Look at the face. Is it live or spoof?",
-    "format_share": 0.5,
-    "reply_tokens": 40,
-    "temperature": 0.7,
-}
-"""A question of few tokens, and replies of a model that is never sure of a word."""
-_SETTINGS = {**TINY_SETTINGS, "steps": 90, "lr": 5e-3, "validate_every": 1000}
-"""Validated at the end alone: the best by its AUROC would be one from before the form of a reply is learnt."""
+_TINY = {**TINY, "question": "Look at the face. Is it live or spoof?"}
+_SETTINGS = {**TINY_SETTINGS, "steps": 90}
 
 
 class RftFasOptions(ExplainOptions):
