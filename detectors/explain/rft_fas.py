@@ -64,7 +64,7 @@ DETECTOR = Detector(
         "tiny": Preset(_TINY, _SETTINGS),
         "paper-rl": Preset({"stage": "reinforce"}, RL),
         "small-rl": Preset({**SMALL, "stage": "reinforce"}, RL),
-        "tiny-rl": Preset({**_TINY, "stage": "reinforce"}, {**_SETTINGS, "batch": 8, "steps": 40, "lr": 2e-3}),
+        "tiny-rl": Preset({**_TINY, "stage": "reinforce"}, {**_SETTINGS, "batch": 8, "steps": 40, "lr": 1.5e-3}),
     },
     open_questions=(
         "the class-consistent and the reasoning-consistent reward: ours are `class` (the answer is the label) and "
