@@ -24,13 +24,17 @@ class Reference(nn.Module):  # type: ignore[misc]
         for name in self.names:
             self.register_buffer(_held(name), network.get_parameter(name).detach().clone())
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def take(self, network: Explaining) -> None:
         """Hold what the network is now."""
         for name in self.names:
-            self.get_buffer(_held(name)).copy_(network.get_parameter(name))
+            self.held(name).copy_(network.get_parameter(name))
 
-    @torch.no_grad()
+    def held(self, name: str) -> torch.Tensor:
+        """Of a parameter of the network what it was."""
+        return self.get_buffer(_held(name))
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def logits(self, network: Explaining, given: Prompted, image: torch.Tensor, keep: int) -> torch.Tensor:
         """As `logits_of`, of the network as it was; `given`: with the replies behind it, `image`: of its rows, each of which
         has the same number of replies."""
@@ -43,9 +47,7 @@ class Reference(nn.Module):  # type: ignore[misc]
 
     def _called(self, network: Explaining, part: str, *args: Any, **inputs: Any) -> Any:
         """A part of the network, computed with what is held here."""
-        own = {
-            name.removeprefix(f"{part}."): self.get_buffer(_held(name)) for name in self.names if name.startswith(f"{part}.")
-        }
+        own = {name.removeprefix(f"{part}."): self.held(name) for name in self.names if name.startswith(f"{part}.")}
         return functional_call(network.get_submodule(part), own, args, inputs)
 
 
