@@ -28,8 +28,8 @@ class Reply:
 @dataclass(frozen=True)
 class Said:
     """What a model said of one image. `reply`: the whole of it; `answer`: 0 real, 1 fake, None where it gave none, for
-    `wrong`; `tokens`: of the reply; `cut`: did it run into the limit? `direct`: the score without reasons; `alone`: the score
-    that the reasons give when the image is taken away (None: not asked for)."""
+    `wrong`; `tokens`: of the reply; `cut`: did it run into the limit? `direct`: the score without reasons; `alone`: the
+    score that the reasons give when the image is taken away (None: not asked for)."""
 
     reply: str
     chain: str
