@@ -92,7 +92,7 @@ ALLOWED = {
     "explanations": set(),
     "runs": {"corpus", "engine", "explanations", "scores", "training"},
     "scoring": {"corpus", "engine", "explanations", "networks", "runs", "scores", "training", "video"},
-    "evaluation": {"corpus", "engine", "scores"},
+    "evaluation": {"corpus", "engine", "explanations", "scores"},
     "verdicts": {  # corpus: what mmidd.json says of the extraction; training: an image as a network sees it
         "corpus", "engine", "evaluation", "extraction", "faces", "raw", "recipe", "scores", "scoring", "stages", "training",
         "video",

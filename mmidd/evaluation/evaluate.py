@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from mmidd.corpus.read import Corpus
 from mmidd.errors import UsageError
 from mmidd.evaluation.aligned import same_rows
 from mmidd.evaluation.attributes import values_of
+from mmidd.evaluation.explained import explained
 from mmidd.evaluation.families import Degraded, Seeds, robustness, seeds
 from mmidd.evaluation.figures import Figure
 from mmidd.evaluation.files import Chosen, Given, Named, chosen_for, opened
@@ -48,7 +49,7 @@ class Line:
 class Evaluated:
     """What one file comes to. `resamples`: by level. `confusion`: by level (5, 6): row the type that a row of known type
     has, column the one it is told to have, the last for none; None from a detector that tells none. `reliability`: by
-    level."""
+    level. `explained`: of what it said, where that lies beside the file (`evaluation.explained`)."""
 
     named: Named
     chosen: Chosen
@@ -60,6 +61,7 @@ class Evaluated:
     reliability: Mapping[str, list[dict[str, Any]]]
     gaps: tuple[Gap, ...]
     resamples: Mapping[str, int]
+    explained: Mapping[str, Figure] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -99,6 +101,7 @@ class Evaluated:
             "reliability": dict(self.reliability),
             "gaps": [each.document() for each in self.gaps],
             "resamples": dict(self.resamples),
+            "explained": {name: each.document() for name, each in self.explained.items()} or None,
         }
 
 
@@ -214,8 +217,9 @@ def _evaluated(named: Named, chosen: Chosen, setting: Setting, leaks: Leaks, fou
         bins[level] = [dict(vars(each)) for each in reliability(scored.score, scored.fake)] if len(scored) else []
         resamples[level] = resamples_for(len(items), setting.resamples)
         coverage += coverage_of(items, level)
+    said = {} if named.path is None else explained(named.path, named.file, named.split, setting)
     return Evaluated(
-        named, chosen, tuple(lines), tuple(coverage), leaks, matrices, confusion, bins, tuple(found_gaps), resamples
+        named, chosen, tuple(lines), tuple(coverage), leaks, matrices, confusion, bins, tuple(found_gaps), resamples, said
     )
 
 

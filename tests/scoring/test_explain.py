@@ -193,3 +193,23 @@ def test_explanations_are_no_score_file_and_say_where_the_scores_are(scored: Pat
         read(explained.place_of(scored))
     with pytest.raises(ScoreError, match="holds no explanations"):
         explained.read(scored)
+
+
+def test_an_evaluation_shows_what_was_said_with_intervals_over_groups(scored: Path, tmp_path: Path) -> None:
+    found = api.evaluate(scored, resamples=200)
+    shares = found.files[0].explained
+    told = explained.summary(explained.read(explained.place_of(scored)))
+    assert shares["no_answer"].value == sum(told["no_answer"].values()) / 64 and shares["no_answer"].interval
+    assert shares["agrees_score"].value == 1 and shares["agrees_score"].rows == told["answered"]
+    assert shares["agrees_alone"].value == told["agreement"]["alone"]["agree"] / told["agreement"]["alone"]["of"]
+    assert shares["flagged_race"].value == told["flagged"]["race"] / 64
+    assert found.document()["files"][0]["explained"]["flagged_health"]["rows"] == 64
+    folder = found.write(tmp_path / "out", charts=False)
+    for name in ("index.html", "evaluation.md", "evaluation.csv"):
+        text = (folder / name).read_text()
+        assert ("replies without an answer" in text) == (name != "evaluation.csv") and "Obama" not in text
+    bare = shutil.copy(scored, tmp_path / "bare.parquet")
+    assert api.evaluate(bare, resamples=20).document()["files"][0]["explained"] is None
+    shutil.copy(explained.place_of(scored.with_name("s.jpeg-40.parquet")), explained.place_of(bare))
+    with pytest.raises(ScoreError, match="of another scoring"):
+        api.evaluate(bare, resamples=20)
