@@ -94,8 +94,8 @@ ALLOWED = {
     "scoring": {"corpus", "engine", "explanations", "networks", "runs", "scores", "training", "video"},
     "evaluation": {"corpus", "engine", "explanations", "scores"},
     "verdicts": {  # corpus: what mmidd.json says of the extraction; training: an image as a network sees it
-        "corpus", "engine", "evaluation", "extraction", "faces", "raw", "recipe", "scores", "scoring", "stages", "training",
-        "video",
+        "corpus", "engine", "evaluation", "explanations", "extraction", "faces", "raw", "recipe", "scores", "scoring",
+        "stages", "training", "video",
     },
     "studies": {"corpus", "curation", "engine", "evaluation", "runs", "scores", "scoring"},
     "show": set(),

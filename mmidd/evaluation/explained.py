@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -67,14 +66,11 @@ def _asked(table: pa.Table, held: pa.Table) -> Iterator[tuple[str, Bools, Bools 
 def _share(draws: Draws, yes: Bools, of: Bools) -> Figure:
     if not of.any():
         return Figure(None, why="no reply has an answer and such a score" if len(of) else "no replies")
-    counts: Callable[[Any], Any] = (
-        lambda sums: np.divide(  # noqa: E731
-            sums[..., 1], sums.sum(-1), out=np.full(sums.shape[:-1], np.nan), where=sums.sum(-1) > 0
-        )
-    )
     key = yes.astype(np.int64)
-    once = np.bincount(key[of], minlength=2).astype(np.float64)
-    return figure(draws, float(counts(once)), counts(draws.sums(key, 2, rows=of)), of, rate=True)
+    sums = draws.sums(key, 2, rows=of)
+    whole = sums.sum(1)
+    many = np.divide(sums[:, 1], whole, out=np.full(len(sums), np.nan), where=whole > 0)
+    return figure(draws, float(yes[of].mean()), many, of, rate=True)
 
 
 def _bools(found: pa.ChunkedArray | pa.Array) -> Bools:

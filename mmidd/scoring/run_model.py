@@ -44,7 +44,7 @@ class RunModel:
         self._network, self._device = opened.network, device
         self._opened, self._whose = opened, f"the run {opened.folder} ({opened.detector})"
         if explain:
-            if not self._network.explains:
+            if not self._network.explains or self.look.frames > 1:
                 raise UsageError(f"--explain: {self._whose} gives no reasons: {EXPLAINS}")
             self.about = {**self.about, "reasons": True, "digest": digest(self.about["digest"], "behind reasons")[:16]}
 

@@ -143,7 +143,7 @@ def test_a_kill_between_the_two_files_is_gone_on_with(scored: Path, corpus: Path
     api.score(toy.opened(run), corpus, out, explain=True, workers=0, tell=quiet)
     assert out.read_bytes() == scored.read_bytes()
     explained.place_of(out).unlink()
-    with pytest.raises(ScoreError, match="its explanations .* are not"):
+    with pytest.raises(ScoreError, match=r"its explanations .* are not"):
         api.score(toy.opened(run), corpus, out, explain=True, workers=0, tell=quiet)
     out.unlink()
     shutil.copy(explained.place_of(scored.with_name("s.jpeg-40.parquet")), explained.place_of(out))
