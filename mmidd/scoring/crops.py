@@ -26,8 +26,8 @@ def scores_of(
     clips: Sequence[Hashable] | None = None,
     frames: Sequence[int] | None = None,
 ) -> Found:
-    """A score for each crop, and what a model said that was opened to explain; NaN where there is none: bytes that are no image,
-    no finite number from the model, a stretch of fewer frames than a model of clips takes.
+    """A score for each crop, and what a model said that was opened to explain; NaN where there is none: bytes that are no
+    image, no finite number from the model, a stretch of fewer frames than a model of clips takes.
 
     `crops`: RGB uint8 (height, width, 3), or the encoded bytes, which are what a corpus stores: with these the scores are
     those that scoring a corpus of them gives, in its order to the last bit. `clips`: of each crop the face track that it is

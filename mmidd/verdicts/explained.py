@@ -53,7 +53,7 @@ class Cover:
 
     @property
     def stands_out(self) -> bool | None:
-        """Does covering what it names move the score, and by more than as large an area anywhere else? None: not to be told."""
+        """Does covering what it names move the score, and by more than an area anywhere else? None: unknown."""
         if not self.elsewhere:
             return None
         return abs(self.moves) >= FAINT and abs(self.moves) > max(abs(each - self.score) for each in self.elsewhere)

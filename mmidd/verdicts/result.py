@@ -259,7 +259,7 @@ def _said(verdict: Verdict, track: Track | None) -> object:
 
 
 def explained_told(verdicts: Iterable[Verdict]) -> str:
-    """How many faces were explained, how many replies had no answer, how many are withheld; "" where none is."""
+    """How many faces were explained, how many replies had no answer, how many are withheld."""
     said = [each for verdict in verdicts for each in verdict.explained]
     if not said:
         return ""

@@ -16,7 +16,7 @@ from mmidd.scoring.run_model import RunModel, opened_run
 
 HOSTILE = (
     "<script>alert(1)</script> \x1b[31mred\x1b[0m [link](http://x.y) | a `b` **c** \u202egnp.exe =1+1 the mouth shows "
-    + "ha " * 2_000
+    + "the eyes are odd " * 400
 )
 REPLIES = (
     "<think>I look at the eyes and the mouth. The eyes are blurred.</think><answer>{}</answer>",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def _saying(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 
 
 def _console(found: Detected) -> str:
-    console = Console(width=250, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=250, record=True, file=io.StringIO())
     found.tell(console)
     return console.export_text()
 
@@ -83,11 +84,11 @@ def test_regions_it_names_are_covered_and_compared(
     _saying(monkeypatch, "<think>The eyes are blurred, no seam at the chin.</think><answer>fake</answer>")
     found = detected(media[:1], run, small)
     (said,) = found.verdicts[0].explained[:1]
-    assert said.regions == ("eyes",) and said.denied == ("edges", "chin") and said.places.keys() == {"eyes"}
+    assert said.regions == ("eyes",) and said.denied == ("chin", "edges") and said.places.keys() == {"eyes"}
     assert said.cover is not None and 0.02 < said.cover.share < 0.1 and len(said.cover.elsewhere) > 5
     text = _console(found)
     assert "it answers fake, score" in text and "it says: The eyes are blurred, no seam at the chin." in text
-    assert "names: eyes (nothing wrong at: edges, chin); covering it grey" in text and "does not show that it looked" in text
+    assert "names: eyes (nothing wrong at: chin, edges); covering it grey" in text and "does not show that it looked" in text
 
 
 @pytest.mark.parametrize(
@@ -102,8 +103,8 @@ def test_regions_it_names_are_covered_and_compared(
     ],
 )
 def test_what_names_a_person_is_withheld_everywhere_but_in_json_which_flags_it(
-    media: list[Path], run: Path, small: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reply: str, flagged: list[str],
-    shown: str,
+    media: list[Path], run: Path, small: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reply: str,
+    flagged: list[str], shown: str,
 ) -> None:  # fmt: skip
     _saying(monkeypatch, reply)
     found = detected(media[:1], run, small, out=tmp_path / "pages", csv=tmp_path / "rows.csv")
@@ -133,13 +134,13 @@ def test_hostile_reasons_break_no_output(
     with (tmp_path / "rows.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["level"] for row in rows if row["explanation"].startswith("fake: ")} == {"clip", "track"}
-    assert found.document()["media"][0]["explanations"][0]["reasons"].endswith("ha ha")
+    assert found.document()["media"][0]["explanations"][0]["reasons"].endswith("eyes are odd")
 
 
 def test_what_cannot_explain_is_refused(media: list[Path], small: Place, once: Once) -> None:
     corpus = once("learnable", corpora.corpus)
     mute = once("mute-toy", lambda folder: toy.trained(corpus, folder / "run", "mute")) / "run"
-    with pytest.raises(UsageError, match="--explain: .* gives no reasons"):
+    with pytest.raises(UsageError, match=r"--explain: .* gives no reasons"):
         detected(media, mute, small)
     assert not toy.opened(mute).explain and RunModel.explaining(toy.opened(once("explaining-toy", lambda f: None) / "run"))
 
