@@ -265,8 +265,8 @@ def explained_told(verdicts: Iterable[Verdict]) -> str:
         return ""
     lost, kept = sum(each.answer is None for each in said), sum(bool(each.flags) for each in said)
     return (
-        f"{len(said):,} faces explained: {lost:,} replies without an answer, {kept:,} with words withheld for what they name "
-        "of a person"
+        f"{len(said):,} faces explained: {lost:,} replies without an answer, {kept:,} with words withheld for what they "
+        "name of a person"
     )
 
 
