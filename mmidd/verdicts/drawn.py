@@ -156,6 +156,14 @@ def marked(found: Explained) -> str:
     return f'<svg class="picture" viewBox="0 0 {side} {side}" {label}>{"".join(parts)}</svg>'
 
 
+def parts_named(found: Explained) -> str:
+    """Which colour is which part."""
+    return "".join(
+        f'<br><span style="color:{colour(number)}">&#9632;</span> {told(region)}'
+        for number, region in enumerate(found.places)
+    )
+
+
 def covered(region: Region) -> str:
     """A crop under what covering its parts does: orange where the score falls, blue where it rises."""
     side = 7 * 28

@@ -24,7 +24,7 @@ STEPS = 4
 """An equal area elsewhere: the covered one shifted by each multiple of a STEPS-th of the crop's sides, round the border."""
 _OVERLAP = 0.2
 """Shifted areas that share more of the named one are none elsewhere."""
-CONSOLE, CSV_MOST, PAGE = 300, 2_000, 4_000
+CONSOLE, CSV_MOST, PAGE = 300, 2_000, 2_000
 """Characters of reasons that are shown there; JSON has all."""
 CAVEAT = (
     "What a model says is a text that fits its training: that it names a part of the face does not show that it looked "

@@ -13,7 +13,7 @@ from mmidd.engine.files import ANEW, disk_errors
 from mmidd.errors import UsageError
 from mmidd.evaluation.figures import counted
 from mmidd.show.pages import page, told
-from mmidd.verdicts.drawn import boxed, covered, marked, thumb, timeline
+from mmidd.verdicts.drawn import boxed, covered, marked, parts_named, thumb, timeline
 from mmidd.verdicts.explained import CAVEAT as SAYS
 from mmidd.verdicts.explained import PAGE, Explained
 from mmidd.verdicts.faces import Crop
@@ -178,7 +178,8 @@ def _strip(track: Track, images: dict[tuple[int, int], bytes], rates: Rates | Un
 
 def _said(found: Sequence[Explained]) -> str:
     parts = "".join(
-        f'<div class="reasons"><figure>{marked(each)}<figcaption>face {each.track}, frame {each.frame}</figcaption></figure>'
+        f'<div class="reasons"><figure>{marked(each)}<figcaption>face {each.track}, frame {each.frame}'
+        f"{parts_named(each)}</figcaption></figure>"
         f'<div><p>{told(each.figures())}.</p><blockquote class="{"soft" if each.withheld else "said"}">'
         f"{told(each.words(PAGE))}</blockquote><p>{told(each.looks())}.</p></div></div>"
         for each in found

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from mmidd.engine.files import ANEW, disk_errors
 from mmidd.errors import UsageError
+from mmidd.evaluation.figures import counted
 from mmidd.results import Result
 from mmidd.show import LITTER, SHOWN, plain, printable, shell_word
 from mmidd.show.pages import in_csv
@@ -265,8 +266,8 @@ def explained_told(verdicts: Iterable[Verdict]) -> str:
         return ""
     lost, kept = sum(each.answer is None for each in said), sum(bool(each.flags) for each in said)
     return (
-        f"{len(said):,} faces explained: {lost:,} replies without an answer, {kept:,} with words withheld for what they "
-        "name of a person"
+        f"{counted(len(said), 'face')} explained; replies without an answer: {lost:,}; with words withheld for what they name "
+        f"of a person: {kept:,}"
     )
 
 

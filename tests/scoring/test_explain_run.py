@@ -79,6 +79,6 @@ def test_a_verdict_has_what_it_says(mmidd: Run, run: Path, small: Place) -> None
     path = next(each for each in small.data.rglob(name.rpartition("/")[2]) if str(each).endswith(f"/{name}"))
     words = ["detect", str(path), "--model", str(run), "--corpus", str(small.out), "--explain", "--workers", "0"]
     said = mmidd(*words)
-    assert said.code == 0 and "no answer in its reply" in said.out and "1 replies without an answer" in said.out
+    assert said.code == 0 and "no answer in its reply" in said.out and "replies without an answer: 1;" in said.out
     (told,) = mmidd(*words, "--json").document["media"]
     assert told["explanations"][0]["no_answer"] and told["explanations"][0]["tokens"] <= 12 and told["score"] is not None

@@ -116,7 +116,7 @@ def test_what_names_a_person_is_withheld_everywhere_but_in_json_which_flags_it(
     for output in outputs:
         assert not any(word in output for word in ("Asian", "sick", "Obama", "脸部"))
     assert shown in outputs[0] and shown in outputs[1]
-    assert f"{bool(flagged):d} with words withheld" in found.document()["explained"]
+    assert f"of a person: {bool(flagged):d}" in found.document()["explained"]
 
 
 def test_hostile_reasons_break_no_output(
