@@ -266,8 +266,8 @@ def explained_told(verdicts: Iterable[Verdict]) -> str:
         return ""
     lost, kept = sum(each.answer is None for each in said), sum(bool(each.flags) for each in said)
     return (
-        f"{counted(len(said), 'face')} explained; replies without an answer: {lost:,}; with words withheld for what they name "
-        f"of a person: {kept:,}"
+        f"{counted(len(said), 'face')} explained; replies without an answer: {lost:,}; with words withheld for what they "
+        f"name of a person: {kept:,}"
     )
 
 

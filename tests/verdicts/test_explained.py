@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,8 @@ def test_what_cannot_explain_is_refused(media: list[Path], small: Place, once: O
 class Bright:
     """How bright the left eye's place is."""
 
-    look, about = Look(64), {"kind": "python", "name": "bright", "digest": "b" * 16}
+    look = Look(64)
+    about: Mapping[str, Any] = {"kind": "python", "name": "bright", "digest": "b" * 16}
 
     def scores(self, batch: Any) -> Found:
         x0, y0, x1, y1 = (round(each * 64) for each in boxes()["eyes"][0])
