@@ -108,6 +108,16 @@ REFERENCE_DETECTORS: Registry[Facts] = Registry(
             "train", ("torch", "transformers", "peft"),
         ),
         Row(
+            "rft-fas", "mmidd.detectors.explain.rft_fas",
+            "a vision-language model that tells live faces from presentation attacks and says why; GRPO on TRL",
+            Facts(
+                "arXiv 2506.21895 (2025)", "Apache-2.0 (this file)", "Qwen2.5-VL-7B-Instruct", "Apache-2.0", 8_453_647_360,
+                161_480_704,
+                presets=("paper", "small", "tiny", "paper-rl", "small-rl", "tiny-rl"),
+            ),
+            "train", ("torch", "transformers", "peft"),
+        ),
+        Row(
             "tall", "mmidd.detectors.tall", "takes clips: four frames laid out as one thumbnail, for a Swin",
             Facts(
                 "arXiv 2307.07494 (ICCV 2023)", "MIT", "Swin-B, ImageNet-22k", "MIT", 86_920_506, 86_920_506,

@@ -105,15 +105,21 @@ def score(
     degrade: tuple[str, ...] | list[str] = (),
     device: str = "auto",
     settings: Sequence[str] | Mapping[str, Any] = (),
+    explain: bool = False,
     workers: int | None = None,
     watch: Watch = NOBODY,
     tell: Callable[[str], None] = print,
 ) -> Scored:
     """Score all that the splits name into the score file `out`, or go on with it: `mmidd score`.
 
-    `model`: as `open_model` takes it, or gives it; `degrade`: words such as `jpeg=40`, or `sweep`, each a file beside `out`.
+    `model`: as `open_model` takes it, or gives it; `degrade`: words such as `jpeg=40`, or `sweep`, each a file beside `out`;
+    `explain`: score behind the reasons that the model gives, and keep these beside (`scores.explained`).
     """
     opened = open_model(model, device=device, settings=settings) if isinstance(model, str | Path) else model
+    if explain:
+        from mmidd.scoring.models import explaining
+
+        opened = explaining(opened, str(model) if isinstance(model, str | Path) else None)
     from mmidd.scoring.degrade import asked
     from mmidd.scoring.files import score_files
 
@@ -144,6 +150,7 @@ def detect(
     rule: str = "eer",
     stills: bool = False,
     region: bool = False,
+    explain: bool = False,
     out: str | Path | None = None,
     csv: str | Path | None = None,
     settings: Any = (),
@@ -152,7 +159,7 @@ def detect(
     download: bool = False,
     watch: Watch = NOBODY,
 ) -> Detected:
-    """Judge images, videos, folders and archives with a trained detector: `mmidd detect`.
+    """Judge images, videos, folders and archives with a trained detector: `mmidd detect`. `explain`: it is asked for reasons.
 
     `model`: a run, an ONNX file, or what `mmidd.scoring` opened; faces are taken as its corpus took them, which its run
     or `corpus` says. Raises UsageError, RunError, ScoreError and WorkError; what is wrong with a medium is in its verdict.
@@ -160,6 +167,11 @@ def detect(
     opened = (
         open_model(model, device=device, download=download, settings=settings) if isinstance(model, str | Path) else model
     )
+    asking = None
+    if explain:
+        from mmidd.scoring.models import explaining
+
+        asking = explaining(opened, str(model) if isinstance(model, str | Path) else None)
     from mmidd.verdicts.judge import Way, judged
     from mmidd.verdicts.named import all_named
     from mmidd.verdicts.rates import rates as measured
@@ -169,7 +181,7 @@ def detect(
     spec = str(model) if isinstance(model, str | Path) else str(model.about.get("name", "a model"))
     way = Way(
         opened, spec, taking(spec, corpus), measured(spec, opened.about, rates, rule),
-        None if out is None else Path(out), None if csv is None else Path(csv), region, workers,
+        None if out is None else Path(out), None if csv is None else Path(csv), region, asking, workers,
     )  # fmt: skip
     return judged(named, way, watch)
 

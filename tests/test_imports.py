@@ -88,14 +88,14 @@ ALLOWED = {
     "audit": {"captions", "corpus", "curation", "engine"},
     "share": {"corpus", "engine", "extraction", "manifest", "options", "raw", "recipe"},  # options: one word, or several
     "training": {"corpus"},
-    "scores": {"corpus", "engine"},
+    "scores": {"corpus", "engine", "explanations"},  # explanations: what a model said lies beside its scores
     "explanations": set(),
     "runs": {"corpus", "engine", "explanations", "scores", "training"},
     "scoring": {"corpus", "engine", "explanations", "networks", "runs", "scores", "training", "video"},
-    "evaluation": {"corpus", "engine", "scores"},
+    "evaluation": {"corpus", "engine", "explanations", "scores"},
     "verdicts": {  # corpus: what mmidd.json says of the extraction; training: an image as a network sees it
-        "corpus", "engine", "evaluation", "extraction", "faces", "raw", "recipe", "scores", "scoring", "stages", "training",
-        "video",
+        "corpus", "engine", "evaluation", "explanations", "extraction", "faces", "raw", "recipe", "scores", "scoring",
+        "stages", "training", "video",
     },
     "studies": {"corpus", "curation", "engine", "evaluation", "runs", "scores", "scoring"},
     "show": set(),

@@ -29,7 +29,9 @@ def test_every_bundled_recipe_parses_under_its_own_name(name: str) -> None:
 
 def test_the_bundled_recipes_are_the_promised_ones_with_the_promised_detectors() -> None:
     papers = ("ff++", "lnclip", "lnclip-test", "mmi-dd", "mmi-dd-test")
-    assert {name: read(name).detector.kind for name in bundled()} == {**dict.fromkeys(papers, "yunet"), "sample": "mtcnn"}
+    faces = ("ocim", "oulu-p1", "oulu-p1-test", "oulu-p2", "oulu-p2-test")
+    wanted = {**dict.fromkeys(papers, "yunet"), **dict.fromkeys((*faces, "sample"), "mtcnn")}
+    assert {name: read(name).detector.kind for name in bundled()} == wanted
 
 
 def test_defaults_are_those_of_the_issue() -> None:
@@ -269,5 +271,5 @@ def test_a_file_that_cannot_be_read_is_told_by_name(
 
 
 def test_a_name_that_is_neither_file_nor_bundled_gets_the_list_and_the_nearest() -> None:
-    with pytest.raises(RecipeError, match=r"no recipe 'sampl': .*ff\+\+, .*mmi-dd, sample; did you mean 'sample'\?"):
+    with pytest.raises(RecipeError, match=r"no recipe 'sampl': .*ff\+\+, .*mmi-dd, .*sample; did you mean 'sample'\?"):
         read("sampl")

@@ -10,6 +10,7 @@ _WORDS = (
     "<think>the skin and the edges of the face look blended and inconsistent</think><answer>fake</answer>",
     "<think>the nose and the light look like a living person</think><answer>live</answer>",
     "<think>the paper and the screen look like a recording of a person</think><answer>spoof</answer>",
+    "I look at the hair, the light, the teeth, the texture, the chin, the cheeks and the background. It looks real.",
     "Look at the face. Is it real or fake? Is it live or spoof? Give your reasons first, then the answer, in this form:",
     "I look at the hair, the light, the teeth, the texture, the chin, the cheeks and the background. It looks real.",
     "so it is real", "so it is fake", "so it is live", "so it is spoof", " real", " fake", " live", " spoof",

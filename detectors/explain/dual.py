@@ -12,18 +12,18 @@ from mmidd.runs.detector import Detector, Preset
 from .network import Explaining
 from .options import ExplainOptions
 
-_ALIGN = {"optimiser": "adamw", "lr": 1e-4, "epochs": 1, "batch": 32, "micro": 8, "clip_norm": 1.0, "checkpointing": True}
-_RL = {**_ALIGN, "lr": 1e-6, "batch": 64, "micro": 4}
-_TINY = {
+ALIGN = {"optimiser": "adamw", "lr": 1e-4, "epochs": 1, "batch": 32, "micro": 8, "clip_norm": 1.0, "checkpointing": True}
+RL = {**ALIGN, "lr": 1e-6, "batch": 64, "micro": 4}
+TINY = {
     "backbone": "tiny", "weights": "random", "held": "float32", "side": 56, "lora_rank": 16, "lora_alpha": 32,
     "soft_tokens": 2, "reply_tokens": 40, "format_share": 0.5, "temperature": 0.7,
     "question": "Look at the face. Is it real or fake? Give your reasons first, then the answer, in this form:",
 }  # fmt: skip
-_TINY_SETTINGS = {
+TINY_SETTINGS = {
     "precision": "float32", "batch": 16, "steps": 60, "lr": 5e-3, "clip_norm": 1.0, "validate_every": 1000,
 }  # fmt: skip
 """Validated at the end alone, as in one epoch: the best by its AUROC would be one from before a reply's form is learnt."""
-_SMALL = {"backbone": "Qwen/Qwen2.5-VL-3B-Instruct", "lora_rank": 16, "lora_alpha": 32}
+SMALL = {"backbone": "Qwen/Qwen2.5-VL-3B-Instruct", "lora_rank": 16, "lora_alpha": 32}
 
 DETECTOR = Detector(
     title="A frozen specialist and a vision-language model that explains, then classifies",
@@ -35,14 +35,14 @@ DETECTOR = Detector(
     options=ExplainOptions,
     build=Explaining,
     presets={
-        "paper": Preset({}, _ALIGN),
-        "small": Preset(_SMALL, _ALIGN),
-        "tiny": Preset(_TINY, _TINY_SETTINGS),
-        "paper-rl": Preset({"stage": "reinforce"}, _RL),
-        "small-rl": Preset({**_SMALL, "stage": "reinforce"}, _RL),
+        "paper": Preset({}, ALIGN),
+        "small": Preset(SMALL, ALIGN),
+        "tiny": Preset(TINY, TINY_SETTINGS),
+        "paper-rl": Preset({"stage": "reinforce"}, RL),
+        "small-rl": Preset({**SMALL, "stage": "reinforce"}, RL),
         "tiny-rl": Preset(
-            {**_TINY, "stage": "reinforce", "temperature": 0.6},
-            {**_TINY_SETTINGS, "batch": 8, "steps": 40, "lr": 1.5e-3},  # with 3e-3 one seed in three runs away
+            {**TINY, "stage": "reinforce", "temperature": 0.6},
+            {**TINY_SETTINGS, "batch": 8, "steps": 40, "lr": 1.5e-3},  # with 3e-3 one seed in three runs away
         ),
     },
     open_questions=(

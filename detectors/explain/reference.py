@@ -24,28 +24,30 @@ class Reference(nn.Module):  # type: ignore[misc]
         for name in self.names:
             self.register_buffer(_held(name), network.get_parameter(name).detach().clone())
 
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def take(self, network: Explaining) -> None:
         """Hold what the network is now."""
-        with torch.no_grad():
-            for name in self.names:
-                self.get_buffer(_held(name)).copy_(network.get_parameter(name))
+        for name in self.names:
+            self.held(name).copy_(network.get_parameter(name))
 
+    def held(self, name: str) -> torch.Tensor:
+        """Of a parameter of the network what it was."""
+        return self.get_buffer(_held(name))
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def logits(self, network: Explaining, given: Prompted, image: torch.Tensor, keep: int) -> torch.Tensor:
         """As `logits_of`, of the network as it was; `given`: with the replies behind it, `image`: of its rows, each of which
         has the same number of replies."""
-        with torch.no_grad():
-            soft = None
-            if network.specialist is not None:
-                soft = self._called(network, "projector", network.specialist(image))
-                soft = soft.repeat_interleave(given.rows // len(image), 0)
-            shown = Prompted(given.inputs, soft, given.rows)
-            return logits_of(lambda **inputs: self._called(network, "model", **inputs), network.placed, shown, keep)
+        soft = None
+        if network.specialist is not None:
+            soft = self._called(network, "projector", network.specialist(image))
+            soft = soft.repeat_interleave(given.rows // len(image), 0)
+        shown = Prompted(given.inputs, soft, given.rows)
+        return logits_of(lambda **inputs: self._called(network, "model", **inputs), network.placed, shown, keep)
 
     def _called(self, network: Explaining, part: str, *args: Any, **inputs: Any) -> Any:
         """A part of the network, computed with what is held here."""
-        own = {
-            name.removeprefix(f"{part}."): self.get_buffer(_held(name)) for name in self.names if name.startswith(f"{part}.")
-        }
+        own = {name.removeprefix(f"{part}."): self.held(name) for name in self.names if name.startswith(f"{part}.")}
         return functional_call(network.get_submodule(part), own, args, inputs)
 
 

@@ -38,13 +38,13 @@ def replied(network: Explaining, given: Prompted, *, sample: bool = False) -> Re
             suppress_tokens=silent(network), pad_token_id=tokenizer.pad_token_id, **chance,
         )  # fmt: skip
     ids = found[:, given.length :]
-    ends = torch.zeros_like(ids, dtype=torch.bool)
-    for each in _ends(network):
-        ends |= ids == each
-    before = ends.cumsum(1) - ends.long()
+    ended = torch.zeros_like(ids, dtype=torch.bool)
+    for each in ends(network):
+        ended |= ids == each
+    before = ended.cumsum(1) - ended.long()
     mask = before == 0
     lengths = mask.sum(1).tolist()
-    cut = (~ends.any(1)).tolist()
+    cut = (~ended.any(1)).tolist()
     texts = [
         tokenizer.decode(row[: length - (not short)], skip_special_tokens=True)
         for row, length, short in zip(ids.tolist(), lengths, cut, strict=True)
@@ -52,7 +52,8 @@ def replied(network: Explaining, given: Prompted, *, sample: bool = False) -> Re
     return Replies(tuple(texts), tuple(lengths), tuple(cut), ids, mask)
 
 
-def _ends(network: Explaining) -> set[int]:
+def ends(network: Explaining) -> set[int]:
+    """Tokens that end a reply."""
     given = network.model.generation_config.eos_token_id
     every = given if isinstance(given, list) else [given]
     return {each for each in (*every, network.processor.tokenizer.eos_token_id) if each is not None}
@@ -61,6 +62,4 @@ def _ends(network: Explaining) -> set[int]:
 def silent(network: Explaining) -> list[int]:
     """Special tokens that are no end: pictures' and the specialist's."""
     words = network.model.get_input_embeddings().weight.shape[0]
-    return sorted(
-        each for each in network.processor.tokenizer.all_special_ids if each not in _ends(network) and each < words
-    )
+    return sorted(each for each in network.processor.tokenizer.all_special_ids if each not in ends(network) and each < words)

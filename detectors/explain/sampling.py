@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -29,13 +29,11 @@ def rollouts(network: Explaining, given: Prompted, batch: Batch) -> Features:
     memory than the gradient after it, so it is not cut further.
     """
     options, each = network.options, given.repeated(network.options.samples)
-    with torch.no_grad(), _scoring(network):
+    once = torch.is_grad_enabled()  # contrast=whole asks twice for the same replies, once without
+    with torch.no_grad(), scoring(network):
         found = replied(network, each, sample=True)
-        read_as = [read(text, options.words, cut=cut) for text, cut in zip(found.texts, found.cut, strict=True)]
         labels = batch["label"].repeat_interleave(options.samples).tolist()
-        judged = network.judge.judged(Asked(found.texts, read_as, labels, options.words, network.alone))
-    if torch.is_grad_enabled():  # contrast=whole asks twice for the same replies, once without
-        network.noted.update(judged.counts)
+        told = rewarded(network, found.texts, found.lengths, found.cut, labels, count=once)
     behind = each.with_ids(found.ids, found.mask)
     logits = logits_of(network.model, network.placed, behind, found.ids.shape[1] + 1)
     chances = log_chances(network, logits, found)
@@ -43,19 +41,37 @@ def rollouts(network: Explaining, given: Prompted, batch: Batch) -> Features:
     if network.reference is not None:
         before = network.reference.logits(network, behind, batch["image"], found.ids.shape[1] + 1)
         rows["kl"] = distance(chances, log_chances(network, before, found)).sum(1)
-    told = {
-        "reward": judged.total,
-        **{f"reward.{name}": values for name, values in judged.values.items()},
-        "answer": [-1 if reply.answer is None else reply.answer for reply in read_as],
-        "length": found.lengths,
-        "cut": found.cut,
-        "empty": [not reply.chain for reply in read_as],
-        "formed": [reply.formed for reply in read_as],
-    }
     device = chances.device
     rows |= {name: torch.tensor(values, dtype=torch.float32, device=device) for name, values in told.items()}
     groups = {name: values.unflatten(0, (given.rows, options.samples)) for name, values in rows.items()}
     return {**groups, "advantage": advantages(groups["reward"])}
+
+
+def rewarded(
+    network: Explaining,
+    texts: Sequence[str],
+    lengths: Sequence[int],
+    cut: Sequence[bool],
+    labels: Sequence[int],
+    *,
+    count: bool = True,
+) -> dict[str, Sequence[float]]:
+    """What is told of replies, a number each, as `rollouts` has it: their rewards, and what they look like.
+    `count`: into `noted`."""
+    words = network.options.words
+    read_as = [read(text, words, cut=short) for text, short in zip(texts, cut, strict=True)]
+    judged = network.judge.judged(Asked(texts, read_as, labels, words, network.alone))
+    if count:
+        network.noted.update(judged.counts)
+    return {
+        "reward": judged.total,
+        **{f"reward.{name}": values for name, values in judged.values.items()},
+        "answer": [-1 if reply.answer is None else reply.answer for reply in read_as],
+        "length": lengths,
+        "cut": cut,
+        "empty": [not reply.chain for reply in read_as],
+        "formed": [reply.formed for reply in read_as],
+    }
 
 
 def log_chances(network: Explaining, logits: torch.Tensor, found: Replies) -> torch.Tensor:
@@ -74,7 +90,7 @@ def distance(now: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
-def _scoring(network: Explaining) -> Iterator[None]:
+def scoring(network: Explaining) -> Iterator[None]:
     """Meanwhile in eval mode: so that it generates with a cache, which checkpointing forbids in training mode."""
     training = network.training
     network.eval()

@@ -42,6 +42,12 @@ def detect(
     region: Annotated[
         bool, typer.Option("--region", help="Look for the region that mattered (50 more images a face, 3 faces at most).")
     ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Ask a model that explains for its reasons (3 faces at most), and cover what it names."
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FOLDER", help="Pages with timelines and pictures, into a new folder.")
     ] = None,
@@ -70,8 +76,8 @@ def detect(
     try:
         found = detected(
             paths, model,
-            corpus=corpus, rates=rates, rule=rule, stills=stills, region=region, out=out, csv=csv, settings=settings or (),
-            workers=workers, device=device.value, watch=NOBODY if as_json else Steps(err),
+            corpus=corpus, rates=rates, rule=rule, stills=stills, region=region, explain=explain, out=out, csv=csv,
+            settings=settings or (), workers=workers, device=device.value, watch=NOBODY if as_json else Steps(err),
         )  # fmt: skip
     except KeyboardInterrupt:
         if written := [plain(shell_word(str(each))) for each in (out, csv) if each is not None and each.exists()]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from mmidd.corpus.read import Corpus
 from mmidd.errors import UsageError
 from mmidd.evaluation.aligned import same_rows
 from mmidd.evaluation.attributes import values_of
+from mmidd.evaluation.explained import explained
 from mmidd.evaluation.families import Degraded, Seeds, robustness, seeds
 from mmidd.evaluation.figures import Figure, counted
 from mmidd.evaluation.files import Chosen, Given, Named, chosen_for, opened
@@ -50,7 +51,8 @@ class Line:
 class Evaluated:
     """What one file comes to. `resamples`: by level. `confusion`: by level (5, 6): row the type that a row of known type
     has, column the one it is told to have, the last for none; None from a detector that tells none. `reliability`: by
-    level. `instruments`: of presentation attacks, the family of each by its subset."""
+    level. `instruments`: of presentation attacks, the family of each by its subset. `explained`: of what it said, where that
+    lies beside the file (`evaluation.explained`)."""
 
     named: Named
     chosen: Chosen
@@ -63,6 +65,7 @@ class Evaluated:
     gaps: tuple[Gap, ...]
     resamples: Mapping[str, int]
     instruments: Mapping[str, str]
+    explained: Mapping[str, Figure] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -103,6 +106,7 @@ class Evaluated:
             "gaps": [each.document() for each in self.gaps],
             "resamples": dict(self.resamples),
             "instruments": dict(self.instruments),
+            "explained": {name: each.document() for name, each in self.explained.items()} or None,
         }
 
 
@@ -226,6 +230,7 @@ def _evaluated(
     for scope in presented(named.clips, attacks):
         lines += [Line("clip", *told) for told in attack_figures(scope, setting)]
         families |= scope.subsets()
+    said = {} if named.path is None else explained(named.path, named.file, named.split, setting)
     return Evaluated(
         named,
         chosen,
@@ -238,6 +243,7 @@ def _evaluated(
         tuple(found_gaps),
         resamples,
         families,
+        said,
     )
 
 

@@ -27,6 +27,8 @@ class Named:
 
     name: str
     file: ScoreFile
+    path: Path | None = None
+    """None of scores that are in memory."""
 
     @cached_property
     def split(self) -> str:
@@ -79,7 +81,8 @@ def opened(given: Sequence[Given] | Given) -> list[Named]:
             raise ScoreError(f"{what} is given twice: give each file once")
         seen.append(key)
     read_ones = [each if isinstance(each, ScoreFile) else read(each) for each in files]
-    return [Named(name, file) for name, file in zip(_names(files, read_ones), read_ones, strict=True)]
+    paths = [None if isinstance(each, ScoreFile) else Path(each) for each in files]
+    return [Named(*each) for each in zip(_names(files, read_ones), read_ones, paths, strict=True)]
 
 
 def _names(files: Sequence[Given], read_ones: Sequence[ScoreFile]) -> list[str]:

@@ -64,6 +64,8 @@ def _file(each: Evaluated) -> Iterator[Row]:
             total = cover.lacking(label)[1]
             figure = Figure(cover.share(label), rows=total, why="" if total else f"no {label} rows")
             yield Row(each.name, cover.level, "counted", cover.subset, f"coverage_{label}", figure)
+    for name, figure in each.explained.items():
+        yield Row(each.name, "frame", "counted", ALL, f"replies_{name}", figure)
     for gap in each.gaps:
         for end, figure in (("", gap.figure), (" of the others", gap.others), (" less the others", gap.difference)):
             yield Row(each.name, "clip", "counted", f"{gap.attribute}: {gap.value}", f"{gap.metric}{end}", figure)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from mmidd.evaluation.compare import Comparison
 from mmidd.evaluation.comparing import Pair
 from mmidd.evaluation.evaluate import Evaluated, Evaluation
+from mmidd.evaluation.explained import WORDS as EXPLAINED
 from mmidd.evaluation.figures import Figure, shown
 from mmidd.evaluation.leaks import Coverage
 from mmidd.evaluation.measures import CALIBRATION, RANKING, THRESHOLDS, TYPES
@@ -39,6 +40,7 @@ def of_evaluation(found: Evaluation) -> Iterator[Table]:
         yield from matrices(each)
         yield from confusion(each)
         yield from gaps_of(each)
+        yield from explanations(each)
     yield from families(found)
 
 
@@ -197,6 +199,16 @@ def gaps_of(each: Evaluated) -> Iterator[Table]:
             if gap.difference.why
         )
         yield Table(f"{each.name}: gaps between clips, all count", heads, rows, notes)
+
+
+def explanations(each: Evaluated) -> Iterator[Table]:
+    """Of the frames that it explained."""
+    if each.explained:
+        rows = tuple(
+            (EXPLAINED[name], str(found), f"{found.rows:,}", str(found.groups)) for name, found in each.explained.items()
+        )
+        why = {found.why: None for found in each.explained.values() if found.why}
+        yield Table(f"{each.name}: what it said of frames", ("replies", "share", "of", "groups"), rows, tuple(why))
 
 
 def of_comparison(found: Comparison) -> Iterator[Table]:

@@ -41,7 +41,7 @@ def evaluated(console: Console, found: Evaluation) -> None:
         _table(console, tables.subsets(each))
         for matrix in tables.matrices(each):
             _table(console, matrix)
-        for table in (*tables.confusion(each), *tables.gaps_of(each)):
+        for table in (*tables.confusion(each), *tables.gaps_of(each), *tables.explanations(each)):
             _table(console, table)
     for table in tables.families(found):
         _table(console, table)

@@ -22,7 +22,8 @@ _INTRO = f"""\
 # Datasets
 
 Made from the manifests by `{COMMAND}`; do not edit. Counts are those of the
-official release, of one compression; a dash: not published, or not known for sure. *Verified* means that layout and
+official release, of one compression; a dash: not published, or not known for sure. *Types* are those of forgeries, or
+families of [presentation attacks](manifests.md#methods). *Verified* means that layout and
 facts come from the authors and not from third parties. `mmidd datasets` shows the same, `mmidd index --check` compares
 it with your disk, and [adding a dataset](adding-a-dataset.md) says how one more is read.
 """

@@ -88,6 +88,10 @@ class Made:
     every: int
 
 
+Steps = Callable[[Task, Made, Progress, Asked], Progress]
+"""Takes the steps of a seed that are left; what it came to."""
+
+
 def built(detector: Detector, options: DetectorOptions, settings: Settings, seed: int) -> Network:
     """A network whose random parts are the seed's. Raises RunError where there is too little memory for it."""
     seed_torch(seed, For.building)
@@ -106,8 +110,9 @@ def built(detector: Detector, options: DetectorOptions, settings: Settings, seed
     return network
 
 
-def train_seed(task: Task) -> dict[str, Any]:
-    """Train one seed to its end, or further from its last checkpoint; what came of it, as in `result.json`.
+def train_seed(task: Task, steps: Steps | None = None) -> dict[str, Any]:
+    """Train one seed to its end, or further from its last checkpoint; what came of it, as in `result.json`. `steps`: who
+    takes its steps in our place, with `stepped` and `checked` after each.
 
     Raises KeyboardInterrupt where it was asked to stop, once a checkpoint is written.
     """
@@ -124,7 +129,11 @@ def train_seed(task: Task) -> dict[str, Any]:
         task.at.summed([0.0])  # nobody writes before all have read
         try:
             with stopping() as asked:
-                progress = _run(task, made, progress, asked)
+                task.watch.begin(f"seed {task.seed}", made.total, progress.step)
+                made.network.train()
+                progress = (steps or _run)(task, made, progress, asked)
+                if task.at.summed([float(asked.stop)])[0]:  # while the last checkpoint was written: no other seed begins
+                    raise KeyboardInterrupt
         finally:
             made.load.close()
             task.watch.end()
@@ -183,7 +192,8 @@ def _begin(task: Task, made: Made) -> None:
     task.at.same(checkpoint.stored(network).values())
 
 
-def _over(task: Task, made: Made, progress: Progress) -> bool:
+def over(task: Task, made: Made, progress: Progress) -> bool:
+    """Is there no step left to take?"""
     patience = task.settings.patience
     return (
         progress.step >= made.total
@@ -193,61 +203,73 @@ def _over(task: Task, made: Made, progress: Progress) -> bool:
 
 
 def _run(task: Task, made: Made, progress: Progress, asked: Asked) -> Progress:
-    task.watch.begin(f"seed {task.seed}", made.total, progress.step)
-    made.network.train()
     empty = skipped = 0
-    while not _over(task, made, progress):
+    while not over(task, made, progress):
         before = progress.step
         begun = time.perf_counter()
         for batch in made.load:
             waited = time.perf_counter() - begun
-            progress = _stepped(task, made, progress, batch, waited, begun)
-            learnt = made.network.learnt(progress.recent)
-            validated = progress.step % made.every == 0 or progress.step == made.total or learnt is not None
-            if validated:
-                progress = _validated(task, made, progress)
-            stop, lost = task.at.summed([float(asked.stop), made.load.skipped.count - skipped])
-            skipped = made.load.skipped.count
-            progress = replace(progress, skipped=progress.skipped + int(lost))
-            if validated or stop or progress.step % task.settings.save_every == 0:
-                _save(task, made, progress)
-            if stop:
-                raise KeyboardInterrupt
-            if why := made.network.halt(progress.recent):
-                raise RunError(f"seed {task.seed} stopped after step {progress.step:,}: {why}. Its curves say how it came")
-            if learnt and task.at.first:
-                task.tell(f"note: seed {task.seed} ends after step {progress.step:,}: {learnt}")
-            if _over(task, made, progress):
+            rate = optim.rate(task.settings, progress.step, made.total, made.per_epoch)
+            told = made.step.take(flat(batch, made.network.input.frames), progress.step, rate)
+            progress = stepped(task, made, progress, told, rate, (time.perf_counter() - begun, waited))
+            progress, skipped = checked(task, made, progress, asked, skipped)
+            if over(task, made, progress):
                 break
             begun = time.perf_counter()
         empty = 0 if progress.step > before else empty + 1
-        if empty > 1:  # the first may have been the end of an epoch that a checkpoint lies in
-            raise CorpusError("an epoch gave no batch at all: none of its rows can be read")
-    if task.at.summed([float(asked.stop)])[0]:  # asked for while the last checkpoint was written: no other seed begins
-        raise KeyboardInterrupt
+        check_fed(empty)
     return progress
 
 
-def _stepped(task: Task, made: Made, progress: Progress, batch: Any, waited: float, begun: float) -> Progress:
-    """One step, told and counted. It began with waiting for its batch."""
-    rate = optim.rate(task.settings, progress.step, made.total, made.per_epoch)
-    told = made.step.take(flat(batch, made.network.input.frames), progress.step, rate)
-    took = time.perf_counter() - begun
+def check_fed(empty: int) -> None:
+    """Raises CorpusError after epochs without a batch."""
+    if empty > 1:  # the first may have been the end of an epoch that a checkpoint lies in
+        raise CorpusError("an epoch gave no batch at all: none of its rows can be read")
+
+
+def stepped(task: Task, made: Made, progress: Progress, told: Told, rate: float, took: tuple[float, float]) -> Progress:
+    """A step that was taken, told and counted. `took`: its seconds, and those of them until its batch was there."""
     counts = Counter(progress.counts)
     counts.update(told.counts)
     progress = replace(
         progress,
         step=progress.step + 1,
         counts=dict(counts),
-        seconds=progress.seconds + took,
-        waited=progress.waited + waited,
+        seconds=progress.seconds + took[0],
+        waited=progress.waited + took[1],
         recent=_recent(made.network.looks_back, progress.recent, told.told),
     )
     if task.at.first:
         if progress.step % max(1, made.total // _LINES) == 0 or progress.step == made.total:
-            task.folder.log(_line(made, progress, told, rate, (took, waited)))
-        task.watch.at(progress.step, f"loss {told.loss:.4f}, rate {rate:.1e}, {told.rows / max(took, 1e-9):.1f} rows/s")
+            task.folder.log(_line(made, progress, told, rate, took))
+        speed = f"{told.rows / max(took[0], 1e-9):.1f} rows/s"
+        task.watch.at(progress.step, f"loss {told.loss:.4f}, rate {rate:.1e}, {speed}")
     return progress
+
+
+def checked(task: Task, made: Made, progress: Progress, asked: Asked, skipped: int) -> tuple[Progress, int]:
+    """What follows a step: a validation and a checkpoint where they are due. `skipped`: rows that this process could not
+    read before it; gives that number after it.
+
+    Raises KeyboardInterrupt where somebody asked for an end, RunError where the network says that training must end; the
+    checkpoint is written before.
+    """
+    learnt = made.network.learnt(progress.recent)
+    validated = progress.step % made.every == 0 or progress.step == made.total or learnt is not None
+    if validated:
+        progress = _validated(task, made, progress)
+    now = made.load.skipped.count
+    stop, lost = task.at.summed([float(asked.stop), now - skipped])
+    progress = replace(progress, skipped=progress.skipped + int(lost))
+    if validated or stop or progress.step % task.settings.save_every == 0:
+        _save(task, made, progress)
+    if stop:
+        raise KeyboardInterrupt
+    if why := made.network.halt(progress.recent):
+        raise RunError(f"seed {task.seed} stopped after step {progress.step:,}: {why}. Its curves say how it came")
+    if learnt and task.at.first:
+        task.tell(f"note: seed {task.seed} ends after step {progress.step:,}: {learnt}")
+    return progress, now
 
 
 def _recent(

@@ -56,7 +56,7 @@ class Step:
             found = self._gradients(batch, number)
         except (RuntimeError, MemoryError) as error:
             if is_memory(error):
-                raise RunError(_no_memory(self.settings, self.at, number)) from error
+                raise RunError(no_memory(self.settings, self.at, number)) from error
             raise
         self.optimiser.step()
         self.at.same_statistics(self.network)
@@ -234,7 +234,8 @@ def _check(told: Told, losses: Sequence[Loss], parts: Sequence[Mapping[str, Any]
     )
 
 
-def _no_memory(settings: Settings, at: Here, number: int) -> str:
+def no_memory(settings: Settings, at: Here, number: int) -> str:
+    """That step `number` (from 0) found too little memory, and what to do."""
     rows = settings.micro or settings.batch // at.ranks
     ways = [f"--set micro={max(1, rows // 2)}"] if rows > 1 else []
     ways += [] if settings.checkpointing else ["--set checkpointing=true"]

@@ -141,10 +141,10 @@ def train(
         "rows": rows.document(),
         "surroundings": surroundings(at),
     }
+    trainer = (detector.trainer(options) if detector.trainer else None) or train_seed
     with opened(folder, asked_for(name, options, how, asked, rows), about, at, speak) as run:
         every = [run.seed(seed) for seed in seeds]
         done = all(each.result() is not None for each in every)
-        trainer = (detector.trainer(options) if detector.trainer else None) or train_seed
         results = tuple(
             trainer(Task(detector, options, how, rows, seed, at, decoding, place, looking, speak))
             for seed, place in zip(seeds, every, strict=True)

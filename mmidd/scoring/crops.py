@@ -26,8 +26,8 @@ def scores_of(
     clips: Sequence[Hashable] | None = None,
     frames: Sequence[int] | None = None,
 ) -> Found:
-    """A score for each crop; NaN where there is none: bytes that are no image, no finite number from the model, a stretch
-    of fewer frames than a model of clips takes.
+    """A score for each crop, and what a model said that was opened to explain; NaN where there is none: bytes that are no
+    image, no finite number from the model, a stretch of fewer frames than a model of clips takes.
 
     `crops`: RGB uint8 (height, width, 3), or the encoded bytes, which are what a corpus stores: with these the scores are
     those that scoring a corpus of them gives, in its order to the last bit. `clips`: of each crop the face track that it is
@@ -49,8 +49,10 @@ def scores_of(
         at = np.array([start + place for place, each in enumerate(read) if each is not None], np.int64)
         batch = model.scores(collate(there))
         found.put(at, batch.fake, batch.types)
+        found.said |= dict(zip(at.tolist(), batch.said or (), strict=False))
     fake, types, _ = rows_of(given, found, np.arange(count), look.frames)
-    return Found(fake, types)
+    said = tuple(found.said[place] for place in range(count)) if look.frames == 1 and len(found.said) == count else None
+    return Found(fake, types, said or None)
 
 
 def _codes(clips: Sequence[Hashable], count: int) -> npt.NDArray[np.int64]:

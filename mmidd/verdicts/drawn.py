@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmidd.show.pages import told
+from mmidd.verdicts.explained import Explained
 from mmidd.verdicts.rates import Rates, Unmeasured
 from mmidd.verdicts.region import CELLS, FAINT, Region
 from mmidd.verdicts.verdict import Track
@@ -135,6 +136,31 @@ def boxed(context: bytes, size: tuple[int, int], faces: Sequence[tuple[int, tupl
     return (
         f'<svg class="picture" viewBox="0 0 {width} {height}" role="img" aria-label="the frame with faces {names}">'
         f"{''.join(parts)}</svg>"
+    )
+
+
+def marked(found: Explained) -> str:
+    """A crop with the parts that a model names."""
+    side = 224
+    pixels = cv2.resize(np.ascontiguousarray(found.image[..., ::-1]), (side, side), interpolation=cv2.INTER_AREA)
+    parts = [f'<image href="{_jpeg(pixels)}" width="{side}" height="{side}"/>']
+    for number, (region, places) in enumerate(found.places.items()):
+        for x0, y0, x1, y1 in places:
+            parts.append(
+                f'<rect x="{x0 * side:.1f}" y="{y0 * side:.1f}" width="{(x1 - x0) * side:.1f}" '
+                f'height="{(y1 - y0) * side:.1f}" fill="none" stroke="{colour(number)}" stroke-width="2">'
+                f"<title>{told(region)}</title></rect>"
+            )
+    names = told(", ".join(found.places) or "no part of the face")
+    label = f'role="img" aria-label="what it names: {names}"'
+    return f'<svg class="picture" viewBox="0 0 {side} {side}" {label}>{"".join(parts)}</svg>'
+
+
+def parts_named(found: Explained) -> str:
+    """Which colour is which part."""
+    return "".join(
+        f'<br><span style="color:{colour(number)}">&#9632;</span> {told(region)}'
+        for number, region in enumerate(found.places)
     )
 
 

@@ -11,8 +11,9 @@ from mmidd.engine.apart import each_of
 from mmidd.engine.local import Inline, Local
 from mmidd.engine.units import Crash, Item, Resources, Task
 from mmidd.errors import ChangedMedia, EmptyMedia, MmiddError, check_memory, told
+from mmidd.explanations.regions import points_of
 from mmidd.extraction.medium import Way, medium_crops, planned_numbers
-from mmidd.extraction.sample import ExtractConfig
+from mmidd.extraction.sample import ExtractConfig, Fix
 from mmidd.faces.detector import DetectorConfig
 from mmidd.raw.archives import is_sequential
 from mmidd.raw.bytes import MediaBytes, MediaFile, lies_instead, open_all
@@ -29,7 +30,8 @@ TASK_IMAGES, SEQUENTIAL = 16, 16
 @dataclass(frozen=True)
 class Crop:
     """One face of one frame, encoded as a corpus's row is. `track`: which face of the medium, the largest is 0. `timestamp`:
-    seconds, of a video. `context`: the whole frame, small, with the first crop of each track."""
+    seconds, of a video. `context`: the whole frame, small, with the first crop of each track.
+    `points`: eyes, nose and mouth corners in shares of the crop; None of a whole picture."""
 
     frame: int
     timestamp: float | None
@@ -38,6 +40,7 @@ class Crop:
     size: tuple[int, int]
     image: bytes
     context: bytes | None = None
+    points: tuple[tuple[float, ...], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,11 @@ def taken(task: Task, asked: _Asked, resources: Resources) -> list[Faces]:
     return [_faces(int(item.media), item.payload, source, asked, detector) for item, source in opened]
 
 
+def _points(fix: Fix | None, size: int) -> tuple[tuple[float, ...], ...] | None:
+    found = None if fix is None else points_of(fix.landmarks, fix.transform, size)
+    return None if found is None else tuple(tuple(each) for each in found.tolist())
+
+
 @lru_cache(maxsize=1)
 def _detector(config: DetectorConfig) -> EveryFace:
     return EveryFace.of(config)
@@ -133,7 +141,7 @@ def _faces(number: int, file: MediaFile, source: MediaBytes, asked: _Asked, dete
     crops = tuple(
         Crop(
             each.frame, each.timestamp, each.face, each.fix.box if each.fix else (0.0, 0.0, each.width, each.height),
-            (each.width, each.height), each.image, each.context,
+            (each.width, each.height), each.image, each.context, _points(each.fix, asked.config.size),
         )
         for each in samples
     )  # fmt: skip

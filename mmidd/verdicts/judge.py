@@ -15,6 +15,7 @@ from mmidd.engine.local import Inline, Local, usable_cores
 from mmidd.engine.units import Resources
 from mmidd.scoring.crops import scores_of
 from mmidd.scoring.model import Found, Model
+from mmidd.verdicts.explained import Explained, explained
 from mmidd.verdicts.faces import Crop, Faces, faces_of
 from mmidd.verdicts.named import AllNamed, Named
 from mmidd.verdicts.pages import Pages
@@ -34,7 +35,7 @@ MOST_REGIONS = 3
 @dataclass(frozen=True)
 class Way:
     """With what is judged, how, and what is written. `out`: a folder of pages; `csv`: a file of rows; `region`: is it looked
-    for what mattered?"""
+    for what mattered? `asking`: the model, opened to explain, where it is asked for reasons."""
 
     model: Model
     named_model: str
@@ -43,6 +44,7 @@ class Way:
     out: Path | None = None
     csv: Path | None = None
     region: bool = False
+    asking: Model | None = None
     workers: int | None = None
 
 
@@ -107,7 +109,7 @@ def _verdicts(
     waiting = _Waiting()
     for found in faces_of(media, way.taking, engine):
         if not found.crops:
-            yield found.number, _done(media[found.number], found, way, pages, (), ())
+            yield found.number, _done(media[found.number], found, way, pages, (), (), ())
         elif waiting.add(found):
             yield from _scored(media, waiting.taken(), way, pages)
     yield from _scored(media, waiting.taken(), way, pages)
@@ -130,7 +132,8 @@ def _scored(
         types = None if scores.types is None else scores.types[mine]
         tracks = _tracks(found.crops, Found(scores.fake[mine], types))
         regions = _regions(way.model, found.crops, tracks) if way.region else ()
-        yield found.number, _done(media[found.number], found, way, pages, tracks, regions)
+        said = _explained(way, found.crops, tracks) if way.asking is not None else ()
+        yield found.number, _done(media[found.number], found, way, pages, tracks, regions, said)
 
 
 def _tracks(crops: Sequence[Crop], found: Found) -> tuple[Track, ...]:
@@ -146,8 +149,7 @@ def _tracks(crops: Sequence[Crop], found: Found) -> tuple[Track, ...]:
 def _regions(model: Model, crops: Sequence[Crop], tracks: Sequence[Track]) -> tuple[Region, ...]:
     """Of the most suspicious tracks, the frame with the highest score; of a model of clips with those around it."""
     found = []
-    suspicious = sorted((each for each in tracks if each.score is not None), key=lambda each: -(each.score or 0.0))
-    for track in suspicious[:MOST_REGIONS]:
+    for track in _suspicious(tracks):
         images = [crop.image for crop in crops if crop.track == track.number]
         best = max(range(len(images)), key=lambda at: _or_none(track.looks[at].score))
         size = model.look.frames
@@ -156,18 +158,40 @@ def _regions(model: Model, crops: Sequence[Crop], tracks: Sequence[Track]) -> tu
     return tuple(found)
 
 
+def _explained(way: Way, crops: Sequence[Crop], tracks: Sequence[Track]) -> tuple[Explained, ...]:
+    """Of the most suspicious tracks, what the model says of the frame with the highest score."""
+    found = []
+    for track in _suspicious(tracks):
+        best = max(track.looks, key=lambda look: _or_none(look.score))
+        crop = next(each for each in crops if (each.track, each.frame) == (track.number, best.frame))
+        assert way.asking is not None
+        found.append(explained(way.model, way.asking, crop, best.frame))
+    return tuple(found)
+
+
+def _suspicious(tracks: Sequence[Track]) -> list[Track]:
+    scored = (each for each in tracks if each.score is not None)
+    return sorted(scored, key=lambda each: -(each.score or 0.0))[:MOST_REGIONS]
+
+
 def _or_none(score: float | None) -> float:
     return -1.0 if score is None else score
 
 
 def _done(
-    medium: Named, found: Faces, way: Way, pages: Pages | None, tracks: tuple[Track, ...], regions: tuple[Region, ...]
+    medium: Named,
+    found: Faces,
+    way: Way,
+    pages: Pages | None,
+    tracks: tuple[Track, ...],
+    regions: tuple[Region, ...],
+    said: tuple[Explained, ...],
 ) -> Verdict:
     unscored = sum(track.score is None for track in tracks)
     verdict = Verdict(
         medium.shown, medium.file.kind, "judged", None, tracks, found.planned, counted(found.reasons), found.sha256,
         found.crops[0].size if found.crops else None, found.fps, found.codec, _notes(medium, found, way, unscored),
-        tuple(each.document() for each in regions),
+        tuple(each.document() for each in regions), said,
     )  # fmt: skip
     if found.error is not None:
         verdict = replace(verdict, state="failed", reason=found.error)

@@ -13,7 +13,9 @@ from mmidd.engine.files import ANEW, disk_errors
 from mmidd.errors import UsageError
 from mmidd.evaluation.figures import counted
 from mmidd.show.pages import page, told
-from mmidd.verdicts.drawn import boxed, covered, thumb, timeline
+from mmidd.verdicts.drawn import boxed, covered, marked, parts_named, thumb, timeline
+from mmidd.verdicts.explained import CAVEAT as SAYS
+from mmidd.verdicts.explained import PAGE, Explained
 from mmidd.verdicts.faces import Crop
 from mmidd.verdicts.rates import Rates, Unmeasured
 from mmidd.verdicts.region import CAVEAT, CELLS, FAINT, METHOD, Region
@@ -98,6 +100,8 @@ def _medium(
         yield _titled("Score over time", timeline(verdict.tracks, rates))
     yield _titled("The picture" if verdict.kind == "image" else "Where the faces are", _framed(verdict, crops))
     yield from _strips(verdict, crops, rates)
+    if verdict.explained:
+        yield _titled("What it says", _said(verdict.explained))
     if regions:
         yield _titled("The region that mattered", _regions(regions))
     yield _titled("What is known of it", _facts(verdict))
@@ -170,6 +174,17 @@ def _strip(track: Track, images: dict[tuple[int, int], bytes], rates: Rates | Un
         yield f"<figure{over}>{image}<figcaption>{score}<br>{when}</figcaption></figure>"
     if len(track.looks) > MOST_CROPS:
         yield f'<p class="soft">and {len(track.looks) - MOST_CROPS:,} more</p>'
+
+
+def _said(found: Sequence[Explained]) -> str:
+    parts = "".join(
+        f'<div class="reasons"><figure>{marked(each)}<figcaption>face {each.track}, frame {each.frame}'
+        f"{parts_named(each)}</figcaption></figure>"
+        f'<div><p>{told(each.figures())}.</p><blockquote class="{"soft" if each.withheld else "said"}">'
+        f"{told(each.words(PAGE))}</blockquote><p>{told(each.looks())}.</p></div></div>"
+        for each in found
+    )
+    return f'<p class="soft">{told(SAYS)}.</p>{parts}'
 
 
 def _regions(regions: Sequence[Region]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from mmidd.engine.files import ANEW, disk_errors
 from mmidd.errors import UsageError
+from mmidd.evaluation.figures import counted
 from mmidd.results import Result
 from mmidd.show import LITTER, SHOWN, plain, printable, shell_word
+from mmidd.show.pages import in_csv
+from mmidd.verdicts.explained import CAVEAT, CONSOLE, CSV_MOST
 from mmidd.verdicts.rates import Rates, Unmeasured
 from mmidd.verdicts.taking import Taking
 from mmidd.verdicts.verdict import (
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "path", "level", "track", "state", "verdict", "score", "threshold", "false_positive_rate", "true_positive_rate",
-    "if_forged", "decides", "tracks_deciding", "frames_planned", "frames_used", "kind", "sha256", "reason",
+    "if_forged", "explanation", "decides", "tracks_deciding", "frames_planned", "frames_used", "kind", "sha256", "reason",
 )  # fmt: skip
 _BARE = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so is a formula to a spreadsheet."""
@@ -110,6 +113,7 @@ class Detected(Result):
             "other_files": dict(self.others),
             "litter": self.litter,
             "named_twice": self.twice,
+            "explained": explained_told(self.verdicts) or None,
             "speed": self.speed.document(),
             "media": [each.document(self.rates) for each in self.verdicts],
         }
@@ -137,6 +141,8 @@ class Detected(Result):
         )
         if any(each.score is not None for each in table):
             console.print(f"{RULE}. {NOT}")
+        if told := explained_told(self.verdicts):
+            console.print(f"{told}. {CAVEAT}")
         for name, place in (("rows", self.csv), ("look at", self.out / "index.html" if self.out else None)):
             if place is not None:
                 console.print(f"{name}: {plain(shell_word(str(place)))}")
@@ -176,6 +182,10 @@ def _below(each: Verdict, rates: Rates | Unmeasured) -> Iterator[str]:
         yield mixed
     if each.worst and (kind := forged_words(each.worst.types)):
         yield f"if forged, by {kind}"
+    for said in each.explained:
+        yield f"face {said.track}, frame {said.frame}: {said.figures()}"
+        yield f"it says: {said.words(CONSOLE)}"
+        yield said.looks()
     yield from each.notes
 
 
@@ -214,6 +224,7 @@ class Rows:
         worst = verdict.worst
         clip = {
             **self._both(verdict, verdict.score), "level": "clip", "if_forged": _forged(worst),
+            "explanation": _said(verdict, worst),
             "tracks_deciding": verdict.judged, "frames_planned": verdict.planned, "frames_used": verdict.used,
             "reason": printable(verdict.reason or ""),
         }  # fmt: skip
@@ -222,6 +233,7 @@ class Rows:
         for track in verdict.tracks:
             self._rows.writerow(
                 {**self._both(verdict, track.score), "level": "track", "track": track.number, "if_forged": _forged(track),
+                 "explanation": _said(verdict, track),
                  "frames_used": len(track.looks), "decides": track.number in deciding}
             )  # fmt: skip
 
@@ -237,6 +249,26 @@ class Rows:
                 "true_positive_rate": self._rates.true_positive.value,
             }  # fmt: skip
         return found
+
+
+def _said(verdict: Verdict, track: Track | None) -> object:
+    """The answer and the reasons, as far as they are shown."""
+    found = next((each for each in verdict.explained if track is not None and each.track == track.number), None)
+    if found is None:
+        return None
+    return in_csv(f"{found.answer or f'no answer ({found.said.wrong})'}: {found.words(CSV_MOST)}")
+
+
+def explained_told(verdicts: Iterable[Verdict]) -> str:
+    """How many faces were explained, how many replies had no answer, how many are withheld."""
+    said = [each for verdict in verdicts for each in verdict.explained]
+    if not said:
+        return ""
+    lost, kept = sum(each.answer is None for each in said), sum(bool(each.flags) for each in said)
+    return (
+        f"{counted(len(said), 'face')} explained; replies without an answer: {lost:,}; with words withheld for what they "
+        f"name of a person: {kept:,}"
+    )
 
 
 def _forged(track: Track | None) -> str | None:

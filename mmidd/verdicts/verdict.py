@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mmidd.schema import FORGERY_NAMES, FORGERY_TYPES
 from mmidd.verdicts.rates import Rates, Unmeasured, Word
+
+if TYPE_CHECKING:
+    from mmidd.verdicts.explained import Explained
 
 State = Literal["judged", "no face", "failed", "skipped"]
 ENOUGH = 3
@@ -76,7 +79,8 @@ class Track:
 @dataclass(frozen=True)
 class Verdict:
     """What came of one medium. `reasons`: planned frames that gave no face, by why. `unscored`: tracks that are shorter than
-    the model needs. `region`: of tracks, where their score falls (`region.Region.document`)."""
+    the model needs. `region`: of tracks, where their score falls (`region.Region.document`);
+    `explained`: what the model says of the most suspicious ones, worst first."""
 
     shown: str
     kind: str
@@ -91,6 +95,7 @@ class Verdict:
     codec: str | None = None
     notes: tuple[str, ...] = ()
     regions: tuple[Mapping[str, Any], ...] = ()
+    explained: tuple[Explained, ...] = ()
     page: str | None = None
 
     @property
@@ -149,6 +154,7 @@ class Verdict:
             "codec": self.codec,
             "notes": list(self.notes),
             "regions": [dict(each) for each in self.regions],
+            "explanations": [each.document() for each in self.explained],
             "page": self.page,
             "tracks": [each.document(rates) for each in self.tracks],
         }

@@ -74,7 +74,7 @@ def clips(sample_data: Path) -> dict[str, list[Any]]:
 
 def laid(root: Path, clips: dict[str, list[Any]], form: str) -> Path:
     """The clips in one form, with their manifest and a recipe."""
-    kind = {"all": ALL, "each": EACH}.get(form, "kind: frames")
+    kind = {"all": ALL, "each": EACH, "turned": f"{ALL}, turn: 180"}.get(form, "kind: frames")
     (root / "manifests").mkdir(parents=True)
     (root / "manifests" / "boxed.yaml").write_text(manifest(kind))
     (root / "recipe.yaml").write_text(RECIPE)
@@ -88,7 +88,9 @@ def laid(root: Path, clips: dict[str, list[Any]], form: str) -> Path:
             continue
         with h5py.File(folder / "clip.hdf5", "w") as file:
             arrays = np.moveaxis(np.stack(frames), 3, 1)
-            if form == "all":
+            if form == "turned":
+                arrays = arrays[:, :, ::-1, ::-1]
+            if form != "each":
                 file.create_dataset("Color_Data", data=arrays, chunks=(2, 3, 64, 64), compression="gzip")
             else:
                 for number, array in enumerate(arrays):
@@ -113,7 +115,7 @@ def rows(out: Path) -> list[tuple[object, ...]]:
     )
 
 
-@pytest.mark.parametrize("form", ["all", "each", "zipped"])
+@pytest.mark.parametrize("form", ["all", "each", "zipped", "turned"])
 def test_arrays_give_the_samples_of_numbered_images(form: str, clips: dict[str, list[Any]], tmp_path: Path) -> None:
     expected = rows(built(laid(tmp_path / "images", clips, "images")))
     root = laid(tmp_path / form, clips, "all" if form == "zipped" else form)

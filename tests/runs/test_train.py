@@ -91,7 +91,6 @@ def test_a_corpus_of_one_class_or_without_a_split_is_told(tmp_path: Path) -> Non
 
 
 def test_needed_columns_that_are_empty_stop_and_some_empty_rows_are_told(corpus: Path, tmp_path: Path) -> None:
-
     told: list[str] = []
     wanting = replace(toy.TOY, needs=("label", "environment_caption"))
     with pytest.raises(
@@ -202,7 +201,6 @@ def test_what_the_order_leaves_out_and_what_cannot_be_read_is_told(corpus: Path,
 
 
 def test_epochs_take_the_place_of_a_presets_steps() -> None:
-
     stepped = replace(toy.TOY, presets={"tiny": Preset({}, {"steps": 7})})
     for words, steps in (((), 7), (["epochs=3"], None), (["epochs=3", "steps=5"], 5), (["steps=5"], 5)):
         assert options_of(stepped, "toy", "tiny", words)[1].steps == steps
@@ -260,7 +258,6 @@ def test_python_trains_as_the_verb_does(corpus: Path, tmp_path: Path) -> None:
 
 
 def _evil(**methods: Any) -> Any:
-
     return replace(toy.TOY, build=type("Evil", (toy.Toy,), methods))
 
 
@@ -296,7 +293,6 @@ def test_a_detector_that_owes_losses_or_scores_is_told_which(corpus: Path, tmp_p
 
 
 def test_what_is_no_network_is_told(corpus: Path, tmp_path: Path) -> None:
-
     with pytest.raises(RunError, match="gives a Linear, no Network"):
         train(replace(toy.TOY, build=lambda options: torch.nn.Linear(2, 2)), "toy", corpus, tmp_path / "run", preset="tiny",
               workers=0, device="cpu", tell=lambda line: None)  # fmt: skip
