@@ -27,7 +27,7 @@ from mmidd.errors import RunError, UsageError
 from mmidd.reference import open_trained, train
 from mmidd.runs import checkpoint
 from mmidd.runs.data import Selection, dataset, seen
-from mmidd.runs.loop import Made, Progress, Task
+from mmidd.runs.loop import Made, Progress, Task, checked
 from mmidd.runs.processes import here
 from mmidd.runs.settings import Settings
 from mmidd.runs.stopping import Asked
@@ -104,8 +104,6 @@ def test_what_it_kept_scores_the_same_when_it_is_opened(run: tuple[Path, list[di
 @contextmanager
 def after(steps: int, act: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Act once so many steps were taken."""
-    checked = trl_loop.checked
-
     def acting(task: Task, made: Made, progress: Progress, asked: Asked, skipped: int) -> tuple[Progress, int]:
         if progress.step == steps:
             act()
