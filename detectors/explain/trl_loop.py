@@ -206,7 +206,7 @@ def _grpo(run: _Run, folder: str) -> Any:
     from trl.trainer.grpo_config import GRPOConfig
     from trl.trainer.grpo_trainer import GRPOTrainer
 
-    class Fed(GRPOTrainer):  # type: ignore[misc]
+    class Fed(GRPOTrainer):
         """With the rows as the run's loader gives them: read as they are needed, each process its own."""
 
         def get_train_dataloader(self) -> _Run:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from corpus import made
 from llm.stub import Reply, Request, Stub, chat
 from llm.test_client import QUICK
 from runs import corpora
@@ -27,7 +28,7 @@ from mmidd.errors import RunError, UsageError
 from mmidd.reference import open_trained, train
 from mmidd.runs import checkpoint
 from mmidd.runs.data import Selection, dataset, seen
-from mmidd.runs.loop import Made, Progress, Task
+from mmidd.runs.loop import Made, Progress, Task, checked
 from mmidd.runs.processes import here
 from mmidd.runs.settings import Settings
 from mmidd.runs.stopping import Asked
@@ -104,7 +105,6 @@ def test_what_it_kept_scores_the_same_when_it_is_opened(run: tuple[Path, list[di
 @contextmanager
 def after(steps: int, act: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Act once so many steps were taken."""
-    checked = trl_loop.checked
 
     def acting(task: Task, made: Made, progress: Progress, asked: Asked, skipped: int) -> tuple[Progress, int]:
         if progress.step == steps:
@@ -165,6 +165,19 @@ def test_a_judge_that_goes_away_stops_it_in_words_with_its_last_checkpoint(
         lines = reinforced(corpus, aligned, tmp_path / "run", **asks)
     told = [line["told"]["reward.judge"] for line in lines if line["kind"] == "step"]
     assert len(told) == 4 and told[2:] == [0, 0]
+
+
+def test_a_row_that_cannot_be_read_is_replaced_and_counted(aligned: Path, tmp_path: Path) -> None:
+    def change(shard: str, rows: list[dict[str, Any]]) -> None:
+        corpora._change(shard, rows)
+        for row in rows[::4] if shard.startswith("train") else ():
+            row["image"] = b"no image at all"
+
+    lines = reinforced(made.corpus(tmp_path / "corpus", change), aligned, tmp_path / "run", **SHORT | {"steps": 2})
+    found = json.loads((tmp_path / "run" / "seed-0" / "result.json").read_text())
+    assert found["rows skipped"] > 0
+    assert sum(line["rows"] for line in lines if line["kind"] == "step") == 8
+    assert sum(count for why, count in found["left out by terms"].items() if "a row again" in why) == found["rows skipped"]
 
 
 @pytest.mark.parametrize(
