@@ -159,7 +159,7 @@ def detect(
     download: bool = False,
     watch: Watch = NOBODY,
 ) -> Detected:
-    """Judge images, videos, folders and archives with a trained detector: `mmidd detect`. `explain`: it is asked for reasons.
+    """Judge images, videos, folders and archives with a trained detector: `mmidd detect`. `explain`: with its reasons.
 
     `model`: a run, an ONNX file, or what `mmidd.scoring` opened; faces are taken as its corpus took them, which its run
     or `corpus` says. Raises UsageError, RunError, ScoreError and WorkError; what is wrong with a medium is in its verdict.

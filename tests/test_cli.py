@@ -45,13 +45,14 @@ COMMANDS = {
     "rehydrate": "WHERE --data --out --check --digests --only --accept --manifests --follow-links --workers --json",
     "train": "DETECTOR CORPUS --out --preset --set --seeds --fraction --only --paired --self-blended --holdout --workers "
     "--device --json",
-    "score": "MODEL [CORPUS] --out --split --only --degrade --explain --set --workers --device --import --column --level --logit "
-    "--real-high --ignore-strangers --json",
+    "score": "MODEL [CORPUS] --out --split --only --degrade --explain --set --workers --device --import --column --level "
+    "--logit --real-high --ignore-strangers --json",
     "evaluate": "FILE... --validation --corpus --by --attributes --rule --coverage --seed --resamples --out --json",
     "compare": "FILE... --validation --rule --level --seed --resamples --out --json",
     "validate": "CORPUS --out --detectors --studies --test --preset --set --seeds --holdout --workers --device --dry-run "
     "--json",
-    "detect": "PATH... --model --corpus --rates --rule --stills --region --explain --out --csv --set --workers --device --json",
+    "detect": "PATH... --model --corpus --rates --rule --stills --region --explain --out --csv --set --workers --device "
+    "--json",
     "publish": "CORPUS [ORG/NAME] --out --labels-only --only --redact --private --gated --commit-bytes --verify "
     "--squash-history --yes --dry-run --workers --json",
     "import": "KIND LIST... --images --out --name --licence --faces --label --method --link --json",

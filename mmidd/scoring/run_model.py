@@ -40,7 +40,7 @@ class RunModel:
         self.settings = Settings.model_validate(opened.about["asked"]["settings"])
         self.explain = explain
         self.about: Mapping[str, Any] = about(opened) | {"device": _named(device)}
-        self.validation = opened.folder / BEST / SCORES
+        self.validation = None if explain else opened.folder / BEST / SCORES  # those are of scores without reasons
         self._network, self._device = opened.network, device
         self._opened, self._whose = opened, f"the run {opened.folder} ({opened.detector})"
         if explain:

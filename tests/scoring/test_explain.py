@@ -80,6 +80,7 @@ def test_a_summary_counts_what_the_rows_say(
     (file,) = again.document()["files"]
     rows = explained.read(explained.place_of(scored)).table.to_pylist()
     told = file["explained"]
+    assert again.beside == ("--corpus", str(corpus))  # a run's validation scores are without reasons
     assert not file["changed"] and file["explanations"] == str(explained.place_of(scored))
     assert told["asked"] == len(rows) == 64 and told["no_answer"] == Counter(r["wrong"] for r in rows if r["wrong"])
     assert (
