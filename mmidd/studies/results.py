@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmidd.studies.ablations import ABLATIONS, SAYS
 from mmidd.studies.facts import Facts
 from mmidd.studies.grid import Asked, Grid, Line, Test, Trial
 from mmidd.studies.published import Ours, beside, published
@@ -130,7 +131,7 @@ def _ours(
     else:
         slugs = line.test.only or tuple(each.dataset for each in facts.rows if each.split == "test")
         tested = frozenset(facts.name(slug) for slug in slugs)
-    chosen, given = trial.chosen, len(asked.settings)
+    chosen, given = trial.chosen, 0 if line.study in ABLATIONS else len(asked.settings)
     train = frozenset(facts.name(slug) for slug in facts.datasets if slug not in chosen.without)
     whole = chosen.fraction == 1 and chosen.paired is None and chosen.holdout is None
     return Ours(
@@ -168,6 +169,7 @@ def caveats(grid: Grid, records: Records, lines: Sequence[Mapping[str, Any]]) ->
             "the detector, or its interval reaches down to them: such a figure says nothing of forgeries."
         )
     told += _unequal(lines)
+    told += [f"{name}: {SAYS[name]}" for name in SAYS if any(line["study"] == name for line in lines)]
     if seeds := {len(line["seeds"]) for line in lines if len(line["seeds"]) < 3}:
         told.append(
             f"Of a line there are {min(seeds)} seed{'s' * (min(seeds) != 1)}: how far chance in training moves a figure is "

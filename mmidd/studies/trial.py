@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from mmidd import __version__
 from mmidd.corpus.read import Corpus
 from mmidd.engine.files import canonical, digest, sha256_file, write_text
-from mmidd.errors import MmiddError, ScoreError, WorkError, is_memory, sanitised, told
+from mmidd.errors import MmiddError, RunError, ScoreError, WorkError, is_memory, sanitised, told
 from mmidd.registry import Registry
 from mmidd.scores import file as scorefile
 from mmidd.scores.file import ScoreFile
@@ -32,6 +32,7 @@ VALIDATION = "scores.parquet"
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 """What stops every trial alike. A file that is not there may be one detector's weights."""
 _WHY = 600
+_BEHIND = "a run's validation scores are of answers without reasons: they choose no threshold for those behind reasons"
 
 
 class Train(Protocol):
@@ -84,7 +85,27 @@ class Bench:
             "corpus": self.facts.digest,
             "tests": {test.name: self.tested(test).digest for test in trial.tests},
             "chance": vars(self.chance),
+            "after": {name: self._came_to(name) for _, name in trial.after},
         }
+
+    def _came_to(self, name: str) -> str | None:
+        """Of a trial that another begins with: a digest of its record, None where it is not done."""
+        found = read_record(self.folder / "trials" / f"{name}.json")
+        return None if found is None or found["state"] != "done" else digest(found["made_of"], found["files"])
+
+    def words(self, trial: Trial) -> Sequence[str] | Mapping[str, Any]:
+        """The settings of a run, with the folders of those that it begins with. Raises RunError where one is not done."""
+        if not trial.after:
+            return trial.settings
+        from mmidd.runs.asked import pairs_of
+
+        found: dict[str, Any] = dict(pairs_of(trial.settings, []))
+        for option, name in trial.after:
+            if self._came_to(name) is None:
+                raise RunError(f"it begins with the run of {name} ({option}), which is not done")
+            run, _, seed = name.rpartition(".")
+            found[option] = str((self.folder / "runs" / run / seed).absolute())
+        return found
 
 
 Record = Mapping[str, Any]
@@ -153,7 +174,7 @@ def _done(bench: Bench, trial: Trial, stage: list[str], times: dict[str, float])
     selection = selected(trial.chosen, bench.facts)
     run = bench.train(
         trial.detector, bench.corpus, bench.run(trial),
-        preset=trial.preset, settings=trial.settings, seeds=(trial.seed,), workers=bench.workers, device=bench.device,
+        preset=trial.preset, settings=bench.words(trial), seeds=(trial.seed,), workers=bench.workers, device=bench.device,
         watch=bench.watch, tell=bench.tell, **selection,
     )  # fmt: skip
     times["training"] = 60 * float(run.seeds[0]["minutes"])
@@ -163,16 +184,16 @@ def _done(bench: Bench, trial: Trial, stage: list[str], times: dict[str, float])
     files = _scored(bench, trial, folder)
     times["scoring"] = round(time.monotonic() - begun, 3)
     stage[0] = "evaluation"
-    how = setting(*_validation(folder), bench.chance)
+    how, behind = setting(*_validation(folder), bench.chance), setting(None, _BEHIND, bench.chance)
     rows = _trained_on(bench, trial)
     tests = {}
     for test in trial.tests:
         held = files[covering(test, trial.tests)]
         only = bench.only(test)
-        scores = scorefile.read(held)
+        scores, way = scorefile.read(held), behind if test.reasons else how
         tests[test.name] = {
-            **figures(scores, only, how),
-            "columns_alone": alone(bench.corpus, rows, bench.tested(test), scores, only, how),
+            **figures(scores, only, way),
+            "columns_alone": alone(bench.corpus, rows, bench.tested(test), scores, only, way),
         }
     return {
         "made_of": bench.made_of(trial),
@@ -185,7 +206,7 @@ def _done(bench: Bench, trial: Trial, stage: list[str], times: dict[str, float])
 
 def covering(test: Test, tests: tuple[Test, ...]) -> Test:
     """The test whose score file holds this one's rows: that of the whole split, where it is scored."""
-    whole = Test(test.corpus)
+    whole = Test(test.corpus, reasons=test.reasons)
     return whole if whole in tests else test
 
 
