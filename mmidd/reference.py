@@ -251,7 +251,8 @@ def ablate(
         raise UsageError(f"--strength is of the ablation language, not of {name}")
     return study(
         found, out, detectors=(detector,), studies=(name,), specialist=chosen, tests=tests, preset=preset,
-        seeds=tuple(seeds), settings=tuple(settings), train=train, registry=REFERENCE_DETECTORS, dry_run=dry_run, tell=tell, **more,
+        seeds=tuple(seeds), settings=tuple(settings), train=train, registry=REFERENCE_DETECTORS, dry_run=dry_run,
+        tell=tell, **more,
     )  # fmt: skip
 
 

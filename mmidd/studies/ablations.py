@@ -13,8 +13,11 @@ SHORTCUT = "shortcut"
 """The folder of a study that holds the two corpora of `language`."""
 ROLES = ("specialist", "align", "rl")
 NONE = "none"
-CONSISTENT = "rewards={class: 1.0, format: 0.5, consistency: 0.5}"
-BINARY = "rewards={class: 1.0, format: 0.5}"
+REWARDS = {
+    "rewarded for class and form": "rewards={class: 1.0, format: 0.5}",
+    "and for reasons that end in the answer": "rewards={class: 1.0, format: 0.5, consistent-rule: 0.5}",
+    "and for reasons that alone give the answer": "rewards={class: 1.0, format: 0.5, consistent-self: 0.5}",
+}
 REASONS = "behind reasons"
 SAYS = {
     "specialist": "With and without: the same model, rows and steps; without a specialist there is no projector to train "
@@ -124,8 +127,8 @@ def _rewards(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[Cell]:
         return
     for detector in asked.detectors:
         make = _Cells("rewards", detector, asked, facts)
-        yield from make.both(make.reinforced("rewarded for class and form", make.direct, BINARY))
-        yield from make.both(make.reinforced("rewarded for consistency too", make.direct, CONSISTENT))
+        for title, words in REWARDS.items():
+            yield from make.both(make.reinforced(title, make.direct, words))
 
 
 def _language(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[Cell]:
