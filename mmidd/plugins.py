@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mmidd.captions.registry import CAPTIONERS
+from mmidd.detectors.explain.rewards.registry import REWARDS
 from mmidd.detectors.registry import REFERENCE_DETECTORS
 from mmidd.faces.registry import DETECTORS
 from mmidd.manifest.folders import DATASETS
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 REGISTRIES: tuple[Registry[Any], ...] = (
-    DETECTORS, CAPTIONERS, DECODERS, DATASETS, EXPORTERS, IMPORTERS, REFERENCE_DETECTORS,
+    DETECTORS, CAPTIONERS, DECODERS, DATASETS, EXPORTERS, IMPORTERS, REFERENCE_DETECTORS, REWARDS,
 )  # fmt: skip
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,12 +17,16 @@ from mmidd.runs.detector import Batch, Features, Input, Loss, Network, Scores
 from mmidd.runs.trained import options_of_run
 
 from ..backbones import mllm
-from . import prompts
+from . import collapse, prompts
 from .align import written_loss
 from .answers import answers, ids_of
+from .objective import objective
 from .options import ExplainOptions
 from .prompted import Prompted, logits_of, pictures, prompted
+from .reference import Reference
 from .replies import Replies, replied
+from .rewards.chosen import chosen
+from .sampling import rollouts
 from .soft import Placed, Projector
 from .specialist import Specialist
 
@@ -28,6 +34,8 @@ _SIDE = 224
 _LINEAR = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 _SHAPES = ("backbone", "weights", "specialist", "soft_tokens", "lora_rank", "lora_alpha", "words", "question", "side")
 """Options in which a run and the one that it starts from are alike."""
+_HELD = "reference."
+"""What of a checkpoint is a run's own start."""
 
 
 class Explaining(Network):
@@ -55,6 +63,11 @@ class Explaining(Network):
         )
         if self.processor is not None:
             self._ready(options)
+        self.reference: Reference | None = None
+        if options.stage == "reinforce":
+            self.judge, self.noted = chosen(options), Counter[str]()
+            self.looks_back = collapse.WINDOW
+            self.reference = Reference(self) if options.beta else None
 
     def _ready(self, options: ExplainOptions) -> None:
         tokenizer = self.processor.tokenizer
@@ -91,8 +104,6 @@ class Explaining(Network):
             return {"odds": self.odds(given)}
         if self.options.stage == "align":
             return {"odds": self.odds(given), "written": written_loss(self, given, batch["label"])}
-        from .reinforce import rollouts
-
         return rollouts(self, given, batch)
 
     def losses(self, features: Features, batch: Batch, over: Mapping[str, int]) -> Loss:
@@ -103,9 +114,21 @@ class Explaining(Network):
             if "written" not in features:
                 return Loss({"answer": answer}, told=told)
             return Loss({"answer": answer, "form": features["written"].sum() / over["rows"]}, told=told)
-        from .reinforce import objective
+        noted, self.noted = self.noted, Counter()
+        return replace(objective(self.options, features, batch, over), counts=dict(noted))
 
-        return objective(self.options, features, batch, over)
+    def rows(self, batch: Batch) -> dict[str, int]:
+        fakes = int((batch["label"] > 0).sum())
+        return super().rows(batch) | {"reals": len(batch["label"]) - fakes, "fakes": fakes}
+
+    def halt(self, recent: Sequence[Mapping[str, float]]) -> str | None:
+        return collapse.collapsed(recent, sum(self.options.rewards.values()))
+
+    def learnt(self, recent: Sequence[Mapping[str, float]]) -> str | None:
+        return collapse.learnt(recent, sum(self.options.rewards.values()))
+
+    def checkpointing(self) -> None:
+        self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
     def scores(self, features: Features) -> Scores:
         return Scores(features["odds"].sigmoid())
@@ -117,7 +140,7 @@ class Explaining(Network):
         found = replied(self, given)
         read_as = [read(text, self.options.words, cut=cut) for text, cut in zip(found.texts, found.cut, strict=True)]
         odds = self._behind(given, found)
-        alone = self._alone([each.chain for each in read_as])
+        alone = self.alone([each.chain for each in read_as])
         said = [
             Said(text, each.chain, each.answer, each.wrong, tokens, cut, float(d), a)
             for text, each, tokens, cut, d, a in zip(
@@ -137,7 +160,7 @@ class Explaining(Network):
         last = mask.sum(1) - 1
         return self.answers.odds(logits[torch.arange(len(rows), device=device), last])
 
-    def _alone(self, chains: Sequence[str]) -> list[float | None]:
+    def alone(self, chains: Sequence[str]) -> list[float | None]:
         """The score that each chain gives without its picture; None of an empty one."""
         found: list[float | None] = []
         device = self.model.device
@@ -162,6 +185,8 @@ class Explaining(Network):
             return notes
         if self.options.start is not None:
             self._start(self.options.start)
+        if self.reference is not None:
+            self.reference.take(self)
         formed, looked = self._formed(batches)
         if formed < self.options.least_format:
             raise RunError(
@@ -177,7 +202,9 @@ class Explaining(Network):
         own = self.options.model_dump(mode="json")
         if differ := [f"{key} was {options.get(key)!r}, is {own[key]!r}" for key in _SHAPES if options.get(key) != own[key]]:
             raise UsageError(f"start={run} is of another network: {'; '.join(differ)}")
-        checkpoint.restore(self, checkpoint.read_best(seed).network)
+        found = {name: each for name, each in checkpoint.read_best(seed).network.items() if not name.startswith(_HELD)}
+        held = {name: each for name, each in checkpoint.stored(self).items() if name.startswith(_HELD)}
+        checkpoint.restore(self, found | held)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def _formed(self, batches: Iterator[Batch]) -> tuple[float, int]:

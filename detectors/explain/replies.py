@@ -35,7 +35,7 @@ def replied(network: Explaining, given: Prompted, *, sample: bool = False) -> Re
     with network.placed.shown(given.soft):
         found = network.model.generate(
             **given.inputs, max_new_tokens=options.reply_tokens, repetition_penalty=1.0, num_beams=1,
-            suppress_tokens=_silent(network), pad_token_id=tokenizer.pad_token_id, **chance,
+            suppress_tokens=silent(network), pad_token_id=tokenizer.pad_token_id, **chance,
         )  # fmt: skip
     ids = found[:, given.length :]
     ends = torch.zeros_like(ids, dtype=torch.bool)
@@ -58,7 +58,7 @@ def _ends(network: Explaining) -> set[int]:
     return {each for each in (*every, network.processor.tokenizer.eos_token_id) if each is not None}
 
 
-def _silent(network: Explaining) -> list[int]:
+def silent(network: Explaining) -> list[int]:
     """Special tokens that are no end: pictures' and the specialist's."""
     words = network.model.get_input_embeddings().weight.shape[0]
     return sorted(

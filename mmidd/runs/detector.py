@@ -101,7 +101,7 @@ class Network(nn.Module):  # type: ignore[misc]
         """Of a network in `eval` mode."""
 
     looks_back: int = 0
-    """How many steps `halt` is told of."""
+    """How many steps `halt` and `learnt` are told of."""
 
     def begin(self, batches: Iterator[Batch], data: Mapping[str, Any]) -> Sequence[str]:
         """Called once before the first step of a run, not where one goes on: load what it starts from, or refuse to train
@@ -117,6 +117,10 @@ class Network(nn.Module):  # type: ignore[misc]
     def halt(self, recent: Sequence[Mapping[str, float]]) -> str | None:
         """Why training must not go on, in words; None where it may. `recent`: what the last `looks_back` steps told
         (`Loss.told`), oldest first."""
+        return None
+
+    def learnt(self, recent: Sequence[Mapping[str, float]]) -> str | None:
+        """Why there is nothing more to learn, in words: training ends before its steps, and well. Else as `halt`."""
         return None
 
     def rows(self, batch: Batch) -> dict[str, int]:

@@ -185,7 +185,11 @@ def _begin(task: Task, made: Made) -> None:
 
 def _over(task: Task, made: Made, progress: Progress) -> bool:
     patience = task.settings.patience
-    return progress.step >= made.total or (patience is not None and progress.worse >= patience)
+    return (
+        progress.step >= made.total
+        or (patience is not None and progress.worse >= patience)
+        or made.network.learnt(progress.recent) is not None
+    )
 
 
 def _run(task: Task, made: Made, progress: Progress, asked: Asked) -> Progress:
@@ -198,7 +202,8 @@ def _run(task: Task, made: Made, progress: Progress, asked: Asked) -> Progress:
         for batch in made.load:
             waited = time.perf_counter() - begun
             progress = _stepped(task, made, progress, batch, waited, begun)
-            validated = progress.step % made.every == 0 or progress.step == made.total
+            learnt = made.network.learnt(progress.recent)
+            validated = progress.step % made.every == 0 or progress.step == made.total or learnt is not None
             if validated:
                 progress = _validated(task, made, progress)
             stop, lost = task.at.summed([float(asked.stop), made.load.skipped.count - skipped])
@@ -210,6 +215,8 @@ def _run(task: Task, made: Made, progress: Progress, asked: Asked) -> Progress:
                 raise KeyboardInterrupt
             if why := made.network.halt(progress.recent):
                 raise RunError(f"seed {task.seed} stopped after step {progress.step:,}: {why}. Its curves say how it came")
+            if learnt and task.at.first:
+                task.tell(f"note: seed {task.seed} ends after step {progress.step:,}: {learnt}")
             if _over(task, made, progress):
                 break
             begun = time.perf_counter()

@@ -1,0 +1,84 @@
+"""Stage 2, what a batch gives: sampled replies, what they are rewarded for, and how likely the network says them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from mmidd.explanations.reply import read
+from mmidd.runs.detector import Batch, Features
+
+from .objective import advantages
+from .prompted import Prompted, logits_of
+from .replies import Replies, replied, silent
+from .rewards.protocol import Asked
+
+if TYPE_CHECKING:
+    from .network import Explaining
+
+
+def rollouts(network: Explaining, given: Prompted, batch: Batch) -> Features:
+    """Of `samples` (G) replies a row, each (rows, G): `said`, the sum of its tokens' log-probabilities, with a gradient;
+    `advantage`; `reward` and each `reward.NAME`; `answer` (0, 1, -1 for none), `length` in tokens, `cut`, `empty`, `formed`
+    as `objective` tells them; with `beta` `kl`, the sum over its tokens.
+
+    A part of a batch holds rows x G replies at once: how many rows that are is the setting `micro`. Sampling needs less
+    memory than the gradient after it, so it is not cut further.
+    """
+    options, each = network.options, given.repeated(network.options.samples)
+    with torch.no_grad(), _scoring(network):
+        found = replied(network, each, sample=True)
+        read_as = [read(text, options.words, cut=cut) for text, cut in zip(found.texts, found.cut, strict=True)]
+        labels = batch["label"].repeat_interleave(options.samples).tolist()
+        judged = network.judge.judged(Asked(found.texts, read_as, labels, options.words, network.alone))
+    if torch.is_grad_enabled():  # contrast=whole asks twice for the same replies, once without
+        network.noted.update(judged.counts)
+    behind = each.with_ids(found.ids, found.mask)
+    logits = logits_of(network.model, network.placed, behind, found.ids.shape[1] + 1)
+    chances = log_chances(network, logits, found)
+    rows: dict[str, torch.Tensor] = {"said": chances.sum(1)}
+    if network.reference is not None:
+        before = network.reference.logits(network, behind, batch["image"], found.ids.shape[1] + 1)
+        rows["kl"] = distance(chances, log_chances(network, before, found)).sum(1)
+    told = {
+        "reward": judged.total,
+        **{f"reward.{name}": values for name, values in judged.values.items()},
+        "answer": [-1 if reply.answer is None else reply.answer for reply in read_as],
+        "length": found.lengths,
+        "cut": found.cut,
+        "empty": [not reply.chain for reply in read_as],
+        "formed": [reply.formed for reply in read_as],
+    }
+    device = chances.device
+    rows |= {name: torch.tensor(values, dtype=torch.float32, device=device) for name, values in told.items()}
+    groups = {name: values.unflatten(0, (given.rows, options.samples)) for name, values in rows.items()}
+    return {**groups, "advantage": advantages(groups["reward"])}
+
+
+def log_chances(network: Explaining, logits: torch.Tensor, found: Replies) -> torch.Tensor:
+    """Of each token of each reply (replies, tokens) the log-probability with which `replied` samples it, 0 behind its end.
+    `logits` (replies, tokens + 1, words): from the last place of the question on."""
+    never = torch.tensor(silent(network), device=logits.device)
+    logits = logits[:, :-1].index_fill(2, never, -torch.inf) / network.options.temperature
+    said = logits.gather(2, found.ids.unsqueeze(2)).squeeze(2) - logits.logsumexp(2)
+    return torch.where(found.mask, said, 0.0)
+
+
+def distance(now: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    """An estimate of KL(now || before) by what was sampled, of log-probabilities: never negative (k3 of Schulman, 2020)."""
+    apart = before - now
+    return apart.exp() - apart - 1
+
+
+@contextmanager
+def _scoring(network: Explaining) -> Iterator[None]:
+    """Meanwhile in eval mode: so that it generates with a cache, which checkpointing forbids in training mode."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
