@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mmidd.runs.trained import Opened
     from mmidd.scores.written import Scored
     from mmidd.scoring.model import Model
+    from mmidd.studies.explanations import Explained
     from mmidd.studies.forecast import Forecast
     from mmidd.studies.study import Study
     from mmidd.verdicts.result import Detected
@@ -254,6 +255,24 @@ def ablate(
         seeds=tuple(seeds), settings=tuple(settings), train=train, registry=REFERENCE_DETECTORS, dry_run=dry_run,
         tell=tell, **more,
     )  # fmt: skip
+
+
+def explanations(
+    model: str | Path | Model,
+    corpus: str | Path | Corpus,
+    out: str | Path | None = None,
+    *,
+    device: str = "auto",
+    **asked: Any,
+) -> Explained:
+    """What the reasons of an explaining run are worth: `mmidd explanations`. `split`, `rows`, `seed`, `resamples` and `watch`
+    as `mmidd.studies.explanations.explanations` has them."""
+    from mmidd.corpus.read import Corpus
+    from mmidd.studies.explanations import explanations as explained
+
+    found = corpus if isinstance(corpus, Corpus) else Corpus(corpus)
+    opened = open_model(model, device=device) if isinstance(model, str | Path) else model
+    return explained(opened, found, None if out is None else Path(out), **asked)
 
 
 def _specialist(named: str) -> str:

@@ -80,4 +80,35 @@ def ablate(
     return WITH_FAILURES if isinstance(found, Study) and found.failed else COMPLETE
 
 
-VERBS = (ablate,)
+def explanations(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder of an explaining detector, or RUN/seed-N.")],
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="A corpus folder, or hf://datasets/ORG/NAME.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Also write JSON, Markdown and HTML here.")
+    ] = None,
+    split: Annotated[str, typer.Option("--split", metavar="SPLIT", help="train, validation or test.")] = "test",
+    rows: Annotated[
+        int, typer.Option("--rows", metavar="N", min=2, help="So many rows, of both classes, of many clips.")
+    ] = 200,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the choice of rows, of controls and of resamples.")] = 0,
+    resamples: Annotated[int, typer.Option("--resamples", min=1, help="How often groups are drawn again.")] = 1000,
+    device: TrainedOn = Device.auto,
+    as_json: Json = False,
+) -> int:
+    """Look at what an explaining run's reasons are worth: do its answers follow from them, are they of the picture.
+
+    Each check stands beside what chance gives, with what it does not prove. Reasons that name race, health or identity are
+    withheld.
+    """
+    from mmidd.cli.progress import Steps
+    from mmidd.reference import explanations as explained
+
+    watch = NOBODY if as_json or not err.is_terminal else Steps(err)
+    found = explained(
+        run, corpus, out, split=split, rows=rows, seed=seed, resamples=resamples, device=device.value, watch=watch
+    )
+    say(found, as_json=as_json)
+    return COMPLETE
+
+
+VERBS = (explanations, ablate)

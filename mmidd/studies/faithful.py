@@ -29,8 +29,8 @@ class Replies:
     answer; `grey`: are they what it says of a grey picture?
 
     By covering, NaN where nothing could be covered: `named`, `others`: how far the score moved when the named parts were
-    covered, and as much of the rest. Of rows with a mask, else NaN: `inside`, `inside_others`, `inside_any`: the share of the
-    mask within the named parts, within those that other replies name, within anything of that area.
+    covered, and as much of the rest. Of rows with a mask, else NaN: `inside`, `inside_others`, `inside_any`: the share of
+    the mask within the named parts, within those that other replies name, within anything of that area.
     """
 
     group: npt.NDArray[Any]
