@@ -265,8 +265,8 @@ def explanations(
     device: str = "auto",
     **asked: Any,
 ) -> Explained:
-    """What the reasons of an explaining run are worth: `mmidd explanations`. `split`, `rows`, `seed`, `resamples` and `watch`
-    as `mmidd.studies.explanations.explanations` has them."""
+    """What the reasons of an explaining run are worth: `mmidd explanations`. `split`, `rows`, `seed`, `resamples` and
+    `watch` as `mmidd.studies.explanations.explanations` has them."""
     from mmidd.corpus.read import Corpus
     from mmidd.studies.explanations import explanations as explained
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mmidd.corpus.pictures import decoded
 from mmidd.corpus.read import Corpus
-from mmidd.errors import CorpusError, UsageError
+from mmidd.errors import UsageError
 from mmidd.explanations import flags, polarity, regions
 from mmidd.explanations.reply import Said
 from mmidd.scoring.crops import scores_of
@@ -64,7 +64,7 @@ def drawn(corpus: Corpus, split: str, rows: int, seed: int) -> Drawn:
 def replies(
     model: Model, corpus: Corpus, found: Drawn, *, seed: int = 0, watch: Watch = NOBODY
 ) -> tuple[Replies, list[Said]]:
-    """What the model says of the rows, and all that is measured of it. Raises UsageError for a model that gives no reasons."""
+    """What the model says of the rows, and all that is measured of it. Raises UsageError for a model without reasons."""
     chance, part = np.random.default_rng(seed), corpus.part(found.split)
     watch.begin("asking for reasons", len(found.numbers), 0, "images")
     crops, masks, said = list[Pixels](), list[Pixels | None](), list[Said]()
@@ -184,7 +184,7 @@ def _inside(
     group: npt.NDArray[Any],
     chance: np.random.Generator,
 ) -> npt.NDArray[np.float64]:
-    """(n, 3): the share of the mask in the named parts, in those of replies to rows of other groups, in anything as large."""
+    """(n, 3): the share of the mask in the named parts, in those of replies to other groups, in anything as large."""
     found = np.full((len(crops), 3), np.nan)
     for place, (mask, area) in enumerate(zip(masks, areas, strict=True)):
         others = np.flatnonzero([bool(each) and group[place] != of for each, of in zip(named, group, strict=True)])

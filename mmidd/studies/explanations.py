@@ -133,7 +133,8 @@ def _reply(place: int, found: Replies, said: Sequence[Said], ids: Sequence[str])
         "id": ids[place], "label": int(found.label[place]), "answer": _side(int(found.answer[place])),
         "wrong": found.wrong[place], "reasons": withheld(kinds) or found.chain[place], "flags": list(kinds),
         "argues": _side(int(found.argues[place])), "named": list(found.regions[place]),
-        "direct": number(found.direct[place]), "alone": number(found.alone[place]), "tokens": said[place].tokens, "cut": said[place].cut,
+        "direct": number(found.direct[place]), "alone": number(found.alone[place]),
+        "tokens": said[place].tokens, "cut": said[place].cut,
         "moved": {"named": number(found.named[place]), "others": number(found.others[place])},
         "mask": {
             "named": number(found.inside[place]), "others": number(found.inside_others[place]),
