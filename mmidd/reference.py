@@ -272,7 +272,10 @@ def explanations(
 
     found = corpus if isinstance(corpus, Corpus) else Corpus(corpus)
     opened = open_model(model, device=device) if isinstance(model, str | Path) else model
-    return explained(opened, found, None if out is None else Path(out), **asked)
+    from mmidd.scoring.models import explaining
+
+    asked_why = explaining(opened, str(model) if isinstance(model, str | Path) else None)
+    return explained(opened, asked_why, found, None if out is None else Path(out), **asked)
 
 
 def _specialist(named: str) -> str:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mmidd.errors import CorpusError, UsageError
+from mmidd.explanations.reply import Said
 from mmidd.schema import BY_NAME
 from mmidd.scoring.data import BATCH, windows
 from mmidd.scoring.model import Found, Look, Model
@@ -41,6 +42,7 @@ def scores_of(
         raise UsageError(f"{len(frame)} frame numbers of {count} crops: one each")
     given = np.arange(count)[:, None] if look.frames == 1 else windows(clip, frame, look.frames)
     found, sizing, size = Items(len(given)), Sizing(look.side, look.fit), max(1, BATCH // look.frames)
+    said: dict[int, Said] = {}
     for start in range(0, len(given), size):
         read = [_item(crops, places, sizing, look) for places in given[start : start + size].tolist()]
         there = [each for each in read if each is not None]
@@ -49,8 +51,9 @@ def scores_of(
         at = np.array([start + place for place, each in enumerate(read) if each is not None], np.int64)
         batch = model.scores(collate(there))
         found.put(at, batch.fake, batch.types)
+        said |= dict(zip(at.tolist(), batch.said or (), strict=batch.said is not None))
     fake, types, _ = rows_of(given, found, np.arange(count), look.frames)
-    return Found(fake, types)
+    return Found(fake, types, tuple(said[place] for place in range(count)) if said and len(said) == count else None)
 
 
 def _codes(clips: Sequence[Hashable], count: int) -> npt.NDArray[np.int64]:

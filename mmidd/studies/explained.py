@@ -20,6 +20,7 @@ from mmidd.studies.faithful import NONE, Replies
 from mmidd.watch import NOBODY, Watch
 
 Pixels = npt.NDArray[np.uint8]
+Bools = npt.NDArray[np.bool_]
 GREY, CONTROLS, TRIES = 127, 4, 24
 """What parts are covered with; so many other places of as large an area a row, each the best of so many tries."""
 LEAST, MOST, OVERLAP = 0.002, 0.6, 0.1
@@ -62,23 +63,23 @@ def drawn(corpus: Corpus, split: str, rows: int, seed: int) -> Drawn:
 
 
 def replies(
-    model: Model, corpus: Corpus, found: Drawn, *, seed: int = 0, watch: Watch = NOBODY
+    model: Model, explaining: Model, corpus: Corpus, found: Drawn, *, seed: int = 0, watch: Watch = NOBODY
 ) -> tuple[Replies, list[Said]]:
-    """What the model says of the rows, and all that is measured of it. Raises UsageError for a model without reasons."""
+    """What a model says of the rows, and all that is measured of it; `explaining`: the same, opened to give reasons."""
     chance, part = np.random.default_rng(seed), corpus.part(found.split)
     watch.begin("asking for reasons", len(found.numbers), 0, "images")
-    crops, masks, said = list[Pixels](), list[Pixels | None](), list[Said]()
+    crops, masks, said = list[Pixels](), list[Bools | None](), list[Said]()
     try:
         for places in _batches(len(found.numbers)):
             numbers = found.numbers[places]
             mine = [decoded(data, name) for name, data in part.images(rows=numbers)]
-            each = said_of(model, mine)
+            each = said_of(explaining, mine)
             said, crops = [*said, *each], [*crops, *mine]
             masks += _masks(part, numbers, mine)
             watch.at(places.stop, "")
     finally:
         watch.end()
-    grey = said_of(model, [np.full((256, 256, 3), GREY, np.uint8)])[0].chain
+    grey = said_of(explaining, [np.full((256, 256, 3), GREY, np.uint8)])[0].chain
     scores = [np.nan if each.direct is None else each.direct for each in said]
     named = [regions.named(each.chain) for each in said]
     areas = [_area(row, crop, parts) for row, crop, parts in zip(found.columns, crops, named, strict=True)]
@@ -106,9 +107,9 @@ def _batches(count: int) -> Iterator[slice]:
     return (slice(start, min(count, start + _AT_ONCE)) for start in range(0, count, _AT_ONCE))
 
 
-def _masks(part: Corpus, numbers: npt.NDArray[np.int64], crops: Sequence[Pixels]) -> list[Pixels | None]:
-    """(height, width) bool each; None of a row without one, or whose mask is of another size."""
-    found = list[Pixels | None]()
+def _masks(part: Corpus, numbers: npt.NDArray[np.int64], crops: Sequence[Pixels]) -> list[Bools | None]:
+    """(height, width) each; None of a row without one, or whose mask is of another size."""
+    found = list[Bools | None]()
     for row, crop in zip(part.take(numbers, ["mask"]).to_pylist(), crops, strict=True):
         data = (row["mask"] or {}).get("bytes")
         mask = None if not data else decoded(data, "a mask")[..., 0] > 127
@@ -123,7 +124,7 @@ def _argues(chain: str) -> int:
     return NONE if found is None else found
 
 
-def _area(row: Mapping[str, Any], crop: Pixels, parts: Sequence[str]) -> npt.NDArray[np.bool_] | None:
+def _area(row: Mapping[str, Any], crop: Pixels, parts: Sequence[str]) -> Bools | None:
     """Which pixels of a crop these parts take; None where it is not known where they lie (a picture that is no crop)."""
     height, width = crop.shape[:2]
     points = regions.points_of(row["landmarks"], row["transform"], width) if height == width else None
@@ -155,13 +156,13 @@ def _covered(
     return found
 
 
-def _grey(crop: Pixels, area: npt.NDArray[np.bool_]) -> Pixels:
+def _grey(crop: Pixels, area: Bools) -> Pixels:
     covered = crop.copy()
     covered[area] = GREY
     return covered
 
 
-def elsewhere(area: npt.NDArray[np.bool_], chance: np.random.Generator) -> npt.NDArray[np.bool_] | None:
+def elsewhere(area: Bools, chance: np.random.Generator) -> Bools | None:
     """The same area, moved around the crop (what leaves it on one side comes in on the other) to where hardly any of it was;
     None where it takes too much for that."""
     best, least = None, OVERLAP
@@ -198,15 +199,8 @@ def _inside(
 
 
 def said_of(model: Model, crops: Sequence[Pixels]) -> list[Said]:
-    """TEMPORARY until said19."""
-    import torch
-
-    from mmidd.runs.parts import moved, ready
-    from mmidd.training.batch import collate
-    from mmidd.training.images import Sizing, tensor
-
-    sizing = Sizing(model.look.side, model.look.fit)
-    batch = collate([{"image": tensor(sizing.fitted(each)), "id": "", "row": n} for n, each in enumerate(crops)])
-    with torch.no_grad():
-        part = ready(moved(batch, model._device), model._network.input)
-        return model._network.explain(part)[1]
+    """What a model that was opened to explain says of crops."""
+    found = scores_of(model, crops).said
+    if found is None:
+        raise UsageError("the model gives no reasons")
+    return list(found)

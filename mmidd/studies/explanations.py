@@ -72,6 +72,7 @@ class Explained(Result):
 
 def explanations(
     model: Model,
+    explaining: Model,
     corpus: Corpus,
     out: Path | None = None,
     *,
@@ -81,14 +82,14 @@ def explanations(
     resamples: int = 1000,
     watch: Watch = NOBODY,
 ) -> Explained:
-    """Ask a model for reasons and look at what they are worth. Raises UsageError for one that gives none, WorkError where
-    `out` holds anything."""
+    """Ask a model for reasons and look at what they are worth; `explaining`: the same model, opened to give them. Raises
+    UsageError, and WorkError where `out` holds anything."""
     if rows < 2:
         raise UsageError(f"--rows {rows}: two at least, one of each class")
     if out is not None:
         check(out)
     which = drawn(corpus, split, rows, seed)
-    found, said = replies(model, corpus, which, seed=seed, watch=watch)
+    found, said = replies(model, explaining, corpus, which, seed=seed, watch=watch)
     checks = tuple(lines(found, seed=seed, resamples=resamples))
     ids = [row["id"] for row in which.columns]
     made = Explained(_document(model, corpus, which.split, seed, found, said, ids, checks), checks, out)
@@ -128,19 +129,22 @@ def _document(
 def _reply(place: int, found: Replies, said: Sequence[Said], ids: Sequence[str]) -> dict[str, Any]:
     """Of one row. Reasons with a flag are withheld: what they say of a person goes nowhere."""
     kinds = found.flags[place]
-    number = lambda value: None if value != value else float(value)  # noqa: E731
     return {
         "id": ids[place], "label": int(found.label[place]), "answer": _side(int(found.answer[place])),
         "wrong": found.wrong[place], "reasons": withheld(kinds) or found.chain[place], "flags": list(kinds),
         "argues": _side(int(found.argues[place])), "named": list(found.regions[place]),
-        "direct": number(found.direct[place]), "alone": number(found.alone[place]),
+        "direct": _number(found.direct[place]), "alone": _number(found.alone[place]),
         "tokens": said[place].tokens, "cut": said[place].cut,
-        "moved": {"named": number(found.named[place]), "others": number(found.others[place])},
+        "moved": {"named": _number(found.named[place]), "others": _number(found.others[place])},
         "mask": {
-            "named": number(found.inside[place]), "others": number(found.inside_others[place]),
-            "area": number(found.inside_any[place]),
+            "named": _number(found.inside[place]), "others": _number(found.inside_others[place]),
+            "area": _number(found.inside_any[place]),
         },
     }  # fmt: skip
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _side(value: int) -> int | None:

@@ -154,8 +154,8 @@ def _masks(found: Replies, draws: Draws) -> list[Line]:
 
 def _paired(check: str, what: str, first: Floats, second: Floats, draws: Draws, beside: str) -> Line:
     rows = ~np.isnan(first) & ~np.isnan(second)
-    values = (mean(each, rows, draws) for each in (first, second, first - second))
-    return Line(check, what, *values, beside)
+    found, chance, differs = (mean(each, rows, draws) for each in (first, second, first - second))
+    return Line(check, what, found, chance, differs, beside)
 
 
 def _replies(found: Replies, draws: Draws) -> list[Line]:

@@ -270,6 +270,6 @@ def _ablation(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[Cell]
         yield Cell("sd2", title, "sd2", words, Chosen(), _everywhere(asked, facts))
 
 
-_CELLS = {
+_CELLS: dict[str, Cells] = {
     "in-domain": _in_domain, "leave-one-out": _leave_one_out, "pairs": _pairs, "scaling": _scaling, "sd2": _ablation,
 }  # fmt: skip

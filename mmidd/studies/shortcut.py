@@ -95,7 +95,7 @@ def _pictures(part: Corpus, strength: float) -> Iterator[Pictures]:
         for row in pa.Table.from_batches([batch]).to_pylist():
             data = (row["image"] or {}).get("bytes")
             mask = (row["mask"] or {}).get("bytes")
-            yield (data if not data else _stored(data, row["id"], strength if row["label"] else 0.0)), mask
+            yield (_stored(data, row["id"], strength if row["label"] else 0.0) if data else b""), mask
 
 
 def _stored(data: bytes, name: str, strength: float) -> bytes:
@@ -115,4 +115,5 @@ def patterned(pixels: npt.NDArray[np.uint8], strength: float) -> npt.NDArray[np.
     height, width = pixels.shape[:2]
     down, along = (np.sin(2 * np.pi * WAVES * (np.arange(side) + 0.5) / side) for side in (height, width))
     drawn = strength * down[:, None] * along[None, :]
-    return np.clip(np.rint(pixels + drawn[..., None]), 0, 255).astype(np.uint8)
+    found: npt.NDArray[np.uint8] = np.clip(np.rint(pixels + drawn[..., None]), 0, 255).astype(np.uint8)
+    return found

@@ -236,12 +236,13 @@ def _validation(seed: Path) -> tuple[ScoreFile | None, str]:
 def _scored(bench: Bench, trial: Trial, folder: Path) -> dict[Test, Path]:
     """The score files of a trial's tests, made where there is none of this very network and corpus, or gone on with."""
     from mmidd.scoring.files import score_files
-    from mmidd.scoring.models import open_model
+    from mmidd.scoring.models import explaining, open_model
 
-    model = open_model(folder, bench.detectors, device=bench.device)
+    direct = open_model(folder, bench.detectors, device=bench.device)
     files = {}
     for test in dict.fromkeys(covering(each, trial.tests) for each in trial.tests):
         path, corpus = bench.scores(trial, test), bench.tested(test)
+        model = explaining(direct) if test.reasons else direct
         files[test] = path
         if path.exists() and not _is_of(path, model.about, corpus.digest):
             bench.tell(f"note: {path.name} of {trial.name} is of another network or corpus, or damaged: it is made again")
