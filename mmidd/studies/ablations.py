@@ -13,6 +13,9 @@ SHORTCUT = "shortcut"
 """The folder of a study that holds the two corpora of `language`."""
 ROLES = ("specialist", "align", "rl")
 NONE = "none"
+LAST = "validate_every=1e6"
+"""Stage 1 is kept as it is at its end: chosen by answers alone, the best of several often is an early one, which has not
+learned the form of a reply yet, and stage 2 would be refused."""
 REWARDS = {
     "rewarded for class and form": "rewards={class: 1.0, format: 0.5}",
     "and for reasons that end in the answer": "rewards={class: 1.0, format: 0.5, consistent-rule: 0.5}",
@@ -70,7 +73,7 @@ class _Cells:
         return Cell(self.study, "the specialist alone", self.named, words, Chosen(), self.direct, whole=True)
 
     def align(self, title: str, tests: tuple[Test, ...], *, specialist: bool = True) -> Cell:
-        words = (*words_for(self.asked.settings, "align"), *self._given(specialist))
+        words = (LAST, *words_for(self.asked.settings, "align"), *self._given(specialist))
         after = self._after(specialist)
         return Cell(self.study, title, self.detector, words, Chosen(), tests, whole=True, after=after)
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
@@ -23,7 +24,7 @@ from mmidd.corpus.shards import Pictures, write_shard
 from mmidd.corpus.target import manifest_bytes
 from mmidd.engine.files import digest, disk_errors, sha256_file
 from mmidd.errors import CorpusError
-from mmidd.schema import arrow_schema, media_schema
+from mmidd.schema import arrow_schema
 
 WITH, WITHOUT = "with-shortcut", "without-shortcut"
 STRENGTH = 8.0
@@ -75,10 +76,8 @@ def _write(corpus: Corpus, place: Path, splits: tuple[str, ...] | None, strength
         path = building / shard.name
         write_shard(path, part.rows(light), _pictures(part, strength), part.row_groups(shard))
         files[shard.name] = {**_listed(path), "rows": shard.rows}
-    if MEDIA in corpus.files:
-        pq.write_table(corpus.media, building / MEDIA)
-    else:
-        pq.write_table(media_schema().empty_table(), building / MEDIA)
+    media = corpus.media
+    pq.write_table(media if splits is None else media.filter(pc.is_in(media["split"], pa.array(splits))), building / MEDIA)
     files[MEDIA] = _listed(building / MEDIA)
     about = {key: value for key, value in corpus.about.content.items() if key != "files"}
     content = json.loads(json.dumps({**about, "files": files, "derived": what}))
