@@ -106,15 +106,21 @@ def score(
     degrade: tuple[str, ...] | list[str] = (),
     device: str = "auto",
     settings: Sequence[str] | Mapping[str, Any] = (),
+    explain: bool = False,
     workers: int | None = None,
     watch: Watch = NOBODY,
     tell: Callable[[str], None] = print,
 ) -> Scored:
     """Score all that the splits name into the score file `out`, or go on with it: `mmidd score`.
 
-    `model`: as `open_model` takes it, or gives it; `degrade`: words such as `jpeg=40`, or `sweep`, each a file beside `out`.
+    `model`: as `open_model` takes it, or gives it; `degrade`: words such as `jpeg=40`, or `sweep`, each a file beside `out`;
+    `explain`: score behind the reasons that the model gives, and keep these beside (`scores.explained`).
     """
     opened = open_model(model, device=device, settings=settings) if isinstance(model, str | Path) else model
+    if explain:
+        from mmidd.scoring.models import explaining
+
+        opened = explaining(opened, str(model) if isinstance(model, str | Path) else None)
     from mmidd.scoring.degrade import asked
     from mmidd.scoring.files import score_files
 

@@ -88,7 +88,7 @@ ALLOWED = {
     "audit": {"captions", "corpus", "curation", "engine"},
     "share": {"corpus", "engine", "extraction", "manifest", "options", "raw", "recipe"},  # options: one word, or several
     "training": {"corpus"},
-    "scores": {"corpus", "engine"},
+    "scores": {"corpus", "engine", "explanations"},  # explanations: what a model said lies beside its scores
     "explanations": set(),
     "runs": {"corpus", "engine", "explanations", "scores", "training"},
     "scoring": {"corpus", "engine", "explanations", "networks", "runs", "scores", "training", "video"},

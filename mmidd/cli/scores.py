@@ -54,6 +54,10 @@ def score(
             "noise=SIGMA, h264=CRF, or sweep, all of a stated grid (repeatable).",
         ),
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Score behind the reasons that a model gives, and keep these beside FILE."),
+    ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -84,6 +88,7 @@ def score(
 ) -> int:
     """Score every frame and clip that a split names: none is dropped, what has no score says why."""
     own = {"a second argument": corpus, "--degrade": degrade, "--set": settings, "--workers": workers}
+    own["--explain"] = explain
     reading = {"--column": columns, "--level": level, "--logit": logit, "--real-high": real_high}
     reading["--ignore-strangers"] = ignore_strangers
     if theirs is not None:
@@ -99,7 +104,7 @@ def score(
     found = scored(
         model, corpus, out,
         splits=splits or ("test",), only=only or (), degrade=degrade or (), settings=settings or (),
-        device=device.value, workers=workers, watch=NOBODY if as_json else Steps(err), tell=tell,
+        explain=explain, device=device.value, workers=workers, watch=NOBODY if as_json else Steps(err), tell=tell,
     )  # fmt: skip
     say(found, as_json=as_json)
     return COMPLETE

@@ -116,35 +116,35 @@ def boxes(points: Points | None = None) -> dict[str, tuple[Box, ...]]:
     def box(a: float, da: float, b: float, db: float, c: float, dc: float, d: float, dd: float) -> Box:
         return a + da * unit, b + db * unit, c + dc * unit, d + dd * unit
 
-    face = box(x0, -0.7, eye, -1.4, x1, 0.7, mouth[1], 0.9)
-    chin = box(mouth[0], -0.5, mouth[1], 0.35, mouth[0], 0.5, mouth[1], 0.9)
-    forehead = box(x0, -0.25, eye, -1.2, x1, 0.25, eye, -0.7)
+    face = box(x0, -0.7, eye, -1.4, x1, 0.7, mouth[1], 0.7)
+    chin = box(mouth[0], -0.5, mouth[1], 0.28, mouth[0], 0.5, mouth[1], 0.68)
+    forehead = box(x0, -0.25, eye, -1.1, x1, 0.25, eye, -0.6)
     cheeks = (
         box(x0, -0.45, eye, 0.3, nose[0], -0.35, mouth[1], -0.1),
         box(nose[0], 0.35, eye, 0.3, x1, 0.45, mouth[1], -0.1),
     )
     found: dict[str, tuple[Box, ...]] = {
         "eyes": tuple(box(x, -0.38, y, -0.25, x, 0.38, y, 0.25) for x, y in (left, right)),
-        "eyebrows": tuple(box(x, -0.45, y, -0.7, x, 0.45, y, -0.28) for x, y in (left, right)),
+        "eyebrows": tuple(box(x, -0.45, y, -0.64, x, 0.45, y, -0.22) for x, y in (left, right)),
         "nose": (box(nose[0], -0.33, eye, 0.05, nose[0], 0.33, nose[1], 0.25),),
         "mouth": (box(m0, -0.15, mouth[1], -0.28, m1, 0.15, mouth[1], 0.28),),
         "teeth": (box(m0, 0.0, mouth[1], -0.18, m1, 0.0, mouth[1], 0.18),),
         "chin": (chin,),
         "cheeks": cheeks,
         "forehead": (forehead,),
-        "hairline": (box(x0, -0.5, eye, -1.6, x1, 0.5, eye, -1.1),),
+        "hairline": (box(x0, -0.5, eye, -1.5, x1, 0.5, eye, -1.0),),
         "ears": (
-            box(x0, -1.0, eye, -0.15, x0, -0.6, nose[1], 0.3),
-            box(x1, 0.6, eye, -0.15, x1, 1.0, nose[1], 0.3),
+            box(x0, -0.9, eye, -0.15, x0, -0.5, nose[1], 0.3),
+            box(x1, 0.5, eye, -0.15, x1, 0.9, nose[1], 0.3),
         ),
         "jaw": (
-            box(x0, -0.6, mouth[1], -0.2, x0, 0.0, mouth[1], 0.9),
-            box(x1, 0.0, mouth[1], -0.2, x1, 0.6, mouth[1], 0.9),
+            box(x0, -0.6, mouth[1], -0.2, x0, 0.0, mouth[1], 0.7),
+            box(x1, 0.0, mouth[1], -0.2, x1, 0.6, mouth[1], 0.7),
         ),
         "skin": (forehead, *cheeks, chin),
         "edges": _ring(face, 0.18 * unit),
         "background": _around(face),
-        "neck": (box(mouth[0], -0.7, mouth[1], 0.95, mouth[0], 0.7, mouth[1], 1.6),),
+        "neck": (box(mouth[0], -0.7, mouth[1], 0.75, mouth[0], 0.7, mouth[1], 1.6),),
     }
     return {region: tuple(each for each in map(_clipped, found[region]) if each is not None) for region in REGIONS}
 

@@ -25,7 +25,7 @@ from mmidd.scores.foreign import parquet
 
 _NAME = "mmidd scores"
 FORMAT = f"{_NAME} 1"
-_KEY = b"mmidd.scores"
+_KEY, _BESIDE = b"mmidd.scores", b"mmidd.explanations"
 _ROWS = "rows"
 _TOLD = "told"
 """The key of a digest of all that the file says besides its rows: a footer of Parquet has no checksum."""
@@ -92,7 +92,8 @@ def read(path: str | Path) -> ScoreFile:
     """Raises ScoreError for what is no score file of this format, was changed since, or contradicts itself."""
     where = f"{str(path)!r}"
     with parquet(path, "a score file: mmidd score writes one") as file:
-        about, rows = _about((file.schema.metadata or {}).get(_KEY), where)
+        held = file.schema.metadata or {}
+        about, rows = _about(held.get(_KEY), where, beside=_BESIDE in held)
         if not file.schema.remove_metadata().equals(SCHEMA):
             raise ScoreError(f"{where} has other columns or types than a score file: write it again with mmidd score")
         table = file.table(SCHEMA)
@@ -105,8 +106,10 @@ def read(path: str | Path) -> ScoreFile:
     return ScoreFile(table, about)
 
 
-def _about(told: bytes | None, where: str) -> tuple[About, str]:
+def _about(told: bytes | None, where: str, *, beside: bool = False) -> tuple[About, str]:
     """What a file says that its scores depend on, and the digest of its rows."""
+    if told is None and beside:
+        raise ScoreError(f"{where} holds explanations: name the score file that it lies beside")
     if told is None:
         raise ScoreError(
             f"{where} is no score file: mmidd score writes one, mmidd score --import takes scores made elsewhere"

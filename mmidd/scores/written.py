@@ -21,6 +21,9 @@ from mmidd.engine.lock import held
 from mmidd.errors import ScoreError
 from mmidd.results import Result
 from mmidd.scores.columns import STATUSES
+from mmidd.scores.explained import Explanations, place_of, read_beside, summary, summary_lines
+from mmidd.scores.explained import read as read_explanations
+from mmidd.scores.explained import write as write_explanations
 from mmidd.scores.file import About, ScoreFile, read, write
 from mmidd.scores.imports import Reading, imported
 from mmidd.show import plain, shell_word
@@ -41,9 +44,12 @@ class Written:
     scored: int
     seconds: float
     changed: bool
+    explained: Mapping[str, Any] | None = None
+    """What the explanations beside it come to (`explained.summary`)."""
 
     def document(self) -> dict[str, Any]:
-        return {**vars(self), "path": str(self.path)}
+        beside = {} if self.explained is None else {"explanations": str(place_of(self.path))}
+        return {**vars(self), "path": str(self.path), **beside}
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,6 +91,10 @@ class Scored(Result):
             _tell_counts(each.counts, console)
             for why, count in list(each.reasons.items())[:5]:
                 console.print(f"  {count:,} clips without a score: {plain(why)}", style="yellow")
+            for line in summary_lines(each.explained) if each.explained is not None else ():
+                console.print(f"  {plain(line)}")
+            if each.explained is not None:
+                console.print(f"  explanations: {plain(str(place_of(each.path)))}")
             if not each.changed:
                 console.print("  was finished already: nothing was done. For another scoring name another --out")
             elif self.model["kind"] == "imported":
@@ -144,6 +154,32 @@ def put(path: Path, made: ScoreFile, scratch: Path) -> None:
         return path
 
     write_whole(whole, scratch=scratch)
+
+
+def put_beside(path: Path, said: Explanations, scratch: Path) -> None:
+    """Write what was said beside the score file `path` that is to come. Raises ScoreError where something else is there."""
+    place = place_of(path)
+    if place.exists():  # of a process that was killed before the scores were there, or of somebody
+        there = read_explanations(place)
+        if there.about.get("scores") != said.about["scores"]:
+            raise ScoreError(f"{place} is there already, of other scores: remove it, or choose another --out")
+
+    def whole(temporary: Path) -> Path:
+        write_explanations(temporary, said)
+        return place
+
+    write_whole(whole, scratch=scratch)
+
+
+def told_beside(path: Path, scores: ScoreFile) -> Mapping[str, Any] | None:
+    """What the explanations of a finished score file come to; None of scores without reasons. Raises ScoreError where
+    they are lost."""
+    if not scores.about.model.get("reasons"):
+        return None
+    found = read_beside(path, scores)
+    if found is None:
+        raise ScoreError(f"{path} is there, and its explanations ({place_of(path).name}) are not: remove it to score again")
+    return summary(found)
 
 
 def finished(path: Path, about: About, tell: Callable[[str], None]) -> ScoreFile | None:

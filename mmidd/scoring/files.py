@@ -11,12 +11,13 @@ from pathlib import Path
 from mmidd.corpus.read import Corpus
 from mmidd.engine.files import digest
 from mmidd.errors import ScoreError
-from mmidd.scores.written import Scored, Written, claimed, counts, finished, put, reasons
+from mmidd.scores.file import ScoreFile
+from mmidd.scores.written import Scored, Written, claimed, counts, finished, put, put_beside, reasons, told_beside
 from mmidd.scoring.data import BATCH
 from mmidd.scoring.degrade import Degradation
 from mmidd.scoring.model import Model
 from mmidd.scoring.parts import Parts
-from mmidd.scoring.score import Request, requested, scored
+from mmidd.scoring.score import Request, requested, scored_and_said
 from mmidd.watch import NOBODY, Watch
 
 
@@ -62,10 +63,16 @@ def _file(asked: Request, path: Path, workers: int, watch: Watch, tell: Callable
         if (there := finished(path, asked.about, tell)) is not None:
             if parts.folder.is_dir():  # of a process that was killed when it had put the whole file there
                 parts.remove()
-            return Written(path, asked.about.degradation, counts(there.table), reasons(there.table), 0, 0.0, False)
+            return _written(path, there, 0, 0.0, changed=False)
         begun = time.monotonic()
-        made = scored(asked, workers=workers, watch=watch, parts=parts, tell=tell)
+        made, said = scored_and_said(asked, workers=workers, watch=watch, parts=parts, tell=tell)
+        if said is not None:  # first: where the scores are, so is what was said
+            put_beside(path, said, parts.folder)
         put(path, made, parts.folder)
         parts.remove()
-        now, seconds = len(asked.items) - parts.taken, time.monotonic() - begun
-        return Written(path, asked.about.degradation, counts(made.table), reasons(made.table), now, seconds, True)
+        return _written(path, made, len(asked.items) - parts.taken, time.monotonic() - begun, changed=True)
+
+
+def _written(path: Path, made: ScoreFile, now: int, seconds: float, *, changed: bool) -> Written:
+    told = told_beside(path, made)
+    return Written(path, made.about.degradation, counts(made.table), reasons(made.table), now, seconds, changed, told)

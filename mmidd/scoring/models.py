@@ -12,9 +12,17 @@ from mmidd.runs.processes import here
 from mmidd.scoring.function import PREFIX, opened_function
 from mmidd.scoring.model import Model
 from mmidd.scoring.onnx_model import opened_onnx
-from mmidd.scoring.run_model import opened_run, refuse_words
+from mmidd.scoring.run_model import EXPLAINS, RunModel, opened_run, refuse_words
 
 _KINDS = "a RUN folder of mmidd train (or RUN/seed-0), FILE.onnx, or python:FILE.py:NAME"
+
+
+def explaining(model: Model, name: str | None = None) -> Model:
+    """The same model, asked for reasons before it answers. Raises UsageError for one that cannot."""
+    if not isinstance(model, RunModel):
+        what = name or str(model.about.get("name", "this model"))
+        raise UsageError(f"--explain: {what} gives no reasons: a RUN of a detector that explains does; {EXPLAINS}")
+    return model if model.explain else model.explaining()
 
 
 def open_model(

@@ -15,21 +15,30 @@ import pyarrow.parquet as pq
 
 from mmidd.engine.files import disk_errors, write_text, write_whole
 from mmidd.engine.temporary import left_over
+from mmidd.explanations.reply import Said
 from mmidd.schema import FORGERY_TYPES
 
 Floats = npt.NDArray[np.float64]
 EVERY = 20.0
 """Seconds between parts."""
 _ASKED, _NAME = "asked", re.compile(r"part-(\d{12})-(\d{12})\.parquet")
+SAID = [
+    pa.field("reply", pa.string()), pa.field("chain", pa.string()), pa.field("answer", pa.int8()),
+    pa.field("wrong", pa.string()), pa.field("tokens", pa.int32()), pa.field("cut", pa.bool_()),
+    pa.field("direct", pa.float64()), pa.field("alone", pa.float64()),
+]  # fmt: skip
+"""As `explanations.reply.Said`."""
 SCHEMA = pa.schema(
     [
         pa.field("fake", pa.float64()),
         pa.field("types", pa.list_(pa.float64(), len(FORGERY_TYPES))),
         pa.field("row", pa.int64()),
         pa.field("reason", pa.string()),
+        pa.field("said", pa.struct(SAID)),
     ]
 )
-"""One row an item; without a score `reason` says why, and `row` whose fault it is (null: the item's as a whole)."""
+"""One row an item; without a score `reason` says why, and `row` whose fault it is (null: the item's as a whole); `said`: of
+a model that explains."""
 
 
 class Items:
@@ -39,6 +48,7 @@ class Items:
         self.fake = np.full(count, np.nan)
         self.types: Floats | None = None
         self.wrong: dict[int, tuple[int | None, str]] = {}
+        self.said: dict[int, Said] = {}
 
     def put(self, places: npt.NDArray[np.int64], fake: Floats, types: Floats | None) -> None:
         """Scores of these items; NaN is none."""
@@ -58,7 +68,9 @@ class Items:
             types = pa.FixedSizeListArray.from_arrays(flat, len(FORGERY_TYPES), mask=pa.array(none))
         why = [self.wrong.get(place, (None, None)) for place in range(start, stop)]
         rows, reasons = pa.array([each[0] for each in why], pa.int64()), pa.array([each[1] for each in why], pa.string())
-        return pa.table([pa.array(fake, mask=none), types, rows, reasons], SCHEMA)
+        said = [vars(self.said[place]) if place in self.said else None for place in range(start, stop)]
+        told = pa.array(said, SCHEMA.field("said").type)
+        return pa.table([pa.array(fake, mask=none), types, rows, reasons, told], SCHEMA)
 
     def take(self, start: int, table: pa.Table) -> None:
         """Those of a table that `table` made."""
@@ -71,6 +83,8 @@ class Items:
         for place, (row, why) in enumerate(zip(table["row"].to_pylist(), table["reason"].to_pylist(), strict=True)):
             if why is not None:
                 self.wrong[start + place] = (row, why)
+        if table["said"].null_count < len(table):
+            self.said |= {start + at: Said(**each) for at, each in enumerate(table["said"].to_pylist()) if each is not None}
 
 
 @dataclass

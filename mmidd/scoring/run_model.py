@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from mmidd.engine.files import digest
 from mmidd.errors import RunError, ScoreError, UsageError, is_memory
+from mmidd.explanations.reply import Said
 from mmidd.registry import Registry
 from mmidd.runs.chance import For, seed_torch
 from mmidd.runs.checkpoint import BEST, MODEL, STATE
+from mmidd.runs.detector import Scores
 from mmidd.runs.folder import SCORES, known_as
 from mmidd.runs.parts import features_of, moved, ready
 from mmidd.runs.settings import Settings
@@ -21,19 +24,33 @@ from mmidd.runs.trained import Opened, open_trained
 from mmidd.runs.validation import check_scores
 from mmidd.scoring.model import Found, Look, checked
 
+EXPLAINS = "explain and rft-fas do (mmidd detectors)"
+"""Which detectors give reasons."""
+
 
 class RunModel:
     """See `Model`. `about` has the run's digest (of what was asked for, its network's files and its backbone's), the rows
     it was trained and validated on, and its precision."""
 
-    def __init__(self, opened: Opened, device: torch.device) -> None:
+    def __init__(self, opened: Opened, device: torch.device, *, explain: bool = False) -> None:
+        """`explain`: its scores are those of the answer behind reasons, and it tells what was said. Raises UsageError for a
+        network that gives no reasons."""
         seen = opened.input
         self.look = Look(seen.side, seen.fit, seen.frames, seen.columns)
         self.settings = Settings.model_validate(opened.about["asked"]["settings"])
+        self.explain = explain
         self.about: Mapping[str, Any] = about(opened) | {"device": _named(device)}
         self.validation = opened.folder / BEST / SCORES
         self._network, self._device = opened.network, device
-        self._whose = f"the run {opened.folder} ({opened.detector})"
+        self._opened, self._whose = opened, f"the run {opened.folder} ({opened.detector})"
+        if explain:
+            if not self._network.explains:
+                raise UsageError(f"--explain: {self._whose} gives no reasons: {EXPLAINS}")
+            self.about = {**self.about, "reasons": True, "digest": digest(self.about["digest"], "behind reasons")[:16]}
+
+    def explaining(self) -> RunModel:
+        """The same network, asked for reasons first. Raises UsageError."""
+        return RunModel(self._opened, self._device, explain=True)
 
     def scores(self, batch: Mapping[str, Any]) -> Found:
         count = len(batch["image"])
@@ -42,16 +59,29 @@ class RunModel:
             with torch.no_grad(), torch.random.fork_rng(devices):
                 seed_torch(0, For.features)
                 part = ready(moved(batch, self._device), self._network.input)
-                features = features_of(self._network, part, self.settings, self._device)
-                with torch.autocast(self._device.type, enabled=False):
-                    found = self._network.scores(features)
+                found, said = self._explained(part) if self.explain else (self._direct(part), None)
         except (RuntimeError, MemoryError) as error:
             if is_memory(error):
                 raise ScoreError(f"{self._whose}: there is not enough memory for {count} images: --device cpu?") from error
             raise
         check_scores(found, count)
         types = None if found.types is None else found.types.double().cpu().numpy().astype(np.float64)
-        return checked(found.fake.double().cpu().numpy(), types, count, self._whose)
+        shares = checked(found.fake.double().cpu().numpy(), types, count, self._whose)
+        if said is None:
+            return shares
+        if len(said) != count:
+            raise ScoreError(f"{self._whose}: it said something of {len(said)} of {count} images: one each")
+        answered = np.array([each.answer is not None for each in said])
+        return Found(np.where(answered, shares.fake, np.nan), shares.types, tuple(said))
+
+    def _direct(self, part: Mapping[str, Any]) -> Scores:
+        features = features_of(self._network, part, self.settings, self._device)
+        with torch.autocast(self._device.type, enabled=False):
+            return self._network.scores(features)
+
+    def _explained(self, part: Mapping[str, Any]) -> tuple[Scores, list[Said]]:
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+            return self._network.explain(part)
 
 
 def opened_run(path: Path, detectors: Registry[Any], device: torch.device, *, download: bool) -> RunModel:

@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mmidd.corpus.read import Corpus
 from mmidd.errors import ScoreError
 from mmidd.schema import SPLITS
 from mmidd.scores import named as naming
+from mmidd.scores.explained import UNANSWERED, Explanations
+from mmidd.scores.explained import made as explained
 from mmidd.scores.file import About, ScoreFile
 from mmidd.scores.joined import joined
 from mmidd.scoring.data import BATCH, Given, dataset, items
@@ -99,6 +102,18 @@ def scored(
     tell: Callable[[str], None] = lambda line: None,
 ) -> ScoreFile:
     """What came of it; with `parts`, what is kept there already is not scored again. `tell` hears of what is thrown away."""
+    return scored_and_said(asked, workers=workers, watch=watch, parts=parts, tell=tell)[0]
+
+
+def scored_and_said(
+    asked: Request,
+    *,
+    workers: int = 0,
+    watch: Watch = NOBODY,
+    parts: Parts | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> tuple[ScoreFile, Explanations | None]:
+    """As `scored`, with what the model said, where it was opened to explain."""
     found = Items(len(asked.items))
     if parts is not None:
         parts.begin(found, tell)
@@ -110,7 +125,14 @@ def scored(
         raise ScoreError(f"none of the {len(asked.rows):,} frames can be scored; the first: {first}")
     numbers = asked.rows.numbers[have]
     table = joined(asked.named, numbers, fake[have], None if types is None else types[have], errors)
-    return ScoreFile(table, asked.about)
+    made = ScoreFile(table, asked.about)
+    return made, _explained(asked, found, made) if asked.about.model.get("reasons") else None
+
+
+def _explained(asked: Request, found: Items, made: ScoreFile) -> Explanations:
+    named = asked.named.filter(pc.is_valid(asked.named["row"]))
+    ids = dict(zip(named["row"].to_pylist(), named["id"].to_pylist(), strict=True))
+    return explained(made, {ids[int(asked.items[place, 0])]: said for place, said in found.said.items()})
 
 
 def _score(
@@ -144,8 +166,12 @@ def _score(
                     "neighbours (batch normalisation left in training?) or by chance, and so do these scores"
                 )
             found.put(places, given.fake, given.types)
-            for number in places[np.isnan(given.fake)].tolist():
-                found.wrong[number] = (None, NO_NUMBER)
+            for at, number in enumerate(places.tolist()):
+                said = None if given.said is None else given.said[at]
+                if said is not None:
+                    found.said[number] = said
+                if np.isnan(given.fake[at]):
+                    found.wrong[number] = (None, UNANSWERED + said.wrong if said is not None and said.wrong else NO_NUMBER)
             _take_skipped(load, found, prefix)
             done = min(total, before + size)
             watch.at(done, f"{(done - begin) / max(time.monotonic() - begun, 1e-9):.1f}/s")
