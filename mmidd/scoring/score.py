@@ -120,7 +120,7 @@ def scored_and_said(
     _score(asked, found, workers, watch, parts, tell)
     fake, types, errors = rows_of(asked.items, found, asked.rows.numbers, asked.model.look.frames)
     have = np.flatnonzero(~np.isnan(fake))
-    if len(asked.rows) and not len(have):
+    if len(asked.rows) and not len(have) and not found.said:  # a reply without an answer is a finding, not a fault
         first = next(iter(errors.values()), UNREADABLE)
         raise ScoreError(f"none of the {len(asked.rows):,} frames can be scored; the first: {first}")
     numbers = asked.rows.numbers[have]

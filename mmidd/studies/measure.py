@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from mmidd.evaluation.items import Items
 from mmidd.evaluation.leaks import alone as reached_alone
 from mmidd.evaluation.measures import Setting, measured
 from mmidd.evaluation.operating import operating
+from mmidd.scores import explained
 from mmidd.scores.file import ScoreFile
 
 KEPT = (
@@ -82,6 +84,14 @@ def _auroc(items: Items, how: Setting) -> dict[str, Any]:
 
 def _coverage(clips: Items, mask: npt.NDArray[np.bool_]) -> float | None:
     return float(clips.has[mask].mean()) if mask.any() else None
+
+
+def said(path: Path, scores: ScoreFile) -> Mapping[str, Any]:
+    """What the replies beside a score file come to: JSON, with how many different reasons there are."""
+    found = explained.read_beside(path, scores)
+    if found is None:
+        raise ScoreError(f"{path} is of answers behind reasons, which do not lie beside it: score it again")
+    return {**explained.summary(found), "different": len(set(found.table["chain"].to_pylist()))}
 
 
 def alone(

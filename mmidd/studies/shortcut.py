@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,15 @@ def _write(corpus: Corpus, place: Path, splits: tuple[str, ...] | None, strength
         write_shard(path, part.rows(light), _pictures(part, strength), part.row_groups(shard))
         files[shard.name] = {**_listed(path), "rows": shard.rows}
     media = corpus.media
-    pq.write_table(media if splits is None else media.filter(pc.is_in(media["split"], pa.array(splits))), building / MEDIA)
+    media = media if splits is None else media.filter(pc.is_in(media["split"], pa.array(splits)))
+    pq.write_table(media, building / MEDIA)
     files[MEDIA] = _listed(building / MEDIA)
     about = {key: value for key, value in corpus.about.content.items() if key != "files"}
+    if splits is not None:
+        kept = Counter(media["dataset"].to_pylist())
+        about["index"] = {
+            name: {**entry, "media": kept[name], "refused": 0} for name, entry in about["index"].items() if kept[name]
+        }
     content = json.loads(json.dumps({**about, "files": files, "derived": what}))
     (building / MANIFEST).write_bytes(manifest_bytes(content))
     building.rename(place)

@@ -17,6 +17,7 @@ from mmidd.show.pages import in_csv, in_markdown
 HEADS = (
     "line", "study", "what", "detector", "tested on", "seeds", "clip AUROC [95% over groups]", "range of seeds",
     "mean over datasets", "TPR at 5% FPR", "type accuracy", "groups", "columns alone", "scored real / fake",
+    "answered, follows, different",
 )  # fmt: skip
 BESIDE = ("figure", "paper, method", "source", "tested there on", "lines here", "why it is not comparable")
 NOTE = (
@@ -24,7 +25,10 @@ NOTE = (
     "seeds the lower); its range is over all of them. Columns alone: what a logistic regression on the corpus's numeric "
     "columns reaches on the clips that have a score, fitted on the same training rows, without a pixel. Leave-one-out: "
     "trained on train of all other datasets, the best checkpoint chosen on their validation, tested on the test split of "
-    "the one left out; the line below it is of the detector that was trained on all, on the same clips."
+    "the one left out; the line below it is of the detector that was trained on all, on the same clips. Behind reasons: the "
+    "answer that a model gives after its reasons; of its replies the share that has an answer (one without is wrong), the "
+    "share of these answers that the reasons alone, without the picture, give as well, and how many different reasons there "
+    "are: reasons that are the same for all pictures follow too."
 )
 AGAIN = (
     "The same command tries these again. Where a run's own files are damaged, remove its folder of this seed "
@@ -47,7 +51,7 @@ def cells(line: Mapping[str, Any]) -> tuple[str, ...]:
         _state(seeds) if not found else figure(ours["auroc"]), _range(line["range"], have),
         _mean(found.get("mean_auroc")), figure(ours.get("tpr_at_fpr_0.05"), interval=False),
         figure(ours.get("type_accuracy"), interval=False),
-        str(found["groups"]) if found else "–", figure(alone), _coverage(found.get("coverage")),
+        str(found["groups"]) if found else "–", figure(alone), _coverage(found.get("coverage")), _said(found.get("said")),
     )  # fmt: skip
 
 
@@ -77,6 +81,15 @@ def _coverage(found: Mapping[str, Any] | None) -> str:
     if not found:
         return "–"
     return " / ".join("–" if found[name] is None else f"{found[name]:.1%}" for name in ("real", "fake"))
+
+
+def _said(found: Mapping[str, Any] | None) -> str:
+    """Of the replies: how many have an answer, of how many of these the reasons alone give the same, different reasons."""
+    if not found:
+        return "–"
+    follows, asked = found["agreement"]["alone"], found["asked"] or 1
+    share = f"{follows['agree'] / follows['of']:.1%}" if follows["of"] else "–"
+    return f"{found['answered'] / asked:.1%}, {share}, {found['different']:,} of {found['asked']:,}"
 
 
 def rows_beside(found: Mapping[str, Any]) -> list[tuple[str, ...]]:

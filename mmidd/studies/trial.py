@@ -24,7 +24,7 @@ from mmidd.scores import file as scorefile
 from mmidd.scores.file import ScoreFile
 from mmidd.studies.facts import Facts
 from mmidd.studies.grid import Chosen, Test, Trial
-from mmidd.studies.measure import Chance, alone, figures, setting
+from mmidd.studies.measure import Chance, alone, figures, said, setting
 from mmidd.watch import NOBODY, Watch
 
 FORMAT, SEAL = "mmidd trial 1", "seal"
@@ -194,6 +194,7 @@ def _done(bench: Bench, trial: Trial, stage: list[str], times: dict[str, float])
         tests[test.name] = {
             **figures(scores, only, way),
             "columns_alone": alone(bench.corpus, rows, bench.tested(test), scores, only, way),
+            **({"said": said(held, scores)} if test.reasons else {}),
         }
     return {
         "made_of": bench.made_of(trial),

@@ -125,7 +125,9 @@ def test_language_from_end_to_end_and_again_at_no_cost(once: Once, mmidd: Run, t
     assert found.code == 0, found.err
     assert found.document["trials"] == {"all": 4, "done": 4, "failed": 0, "to do": 0}
     assert {line["tested_on"] for line in found.document["lines"]} == {"test split", "corpus without-shortcut"}
-    assert len(found.document["lines"]) == 10 and any("the shortcut is drawn" in said.lower() for said in found.document["says"])
+    assert len(found.document["lines"]) == 10 and any(
+        "the shortcut is drawn" in said.lower() for said in found.document["says"]
+    )
     (run,) = (tmp_path / "study" / "runs").glob("explain.tiny-rl.*")
     asked = json.loads((run / "run.json").read_bytes())["asked"]["detector"]["options"]
     assert Path(asked["start"]).is_dir() and Path(asked["specialist"]).is_dir() and asked["stage"] == "reinforce"
