@@ -11,6 +11,7 @@ _WORDS = (
     "<think>the nose and the light look like a living person</think><answer>live</answer>",
     "<think>the paper and the screen look like a recording of a person</think><answer>spoof</answer>",
     "Look at the face. Is it real or fake? Is it live or spoof? Give your reasons first, then the answer, in this form:",
+    "I look at the hair, the light, the teeth, the texture, the chin, the cheeks and the background. It looks real.",
     "so it is real", "so it is fake", "so it is live", "so it is spoof", " real", " fake", " live", " spoof",
 )  # fmt: skip
 _TEMPLATE = (

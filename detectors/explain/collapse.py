@@ -56,14 +56,14 @@ def _collapses(recent: Recent, most: float) -> Iterator[str]:
         reals, fakes = (_mean(recent, f"answered.{word}.of_{rows}") for rows in ("reals", "fakes"))
         if reals >= SAME_ANSWER and fakes >= SAME_ANSWER:
             yield (
-                f"{steps} {reals:.0%} of those to reals and {fakes:.0%} of those to fakes answer {word}, whatever the picture: "
-                "start from a run of stage align that tells the classes apart, set order=balanced, or lower lr"
+                f"{steps} {reals:.0%} of those to reals and {fakes:.0%} of those to fakes answer {word}, whatever the "
+                "picture: start from a run of stage align that tells the classes apart, set order=balanced, or lower lr"
             )
     silent, right = _mean(recent, "no_signal"), _mean(recent, "right")
     if silent > MOSTLY and right < LEARNT:
         yield (
-            f"in {silent:.0%} of the last {len(recent)} steps' groups all replies were rewarded alike, and {right:.0%} of the "
-            "answers were right: nothing can be learnt from them; raise samples or temperature"
+            f"in {silent:.0%} of the last {len(recent)} steps' groups all replies were rewarded alike, and {right:.0%} of "
+            "the answers were right: nothing can be learnt from them; raise samples or temperature"
         )
     half = len(recent) // 2
     rise, rose = (_mean(recent[half:], name) - _mean(recent[:half], name) for name in ("reward", "right"))

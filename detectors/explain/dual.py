@@ -16,9 +16,13 @@ _ALIGN = {"optimiser": "adamw", "lr": 1e-4, "epochs": 1, "batch": 32, "micro": 8
 _RL = {**_ALIGN, "lr": 1e-6, "batch": 64, "micro": 4}
 _TINY = {
     "backbone": "tiny", "weights": "random", "held": "float32", "side": 56, "lora_rank": 16, "lora_alpha": 32,
-    "soft_tokens": 2, "reply_tokens": 40,
+    "soft_tokens": 2, "reply_tokens": 40, "format_share": 0.5, "temperature": 0.7,
+    "question": "Look at the face. Is it real or fake? Give your reasons first, then the answer, in this form:",
 }  # fmt: skip
-_TINY_SETTINGS = {"precision": "float32", "batch": 16, "steps": 60, "lr": 2e-3, "clip_norm": 1.0}
+_TINY_SETTINGS = {
+    "precision": "float32", "batch": 16, "steps": 60, "lr": 5e-3, "clip_norm": 1.0, "validate_every": 1000,
+}  # fmt: skip
+"""Validated at the end alone, as in one epoch: the best by its AUROC would be one from before a reply's form is learnt."""
 _SMALL = {"backbone": "Qwen/Qwen2.5-VL-3B-Instruct", "lora_rank": 16, "lora_alpha": 32}
 
 DETECTOR = Detector(
