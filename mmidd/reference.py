@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mmidd.runs.trained import Opened
     from mmidd.scores.written import Scored
     from mmidd.scoring.model import Model
-    from mmidd.studies.explanations import Explained
+    from mmidd.studies.faithfulness import Explained
     from mmidd.studies.forecast import Forecast
     from mmidd.studies.study import Study
     from mmidd.verdicts.result import Detected
@@ -263,7 +263,7 @@ def ablate(
     )  # fmt: skip
 
 
-def explanations(
+def faithful(
     model: str | Path | Model,
     corpus: str | Path | Corpus,
     out: str | Path | None = None,
@@ -271,17 +271,17 @@ def explanations(
     device: str = "auto",
     **asked: Any,
 ) -> Explained:
-    """What the reasons of an explaining run are worth: `mmidd explanations`. `split`, `rows`, `seed`, `resamples` and
-    `watch` as `mmidd.studies.explanations.explanations` has them."""
+    """What the reasons of an explaining run are worth: `mmidd faithful`. `split`, `rows`, `seed`, `resamples` and
+    `watch` as `mmidd.studies.faithfulness.faithful` has them."""
     from mmidd.corpus.read import Corpus
-    from mmidd.studies.explanations import explanations as explained
+    from mmidd.studies.faithfulness import faithful as looked
 
     found = corpus if isinstance(corpus, Corpus) else Corpus(corpus)
     opened = open_model(model, device=device) if isinstance(model, str | Path) else model
     from mmidd.scoring.models import explaining
 
     asked_why = explaining(opened, str(model) if isinstance(model, str | Path) else None)
-    return explained(opened, asked_why, found, None if out is None else Path(out), **asked)
+    return looked(opened, asked_why, found, None if out is None else Path(out), **asked)
 
 
 def _specialist(named: str) -> str:

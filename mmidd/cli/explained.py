@@ -80,7 +80,7 @@ def ablate(
     return WITH_FAILURES if isinstance(found, Study) and found.failed else COMPLETE
 
 
-def explanations(
+def faithful(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder of an explaining detector, or RUN/seed-N.")],
     corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="A corpus folder, or hf://datasets/ORG/NAME.")],
     out: Annotated[
@@ -101,14 +101,14 @@ def explanations(
     withheld.
     """
     from mmidd.cli.progress import Steps
-    from mmidd.reference import explanations as explained
+    from mmidd.reference import faithful as looked
 
     watch = NOBODY if as_json or not err.is_terminal else Steps(err)
-    found = explained(
+    found = looked(
         run, corpus, out, split=split, rows=rows, seed=seed, resamples=resamples, device=device.value, watch=watch
     )
     say(found, as_json=as_json)
     return COMPLETE
 
 
-VERBS = (explanations, ablate)
+VERBS = (faithful, ablate)

@@ -28,7 +28,7 @@ SAYS = {
     "rl": "Both rows have the same start, and the second has had its steps as well as the first's: a gain may be of more "
     "steps. Align for as many more (--set align.steps=N) is the fair third.",
     "chain": "Both rows are of one network. Reasons that help its answer are not thereby why it gave it: see `mmidd "
-    "explanations`.",
+    "faithful`.",
     "rewards": "A consistency reward makes reasons and answers agree, which a model also does by reasons that say nothing "
     "of the picture: read agreement only beside the AUROC and the number of different reasons.",
     "language": "The shortcut is drawn by us, is the only one that is controlled, and is as strong as it was drawn: a fall "

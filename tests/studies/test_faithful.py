@@ -12,13 +12,14 @@ from mmidd.studies.faithful import NONE, SAYS, Line, Replies, entropy, lines
 
 COUNT = 60
 LABEL = np.arange(COUNT) % 2
+SCORE = LABEL.astype(np.float64)
 NAN = np.full(COUNT, np.nan)
 
 
 def replies(**more: Any) -> Replies:
     """Of a model that is right, goes by its reasons, and names the eyes of fakes and the mouth of reals."""
     made = Replies(
-        np.arange(COUNT) // 2, LABEL, LABEL, LABEL, LABEL * 0.8 + 0.1, LABEL * 0.6 + 0.2,
+        np.arange(COUNT) // 2, LABEL, LABEL, LABEL, SCORE * 0.8 + 0.1, SCORE * 0.6 + 0.2,
         [f"I see {place}" for place in range(COUNT)], [("eyes",) if each else ("mouth",) for each in LABEL],
         [()] * COUNT, [None] * COUNT, np.zeros(COUNT, bool), NAN, NAN, NAN, NAN, NAN,
     )  # fmt: skip

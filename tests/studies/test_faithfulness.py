@@ -1,4 +1,4 @@
-"""`mmidd explanations`: rows are drawn fairly, what is named is covered and found in masks, flagged reasons go nowhere."""
+"""`mmidd faithful`: rows are drawn fairly, what is named is covered and found in masks, flagged reasons go nowhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mmidd.errors import UsageError, WorkError
 from mmidd.explanations.regions import template
 from mmidd.scoring.models import explaining
 from mmidd.studies.explained import OVERLAP, drawn, elsewhere
-from mmidd.studies.explanations import Explained, explanations
+from mmidd.studies.faithfulness import Explained, faithful
 from studies import small
 
 SIDE = 16
@@ -41,9 +41,11 @@ def _aligned(shard: str, rows: list[dict[str, Any]]) -> None:
 @pytest.fixture(scope="module")
 def made(once: Once, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Corpus, Explained]:
     place = Corpus(once("aligned", corpus))
-    model = toy.opened(once("explaining-aligned", lambda folder: toy.trained(place.place.path(""), folder / "run")) / "run")
+    model = toy.opened(
+        once("explaining-aligned", lambda folder: toy.trained(Path(place.place.path("")), folder / "run")) / "run"
+    )
     out = tmp_path_factory.mktemp("explained") / "out"
-    return out, place, explanations(model, explaining(model), place, out, rows=64, resamples=50)
+    return out, place, faithful(model, explaining(model), place, out, rows=64, resamples=50)
 
 
 def test_what_is_written_is_what_was_found(made: tuple[Path, Corpus, Explained]) -> None:
@@ -58,7 +60,7 @@ def test_what_is_written_is_what_was_found(made: tuple[Path, Corpus, Explained])
 def test_the_same_rows_and_seed_give_the_same(made: tuple[Path, Corpus, Explained], once: Once) -> None:
     _, place, found = made
     model = toy.opened(once("explaining-aligned", lambda folder: folder) / "run")
-    again = explanations(model, explaining(model), place, rows=64, resamples=50)
+    again = faithful(model, explaining(model), place, rows=64, resamples=50)
     assert again.found == found.found and again.out is None
 
 
@@ -115,10 +117,12 @@ def test_a_model_without_reasons_and_a_folder_that_is_full_are_refused(
     made: tuple[Path, Corpus, Explained], once: Once, tmp_path: Path
 ) -> None:
     out, place, _ = made
-    mute = toy.opened(once("mute-aligned", lambda folder: toy.trained(place.place.path(""), folder / "run", "mute")) / "run")
+    mute = toy.opened(
+        once("mute-aligned", lambda folder: toy.trained(Path(place.place.path("")), folder / "run", "mute")) / "run"
+    )
     with pytest.raises(UsageError, match="gives no reasons"):
         explaining(mute)
     with pytest.raises(WorkError, match="nothing is overwritten"):
-        explanations(mute, mute, place, out)
+        faithful(mute, mute, place, out)
     with pytest.raises(UsageError, match="two at least"):
-        explanations(mute, mute, place, tmp_path / "new", rows=1)
+        faithful(mute, mute, place, tmp_path / "new", rows=1)

@@ -1,4 +1,4 @@
-"""`mmidd explanations`: how far a run's reasons are its reasons, as a document, tables, a page."""
+"""`mmidd faithful`: how far a run's reasons are its reasons, as a document, tables, a page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from mmidd.studies.explained import drawn, replies
 from mmidd.studies.faithful import NONE, SAYS, Line, Replies, lines
 from mmidd.watch import NOBODY, Watch
 
-FORMAT = "mmidd explanations 1"
+FORMAT = "mmidd faithful 1"
 TITLES = {
     "follows": "Does the answer follow from the reasons alone?",
     "covering": "Does covering what is named move the score?",
@@ -70,7 +70,7 @@ class Explained(Result):
             console.print(f"look at: {plain(shell_word(str(self.out / 'index.html')))}")
 
 
-def explanations(
+def faithful(
     model: Model,
     explaining: Model,
     corpus: Corpus,
