@@ -89,9 +89,18 @@ class Bench:
         }
 
     def _came_to(self, name: str) -> str | None:
-        """Of a trial that another begins with: a digest of its record, None where it is not done."""
+        """Of a trial that another begins with: a digest of the network that it kept, None where it is not trained."""
         found = read_record(self.folder / "trials" / f"{name}.json")
-        return None if found is None or found["state"] != "done" else digest(found["made_of"], found["files"])
+        if found is None or (found["state"] == "failed" and found["failed"]["at"] == "training"):
+            return None
+        try:
+            return sha256_file(self._seed(name) / "best" / "state.json")
+        except OSError:
+            return None
+
+    def _seed(self, name: str) -> Path:
+        run, _, seed = name.rpartition(".")
+        return self.folder / "runs" / run / seed
 
     def words(self, trial: Trial) -> Sequence[str] | Mapping[str, Any]:
         """The settings of a run, with the folders of those that it begins with. Raises RunError where one is not done."""
@@ -102,9 +111,8 @@ class Bench:
         found: dict[str, Any] = dict(pairs_of(trial.settings, []))
         for option, name in trial.after:
             if self._came_to(name) is None:
-                raise RunError(f"it begins with the run of {name} ({option}), which is not done")
-            run, _, seed = name.rpartition(".")
-            found[option] = str((self.folder / "runs" / run / seed).absolute())
+                raise RunError(f"it begins with the run of {name} ({option}), which is not trained")
+            found[option] = str(self._seed(name).absolute())
         return found
 
 
