@@ -54,10 +54,11 @@ def _says(found: Mapping[str, Any]) -> str:
 
 
 def _lines(found: Mapping[str, Any]) -> str:
-    heads = (*table.HEADS[:7], "0 to 1", *table.HEADS[7:])
+    top = table.heads(found)
+    heads = (*top[:7], "0 to 1", *top[7:])
     body, before = "", None
     for line in found["lines"]:
-        cells = table.cells(line)
+        cells = table.cells(line)[: len(top)]
         shown = [told(cell) for cell in (*cells[:7], "", *cells[7:])]
         shown[7] = _bar(line)
         rule = ' class="rule"' if before not in (None, line["study"]) else ""
@@ -66,7 +67,7 @@ def _lines(found: Mapping[str, Any]) -> str:
     head = "".join(f"<th>{told(each)}</th>" for each in heads)
     return (
         f'<h2>Figures</h2><div class="wide stack"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        f"<p class='soft'>{told(table.NOTE)}</p><p class='soft'>The bar: the dot is the median seed's AUROC, the thin line "
+        f"<p class='soft'>{told(table.note(found))}</p><p class='soft'>The bar: the dot is the median seed's AUROC, the thin line "
         "its interval, the broad one the range of the seeds, the upright one the columns alone.</p>"
     )
 

@@ -25,7 +25,10 @@ NOTE = (
     "seeds the lower); its range is over all of them. Columns alone: what a logistic regression on the corpus's numeric "
     "columns reaches on the clips that have a score, fitted on the same training rows, without a pixel. Leave-one-out: "
     "trained on train of all other datasets, the best checkpoint chosen on their validation, tested on the test split of "
-    "the one left out; the line below it is of the detector that was trained on all, on the same clips. Behind reasons: the "
+    "the one left out; the line below it is of the detector that was trained on all, on the same clips."
+)
+REASONS = (
+    "Behind reasons: the "
     "answer that a model gives after its reasons; of its replies the share that has an answer (one without is wrong), the "
     "share of these answers that the reasons alone, without the picture, give as well, and how many different reasons there "
     "are: reasons that are the same for all pictures follow too."
@@ -38,6 +41,20 @@ NARROW = 150
 _SAME = ("–", "100.0% / 100.0%")
 """Cells of columns that a console leaves out where no line says anything else; the other tables have them."""
 _WHOLE = ("line", "study", "detector", "seeds", "clip AUROC [95% over groups]", "columns alone")
+
+
+def asked_why(found: Mapping[str, Any]) -> bool:
+    """Has the table a line of answers behind reasons? Without one its last column is left out."""
+    return any((line["figures"] or {}).get("said") for line in found["lines"])
+
+
+def heads(found: Mapping[str, Any]) -> tuple[str, ...]:
+    return HEADS if asked_why(found) else HEADS[:-1]
+
+
+def note(found: Mapping[str, Any]) -> str:
+    """Below the table."""
+    return f"{NOTE} {REASONS}" if asked_why(found) else NOTE
 
 
 def cells(line: Mapping[str, Any]) -> tuple[str, ...]:
@@ -131,9 +148,8 @@ def tell(console: Console, found: Mapping[str, Any], out: Path, changed: bool) -
         for line in found["lines"]:
             name, *others = cells(line)
             console.print(plain(f"{name}. {others[0]}, {others[2]}: {others[1]}, tested on {others[3]}"))
-            console.print(
-                plain("   " + "; ".join(f"{head}: {cell}" for head, cell in zip(HEADS[5:], others[4:], strict=True)))
-            )
+            told = zip(heads(found)[5:], others[4 : len(heads(found)) - 1], strict=True)
+            console.print(plain("   " + "; ".join(f"{head}: {cell}" for head, cell in told)))
     for said in found["says"]:
         console.print(plain(said), style="yellow")
     for each in found["failed"]:
@@ -154,10 +170,11 @@ def tell(console: Console, found: Mapping[str, Any], out: Path, changed: bool) -
 
 def markdown(found: Mapping[str, Any]) -> str:
     """results.md."""
+    top = heads(found)
     parts = [
         f"# A study of {in_markdown(found['corpus']['name'])}", in_markdown(summary(found)) + ".",
         *(f"- {in_markdown(said)}" for said in found["says"]), "",
-        _grid(HEADS, [cells(line) for line in found["lines"]]), "", in_markdown(NOTE), "",
+        _grid(top, [cells(line)[: len(top)] for line in found["lines"]]), "", in_markdown(note(found)), "",
     ]  # fmt: skip
     if found["failed"]:
         rows = [(each["trial"], each["at"], each["why"]) for each in found["failed"]]
@@ -181,19 +198,20 @@ def csv_text(found: Mapping[str, Any]) -> str:
     writer.writerow(
         ["line", "study", "what", "detector", "preset", "settings", "trained_on", "train_rows", "tested_on", "seed", "state",
          "clip_auroc", *(f"median_{each}{part}" for each in names for part in ("", "_low", "_high")), "groups",
-         "columns_alone", "coverage_real", "coverage_fake"]
+         "columns_alone", "coverage_real", "coverage_fake", "asked", "answered", "follow", "different"]
     )  # fmt: skip
     for line in found["lines"]:
         figures = line["figures"] or {}
         ours = [figures.get("counted", {}).get(each) or {} for each in names]
         told = [each.get(part) for each in ours for part in ("value", "low", "high")]
         alone = (figures.get("columns_alone", {}).get("auroc") or {}).get("value")
-        coverage = figures.get("coverage", {})
+        coverage, said = figures.get("coverage", {}), figures.get("said") or {}
+        replies = [said.get("asked"), said.get("answered"), said.get("agreement", {}).get("alone", {}).get("agree")]
         for seed in line["seeds"]:
             writer.writerow(
                 [line["line"], line["study"], in_csv(line["title"]), line["detector"], line["preset"],
                  in_csv(" ".join(line["settings"])), in_csv(line["trained_on"]), line["rows"], in_csv(line["tested_on"]),
                  seed["seed"], seed["state"], seed["auroc"], *told, figures.get("groups"), alone, coverage.get("real"),
-                 coverage.get("fake")]
+                 coverage.get("fake"), *replies, said.get("different")]
             )  # fmt: skip
     return out.getvalue()
