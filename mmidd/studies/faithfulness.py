@@ -57,10 +57,10 @@ class Explained(Result):
         for table in tables(self.found, self.lines)[:-2]:
             console.print(f"[bold]{plain(table.title)}[/bold]")
             shown = Shown(box=None)
-            for head in table.heads[:-1]:
+            for head in table.heads[:5]:
                 shown.add_column(plain(head), overflow="fold")
             for row in table.rows:
-                shown.add_row(*map(plain, row[:-1]))
+                shown.add_row(*map(plain, row[:5]))
             console.print(shown)
             for note in table.notes:
                 console.print(plain(note), style="dim")
@@ -205,7 +205,9 @@ def tables(found: Mapping[str, Any], checks: Sequence[Line]) -> list[Table]:
         notes = (f"What it does not prove: {SAYS[check_]}", *why)
         left = tuple(f"{count:,} rows left out: {told.partition(': ')[2]}" for told, count in found["left_out"].items()
                      if count and told.startswith(check_))  # fmt: skip
-        made.append(Table(title, HEADS, rows, (*notes, *left)))
+        wide = any(line.chance for line in mine)
+        heads = HEADS if wide else ("what", "found", "rows / groups")
+        made.append(Table(title, heads, rows if wide else tuple((row[0], row[1], row[4]) for row in rows), (*notes, *left)))
     named = tuple((part, f"{count:,}") for part, count in found["named"].items())
     counts = tuple((f"flag: {kind}", f"{count:,}") for kind, count in found["flags"].items())
     wrong = tuple((f"no answer: {why}", f"{count:,}") for why, count in found["wrong"].items())
@@ -213,13 +215,15 @@ def tables(found: Mapping[str, Any], checks: Sequence[Line]) -> list[Table]:
         Table("Parts that are named, flags, and why there is no answer", ("what", "replies"), (*named, *counts, *wrong))
     )
     shown = found["replies"][:: max(1, len(found["replies"]) // SHOWN)][:SHOWN]
-    heads = ("sample", "is", "answer", "reasons", "names", "without reasons", "reasons alone")
-    rows = tuple(
+    top = ("sample", "is", "answer", "reasons", "names", "without reasons", "reasons alone")
+    shown_rows = tuple(
         (each["id"], _word(each["label"]), each["wrong"] or _word(each["answer"]), each["reasons"] or "–",
          ", ".join(each["named"]) or "–", _score(each["direct"]), _score(each["alone"]))
         for each in shown
     )  # fmt: skip
-    made.append(Table(f"{len(shown)} of the replies", heads, rows, ("All are in results.json; flagged ones are withheld.",)))
+    made.append(
+        Table(f"{len(shown)} of the replies", top, shown_rows, ("All are in results.json; flagged ones are withheld.",))
+    )
     return made
 
 

@@ -67,8 +67,8 @@ def _lines(found: Mapping[str, Any]) -> str:
     head = "".join(f"<th>{told(each)}</th>" for each in heads)
     return (
         f'<h2>Figures</h2><div class="wide stack"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        f"<p class='soft'>{told(table.note(found))}</p><p class='soft'>The bar: the dot is the median seed's AUROC, the thin line "
-        "its interval, the broad one the range of the seeds, the upright one the columns alone.</p>"
+        f"<p class='soft'>{told(table.note(found))}</p><p class='soft'>The bar: the dot is the median seed's AUROC, the thin "
+        "line its interval, the broad one the range of the seeds, the upright one the columns alone.</p>"
     )
 
 

@@ -28,8 +28,7 @@ NOTE = (
     "the one left out; the line below it is of the detector that was trained on all, on the same clips."
 )
 REASONS = (
-    "Behind reasons: the "
-    "answer that a model gives after its reasons; of its replies the share that has an answer (one without is wrong), the "
+    "Behind reasons: the answer that a model gives after its reasons; of its replies the share that has an answer (one without is wrong), the "
     "share of these answers that the reasons alone, without the picture, give as well, and how many different reasons there "
     "are: reasons that are the same for all pictures follow too."
 )
