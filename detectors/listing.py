@@ -68,8 +68,8 @@ class Option:
 @dataclass(frozen=True)
 class Size:
     """A network by its preset: `side` and `frames` of what it sees, its parameters, those that are trained, and the bytes
-    that these, their gradients and the optimiser's state take in float32, activations not counted. `compares`: the terms
-    that compare rows."""
+    that these take as they are held, with gradients and the optimiser's state in float32, activations not counted.
+    `compares`: the terms that compare rows."""
 
     side: int
     frames: int
@@ -171,9 +171,11 @@ _MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
 def _size(network: Network, settings: Settings) -> Size:
     trained = sum(each.numel() for each in network.parameters() if each.requires_grad)
     every = sum(each.numel() for each in network.parameters())
-    moments = _MOMENTS[settings.optimiser]
+    held = sum(each.numel() * each.element_size() for each in network.parameters())
     seen = network.input
-    return Size(seen.side, seen.frames, every, trained, 4 * (every + trained * (1 + moments)), network.compares)
+    return Size(
+        seen.side, seen.frames, every, trained, held + 4 * trained * (1 + _MOMENTS[settings.optimiser]), network.compares
+    )
 
 
 def options_of(options: type[BaseModel]) -> Iterator[Option]:

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 from unicodedata import normalize
 
 Name = tuple[str, str]
 """A medium among all: its dataset, and its path relative to the dataset's root."""
 
-Kind = Literal["video", "image", "frames"]
-"""What a medium is: `frames` is a folder of numbered images."""
+Kind = Literal["video", "image", "frames", "hdf5"]
+"""What a medium is: `frames` is a folder of numbered images, `hdf5` a file of frames that are arrays."""
+
+
+class Inside(NamedTuple):
+    """Where the frames of an HDF5 file are in it: the path of one array of all of them, or with a `*` where the path of each
+    has its number; and the order of its axes, of n (frames), c (colours: RGB), h, w."""
+
+    path: str
+    axes: str
+
 
 FaceMode = Literal["detect", "padded", "keep", "whole"]
 """How a medium's faces are had (docs/manifests.md)."""
+
+Turn = Literal[0, 90, 180, 270, "find"]
+"""By how many degrees clockwise a medium's frames, as its file shows them, are turned so that they are upright; `find`: by
+where faces are found."""
+
+TURNS = (0, 90, 180, 270)
+"""The angles among them."""
 
 
 PairCheck = Literal[
@@ -55,7 +71,9 @@ class SampleFacts(TypedDict, total=False):
     """What extraction learned of a medium, as far as others ask: digests of its bytes and of its mask's, the frames that
     were planned, where its samples' geometry comes from (several joined by +); of a fake with a pair what its pixels say of
     that; where several people could be meant, how many, and how one was chosen; `pixels` names what its samples show,
-    `missing_bytes` says by how much its file is shorter than its header says."""
+    `missing_bytes` says by how much its file is shorter than its header says; where its rule speaks of turning, `turn` is by
+    how many degrees clockwise its frames were turned, and where that was looked for, in how many frames, and in how many of
+    these there is a face at each turn."""
 
     sha256: str
     mask_sha256: str
@@ -63,6 +81,9 @@ class SampleFacts(TypedDict, total=False):
     geometry: str | None
     pixels: str
     missing_bytes: int
+    turn: int
+    turn_frames: int
+    turn_faces: Sequence[int]
     pair_check: PairCheck
     people: int
     choice: str

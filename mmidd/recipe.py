@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from importlib import resources
 from itertools import accumulate
 from pathlib import Path
@@ -32,6 +33,7 @@ from mmidd.llm.key import check_address
 from mmidd.manifest import bundled as manifests
 from mmidd.manifest import find_manifest
 from mmidd.manifest.folders import Folder, know
+from mmidd.manifest.layout import LayoutError, Pattern, compile_pattern
 from mmidd.registry import Registry
 from mmidd.video.registry import DECODERS
 
@@ -188,7 +190,8 @@ class DatasetEntry(Part):
 
     `splits`: the official splits that are taken, each with the one it is here; `none` are media that have no official split:
     they go by `curation.splits` as ever. `methods`: fakes of these alone (of none: `[]`), with the reals that fakes which
-    are taken, of any dataset, were made from; with all its reals where none of these fakes names one of them.
+    are taken, of any dataset, were made from; with all its reals where none of these fakes names one of them. `media`: those
+    alone whose path fits one of these patterns, in the language and with the fields of the dataset's manifest.
     """
 
     name: Annotated[str, AfterValidator(_published)]
@@ -200,6 +203,23 @@ class DatasetEntry(Part):
     subset: float = Field(1.0, gt=0, le=1, description="fraction to take, chosen by the seed; pairs stay together")
     splits: Annotated[dict[Split, Split] | None, LATER, BeforeValidator(_as_published)] = None
     methods: Annotated[tuple[str, ...] | None, LATER, Field(strict=False)] = None
+    media: Annotated[tuple[str, ...] | None, LATER, Field(strict=False, min_length=1, max_length=1000)] = None
+
+    @cached_property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """What `media` means. Raises LayoutError for what is no pattern."""
+        fields = find_manifest(self.name).layout.fields
+        return tuple(compile_pattern(text, fields) for text in self.media or ())
+
+    @field_validator("media")
+    @classmethod
+    def _patterns(cls, media: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        try:
+            for text in media or () if "name" in info.data else ():
+                compile_pattern(text, find_manifest(info.data["name"]).layout.fields)
+        except LayoutError as error:
+            raise ValueError(str(error)) from error
+        return media
 
     @field_validator("splits")
     @classmethod

@@ -25,6 +25,19 @@ FORGERY_NAMES = {
     "EFS": "entire face synthesis",
     "FE": "face editing",
 }
+ATTACK_NAMES = {
+    "print": "a printed picture",
+    "replay": "a picture or video on a screen",
+    "mask2d": "a flat or folded mask",
+    "mask3d": "a mask or head in three dimensions",
+    "makeup": "makeup",
+    "partial": "a part of the face covered or changed",
+    "other": "another instrument",
+}
+ATTACKS = tuple(ATTACK_NAMES)
+"""Families of presentation attacks. Such a fake has one in place of a forgery type; its method is the instrument."""
+KINDS = (*FORGERY_TYPES, *ATTACKS, "unknown")
+"""What rows are counted by: the forgery type, else the family of attacks, else unknown."""
 SPLITS = ("train", "validation", "test")
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -42,7 +55,10 @@ says the label, or what only fakes (or only reals) have."""
 
 TELLS: dict[str, Tells] = {
     **dict.fromkeys(
-        ("label", "forgery_type", "method", "media", "source_id", "pair_media", "pair", "mask", "geometry"), "label"
+        (
+            "label", "forgery_type", "method", "media", "source_id", "pair_media", "pair", "mask", "geometry", "attack",
+        ),
+        "label",
     ),
     **dict.fromkeys(
         (
@@ -68,7 +84,7 @@ class Column:
 
     @property
     def tells(self) -> Tells:
-        return TELLS.get(self.name, "nothing")
+        return "nothing" if self is NO_ATTACK else TELLS.get(self.name, "nothing")
 
 
 def _columns() -> tuple[Column, ...]:
@@ -77,7 +93,14 @@ def _columns() -> tuple[Column, ...]:
         Column("id", text, "pixels", "24 hex digits", "sample id: a hash of dataset, media, frame and face"),
         Column("image", IMAGE, "pixels", "encoded image", "aligned face crop, or the whole image where geometry is whole"),
         Column("label", pa.int64(), "labels", "class", "real or fake", LABELS),
-        Column("forgery_type", pa.int64(), "labels", "class", "type of manipulation; null where unknown", FORGERY_TYPES),
+        Column(
+            "forgery_type",
+            pa.int64(),
+            "labels",
+            "class",
+            "type of manipulation; null where unknown",
+            FORGERY_TYPES,
+        ),
         Column("method", text, "labels", "", "generator that made the fake; null for reals, unknown if unpublished"),
         Column("dataset", text, "labels", "", "published origin collection"),
         Column(
@@ -160,15 +183,31 @@ def _columns() -> tuple[Column, ...]:
             "",
             "ok, shared (described from another frame), or why there are none; null if none ran",
         ),
-        Column("attack", text, "labels", "", "presentation attack; null until a dataset has any"),
+        Column("attack", text, "labels", "|".join(ATTACKS), "family of a presentation attack; null for all else"),
         Column("padding", f32, "pixels", "0..1", "share of the crop that lies outside the frame; 0 for whole images"),
     )
 
 
 COLUMNS = _columns()
+NO_ATTACK = Column("attack", pa.string(), "labels", "", "presentation attack; null until a dataset has any")
+"""The same column in the words of a corpus without any, whose card so stays what it was."""
 BY_NAME = {column.name: column for column in COLUMNS}
 ADDED = ("padding", "pair_check")
 """Last columns of shards and of the media table that the first corpora of this version lack; readers take them for null."""
+IF_ANY = ("turn", "attack")
+"""Columns of the media table that are written only where a medium has a value; readers take them for null."""
+
+
+def columns_of(kinds: Iterable[str]) -> tuple[Column, ...]:
+    """The columns in the words of a corpus with rows of these kinds."""
+    return COLUMNS if {*kinds} & {*ATTACKS} else tuple(NO_ATTACK if each.name == "attack" else each for each in COLUMNS)
+
+
+def kind_words(kind: str) -> str:
+    """One of KINDS as a card names it."""
+    if kind in ATTACK_NAMES:
+        return f"attack: {kind} ({ATTACK_NAMES[kind]})"
+    return f"{kind} ({FORGERY_NAMES[kind]})" if kind in FORGERY_NAMES else "fake, type unknown"
 
 
 def of_origin(*origins: Origin) -> tuple[Column, ...]:
@@ -206,12 +245,12 @@ def _media_columns() -> tuple[tuple[str, pa.DataType, str], ...]:
     return (
         ("dataset", text, "published origin collection"),
         ("media", text, "video or image relative to the dataset's root"),
-        ("kind", text, "video or image"),
+        ("kind", text, "video, image, frames (a folder of numbered images) or hdf5"),
         ("media_sha256", text, "digest of the medium's bytes; null if it was not read"),
         ("bytes", i64, "size of the medium"),
         ("label", text, "real or fake"),
-        ("forgery_type", text, "REAL, FS, FR, EFS or FE; null where unknown"),
-        ("method", text, "generator that made the fake; null for reals"),
+        ("forgery_type", text, "REAL, FS, FR, EFS or FE; null if unknown, or an attack"),
+        ("method", text, "what made the fake: a generator, or an attack's instrument; null for reals"),
         ("compression", text, "which of the dataset's compressions it is; null where it has one"),
         ("target_id", text, "identity that is shown"),
         ("source_id", text, "identity that donates"),
@@ -232,6 +271,13 @@ def _media_columns() -> tuple[tuple[str, pa.DataType, str], ...]:
         ("samples", i32, "rows of the corpus that come from it"),
         ("frame_reasons", pa.list_(pa.struct([("reason", text), ("count", i32)])), "why frames became no sample, counted"),
         ("pair_check", text, "what a fake's own pixels say of its pair (docs/recipes.md); null where none was checked"),
+        (
+            "turn",
+            i32,
+            "degrees clockwise by which its frames were turned beyond what its file says; null where nobody asked for it. "
+            "Only there where a medium was turned",
+        ),
+        ("attack", text, "family of a presentation attack; null for all else. No column where no medium has any"),
     )
 
 
@@ -242,6 +288,11 @@ def media_schema() -> pa.Schema:
     """The schema of `media.parquet`: one row per medium found at indexing, with its outcome."""
     fields = [(name, kind) for name, kind, _ in MEDIA_COLUMNS]
     return pa.schema(fields, metadata={"mmidd.schema_version": str(SCHEMA_VERSION)})
+
+
+def written_media(table: pa.Table) -> pa.Table:
+    """The media table as it is written: without the columns that say something of no medium."""
+    return table.drop_columns([name for name in IF_ANY if not any(table[name].unique().to_pylist())])
 
 
 def sample_id(dataset: str, media: str, frame: int, face: int) -> str:
@@ -270,6 +321,12 @@ What a column tells of the label within a pair: nothing; its value, which is mea
 ## Forgery types
 
 {types}
+## Presentation attacks
+
+A face that is shown to a camera on paper, on a screen or as a mask is a fake of label `fake`, without a forgery type:
+`attack` says its family, `method` the instrument. A person before the camera is `real`, as everywhere.
+
+{attacks}
 ## Media: `media.parquet`
 
 {media}"""
@@ -285,6 +342,7 @@ def markdown() -> str:
         version=SCHEMA_VERSION,
         columns=_table(("column", "type", "unit", "meaning", "filled from", "tells of the label"), columns),
         types=_table(("name", "meaning"), FORGERY_NAMES.items()),
+        attacks=_table(("name", "meaning"), ATTACK_NAMES.items()),
         media=_table(("column", "type", "meaning"), ((name, _plain(kind), text) for name, kind, text in MEDIA_COLUMNS)),
     )
 

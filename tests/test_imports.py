@@ -46,7 +46,7 @@ def test_the_walk_over_imports_finds_what_is_there() -> None:
 
 HEAVY = {"torch", "torchvision", "datasets", "transformers", "facenet_pytorch", "onnxruntime", "decord", "torchcodec"} | {
     "insightface", "skimage", "sklearn", "scipy", "matplotlib", "pandas", "ray", "submitit", "mlcroissant",
-    "fsspec", "s3fs",
+    "fsspec", "h5py", "s3fs",
 }  # fmt: skip
 
 

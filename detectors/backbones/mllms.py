@@ -15,18 +15,26 @@ from .tiny_mllm import tiny_llava
 
 Held = Literal["float32", "bf16"]
 _DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
-_QWEN_7B = {
-    "text_config": {
-        "model_type": "qwen2_5_vl_text", "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28,
-        "num_attention_heads": 28, "num_key_value_heads": 4, "vocab_size": 152064, "tie_word_embeddings": False,
+
+
+def _qwen(hidden: int, inner: int, layers: int, heads: int, groups: int, words: int, tied: bool) -> dict[str, Any]:
+    """A config.json of Qwen2.5-VL, whose tower is the same in all sizes."""
+    text = {
+        "model_type": "qwen2_5_vl_text", "hidden_size": hidden, "intermediate_size": inner, "num_hidden_layers": layers,
+        "num_attention_heads": heads, "num_key_value_heads": groups, "vocab_size": words, "tie_word_embeddings": tied,
         "rope_parameters": {"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1000000.0},
-    },
-    "vision_config": {
-        "depth": 32, "hidden_size": 1280, "out_hidden_size": 3584, "num_heads": 16, "intermediate_size": 3420,
+    }  # fmt: skip
+    tower = {
+        "depth": 32, "hidden_size": 1280, "out_hidden_size": hidden, "num_heads": 16, "intermediate_size": 3420,
         "patch_size": 14, "window_size": 112, "fullatt_block_indexes": [7, 15, 23, 31],
-    },
-}  # fmt: skip
-SHAPES: dict[str, dict[str, Any]] = {"Qwen/Qwen2.5-VL-7B-Instruct": _QWEN_7B}
+    }  # fmt: skip
+    return {"text_config": text, "vision_config": tower, "tie_word_embeddings": tied}
+
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "Qwen/Qwen2.5-VL-7B-Instruct": _qwen(3584, 18944, 28, 28, 4, 152064, False),
+    "Qwen/Qwen2.5-VL-3B-Instruct": _qwen(2048, 11008, 36, 16, 2, 151936, True),
+}
 """Models whose shape is known here, so that one on `meta` needs no file: facts of their config.json."""
 
 
@@ -52,7 +60,7 @@ def mllm(name: str, weights: Weights = "pretrained", held: Held = "float32") -> 
         model, processor = tiny_llava()
         return Mllm(model.eval(), processor, RANDOM)
     if on_meta():
-        return Mllm(_of_shape(name).eval(), None, RANDOM)
+        return Mllm(_of_shape(name).to(_DTYPES[held]).eval(), None, RANDOM)
     folder = folder_of(name)
     if folder is None and not files.HUB_NAME.fullmatch(name):
         raise UsageError(f"backbone {name!r}: neither a folder nor a name on the Hub such as {next(iter(SHAPES))}")

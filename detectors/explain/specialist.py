@@ -32,7 +32,9 @@ class Specialist(nn.Module):  # type: ignore[misc]
         asked = opened.about["asked"]
         self.trained_on: dict[str, Any] = dict(asked.get("data") or {})
         digest = {"step": opened.step, "asked": asked, "network": _digest(self.network)}
-        self.source = {"weights": "run", "name": f"{self.name} ({run})", "files": digest}
+        self.source = {
+            "weights": "run", "name": f"{self.name} ({run})", "files": digest, "trained_on": self.trained_on,
+        }  # fmt: skip
         with torch.no_grad():
             self.width = self(torch.zeros(1, 3, self.input.side, self.input.side)).shape[1]
 

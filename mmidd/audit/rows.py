@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmidd.corpus.read import Corpus
-from mmidd.schema import FORGERY_TYPES, LABELS
+from mmidd.schema import ATTACKS, FORGERY_TYPES, LABELS
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -55,13 +55,13 @@ class Rows:
 
 def code(corpus: Corpus) -> Rows:
     """The rows of a corpus, coded. Raises CorpusError for shards that cannot be read."""
-    table = corpus.rows((*_NAMED, "label", "forgery_type"))
+    table = corpus.rows((*_NAMED, "label", "forgery_type", "attack"))
     medium = pc.binary_join_element_wise(table["dataset"], table["media"], "/")
     return Rows(
         corpus,
         dataset=_coded(table["dataset"]),
         label=_classes(table["label"], LABELS),
-        kind=_classes(table["forgery_type"], FORGERY_TYPES),
+        kind=_classes(pc.coalesce(table["forgery_type"], _families(table["attack"])), (*FORGERY_TYPES, *ATTACKS)),
         group=_coded(pc.coalesce(table["group"], medium)),
         medium=_coded(medium),
         captioner=_coded(table["captioner"]),
@@ -78,6 +78,11 @@ def _coded(column: pa.ChunkedArray) -> Coded:
     rank[order] = np.arange(len(names))
     codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     return Coded(rank[codes] if len(names) else codes, tuple(names[place] for place in order))
+
+
+def _families(attacks: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Families of presentation attacks, numbered behind the forgery types."""
+    return pc.add(pc.index_in(attacks, value_set=pa.array(ATTACKS)).cast(pa.int64()), len(FORGERY_TYPES))
 
 
 def _classes(column: pa.ChunkedArray, names: tuple[str, ...]) -> Coded:

@@ -16,7 +16,7 @@ TERMS = (
     r"real[- ](?:photo|photograph|person|people|human|image|face|picture|video|life)s?", r"(?:photo|hyper|sur)-?realism",
     r"(?:looks?|seems?|appears?|be|is|are|not) real", r"(?:computer|ai|gan)[- ]generated",
     r"generat(?:es?|ed|ing|ors?|ive|ion)", r"ai", r"gans?", r"cgi", r"render(?:ed|ings?)?", r"simulat\w*",
-    r"swap(?:s|ped|ping)?", r"manipulat\w*", r"tamper\w*",
+    r"swap(?:s|ped|ping)?", r"manipulat\w*", r"tamper\w*", r"(?:anti[- ]?)?spoof\w*", r"presentation attacks?", r"liveness",
     r"doctored", r"alter(?:ed|ations?)", r"edit(?:ed|ing)", r"retouch\w*", r"photo-?shop\w*", r"airbrush\w*",
     r"digitally \w+", r"morph(?:s|ed|ing)?", r"re-?enact\w*", r"art[ei]facts?", r"glitch\w*", r"distort\w*",
     r"unnatural\w*", r"inconsisten\w*", r"blend(?:s|ed|ing)?", r"authentic\w*", r"genuine\w*", r"pristine",

@@ -37,7 +37,7 @@ def evaluate(
     corpus: Annotated[
         str | None,
         typer.Option(
-            "--corpus", metavar="CORPUS", help="The corpus that was scored: what its columns leak, groups in train."
+            "--corpus", metavar="CORPUS", help="The corpus that was scored: what its columns leak, groups in train, attacks."
         ),
     ] = None,
     by: Annotated[

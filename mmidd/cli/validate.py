@@ -31,7 +31,10 @@ def validate(
     studies: Annotated[
         str | None,
         typer.Option(
-            "--studies", metavar="NAME,...", help="in-domain, leave-one-out, pairs, scaling, sd2 (default: all that can be)."
+            "--studies",
+            metavar="NAME,...",
+            help="in-domain, leave-one-out, pairs, scaling, sd2 (default: all that can be); leave-domain-out, two-domains, "
+            "one-domain, leave-attack-out, leave-family-out.",
         ),
     ] = None,
     tests: Annotated[

@@ -14,7 +14,7 @@ import yaml
 
 from mmidd.corpus.about import About
 from mmidd.corpus.about import Listed as File
-from mmidd.schema import COLUMNS, FORGERY_NAMES, FORGERY_TYPES, SPLITS, features
+from mmidd.schema import KINDS, SPLITS, columns_of, features, kind_words
 
 if TYPE_CHECKING:
     from mmidd.curation.losses import Losses, Rate
@@ -68,7 +68,7 @@ def card(
     detector: Mapping[str, str],
     lists: Mapping[str, Sequence[Listed]] | None = None,
 ) -> str:
-    """README.md of a corpus. `counts` are samples by (dataset, forgery type or "unknown", split), `media` its table, `lists`
+    """README.md of a corpus. `counts` are samples by (dataset, one of KINDS, split), `media` its table, `lists`
     what came of each dataset's label files."""
     front = yaml.safe_dump(_front_matter(recipe, datasets, shards), sort_keys=False, allow_unicode=True)
     total = sum(shard.rows for shard in shards)
@@ -90,7 +90,7 @@ def card(
         _bias(losses),
         _rate_table(losses),
         "## Columns\n",
-        column_table(),
+        column_table(kind for _, kind, _ in counts),
         "## Licences\n",
         _licence_table(datasets, detector),
         "This corpus shows real people. Use it for research on forgery detection, under the terms of every dataset "
@@ -206,14 +206,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def count_table(datasets: Sequence[str], counts: Mapping[tuple[str, str, str], int]) -> str:
     """Samples by dataset, type and split."""
-    kinds = (*FORGERY_TYPES, "unknown")
     rows: list[list[object]] = []
     for dataset in datasets:
-        for kind in kinds:
+        for kind in KINDS:
             cells = [counts.get((dataset, kind, split), 0) for split in SPLITS]
             if any(cells):
-                label = f"{kind} ({FORGERY_NAMES[kind]})" if kind in FORGERY_NAMES else "fake, type unknown"
-                rows.append([dataset, label, *(f"{n:,}" for n in cells), f"{sum(cells):,}"])
+                rows.append([dataset, kind_words(kind), *(f"{n:,}" for n in cells), f"{sum(cells):,}"])
     totals = [sum(n for (_, _, s), n in counts.items() if s == split) for split in SPLITS]
     rows.append(["all", "", *(f"{n:,}" for n in totals), f"{sum(totals):,}"])
     return table(["dataset", "type", *SPLITS, "samples"], rows)
@@ -294,9 +292,9 @@ def _rate_cells(rate: Rate) -> list[object]:
     ]  # fmt: skip
 
 
-def column_table() -> str:
-    """The columns of a corpus, with their meaning."""
-    rows = ([c.name, "/".join(c.classes) if c.classes else c.unit, c.meaning, c.tells] for c in COLUMNS)
+def column_table(kinds: Iterable[str]) -> str:
+    """The columns of a corpus with rows of these kinds, with their meaning."""
+    rows = ([c.name, "/".join(c.classes) if c.classes else c.unit, c.meaning, c.tells] for c in columns_of(kinds))
     return table(["column", "unit", "meaning", "tells of the label"], rows)
 
 

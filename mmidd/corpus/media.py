@@ -35,6 +35,7 @@ class _Ending(NamedTuple):
     frames_dropped: int | None = None
     frames_failed: int | None = None
     frame_reasons: Sequence[Mapping[str, Any]] = ()
+    turn: int | None = None
 
 
 def media_table(
@@ -127,6 +128,7 @@ def _ending(outcome: Outcome, verdict: str | None, lost: Counter[str]) -> _Endin
         outcome.dropped,
         outcome.failed,
         _frame_reasons(outcome, lost),
+        facts.get("turn"),
     )
 
 

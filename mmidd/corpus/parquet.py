@@ -14,7 +14,7 @@ from mmidd.corpus.footer import Footer
 from mmidd.corpus.pages import Chunk, chunk_of, unpacked
 from mmidd.corpus.place import Place
 from mmidd.errors import CorpusError, check_memory, is_passing, reason
-from mmidd.schema import ADDED
+from mmidd.schema import ADDED, IF_ANY
 
 VERIFY = "`mmidd verify` says what is wrong with it"
 MOST_GROUP_BYTES = 1 << 30
@@ -124,7 +124,7 @@ class File:
 
     def is_of(self, schema: pa.Schema) -> bool:
         """Has it the columns of a schema, or those of before some were added?"""
-        later = {*ADDED} - {*self.schema.names}
+        later = {*ADDED, *IF_ANY} - {*self.schema.names}
         return bool(self.schema.equals(pa.schema([each for each in schema if each.name not in later])))
 
     def check(self, *, images: bool = True) -> None:
@@ -173,7 +173,7 @@ class File:
     def _there(self, schema: pa.Schema) -> list[str]:
         """The columns of a schema that the file has; only one that was added later may lack."""
         held = set(self.schema.names)
-        if lacking := [name for name in schema.names if name not in held and name not in ADDED]:
+        if lacking := [name for name in schema.names if name not in held and name not in (*ADDED, *IF_ANY)]:
             raise KeyError(lacking[0])
         return [name for name in schema.names if name in held] or self.schema.names[:1]  # or rows could not be counted
 

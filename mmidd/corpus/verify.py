@@ -99,7 +99,9 @@ def _check_files(place: Place, about: About) -> Iterator[Finding]:
             yield _found(name, f"cannot be read ({type(error).__name__})")
 
 
-_TOLD = ("label", "forgery_type", "method", "media_sha256", "target_id", "source_id", "group", "split_basis", "license")
+_TOLD = (
+    "label", "forgery_type", "method", "media_sha256", "target_id", "source_id", "group", "split_basis", "license", "attack",
+)  # fmt: skip
 """What rows repeat of their medium."""
 _NAMED = ("id", "dataset", "media", "frame", "face")
 _WANTED = pa.schema([arrow_schema().field(name) for name in (*_NAMED, "pair", *_TOLD)])

@@ -41,8 +41,8 @@ T = TypeVar("T")
 class Loss:
     """What one medium lost in extraction: planned = ok + dropped + failed frames, and why.
 
-    `kind` is its forgery type or unknown, `method` None for reals, `pair` the medium it was made from. A medium that
-    failed before any frame was planned has `error`, the class of its failure, and lost everything.
+    `kind` is its forgery type, family of attacks or unknown, `method` None for reals, `pair` the medium it was made from. A
+    medium that failed before any frame was planned has `error`, the class of its failure, and lost everything.
     """
 
     dataset: str
@@ -150,7 +150,8 @@ class Comparison:
         if self.reason in _DETECTION and policy == "independent":
             return "set crop.pairs: shared, so that a fake is cut where its real was, whatever a detector misses"
         if self.reason in _DETECTION:
-            return "try another detector, or a smaller detector.min_face or crop.least_face"
+            upright = "; where media lie on their side, say `turn: find` in the manifest's rules, of real and fake alike"
+            return f"try another detector, or a smaller detector.min_face or crop.least_face{upright}"
         return _ADVICE.get(self.reason, f"`mmidd failures {shell_word(work)}` lists what failed; get these media again")
 
 

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmidd.corpus.attacks import Instruments, instruments
 from mmidd.corpus.read import Corpus
 from mmidd.errors import UsageError
 from mmidd.evaluation.aligned import same_rows
 from mmidd.evaluation.attributes import values_of
 from mmidd.evaluation.families import Degraded, Seeds, robustness, seeds
-from mmidd.evaluation.figures import Figure
+from mmidd.evaluation.figures import Figure, counted
 from mmidd.evaluation.files import Chosen, Given, Named, chosen_for, opened
 from mmidd.evaluation.items import Items, Policy
 from mmidd.evaluation.leaks import NOT_ASKED, Coverage, Leaks, coverage_of, leaks_of
 from mmidd.evaluation.matrix import Matrix, over_datasets
 from mmidd.evaluation.measures import KINDS, Setting, measured, told_types
 from mmidd.evaluation.operating import Rule
+from mmidd.evaluation.presented import attack_figures, presented
 from mmidd.evaluation.resampled import check_asked, resamples_for
 from mmidd.evaluation.subgroups import Gap, gaps
 from mmidd.evaluation.subsets import ALL, subsets
@@ -48,7 +50,7 @@ class Line:
 class Evaluated:
     """What one file comes to. `resamples`: by level. `confusion`: by level (5, 6): row the type that a row of known type
     has, column the one it is told to have, the last for none; None from a detector that tells none. `reliability`: by
-    level."""
+    level. `instruments`: of presentation attacks, the family of each by its subset."""
 
     named: Named
     chosen: Chosen
@@ -60,6 +62,7 @@ class Evaluated:
     reliability: Mapping[str, list[dict[str, Any]]]
     gaps: tuple[Gap, ...]
     resamples: Mapping[str, int]
+    instruments: Mapping[str, str]
 
     @property
     def name(self) -> str:
@@ -99,6 +102,7 @@ class Evaluated:
             "reliability": dict(self.reliability),
             "gaps": [each.document() for each in self.gaps],
             "resamples": dict(self.resamples),
+            "instruments": dict(self.instruments),
         }
 
 
@@ -170,8 +174,8 @@ def evaluate(
     """Every figure of these score files (paths, or what `mmidd.score` gives): `mmidd evaluate`.
 
     `validation`: score files whose validation rows choose threshold and temperature. `corpus`: the one that was scored, for
-    what its columns leak and for `by`: columns to look for gaps by; `attributes`: a CSV of more. `coverage`: the least share
-    of clips of each class that has a score. Raises ScoreError and UsageError.
+    what its columns leak, for its presentation attacks, and for `by`: columns to look for gaps by; `attributes`: a CSV of
+    more. `coverage`: the least share of clips of each class that has a score. Raises ScoreError and UsageError.
     """
     if not 0 <= coverage <= 1:
         raise UsageError(f"--coverage {coverage}: a share from 0 to 1")
@@ -182,6 +186,7 @@ def evaluate(
     chosen = chosen_for(named, opened(validation), Rule.parse(rule), seed=seed, resamples=resamples)
     source = corpus if corpus is None or isinstance(corpus, Corpus) else Corpus(corpus)
     listed = None if attributes is None else Path(attributes)
+    attacks = {} if source is None else instruments(source)
     found = []
     for each in named:
         if tell is not None and len(named) > 1:
@@ -189,7 +194,8 @@ def evaluate(
         mine = chosen[each.name]
         setting = Setting(mine.operating, mine.without, seed, resamples)
         values = values_of(each, by, source, listed) if by or listed is not None else {}
-        found.append(_evaluated(each, mine, setting, leaks_of(each, source, setting), gaps(each.clips, values, setting)))
+        leaks = leaks_of(each, source, setting)
+        found.append(_evaluated(each, mine, setting, leaks, gaps(each.clips, values, setting), attacks))
     notes = _notes(found, source is not None)
     free = Setting(None, "", seed, resamples)
     degraded = robustness(named, free, notes)
@@ -197,7 +203,9 @@ def evaluate(
     return Evaluation(tuple(found), tuple(degraded), tuple(told), tuple(notes), coverage, seed)
 
 
-def _evaluated(named: Named, chosen: Chosen, setting: Setting, leaks: Leaks, found_gaps: Sequence[Gap]) -> Evaluated:
+def _evaluated(
+    named: Named, chosen: Chosen, setting: Setting, leaks: Leaks, found_gaps: Sequence[Gap], attacks: Instruments
+) -> Evaluated:
     lines: list[Line] = []
     matrices, confusion, bins, resamples, coverage = {}, {}, {}, {}, []
     for level in reversed(named.file.levels):
@@ -214,8 +222,22 @@ def _evaluated(named: Named, chosen: Chosen, setting: Setting, leaks: Leaks, fou
         bins[level] = [dict(vars(each)) for each in reliability(scored.score, scored.fake)] if len(scored) else []
         resamples[level] = resamples_for(len(items), setting.resamples)
         coverage += coverage_of(items, level)
+    families = dict[str, str]()
+    for scope in presented(named.clips, attacks):
+        lines += [Line("clip", *told) for told in attack_figures(scope, setting)]
+        families |= scope.subsets()
     return Evaluated(
-        named, chosen, tuple(lines), tuple(coverage), leaks, matrices, confusion, bins, tuple(found_gaps), resamples
+        named,
+        chosen,
+        tuple(lines),
+        tuple(coverage),
+        leaks,
+        matrices,
+        confusion,
+        bins,
+        tuple(found_gaps),
+        resamples,
+        families,
     )
 
 
@@ -264,6 +286,8 @@ def _notes(files: Sequence[Evaluated], corpus: bool) -> list[str]:
             notes.append(
                 f"{each.name} has no test clips: it is told of {each.named.split}, on which choices may have been made"
             )
+        elif trained := len(each.named.table("clip", "train")):
+            notes.append(f"{each.name} has {counted(trained, 'clip')} of train as well, not told of")
         if each.leaks.shared:
             names = ", ".join(each.leaks.shared_names)
             notes.append(

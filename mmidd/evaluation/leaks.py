@@ -178,12 +178,24 @@ def _shared(named: Named, corpus: Corpus) -> tuple[int | None, tuple[str, ...], 
     known = trained_on(named)
     digest = named.file.about.corpus.get("digest")
     other = f"the run was trained on another corpus ({known}): this looks at the train rows of {corpus.name}"
-    return len(shared), tuple(shared[:_SHOWN]), len(train), other if known and known != digest else ""
+    why = [other] if known and known != digest else []
+    if any(each != digest for each in within(named)):
+        why.append("a run within it (its specialist) was trained on another corpus: what that shares is not known here")
+    return len(shared), tuple(shared[:_SHOWN]), len(train), "; ".join(why)
 
 
 def trained_on(named: Named) -> str | None:
     """The digest of the corpus that a run was trained on, as far as its scores say so."""
-    data = named.model.get("trained_on")
+    return _corpus(named.model.get("trained_on"))
+
+
+def within(named: Named) -> tuple[str | None, ...]:
+    """The same of the runs that it holds, such as a specialist."""
+    held = named.model.get("within_trained_on")
+    return tuple(map(_corpus, held)) if isinstance(held, list) else ()
+
+
+def _corpus(data: Any) -> str | None:
     found = data.get("corpus") if isinstance(data, dict) else None
     found = found.get("digest") if isinstance(found, dict) else found
     return found if isinstance(found, str) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from mmidd.evaluation.compare import Comparison
 from mmidd.evaluation.comparing import Pair
@@ -11,27 +10,14 @@ from mmidd.evaluation.evaluate import Evaluated, Evaluation
 from mmidd.evaluation.figures import Figure, shown
 from mmidd.evaluation.leaks import Coverage
 from mmidd.evaluation.measures import CALIBRATION, RANKING, THRESHOLDS, TYPES
+from mmidd.evaluation.presented import ATTACKS
+from mmidd.evaluation.presented_table import of_attacks
 from mmidd.evaluation.subsets import ALL
+from mmidd.evaluation.table import Table as Table
+from mmidd.evaluation.table import word
 from mmidd.schema import FORGERY_TYPES
 from mmidd.statistics import RATES
 
-WORDS = {
-    "auroc": "AUROC",
-    "average_precision": "average precision",
-    "eer": "equal error rate",
-    "tpr_at_fpr_0.01": "TPR at 1% FPR",
-    "tpr_at_fpr_0.05": "TPR at 5% FPR",
-    "partial_auroc_0.1": "partial AUROC to 10%",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "false_positive_rate": "false positive rate",
-    "true_positive_rate": "true positive rate",
-    "type_accuracy": "five-way type accuracy",
-    "type_macro_f1": "five-way macro F1",
-    "ece": "calibration (ECE)",
-    "brier": "Brier score",
-    "nll": "log loss",
-}
 ORDER = (
     *RANKING, *(f"{name}@{at}" for at in THRESHOLDS for name in RATES), *TYPES,
     *(f"{name}{end}" for end in ("", "_tempered") for name in CALIBRATION),
@@ -41,25 +27,6 @@ _INTERVALS = 4
 """Up to so many columns a matrix shows intervals; all are in the long table."""
 
 
-@dataclass(frozen=True)
-class Table:
-    """`rows`: as many cells as `heads`. `notes`: below it."""
-
-    title: str
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...] = ()
-
-
-def word(metric: str) -> str:
-    """A metric's name for people."""
-    name, _, at = metric.partition("@")
-    if name.endswith("_tempered"):
-        return f"{WORDS[name.removesuffix('_tempered')]}, tempered"
-    told = WORDS.get(name, name)
-    return f"{told} ({'threshold' if at == 'validation' else at})" if at else told
-
-
 def of_evaluation(found: Evaluation) -> Iterator[Table]:
     """The most important first: what each file comes to, then its parts, then what several files show."""
     yield headlines(found.files)
@@ -67,6 +34,7 @@ def of_evaluation(found: Evaluation) -> Iterator[Table]:
         yield figures(each)
         yield beside(each)
         yield coverage(each.coverage, f"{each.name}: rows with a score")
+        yield from of_attacks(each)
         yield subsets(each)
         yield from matrices(each)
         yield from confusion(each)
@@ -182,7 +150,7 @@ def subsets(each: Evaluated) -> Table:
     rows, notes = [], []
     known = {(line.level, line.policy, line.subset, line.metric): line.figure for line in each.lines}
     for name in each.subsets():
-        if name == ALL or name.startswith(("matrix", "mean")):
+        if name == ALL or name.startswith(("matrix", "mean", ATTACKS)):
             continue
         clip = known.get(("clip", "counted", name, "auroc"), Figure(None, why="no clips"))
         frame = known.get(("frame", "counted", name, "auroc"), Figure(None, why="no frames"))

@@ -11,6 +11,7 @@ from mmidd.evaluation import tables
 from mmidd.evaluation.compare import Comparison
 from mmidd.evaluation.evaluate import Evaluated, Evaluation
 from mmidd.evaluation.figures import counted
+from mmidd.evaluation.presented_table import of_attacks
 from mmidd.evaluation.tables import Table
 from mmidd.show import plain
 
@@ -35,6 +36,8 @@ def evaluated(console: Console, found: Evaluation) -> None:
         _table(console, tables.figures(each))
         if any(sum(cover.lacking(label)[0] for label in ("real", "fake")) for cover in each.coverage):
             _table(console, tables.coverage(each.coverage, f"{each.name}: rows with a score"))
+        for attacks in of_attacks(each):
+            _table(console, attacks)
         _table(console, tables.subsets(each))
         for matrix in tables.matrices(each):
             _table(console, matrix)

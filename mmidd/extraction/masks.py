@@ -24,6 +24,7 @@ from mmidd.media import Name
 from mmidd.raw.bytes import MediaBytes, MediaFile
 from mmidd.video import CountMismatch, Frame, Picture, Pixels, open_video, read_still
 from mmidd.video.picture import Image
+from mmidd.video.turned import turned_frames
 
 FLOOR = 16
 SIDE = 320
@@ -143,11 +144,11 @@ class MaskSource:
             self.source.check()
 
     @contextmanager
-    def opened(self, planned: Sequence[int], decoder: str) -> Iterator[Masks]:
-        """The masks of these frames, while the file is open."""
+    def opened(self, planned: Sequence[int], decoder: str, turn: int = 0) -> Iterator[Masks]:
+        """The masks of these frames, turned as the frames are, while the file is open."""
         with ExitStack() as stack:
             frames = _told(self._frames(stack, sorted(planned), decoder), planned)
-            yield Masks(frames, self.mask.own, present=True)
+            yield Masks(turned_frames(frames, turn), self.mask.own, present=True)
 
     def _frames(self, stack: ExitStack, wanted: Sequence[int], decoder: str) -> Iterator[Frame]:
         if self.source is None:

@@ -8,21 +8,40 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mmidd.errors import EmptyMedia
 from mmidd.extraction import follow, people
 from mmidd.extraction.masks import Masks, MaskSource
-from mmidd.extraction.numbered import numbered
+from mmidd.extraction.numbered import closed, numbered
 from mmidd.extraction.proof import GeometryDiffers, Search
 from mmidd.extraction.sample import ClipSamples, ExtractConfig, Sample, TrackRecord
+from mmidd.extraction.turning import LOOKED_AT, turn_of
 from mmidd.faces.detector import Detector, Faces
-from mmidd.video import Clip, CountMismatch, Frame, Picture, Pixels, Still, VideoReader, frame_plan, open_video, read_still
+from mmidd.video import (
+    Clip,
+    CountMismatch,
+    Frame,
+    Picture,
+    Pixels,
+    Still,
+    VideoReader,
+    frame_plan,
+    open_hdf5,
+    open_video,
+    read_still,
+)
+from mmidd.video.turned import turned_frames
 
 if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
     from mmidd.media import FaceMode as Mode
+    from mmidd.media import Inside, Turn
     from mmidd.raw.bytes import MediaBytes, MediaFile
+
+Give = Callable[[int], tuple[Frame, Still | None]]
+"""A clip's frame by its number, and of an image file what was read of it."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +60,9 @@ class MediumSamples:
 @dataclass(frozen=True)
 class Way:
     """How one medium's faces are had: where they are looked for, by whom, whose track record is followed, what mask
-    there is. `led`: fakes follow it, so it leaves views, and everybody they may be about. `search`: it is a fake that does
-    not fit its real's track record; what becomes of the pair is looked for while it is cut on its own."""
+    there is, and how its frames (and those of the mask) are turned. `led`: fakes follow it, so it leaves views, and
+    everybody they may be about. `search`: it is a fake that does not fit its real's track record; what becomes of the pair
+    is looked for while it is cut on its own."""
 
     config: ExtractConfig
     detector: Detector
@@ -51,16 +71,29 @@ class Way:
     mask: MaskSource | None = None
     led: bool = False
     search: Search | None = None
+    turn: Turn = 0
 
-    def masks(self, planned: Sequence[int]) -> AbstractContextManager[Masks]:
-        """The masks of the planned frames, while the file is open."""
-        return nullcontext(Masks()) if self.mask is None else self.mask.opened(planned, self.config.decoder)
+    def masks(self, planned: Sequence[int], turn: int) -> AbstractContextManager[Masks]:
+        """The masks of the planned frames, turned as these are, while the file is open."""
+        return nullcontext(Masks()) if self.mask is None else self.mask.opened(planned, self.config.decoder, turn)
 
-    def samples(self, frames: Iterable[Frame], planned: Sequence[int]) -> ClipSamples:
-        """The samples of a clip's frames, and the frames that gave none. Raises GeometryDiffers."""
-        with self.masks(planned) as masks:
-            found = self._samples(frames, masks)
-            return found._replace(facts={**found.facts, **masks.counts})
+    def samples(self, frames: Callable[[Sequence[int]], Iterable[Frame]], planned: Sequence[int]) -> ClipSamples:
+        """The samples of those of a clip's planned frames that are there, which `frames` gives, and the ones that gave none.
+        Raises GeometryDiffers."""
+        turn, seen = self._turned(frames, planned)
+        with self.masks(planned, turn) as masks:
+            found = self._samples(turned_frames(frames(planned), turn), masks)
+            return found._replace(facts={**seen, **found.facts, **masks.counts})
+
+    def _turned(
+        self, frames: Callable[[Sequence[int]], Iterable[Frame]], planned: Sequence[int]
+    ) -> tuple[int, dict[str, Any]]:
+        """By how much the frames are turned, and what is to be told of that."""
+        if self.turn != "find":
+            return self.turn, {"turn": self.turn} if self.turn else {}
+        few = [planned[place] for place in frame_plan(len(planned), LOOKED_AT, "even")]
+        turn, seen = turn_of(frames(few), self.look)
+        return turn, {"turn": turn, **seen}
 
     def _samples(self, frames: Iterable[Frame], masks: Masks) -> ClipSamples:
         if self.mode in ("keep", "whole"):
@@ -82,11 +115,8 @@ def medium_crops(file: MediaFile, source: MediaBytes, count: int, way: Way) -> M
         return still_crops(source.still(), way)
     if file.kind == "frames":
         return frames_crops(file.numbers, source.frame, count, way)
-    video = source.video()
-    if isinstance(video, Path):
-        return video_crops(video, count, way)
-    with video:
-        return video_crops(video, count, way)
+    with closed(source.video()) as video:
+        return hdf5_crops(video, file.inside, count, way) if file.kind == "hdf5" else video_crops(video, count, way)
 
 
 def video_crops(path: Path | BinaryIO, count: int, way: Way) -> MediumSamples:
@@ -99,7 +129,16 @@ def frames_crops(numbers: Sequence[int], read: Callable[[int], bytes], count: in
 
     Raises MediaError where nothing of it can be used.
     """
-    return _alone_if_it_differs(lambda way: _frames(numbers, read, count, way), way)
+    return _alone_if_it_differs(lambda way: _frames(numbers, partial(numbered, read=read), count, way), way)
+
+
+def hdf5_crops(file: Path | BinaryIO, inside: Inside | None, count: int, way: Way) -> MediumSamples:
+    """The samples of a clip whose frames are arrays in an HDF5 file: as of one of numbered images. Raises MediaError where
+    nothing of it can be used."""
+    with open_hdf5(file, inside) as arrays:
+        return _alone_if_it_differs(
+            lambda way: _frames(arrays.numbers, lambda number: (arrays.frame(number), None), count, way, "hdf5"), way
+        )
 
 
 def still_crops(data: bytes, way: Way) -> MediumSamples:
@@ -135,7 +174,10 @@ def _video(path: Path | BinaryIO, count: int, way: Way, *, recount: bool) -> Med
             raise EmptyMedia("the video has no frame")
         there = clip.frame_count + clip.cut_off
         planned = track.planned if track else frame_plan(there, count, config.spacing)
-        frames = video.frames([index for index in planned if index < clip.frame_count])
+
+        def frames(indices: Sequence[int]) -> Iterator[Frame]:
+            return video.frames([index for index in indices if index < clip.frame_count])
+
         found = way.samples(frames, planned)
         reasons = list(found.reasons)
         reasons += [(index, "failed", "file_cut_off") for index in planned if clip.frame_count <= index < there]
@@ -164,33 +206,31 @@ def planned_numbers(numbers: Sequence[int], count: int, config: ExtractConfig, t
     return tuple(numbers[place] for place in frame_plan(len(numbers), count, config.spacing))
 
 
-def _frames(numbers: Sequence[int], read: Callable[[int], bytes], count: int, way: Way) -> MediumSamples:
+def _frames(numbers: Sequence[int], give: Give, count: int, way: Way, codec: str | None = None) -> MediumSamples:
     planned = planned_numbers(numbers, count, way.config, way.track)
     there = frozenset(numbers)
-    stills: list[Still] = []
-    found = way.samples(_numbered(planned, there, read, stills), planned)
+    stills: dict[int, Still] = {}
+    found = way.samples(lambda indices: _numbered(indices, there, give, stills), planned)
     reasons = [*found.reasons, *((number, "dropped", "pair_short") for number in planned if number not in there)]
-    codecs = sorted({still.codec for still in stills})
-    qualities = {still.jpeg_quality for still in stills}
+    codecs = sorted({still.codec for still in stills.values()})
+    qualities = {still.jpeg_quality for still in stills.values()}
     return MediumSamples(
-        planned, tuple(found.samples), tuple(sorted(reasons)), None, "+".join(codecs) or None,
+        planned, tuple(found.samples), tuple(sorted(reasons)), None, "+".join(codecs) or codec,
         qualities.pop() if len(qualities) == 1 else None, {"frame_count": len(numbers), **found.facts},
     )  # fmt: skip
 
 
-def _numbered(
-    planned: Iterable[int], there: frozenset[int], read: Callable[[int], bytes], stills: list[Still]
-) -> Iterator[Frame]:
-    """The planned images as frames; what is told of each file goes to `stills`, without the pixels."""
+def _numbered(planned: Iterable[int], there: frozenset[int], give: Give, stills: dict[int, Still]) -> Iterator[Frame]:
+    """The planned frames that are there; what is told of each image file goes to `stills`, without the pixels."""
     for number in planned:
         if number in there:
-            frame, still = numbered(number, read)
+            frame, still = give(number)
             if still is not None:
-                stills.append(replace(still, image=still.image[:0]))
+                stills[number] = replace(still, image=still.image[:0])
             yield frame
 
 
 def _still(still: Still, way: Way) -> MediumSamples:
-    found = way.samples([Frame(0, None, Pixels(still.image))], (0,))
+    found = way.samples(lambda _: [Frame(0, None, Pixels(still.image))], (0,))
     facts = {"frame_count": 1, **({"animated_frames": still.frames} if still.frames > 1 else {}), **found.facts}
     return MediumSamples((0,), tuple(found.samples), tuple(found.reasons), None, still.codec, still.jpeg_quality, facts)

@@ -1,8 +1,11 @@
-"""A numbered image of a clip, or of a mask, as one of its frames."""
+"""A medium's files as its frames need them: a numbered image as a frame, an open file closed at the end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import BinaryIO
 
 from mmidd.errors import ChangedMedia, MediaError, TooLargeMedia
 from mmidd.video import Frame, Pixels, Still, read_still
@@ -20,3 +23,8 @@ def numbered(number: int, read: Callable[[int], bytes]) -> tuple[Frame, Still | 
     except MediaError:
         return Frame(number, None, None, "undecodable_frame"), None
     return Frame(number, None, Pixels(still.image)), still
+
+
+def closed(video: Path | BinaryIO) -> AbstractContextManager[Path | BinaryIO]:
+    """The file, closed at the end if it is an open one."""
+    return nullcontext(video) if isinstance(video, Path) else video

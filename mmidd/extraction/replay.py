@@ -18,12 +18,23 @@ import numpy as np
 from mmidd.errors import MmiddError
 from mmidd.extraction.crop import crop_of
 from mmidd.extraction.masks import Mask, Masks, MaskSource
-from mmidd.extraction.numbered import numbered
+from mmidd.extraction.numbered import closed, numbered
 from mmidd.faces.align import Border
 from mmidd.faces.encode import ImageConfig, decode, encode
-from mmidd.video import CountMismatch, Frame, Picture, Pixels, backend_identity, open_video, read_still, still_identity
+from mmidd.video import (
+    CountMismatch,
+    Frame,
+    Picture,
+    Pixels,
+    backend_identity,
+    open_hdf5,
+    open_video,
+    read_still,
+    still_identity,
+)
 from mmidd.video.picture import Image
 from mmidd.video.registry import DECODERS
+from mmidd.video.turned import turned_frames
 
 if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
     from mmidd.raw.bytes import MediaBytes, MediaFile
@@ -104,9 +115,11 @@ def replay(
     cutting: Cutting,
     mask: MaskSource | None = None,
     *,
+    turn: int = 0,
     recount: bool = False,
 ) -> Iterator[tuple[R, Made | Lost]]:
-    """Each row with what it was given with, in the order of frames. `recount`: number a video's frames by decoding all.
+    """Each row with what it was given with, in the order of frames. `turn`: by how many degrees clockwise the medium was
+    turned. `recount`: number a video's frames by decoding all.
 
     Raises MediaError where nothing of the medium can be used, Miscounted.
     """
@@ -116,8 +129,9 @@ def replay(
     masked = sorted({row.frame for row, _ in rows if row.masked})
     with ExitStack() as stack:
         wanted = mask is not None and masked
-        masks = stack.enter_context(mask.opened(masked, cutting.decoder)) if mask is not None and wanted else Masks()
-        for frame in stack.enter_context(closing(_frames(file, source, sorted(asked), cutting.decoder, recount=recount))):
+        masks = stack.enter_context(mask.opened(masked, cutting.decoder, turn)) if mask is not None and wanted else Masks()
+        frames = stack.enter_context(closing(_frames(file, source, sorted(asked), cutting.decoder, recount=recount)))
+        for frame in turned_frames(frames, turn):
             yield from _of_frame(frame, asked.pop(frame.index), cutting, masks)
     for index in sorted(asked):
         lost = Lost(ABSENT, f"it has no frame {index}")
@@ -163,11 +177,13 @@ def _frames(file: MediaFile, source: MediaBytes, wanted: Sequence[int], decoder:
         there = frozenset(file.numbers)
         yield from (numbered(number, source.frame)[0] for number in wanted if number in there)
     else:
-        video = source.video()
-        with ExitStack() as stack:
-            if not isinstance(video, Path):
-                stack.enter_context(video)
-            yield from _of_video(video, wanted, decoder, recount=recount)
+        with closed(source.video()) as video:
+            if file.kind == "hdf5":
+                with open_hdf5(video, file.inside) as arrays:
+                    there = frozenset(arrays.numbers)
+                    yield from (arrays.frame(number) for number in wanted if number in there)
+            else:
+                yield from _of_video(video, wanted, decoder, recount=recount)
 
 
 def _of_video(video: Path | BinaryIO, wanted: Sequence[int], decoder: str, *, recount: bool) -> Iterator[Frame]:

@@ -33,7 +33,7 @@ from mmidd.flow.steps import Sharded
 from mmidd.flow.walk import Walked
 from mmidd.manifest import Manifest
 from mmidd.media import Name
-from mmidd.schema import SCHEMA_VERSION
+from mmidd.schema import SCHEMA_VERSION, written_media
 from mmidd.stages import caption, curate, extract, index, shard
 from mmidd.video import backend_identity
 
@@ -41,7 +41,7 @@ from mmidd.video import backend_identity
 @dataclass(frozen=True)
 class Built:
     """What a build gave: the corpus, how many media ended how, how many samples it has, what extraction lost of real and
-    fake, and whether the corpus changed. `counts` are samples by (dataset, forgery type or "unknown", split),
+    fake, and whether the corpus changed. `counts` are samples by (dataset, kind, split),
     `dropped` those that curation dropped by (reason, dataset)."""
 
     out: Path
@@ -103,16 +103,17 @@ def _written(walked: Walked) -> Sharded:
 def _version(setup: Setup, walked: Walked, shards: Sharded) -> _Version:
     """The next version, as far as it is no shard."""
     indexed, outcomes, kept = walked.index, _crops(walked), shards.kept
-    media = media_table(indexed.table, indexed.dropped, outcomes, shards.judged)
+    labelled = indexed.labelled
+    media = media_table(labelled, indexed.dropped, outcomes, shards.judged)
     facts = list(_shard_facts(setup.store, shards))
-    counts = _count(indexed, kept)
-    lost = losses(indexed.selected, indexed.media, _read(outcomes, media))
+    counts = _count(labelled, kept)
+    lost = losses(indexed.selected, labelled, _read(outcomes, media))
     giving = {dataset for dataset, _, _ in counts}
     datasets = [_dataset_facts(d.manifest) for d in indexed.datasets if d.manifest.name in giving]
     identity = detector_identity(extract.config(setup.recipe).detector, setup.device)
     identity = replace(identity, weights=setup.bases[extract.STAGE.name].get("models", {}))  # those that were computed with
     notes = {
-        "media.parquet": _parquet(media),
+        "media.parquet": _parquet(written_media(media)),
         "README.md": card(
             setup.recipe.name, setup.recipe.description, datasets, facts, counts, media, lost,
             {"kind": identity.kind, "licence": identity.licence}, indexed.lists,
@@ -144,10 +145,11 @@ def _read(outcomes: Mapping[Name, Outcome], media: pa.Table) -> dict[Name, Outco
     return {name: outcomes[name] for name in names}
 
 
-def _count(indexed: Indexed, kept: pa.Table) -> dict[tuple[str, str, str], int]:
-    """Samples by dataset, forgery type ("unknown" where there is none) and split."""
-    types = tables.lookup(kept, indexed.media, ["dataset", "media"])["forgery_type"]
-    typed = kept.select(["dataset", "split"]).append_column("type", pc.fill_null(types, "unknown"))
+def _count(labelled: pa.Table, kept: pa.Table) -> dict[tuple[str, str, str], int]:
+    """Samples by dataset, forgery type (or family of attacks, or "unknown") and split."""
+    told = tables.lookup(kept, labelled, ["dataset", "media"])
+    kinds = pc.coalesce(told["forgery_type"], told["attack"], "unknown")
+    typed = kept.select(["dataset", "split"]).append_column("type", kinds)
     counted = typed.group_by(["dataset", "type", "split"]).aggregate([([], "count_all")])
     return {(row["dataset"], row["type"], row["split"]): row["count_all"] for row in counted.to_pylist()}
 

@@ -33,6 +33,7 @@ from mmidd.manifest import Manifest, bundled, find_manifest
 from mmidd.manifest.accounting import unpacked
 from mmidd.manifest.listed import listed
 from mmidd.manifest.lists import Listed
+from mmidd.manifest.methods import registry
 from mmidd.manifest.places import LIES, summary
 from mmidd.manifest.strays import near_folder
 from mmidd.media import IndexFacts, Name
@@ -145,6 +146,15 @@ class Indexed(Result):
     def media(self) -> pa.Table:
         """The rows of the files that are media, taken or not."""
         return self.table.filter(pc.equal(self.table["status"], "media"))
+
+    @property
+    def labelled(self) -> pa.Table:
+        """All files, with `attack`: the family of presentation attacks that the registry has of their method. The index
+        does without, so that its key and those that hang on it are what they were."""
+        coded = self.table["method"].combine_chunks().dictionary_encode()
+        known = registry().by_id
+        attacks = (known[name].attack if name in known else None for name in coded.dictionary.to_pylist())
+        return self.table.append_column("attack", pa.array(attacks, pa.string()).take(coded.indices))
 
     @property
     def judged(self) -> pa.Table:

@@ -19,11 +19,12 @@ from mmidd.media import Name, SampleFacts
 from mmidd.stages.extract import Selected
 
 _NONE: Mapping[str, int] = MappingProxyType({})
-_COLUMNS = ("dataset", "media", "label", "forgery_type", "method", "pair_dataset", "pair_media")
+_COLUMNS = ("dataset", "media", "label", "forgery_type", "attack", "method", "pair_dataset", "pair_media")
 
 
 def losses(selected: Mapping[Name, Selected], media: pa.Table, outcomes: Mapping[Name, Outcome]) -> Losses:
-    """The losses of the media that have an outcome; others were never extracted. `media` are their rows of the index."""
+    """The losses of the media that have an outcome; others were never extracted. `media` are their rows of the index,
+    with their attacks."""
     sides, found = compare(_pairs(selected, outcomes)), claims(selected, outcomes)
     return replace(measure(_losses(media, outcomes)), sides=sides, claims=found)
 
@@ -42,12 +43,12 @@ def _shown(outcome: Outcome) -> frozenset[int]:
 
 def _losses(media: pa.Table, outcomes: Mapping[Name, Outcome]) -> Iterator[Loss]:
     columns = (tables.shared(media[name]) for name in _COLUMNS)
-    for dataset, name, label, kind, method, pair_dataset, pair_media in zip(*columns, strict=True):
+    for dataset, name, label, kind, attack, method, pair_dataset, pair_media in zip(*columns, strict=True):
         outcome = outcomes.get((dataset, name))
         if outcome is not None:
             pair = (pair_dataset or dataset, pair_media) if pair_media else None
             yield Loss(
-                dataset, name, label, kind or "unknown", method, pair,
+                dataset, name, label, kind or attack or "unknown", method, pair,
                 outcome.planned, outcome.dropped, outcome.failed,
                 Counter(reason for _, _, reason in outcome.reasons) if outcome.reasons else _NONE,
                 outcome.error,

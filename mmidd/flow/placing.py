@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from mmidd.extraction.masks import MaskFile
 from mmidd.manifest import Manifest, kind_of, names_a_folder
+from mmidd.manifest.accounting import Rule
 from mmidd.manifest.files import Files
-from mmidd.media import FaceMode
 from mmidd.raw.listing import Listing, Stat
 from mmidd.raw.path import Place
 from mmidd.recipe import DatasetEntry
@@ -49,9 +49,9 @@ class Placed:
         return self.files.stats
 
     @cached_property
-    def _faces(self) -> dict[str, FaceMode]:
-        """What each rule says of its media's faces."""
-        return {rule.id: rule.faces for rule in self.dataset.manifest.rules}
+    def _rules(self) -> dict[str, Rule]:
+        """The rules by their names: they say how media are looked at."""
+        return {rule.id: rule for rule in self.dataset.manifest.layout.rules}
 
     def mask(self, path: str, *, own: bool) -> MaskFile:
         """The mask at this path."""
@@ -60,8 +60,9 @@ class Placed:
 
     def selected(self, row: Mapping[str, Any], mask: MaskFile | None = None) -> Selected:
         """A row of the index with the place of its bytes."""
-        media = row["media"]
+        media, rule = row["media"], self._rules.get(row["rule"])
+        file = self.files.file(media, row["kind"], rule.inside if rule else None)
         return Selected(
-            row["dataset"], media, self.files.file(media, row["kind"]), row["label"], row["method"], row["pair_dataset"],
-            row["pair_media"], bool(row["aligned"]), self._faces.get(row["rule"], "detect"), mask,
+            row["dataset"], media, file, row["label"], row["method"], row["pair_dataset"], row["pair_media"],
+            bool(row["aligned"]), rule.faces if rule else "detect", mask, rule.turn if rule else 0,
         )  # fmt: skip

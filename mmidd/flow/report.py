@@ -18,6 +18,7 @@ from mmidd.flow.indexing import Indexed
 from mmidd.flow.setup import Setup
 from mmidd.flow.takedowns import last_sha256, named
 from mmidd.flow.traces import Takedown, takedown
+from mmidd.flow.turns import Turned, turned
 from mmidd.flow.walk import Walked
 from mmidd.media import MASKS, CurateFacts, Name, SampleFacts
 from mmidd.results import Result
@@ -35,7 +36,8 @@ class Report(Result):
     `pairs` is the recipe's policy for the geometry of pairs, `idle_takedowns` the takedown lines that hit nothing,
     `unsteady` the media that changed while they were read, `two_methods` equal samples under two methods (`CurateFacts`),
     `short` the media whose file ends before its header says that it does, and that has no index to tell frames by,
-    `masks` the frames of media with a mask whose mask was taken, and those that have none, by why.
+    `masks` the frames of media with a mask whose mask was taken, and those that have none, by why, `turned` the media whose
+    rules speak of turning.
     """
 
     indexed: Indexed
@@ -49,6 +51,7 @@ class Report(Result):
     two_methods: tuple[Sequence[Any], ...] = ()
     short: tuple[Name, ...] = ()
     masks: Mapping[str, int] = field(default_factory=dict)
+    turned: tuple[Turned, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -58,7 +61,7 @@ class Report(Result):
 
     @property
     def types(self) -> dict[str, int]:
-        """Samples by forgery type; "unknown" where there is none."""
+        """Samples by forgery type, family of attacks, or "unknown"."""
         found = Counter[str]()
         for (_, kind, _), count in self.built.counts.items():
             found[kind] += count
@@ -93,6 +96,7 @@ class Report(Result):
             "two_methods": [list(each) for each in self.two_methods],
             "short_files": [list(name) for name in self.short],
             "masks": dict(self.masks),
+            "turned": [asdict(each) for each in self.turned],
         }
 
 
@@ -112,7 +116,8 @@ def report(setup: Setup, walked: Walked) -> Report:
     short = tuple(sorted(n for n, each in outcomes.items() if cast(SampleFacts, each.facts).get("missing_bytes")))
     masks = _masks(cast(SampleFacts, each.facts) for each in outcomes.values())
     taken = takedown(setup, walked)
-    return Report(walked.index, built, took, root, policy, idle, taken, unsteady, twice, short, masks)
+    lying = turned(walked.index.selected, outcomes)
+    return Report(walked.index, built, took, root, policy, idle, taken, unsteady, twice, short, masks, lying)
 
 
 def _masks(facts: Iterable[SampleFacts]) -> dict[str, int]:

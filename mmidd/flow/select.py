@@ -122,6 +122,8 @@ def drops(
     taken themselves.
     """
     dropped = {row["media"]: reason for row in rows if (reason := _left_out(row, entry, compression, seed))}
+    if rows and all(dropped.get(row["media"]) == "other_media" for row in rows):
+        raise RecipeError(f"{entry.name}: no medium fits {', '.join(entry.media or ())} (media); one is {rows[0]['media']}")
     kept = [row for row in rows if row["media"] not in dropped]
     if entry.methods is not None:
         own = {name for row in kept if (name := _real_of(row)) and name[0] == row["dataset"]}
@@ -136,6 +138,8 @@ def drops(
 
 def _left_out(row: Mapping[str, Any], entry: DatasetEntry, compression: str | None, seed: int) -> str | None:
     """Why a medium is not taken, whatever others are; None if it may be."""
+    if entry.media is not None and all(pattern.match(row["media"]) is None for pattern in entry.patterns):
+        return "other_media"
     if row["compression"] is not None and compression is not None and row["compression"] != compression:
         return "other_compression"
     if entry.splits is not None and (row["split"] or "none") not in entry.splits:

@@ -58,7 +58,7 @@ def status(setup: Setup, walked: Walked) -> Status:
         plan(setup, walked),
         dict(Counter[str](outcome.status for outcome in outcomes.values())),
         dict(Counter(each.reason or each.error or "" for each in outcomes.values() if each.status != "ok")),
-        losses(walked.index.selected, walked.index.media, outcomes),
+        losses(walked.index.selected, walked.index.labelled, outcomes),
         setup.recipe.crop.pairs,
         str(out),
         _samples(out),

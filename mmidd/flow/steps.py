@@ -36,6 +36,7 @@ from mmidd.networks.client import WAITS_S
 from mmidd.recipe import Recipe
 from mmidd.stages import caption, curate, extract, shard
 from mmidd.stages.extract import Selected
+from mmidd.video.hdf5 import needs_h5py
 
 __all__ = ["Extracted", "Sharded", "caption_samples", "curate_samples", "extract_samples", "index_media", "write_shards"]
 
@@ -99,6 +100,8 @@ def _level(setup: Setup, selected: Mapping[Name, Selected], title: str, units: S
     work = Work(extract.STAGE, base, units, config, title, retry=setup.retry)
     if not (units and walker.runs(extract.STAGE.name)):
         return work
+    if any(medium.kind == "hdf5" for medium in selected.values()):
+        needs_h5py()  # before hours of other media
     landed = Landed(setup, selected)
     limit = time_limit(setup.recipe, setup.device) + max(extract.fetching(task) for unit in units for task in unit.tasks)
     return replace(work, landed=landed, ended=landed.note_rate, time_limit=limit)
@@ -247,7 +250,7 @@ def _shard_units(
     judged: pa.Table,
     target: Target,
 ) -> list[Unit]:
-    media = indexed.media.select(shard.LABELLED_BY)
+    media = indexed.labelled.filter(pc.equal(indexed.table["status"], "media")).select(shard.LABELLED_BY)
     judged = judged.select(shard.JUDGED_BY)
     described: Mapping[str, Record] = captions.records if captions is not None else {}
     units: list[Unit] = []

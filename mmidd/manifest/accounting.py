@@ -15,7 +15,7 @@ from mmidd.manifest.layout import Field, Pattern, Template, path_fault
 from mmidd.manifest.lists import Listed, judge, with_shortness
 from mmidd.manifest.methods import Method
 from mmidd.manifest.tables import BadValue, Table, TableSpec, missing_files, read_table
-from mmidd.media import FaceMode, Kind
+from mmidd.media import FaceMode, Inside, Kind, Turn
 from mmidd.raw.archives import SUFFIXES as ARCHIVES
 from mmidd.raw.junk import no_medium
 
@@ -45,10 +45,11 @@ SPLITS: dict[str, Split] = {
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """One video, image, or folder of numbered images (`frames`) with everything its name and label files say of it.
+    """One video, image, HDF5 file, or folder of numbered images (`frames`) with all that its name and label files say of it.
 
     `media` is its POSIX path below the dataset's root; an archive's name is a part of the paths of its members.
-    `forgery_type` is REAL, FS, FR, EFS, FE, or None where nobody published it. `pair_media` lies in dataset
+    `forgery_type` is REAL, FS, FR, EFS, FE, or None where nobody published it and of a presentation attack, whose family
+    the registry has by its `method`. `pair_media` lies in dataset
     `pair_dataset`; `aligned` says that frames and geometry agree with it.
     A pair in another dataset is the first of `pair_candidates` ("DATASET:path"), which only that dataset's index can
     tell apart. Media that share one of `group_keys` stay on one side of a split. `split` is the official one.
@@ -114,7 +115,9 @@ class Rule:
     id: str
     paths: tuple[Pattern, ...]
     kind: Kind | None
+    inside: Inside | None
     faces: FaceMode
+    turn: Turn
     look_up: tuple[tuple[str, Template], ...]
     where: tuple[tuple[str, frozenset[str | None]], ...]
     label: Label

@@ -11,6 +11,7 @@ from mmidd.manifest.layout import Field, LayoutError, Pattern, Template, compile
 from mmidd.manifest.methods import Method, Methods, UnknownMethod
 from mmidd.manifest.spec import RuleSpec, Spec, TableEntry
 from mmidd.manifest.tables import TableColumn, TableSpec
+from mmidd.media import Inside
 from mmidd.raw.archives import SUFFIXES as ARCHIVES
 from mmidd.raw.archives import is_archive
 from mmidd.yamlfile import Path, unknown
@@ -190,6 +191,23 @@ def _named(rule: Rule, fields: Mapping[str, Field], columns: Mapping[str, frozen
     return names if names is None or allowed is None else names & allowed
 
 
+def _inside(path: Path, spec: RuleSpec) -> Inside | None:
+    """Where the frames of an HDF5 file are in it; None for what is none."""
+    if spec.kind != "hdf5":
+        stated = "frames" if spec.frames else "axes" if spec.axes else None
+        _require(stated is None, (*path, stated or ""), f"only HDF5 files have '{stated}': state 'kind: hdf5'")
+        return None
+    if spec.frames is None or spec.axes is None:
+        raise CompileFault((*path, "kind"), "HDF5 files need 'frames' (where in the file they are) and 'axes' (their order)")
+    plain = all(part not in ("", ".", "..") for part in spec.frames.split("/"))
+    _require(plain, (*path, "frames"), "a path in the file, such as Color_Data or Frame_*/array")
+    _require(spec.frames.count("*") <= 1, (*path, "frames"), "one '*' at most: it stands for a frame's number")
+    many = spec.axes.startswith("n")
+    message = "an array of all frames has axis 'n', and one of a single frame (a '*' in 'frames') has none"
+    _require(many == ("*" not in spec.frames), (*path, "axes"), message)
+    return Inside(spec.frames, spec.axes)
+
+
 @dataclass(frozen=True)
 class _Rules:
     """Compiles the rules of one manifest."""
@@ -208,9 +226,11 @@ class _Rules:
         look_up = self._look_up(path, spec, in_path)
         names = in_path | {f"{table}.{column}" for table, _ in look_up for column in self.tables[table].columns}
         self._check_label(path, spec)
+        found = spec.turn != "find" or spec.faces in ("detect", "padded")
+        _require(found, (*path, "turn"), f"with 'faces: {spec.faces}' no face is looked for by which a turn could be found")
         if spec.kind is None:
             for pattern in patterns:
-                self._check_ending((*path, "path"), pattern.text, "; state 'kind: video', 'image' or 'frames'")
+                self._check_ending((*path, "path"), pattern.text, "; state 'kind: video', 'image', 'frames' or 'hdf5'")
 
         def text(key: str, value: str | None) -> Template | None:
             return None if value is None else self._template((*path, key), value, names)
@@ -219,7 +239,9 @@ class _Rules:
             id=spec.id,
             paths=patterns,
             kind=spec.kind,
+            inside=_inside(path, spec),
             faces=spec.faces,
+            turn=spec.turn,
             look_up=look_up,
             where=tuple(
                 (self._known((*path, "where", name), name, names), frozenset(values)) for name, values in spec.where.items()

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from mmidd.manifest.accounting import clip_frames
-from mmidd.media import Kind
+from mmidd.media import Inside, Kind
 from mmidd.raw.bytes import Archive, FilePart, MediaFile
 from mmidd.raw.listing import Listing, Stat, clip_stat
 from mmidd.raw.path import Place
@@ -46,12 +46,12 @@ class Files:
         stats = {folder: clip_stat(dict(frames.values())) for folder, frames in clips.items()}
         return cls(root, listing, clips, {**listing.files, **stats})
 
-    def file(self, path: str, kind: Kind) -> MediaFile:
+    def file(self, path: str, kind: Kind, inside: Inside | None = None) -> MediaFile:
         """What has to be known of a medium to read it. KeyError for a path that `stats` does not know."""
         stat = self.stats[path]
         return MediaFile(
             self.root, self.listing.disk(stat.archive or path), kind, stat.bytes, stat.mtime_ns,
-            self._archive(stat), self._parts(path, stat), stat.ctime_ns,
+            self._archive(stat), self._parts(path, stat), stat.ctime_ns, inside,
         )  # fmt: skip
 
     def _archive(self, stat: Stat) -> Archive | None:

@@ -28,6 +28,7 @@ from mmidd.manifest.folders import Folder, folders, lasting
 from mmidd.manifest.methods import METHODS, Method, registry
 from mmidd.manifest.spec import Spec
 from mmidd.media import composed
+from mmidd.schema import ATTACKS, FORGERY_TYPES
 from mmidd.yamlfile import Document, explain, load, place, read_text, unknown
 
 __all__ = [
@@ -71,7 +72,7 @@ class Manifest(Spec):
                 for table in self.layout.bundled.values()
                 for path, data in table.items()
             },
-            "methods": {each.id: [each.type, *each.aliases] for each in self.methods},
+            "methods": {each.id: [each.kind, *each.aliases] for each in self.methods},
         }
         text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
@@ -92,7 +93,7 @@ class Manifest(Spec):
         for rule in content["rules"]:
             if rule["faces"] == "detect":
                 del rule["faces"]
-            for name in ("mask", "unless"):
+            for name in ("turn", "mask", "unless", "frames", "axes"):
                 if not rule[name]:
                     del rule[name]
         return content
@@ -105,11 +106,11 @@ class Manifest(Spec):
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The forgery types its rules can give, REAL first."""
+        """The forgery types its rules can give, REAL first, and the families of presentation attacks."""
         found = {"REAL"} if any(rule.label == "real" for rule in self.rules) else set()
-        found |= {method.type for method in self.methods}
+        found |= {method.kind for method in self.methods}
         found |= {self.forgery_type} if self.forgery_type else set()
-        return tuple(name for name in ("REAL", "FS", "FR", "EFS", "FE") if name in found)
+        return tuple(name for name in (*FORGERY_TYPES, *ATTACKS) if name in found)
 
 
 def _resource(name: str) -> bytes:

@@ -107,8 +107,8 @@ class Guide:
         named = text(rule.method)
         method = self.layout.find_method(named) if named and "{" not in named else None
         return (
-            rule.label, method.id if method else named, rule.kind, rule.faces, text(rule.compression), text(rule.target_id),
-            text(rule.source_id), text(rule.split),
+            rule.label, method.id if method else named, rule.kind, rule.faces, rule.turn, text(rule.compression),
+            text(rule.target_id), text(rule.source_id), text(rule.split), rule.inside,
         )  # fmt: skip
 
     def ways(self, folders: tuple[str, ...], stem: int | None) -> list[Way]:

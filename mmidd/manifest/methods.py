@@ -1,4 +1,4 @@
-"""The registry of manipulation methods: one canonical name, one forgery type, all the names datasets give it."""
+"""The registry of methods: one canonical name, one forgery type or family of attacks, all the names datasets give it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from importlib import resources
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError
+from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError, model_validator
 
 from mmidd.errors import ManifestError, MmiddError
 from mmidd.manifest.folders import Folder, folders
@@ -18,6 +18,7 @@ from mmidd.yamlfile import explain, load, place, read_text, unknown
 METHODS = "methods.yaml"
 
 ForgeryType = Literal["FS", "FR", "EFS", "FE"]
+Attack = Literal["print", "replay", "mask2d", "mask3d", "makeup", "partial", "other"]
 
 
 class UnknownMethod(ManifestError):
@@ -27,11 +28,18 @@ class UnknownMethod(ManifestError):
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    type: ForgeryType
+    type: ForgeryType | None = None
+    attack: Attack | None = None
     name: StrictStr
     year: StrictInt
     reference: StrictStr
     aliases: tuple[StrictStr, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> _Entry:
+        if (self.type is None) == (self.attack is None):
+            raise ValueError("a method has a 'type' (FS, FR, EFS, FE) or, of a presentation attack, an 'attack', not both")
+        return self
 
 
 class _Registry(BaseModel):
@@ -42,14 +50,21 @@ class _Registry(BaseModel):
 
 @dataclass(frozen=True)
 class Method:
-    """One method. `id` is what the corpus column `method` holds; `type` is one of FS, FR, EFS, FE."""
+    """One method. `id` is what the corpus column `method` holds; `type` is one of FS, FR, EFS, FE, or None for the
+    instrument of a presentation attack, of which `attack` is the family."""
 
     id: str
-    type: ForgeryType
+    type: ForgeryType | None
     name: str
     year: int
     reference: str
     aliases: tuple[str, ...]
+    attack: Attack | None = None
+
+    @property
+    def kind(self) -> str:
+        """The forgery type, or the family of attacks."""
+        return self.type or self.attack or "unknown"
 
 
 @dataclass(frozen=True)
@@ -82,7 +97,7 @@ def load_methods(text: str, source: str, known: Methods | None = None) -> Method
     by_id: dict[str, Method] = dict(known.by_id) if known else {}
     by_name: dict[str, Method] = dict(known.by_name) if known else {}
     for key, entry in entries.items():
-        method = Method(key, entry.type, entry.name, entry.year, entry.reference, entry.aliases)
+        method = Method(key, entry.type, entry.name, entry.year, entry.reference, entry.aliases, entry.attack)
         if by_id.get(key) == method:  # two datasets of one's own may bring one method, in the same words
             continue
         by_id[key] = method

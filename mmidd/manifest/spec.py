@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic import StringConstraints as Text
 
 from mmidd.manifest.accounting import Basis, Label, Split
-from mmidd.media import FaceMode, Kind
+from mmidd.media import FaceMode, Kind, Turn
 
 
 def _listed(value: Any) -> Any:
@@ -116,7 +116,10 @@ class RuleSpec(_Model):
     id: Name
     path: Names
     kind: Kind | None = None
+    frames: Name | None = None
+    axes: Literal["nchw", "nhwc", "chw", "hwc"] | None = None
     faces: FaceMode = "detect"
+    turn: Turn = 0
     look_up: dict[str, Name] = {}
     where: dict[str, Annotated[tuple[Name | None, ...], BeforeValidator(_listed)]] = {}
     label: Label

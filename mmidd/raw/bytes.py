@@ -21,7 +21,7 @@ from mmidd.raw.path import Place, RemotePath
 from mmidd.raw.sources import clip_digest as clip_digest
 
 if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
-    from mmidd.media import Kind
+    from mmidd.media import Inside, Kind
 
 MOST_HELD_BYTES = 2 * 2**30
 """Of one medium, while a compressed tar passes by."""
@@ -65,8 +65,8 @@ class MediaFile:
     """What has to be known of a medium to read it.
 
     `name` says where it lies below `root`: its file; of an archive's member the archive; of a clip of frames the folder or
-    the archive. `parts` then says which files or members it consists of. (A path of its own for every one of a million media
-    would take as much memory as all the rest of it.)
+    the archive. `parts` then says which files or members it has; `inside` where the frames of an HDF5 file lie in it.
+    (A path of its own for every one of a million media would take as much memory as all the rest of it.)
     """
 
     root: Place
@@ -77,6 +77,7 @@ class MediaFile:
     archive: Archive | None = None
     parts: tuple[FilePart, ...] = ()
     ctime_ns: int | None = None
+    inside: Inside | None = None
 
     @property
     def path(self) -> Place:

@@ -89,7 +89,7 @@ class Seen:
             name: {
                 "rows": len(rows),
                 "digest": rows.digest,
-                **{column: _counts(rows, column) for column in ("label", "forgery_type")},
+                **_classes(rows),
             }
             for name, rows in (("train", self.train), ("validation", self.validation))
         } | {"left_out": dict(self.left_out)}
@@ -209,6 +209,12 @@ def check_needs(rows: Rows, needs: Mapping[str, str], name: str) -> dict[str, in
             hint = "; mmidd build with a captioner fills it" if column.endswith("caption") else ""
             hint += f"; {otherwise}" if otherwise else ""
             raise RunError(f"{name} cannot be trained without {column!r}, which is empty in all {len(rows):,} rows{hint}")
+        if column == "forgery_type" and counts.get(None) and set(counts) <= {"REAL", None}:
+            hint = f"; {otherwise}" if otherwise else ""
+            raise RunError(
+                f"{name} cannot be trained without 'forgery_type', which no fake has: none is published, or they are "
+                f"presentation attacks{hint}"
+            )
     return {column: count for column, count in found.items() if count}
 
 
@@ -264,6 +270,17 @@ def usual_workers(at: Here) -> int:
     """Worker processes of a rank where nobody said: one a core beside a GPU, at most two beside a CPU that computes."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(16, max(1, cores // at.ranks)) if at.device.type == "cuda" else min(2, max(0, cores // at.ranks - 1))
+
+
+def _classes(rows: Rows) -> dict[str, dict[str, int]]:
+    """Rows by label and by forgery type; where there are presentation attacks, which have none, by their families too."""
+    found = {column: _counts(rows, column) for column in ("label", "forgery_type")}
+    attacks = {str(value): count for value, count in rows.codes("attack").counts.items() if value is not None}
+    if attacks:
+        untyped = found["forgery_type"].pop("unknown", 0) - sum(attacks.values())
+        found["forgery_type"] |= {"unknown": untyped} if untyped > 0 else {}
+        found["attack"] = attacks
+    return found
 
 
 def _counts(rows: Rows, column: str) -> dict[str, int]:

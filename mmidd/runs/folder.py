@@ -312,8 +312,15 @@ def known_as(about: Mapping[str, Any], seed: Path, step: int, sha256: str) -> di
         "digest": digest(sha256, asked, known_by(about.get("sources") or {}))[:16],
         "asked": digest(asked)[:16],
         "trained_on": asked.get("data"),
+        **_within(about.get("sources") or {}),
         "precision": asked["settings"].get("precision"),
     }
+
+
+def _within(sources: Mapping[str, Any]) -> dict[str, Any]:
+    """What the runs that a network holds, such as a specialist, were trained on."""
+    held = [each["trained_on"] for each in sources.values() if isinstance(each, Mapping) and each.get("trained_on")]
+    return {"within_trained_on": held} if held else {}
 
 
 def known_by(sources: Mapping[str, Any]) -> dict[str, Any]:

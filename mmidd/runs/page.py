@@ -97,7 +97,7 @@ def _summary(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> Iterator[str]:
 def _classes(rows: Mapping[str, Any]) -> str:
     parts = [
         ", ".join(f"{told(name)} {_count(count)}" for name, count in _map(rows.get(key)).items())
-        for key in ("label", "forgery_type")
+        for key in ("label", "forgery_type", "attack")
     ]
     return "".join(f" ({part})" for part in parts if part)
 

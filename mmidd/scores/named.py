@@ -21,7 +21,9 @@ from mmidd.errors import ScoreError
 from mmidd.schema import FORGERY_TYPES, LABELS, SPLITS
 from mmidd.scores.columns import SCHEMA
 
-WHOLE = frozenset({"other_compression", "other_split", "other_method", "not_in_subset", "over_cap", "excluded"})
+WHOLE = frozenset(
+    {"other_compression", "other_split", "other_method", "other_media", "not_in_subset", "over_cap", "excluded"}
+)
 """Why the builder left out a whole medium."""
 SAMPLES = frozenset({"exact_duplicate", "label_conflict", "equals_real", "other_person"})
 """Why the builder left out samples that extraction gave: what they show is elsewhere, or is not what the clip is about."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from mmidd.schema import KINDS
 from mmidd.show import EXAMPLES, LITTER, SHOWN, plain, shell_word
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def built(console: Console, report: Report) -> None:
     if report.captions is not None:
         _captions(console, report.captions)
     types = report.types
-    told = ", ".join(f"{kind} {types[kind]}" for kind in ("REAL", "FS", "FR", "EFS", "FE", "unknown") if types.get(kind))
+    told = ", ".join(f"{kind} {types[kind]}" for kind in KINDS if types.get(kind))
     state = "" if done.changed else " (unchanged)"
     console.print(f"[bold]{done.samples} samples[/bold] in {plain(str(done.out))}{state}: {told}")
     biases(console, done.losses, report.pairs, report.work)
@@ -64,6 +65,8 @@ def built(console: Console, report: Report) -> None:
     _unsteady(console, report.unsteady)
     _short(console, report.short)
     _masks(console, report.masks)
+    for each in report.turned:
+        console.print(f"{plain(each.dataset)}: {plain(str(each))}")
     if report.failed:
         console.print(f"what failed: mmidd failures {plain(shell_word(report.work))}")
     console.print(f"next: {_python()} -c {_shell_code(_look(done.out))}", markup=False)

@@ -137,7 +137,7 @@ def _preset(preset: PresetFacts) -> Iterable[str]:
         found = preset.size
         sees = f"{found.side}x{found.side}" + (f" x {found.frames} frames" if found.frames > 1 else "")
         yield f"sees {sees}; {found.parameters:,} parameters, trained {share(found.trained, found.parameters)}"
-        yield f"{_gigabytes(found.held_bytes)} for weights, gradients and optimiser in float32, without activations"
+        yield f"{_gigabytes(found.held_bytes)} for weights, gradients and optimiser, without activations"
         if found.compares:
             yield f"compare rows, of a part of a batch alone (contrast=whole: of all of it): {', '.join(found.compares)}"
     for word, values in (("options", preset.options), ("settings", preset.settings)):

@@ -40,7 +40,7 @@ from mmidd.raw.store import PATIENCE_S
 from mmidd.video import backend_identity, still_identity
 
 if TYPE_CHECKING:  # workers start without the manifests' and recipes' code
-    from mmidd.media import FaceMode, Kind
+    from mmidd.media import FaceMode, Kind, Turn
     from mmidd.recipe import Recipe
 
 STAGE_VERSION = 4
@@ -100,7 +100,7 @@ def licence_note(recipe: Recipe) -> str | None:
 class Selected:
     """A medium that will be extracted, with what the later stages need of it.
 
-    `mask` says whom it is about: its own, or that of a fake of it.
+    `mask` says whom it is about: its own, or that of a fake of it. `turn`: what its rule says of how it lies.
     """
 
     dataset: str
@@ -113,6 +113,7 @@ class Selected:
     aligned: bool
     faces: FaceMode = "detect"
     mask: MaskFile | None = None
+    turn: Turn = 0
 
     @property
     def name(self) -> Name:
@@ -150,15 +151,19 @@ class ExtractPayload:
     mask: MaskFile | None = None
     led: bool = False
     shared: bool = True
+    turn: Turn = 0
 
     def inputs(self, sha256: str, mask_sha256: str = UNREAD) -> tuple[str, ...]:
         mode = () if self.faces == "detect" else (f"faces: {self.faces}",)
+        inside = self.file.inside
+        where = () if inside is None else (f"{inside.axes} in {inside.path}",)
         role = "mask" if self.mask and self.mask.own else "mask of a fake"
         if self.mask and self.mask.file.archive and is_sequential(self.mask.file.archive.name):
             role += ", out of its tar"  # whose masks were lost before: what was extracted without them is not up to date
         mask = () if self.mask is None else (f"{role}: {mask_sha256}",)
         led = (("followed",) if self.led else ()) + (() if self.shared else ("own geometry",))
-        return sha256, f"{self.frames} frames", self.basis, *mode, *mask, *led
+        turn = (f"turn: {self.turn}",) if self.turn else ()
+        return sha256, f"{self.frames} frames", self.basis, *mode, *where, *mask, *led, *turn
 
 
 def follows(medium: Selected, selected: Mapping[Name, Selected], recipe: Recipe) -> Name | None:
@@ -212,7 +217,8 @@ def _item(medium: Selected, frames: int, digests: DigestCache, real: Followed | 
         )
         basis = outcome.rows_digest
     file = medium.file
-    payload = ExtractPayload(file, frames, followed, basis, medium.faces, medium.mask, led, shared or followed is None)
+    alike = shared or followed is None
+    payload = ExtractPayload(file, frames, followed, basis, medium.faces, medium.mask, led, alike, medium.turn)
     sha256 = digests.fresh(medium.dataset, medium.media, file.bytes, file.mtime_ns)
     mask, marked = medium.mask, UNREAD
     if mask is not None:
@@ -311,7 +317,7 @@ def _extract(
         fault("decode", item.media)
         real = _followed(payload)
         track, search = (real, None) if payload.shared or real is None else (None, Search(real, "unchecked"))
-        way = Way(config, detector, payload.faces, track, mask, payload.led, search)
+        way = Way(config, detector, payload.faces, track, mask, payload.led, search, payload.turn)
         crops = medium_crops(payload.file, source, payload.frames, way)
         if (_steady(source, sha256), _steady(mask, marked)) != (sha256, marked):
             raise ChangedMedia

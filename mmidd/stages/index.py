@@ -52,6 +52,8 @@ SCHEMA = pa.schema(
         ("mask", _TEXT),
     ]
 )
+LABELLED = SCHEMA.append(pa.field("attack", _TEXT))
+"""The same with the family of presentation attacks, which follows from `method` and so is not committed."""
 
 
 @dataclass(frozen=True)

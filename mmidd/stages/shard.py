@@ -39,7 +39,7 @@ SCHEMA = pa.schema(
 )
 """A row for each file that was written; `media` is the file's name once more."""
 
-_LABELS = ("label", "forgery_type", "method", "target_id", "source_id", "license")
+_LABELS = ("label", "forgery_type", "attack", "method", "target_id", "source_id", "license")
 _CAPTIONS = ("face_caption", "environment_caption", "captioner", "caption_status")
 _VERDICTS = ("id", "group", "split_basis", "pair")
 LABELLED_BY = ("dataset", "media", "pair_dataset", "pair_media", *_LABELS)

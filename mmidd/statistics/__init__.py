@@ -1,11 +1,12 @@
 """Every figure that mmidd prints, as pure arithmetic on numbers: no state, no files, no words of faces.
 
 `counts`: exact tests, intervals of a share, many tests. `ranking`: figures without a threshold. `curves`. `rates`: figures
-at a threshold, and of several classes. `calibration` and `tempering`: probabilities. `delong`: the error of an AUROC.
-`resampling`: intervals and differences of any figure of sums, by whole groups. A figure of rows that is not defined is None;
-one of counts, which may be those of many resamples, is NaN there.
+at a threshold, and of several classes; `attacks`: of presentation attacks, by instrument. `calibration` and `tempering`:
+probabilities. `delong`: the error of an AUROC. `resampling`: intervals and differences of any figure of sums, by whole
+groups. A figure of rows that is not defined is None; one of counts, which may be those of many resamples, is NaN there.
 """
 
+from mmidd.statistics.attacks import ATTACK_RATES, Mistakes, live_accepted_at, mistakes_at_equal_error
 from mmidd.statistics.calibration import (
     BINS,
     Bin,
@@ -33,6 +34,7 @@ from mmidd.statistics.resampling import EXACT, LEAST_GROUPS, Draws, Interval, Me
 from mmidd.statistics.tempering import temperature, tempered
 
 __all__ = [
+    "ATTACK_RATES",
     "BINS",
     "EXACT",
     "LEAST_GROUPS",
@@ -44,6 +46,7 @@ __all__ = [
     "Draws",
     "Interval",
     "Measure",
+    "Mistakes",
     "Ranking",
     "auroc",
     "auroc_error",
@@ -60,9 +63,11 @@ __all__ = [
     "holm",
     "interval",
     "lacking",
+    "live_accepted_at",
     "losses",
     "macro_f1",
     "matched",
+    "mistakes_at_equal_error",
     "negative_log_likelihood",
     "outcomes",
     "p_of",

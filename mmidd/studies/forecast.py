@@ -220,7 +220,7 @@ def _tested(bench: Bench, test: Test) -> int:
     """Rows of a test."""
     if test.corpus:
         return bench.tests[test.corpus].splits["test"]
-    mine = [each for each in bench.facts.rows if each.split == "test" and (not test.only or each.dataset in test.only)]
+    mine = [each for each in bench.facts.rows if each.split in test.splits and (not test.only or each.dataset in test.only)]
     return sum(each.real + each.fake for each in mine)
 
 

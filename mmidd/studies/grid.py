@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 from mmidd.engine.files import digest
 from mmidd.studies.facts import Facts
 
-STUDIES = ("in-domain", "leave-one-out", "pairs", "scaling", "sd2")
+BY_NAME = ("leave-domain-out", "two-domains", "one-domain", "leave-attack-out", "leave-family-out")
+"""Studies of presentation attacks, which are done where they are named."""
+STUDIES = ("in-domain", "leave-one-out", "pairs", "scaling", "sd2", *BY_NAME)
 FRACTIONS = (0.1, 0.3, 1.0)
 ABLATION = (
     ("L_C + L_S", ("clam=false", "captions=none")),
@@ -19,22 +21,27 @@ ABLATION = (
     ("full: + L_D of environment captions", ()),
 )
 """SD2's ablation, as its paper orders it."""
+WHOLE = ("train", "test")
+"""Of a dataset that nothing was trained on: all of it but its validation split."""
 OWN = ""
 """The corpus that is trained on, as a test: its test split."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Which rows of train: `without`: all datasets but these, by slug; the rest as in `runs.data.Selection`."""
+    """Which rows of train: `without`: all datasets but these, by slug; `unseen`: a column (`method`, `attack`) and the value
+    of it that no row has; the rest as in `runs.data.Selection`."""
 
     without: tuple[str, ...] = ()
     fraction: float = 1.0
     paired: bool | None = None
     holdout: float | None = None
+    unseen: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         parts = [f"without-{slug}" for slug in self.without]
+        parts += [f"unseen-{_file_name(self.unseen)}"] if self.unseen else []
         parts += [] if self.fraction == 1 else [f"fraction-{self.fraction:g}"]
         parts += [] if self.paired is None else ["paired" if self.paired else "unpaired"]
         parts += [] if self.holdout is None else [f"holdout-{self.holdout:g}"]
@@ -43,6 +50,7 @@ class Chosen:
     def __str__(self) -> str:
         """For people."""
         parts = [f"all but {', '.join(self.without)}" if self.without else "all datasets"]
+        parts += [f"no attack with {self.unseen[1]}"] if self.unseen else []
         parts += [] if self.fraction == 1 else [f"{self.fraction:g} of the groups"]
         parts += [] if self.paired is None else ["fakes with their reals" if self.paired else "no fake with its real"]
         parts += [] if self.holdout is None else [f"validated on {self.holdout:g} of train's groups"]
@@ -51,21 +59,32 @@ class Chosen:
 
 @dataclass(frozen=True, order=True)
 class Test:
-    """What is scored: the test split of a corpus (OWN, or the name that another was given), of these datasets alone;
-    `reasons`: by the answer behind the reasons that the model is first asked for."""
+    """What is scored: the test split, or several `splits`, of a corpus (OWN, or the name that another was given), of these
+    datasets alone. `attacks`: a column (`method`, `attack`) and its value: live, and of the attacks these alone. `reasons`:
+    by the answer behind the reasons that the model is first asked for."""
 
     corpus: str = OWN
     only: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ("test",)
+    attacks: tuple[str, ...] = ()
     reasons: bool = False
 
     @property
     def name(self) -> str:
         """A file's name."""
-        return "-".join((f"cross-{self.corpus}" if self.corpus else "test", *self.only, *["reasons"] * self.reasons))
+        own = "-and-".join(self.splits)
+        parts = (f"cross-{self.corpus}" if self.corpus else own, *self.only, *["reasons"] * self.reasons)
+        return "-".join((*parts, _file_name(self.attacks)) if self.attacks else parts)
 
     def __str__(self) -> str:
-        where = self.corpus or "its test split"
+        where = self.corpus or f"its {' and '.join(self.splits)} split"
         return f"{where}: {', '.join(self.only)}" if self.only else where
+
+
+def _file_name(held: tuple[str, ...]) -> str:
+    """Of a column and its value; names of methods have any letters."""
+    plain = "-".join("".join(c if c.isascii() and c.isalnum() else "_" for c in each) for each in held)
+    return f"{plain[:60]}-{digest(list(held))[:6]}"
 
 
 @dataclass(frozen=True)
@@ -196,7 +215,7 @@ def _begun_with(cell: Cell, asked: Asked, tests: dict[Trial, dict[Test, None]]) 
 def _wants(asked: Asked, study: str) -> bool:
     if asked.studies is not None:
         return study in asked.studies
-    return study != "sd2" or "sd2" in asked.detectors
+    return study not in BY_NAME and (study != "sd2" or "sd2" in asked.detectors)
 
 
 def _of_its_test(facts: Facts) -> list[str]:
@@ -270,6 +289,62 @@ def _ablation(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[Cell]
         yield Cell("sd2", title, "sd2", words, Chosen(), _everywhere(asked, facts))
 
 
+def _domains(study: str, sources: int | None) -> Cells:
+    """Trained on so many datasets (None: on all but one), tested on the whole of each other one, train and test: nothing of
+    it was trained on. Its validation split is left out, as the papers leave it."""
+
+    def cells(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[Cell]:
+        many = len(facts.datasets) - 1 if sources is None else sources
+        if not 0 < many < len(facts.datasets):
+            left_out.append(f"{study}: {max(2, many + 1)} datasets are needed, train has {len(facts.datasets)}")
+            return
+        splits = tuple(split for split in WHOLE if facts.count([split]))
+        lacking = {slug: facts.missing(splits, [slug]) for slug in facts.datasets}
+        for slug in (each for each, classes in lacking.items() if classes):
+            left_out.append(f"{study} to {facts.name(slug)}: it has no {' and no '.join(lacking[slug])} to test")
+        for chosen in combinations(facts.datasets, many):
+            names = ", ".join(map(facts.name, chosen))
+            if missing := facts.missing(["train"], chosen):
+                left_out.append(f"{study} from {names}: no {' and no '.join(missing)} to train on")
+                continue
+            without = tuple(slug for slug in facts.datasets if slug not in chosen)
+            tests = tuple(Test(only=(slug,), splits=splits) for slug in without if not lacking[slug])
+            for detector in asked.detectors if tests else ():
+                yield Cell(study, f"from {names}", detector, (), Chosen(without=without), tests)
+
+    return cells
+
+
+def _unseen(study: str, column: str) -> Cells:
+    """Of each instrument, or family of them: trained without its attacks, and, on the very same rows, trained with them."""
+
+    def cells(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[Cell]:
+        if not facts.attacks:
+            left_out.append(f"{study}: the corpus has no presentation attack")
+        for value in sorted({getattr(each, column) for each in facts.attacks}):
+            told = f"{study} of {value}: "
+            held = [each for each in facts.attacks if getattr(each, column) == value]
+            slugs = tuple(sorted({each.dataset for each in held if each.split == "test"}))
+            others = {each.dataset for each in facts.attacks if each.split == "train" and each not in held}
+            if not slugs:
+                left_out.append(told + "no attack of the test split is one")
+            elif "real" in facts.missing(["test"], slugs):
+                left_out.append(told + "the test split of its datasets has no live")
+            elif not others:
+                left_out.append(told + "no other attack is left to train on")
+            else:
+                test = (Test(only=slugs, attacks=(column, value)),)
+                for detector in asked.detectors:
+                    left = Chosen(unseen=(column, value))
+                    yield Cell(study, "left out of training", detector, (), left, test)
+                    yield Cell(study, "trained on as well", detector, (), Chosen(), test)
+
+    return cells
+
+
 _CELLS: dict[str, Cells] = {
     "in-domain": _in_domain, "leave-one-out": _leave_one_out, "pairs": _pairs, "scaling": _scaling, "sd2": _ablation,
+    "leave-domain-out": _domains("leave-domain-out", None), "two-domains": _domains("two-domains", 2),
+    "one-domain": _domains("one-domain", 1), "leave-attack-out": _unseen("leave-attack-out", "method"),
+    "leave-family-out": _unseen("leave-family-out", "attack"),
 }  # fmt: skip

@@ -15,7 +15,7 @@ from mmidd.curation.groups import join
 from mmidd.results import Result
 
 TRAINED, TESTED = ("train", "validation"), ("test",)
-_COLUMNS = ("dataset", "media", "media_sha256", "label", "target_id", "source_id", "pair_media", "group")
+_COLUMNS = ("dataset", "media", "media_sha256", "label", "target_id", "source_id", "pair_media", "group", "attack")
 _AT_ONCE, _EXAMPLES = 1 << 16, 5
 COMPRESSION = r"([/_])(?:raw|c0|c23|c40|crf\d+)/"
 """The part of a path that says which of a dataset's compressions a medium is: two of them are one clip."""
@@ -27,8 +27,10 @@ LEAKS = {
     "made_from": "were made from a real that is trained on",
     "fakes": "are reals whose fakes are trained on",
     "group": "belong to a group of media that is trained on",
+    "person": "show a person who is trained on",
 }
-"""What is refused, the plainest first; a medium counts for the first that is true of it."""
+"""What is refused, the plainest first; a medium counts for the first that is true of it. `person`: in datasets of
+presentation attacks alone, whose protocols hold persons apart."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +99,17 @@ class Overlap(Result):
             console.print(line, markup=False)
 
 
-def overlap(train: Corpus, test: Corpus) -> Overlap:
-    """What the rows of `train` in train and validation share with the rows of `test` in test, by their columns; no image is
-    read. The two may be one corpus. Raises CorpusError for a damaged one."""
-    ours, theirs = _media(train, TRAINED), _media(test, TESTED)
+def overlap(
+    train: Corpus, test: Corpus, *, left_out: Sequence[str] | None = None, tested: Sequence[str] = TESTED
+) -> Overlap:
+    """What the rows of `train` in train and validation share with the rows of `test` in `tested`, by their columns; no image
+    is read. The two may be one corpus. `left_out`: datasets (by name) that are not trained on, and are all that is tested
+    on. Raises CorpusError for a damaged one."""
+    ours, theirs = _media(train, TRAINED), _media(test, tested)
+    if left_out is not None:
+        abroad = pa.array(left_out, pa.string())
+        ours = ours.filter(pc.invert(pc.is_in(ours["dataset"], abroad)))
+        theirs = theirs.filter(pc.is_in(theirs["dataset"], abroad))
     leaking = _leaking(ours, theirs)
     both = set(ours["dataset"].to_pylist()) & set(names := theirs["dataset"].unique().to_pylist())
     return Overlap(
@@ -155,8 +164,16 @@ def _leaking(ours: pa.Table, theirs: pa.Table) -> pa.Table:
         "made_from": _in(theirs["real"], ours["clip"]),
         "fakes": _in(theirs["clip"], ours["real"]),
         "group": _in(other, one),
+        "person": _in(*_attacked(theirs, ours)),
     }
     return pa.table({kind: found[kind] for kind in LEAKS})
+
+
+def _attacked(*sides: pa.Table) -> tuple[pa.ChunkedArray, ...]:
+    """Who is shown by each medium, in datasets that have presentation attacks; null elsewhere."""
+    held = pa.concat_arrays([side.filter(pc.is_valid(side["attack"]))["dataset"].unique() for side in sides])
+    names = [_named(side["dataset"], side["target_id"]) for side in sides]
+    return tuple(pc.if_else(pc.is_in(side["dataset"], held), name, None) for side, name in zip(sides, names, strict=True))
 
 
 def _anchors(ours: pa.Table, theirs: pa.Table) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:

@@ -54,21 +54,22 @@ def _says(found: Mapping[str, Any]) -> str:
 
 
 def _lines(found: Mapping[str, Any]) -> str:
-    top = table.heads(found)
-    heads = (*top[:7], "0 to 1", *top[7:])
+    kept = table.columns(found)
+    heads = (*table.HEADS[:7], "0 to 1", *(table.HEADS[place] for place in kept if place >= 7))
     body, before = "", None
     for line in found["lines"]:
-        cells = table.cells(line)[: len(top)]
-        shown = [told(cell) for cell in (*cells[:7], "", *cells[7:])]
+        cells = table.cells(line)
+        shown = [told(cell) for cell in (*cells[:7], "", *(cells[place] for place in kept if place >= 7))]
         shown[7] = _bar(line)
         rule = ' class="rule"' if before not in (None, line["study"]) else ""
         before = line["study"]
         body += f"<tr{rule}>{''.join(map(_cell, heads, shown))}</tr>"
     head = "".join(f"<th>{told(each)}</th>" for each in heads)
+    notes = "".join(f"<p class='soft'>{told(each)}</p>" for each in table.notes(found))
     return (
         f'<h2>Figures</h2><div class="wide stack"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        f"<p class='soft'>{told(table.note(found))}</p><p class='soft'>The bar: the dot is the median seed's AUROC, the thin "
-        "line its interval, the broad one the range of the seeds, the upright one the columns alone.</p>"
+        f"{notes}<p class='soft'>The bar: the dot is the median seed's AUROC, the thin line "
+        "its interval, the broad one the range of the seeds, the upright one the columns alone.</p>"
     )
 
 

@@ -103,7 +103,9 @@ def _without(trial: Trial, facts: Facts) -> str:
 def _tested(test: Test, facts: Facts) -> str:
     if test.corpus:
         return f"corpus {test.corpus}"
-    return ", ".join(facts.name(slug) for slug in test.only) if test.only else "test split"
+    names = ", ".join(facts.name(slug) for slug in test.only) if test.only else "test split"
+    whole = f" ({' and '.join(test.splits)})" if test.splits != ("test",) else ""
+    return names + whole + (f": live and {test.attacks[1]}" if test.attacks else "")
 
 
 def _rows(records: Records, line: Line) -> int | None:
@@ -133,7 +135,7 @@ def _ours(
         tested = frozenset(facts.name(slug) for slug in slugs)
     chosen, given = trial.chosen, 0 if line.study in ABLATIONS else len(asked.settings)
     train = frozenset(facts.name(slug) for slug in facts.datasets if slug not in chosen.without)
-    whole = chosen.fraction == 1 and chosen.paired is None and chosen.holdout is None
+    whole = chosen.fraction == 1 and chosen.paired is None and chosen.holdout is None and not chosen.unseen
     return Ours(
         shown["line"], trial.detector, trial.preset, trial.settings[given:], train, tested, shown["rows"] or 0,
         runs[0]["random"], whole, asked.settings,

@@ -28,7 +28,7 @@ from mmidd.studies.facts import Facts, facts_of
 from mmidd.studies.forecast import Forecast, forecast
 from mmidd.studies.grid import STUDIES, Asked, Grid, grid
 from mmidd.studies.measure import Chance
-from mmidd.studies.overlap import overlap
+from mmidd.studies.overlap import TESTED, Overlap, overlap
 from mmidd.studies.trial import Bench, Record, Train, do, done, read_record
 from mmidd.watch import NOBODY, Watch
 
@@ -105,6 +105,7 @@ def asking(
     found = grid(asked, facts, ABLATIONS)
     if not found.trials:
         raise UsageError("nothing of this can be studied: " + ("; ".join(found.left_out) or "no study is left"))
+    _refuse_whole(corpus, facts, found)
     return Asking(asked, facts, found, further, shared)
 
 
@@ -138,7 +139,7 @@ def _refused(corpus: Corpus, test: Corpus) -> tuple[str, ...]:
     if not found.refused:
         return found.words()
     own = corpus is test
-    shared = "; ".join(str(each) for each in found.leaks)
+    shared = _told(found)
     names = sorted({name for leak in found.leaks for name in leak.datasets})
     way_out = (
         "build it again with this mmidd, whose splits keep groups together, and mmidd verify it"
@@ -150,6 +151,22 @@ def _refused(corpus: Corpus, test: Corpus) -> tuple[str, ...]:
         f"{corpus.place.path('')} would train on what {'its own test split' if own else test.place.path('')} is to test: "
         f"{shared}. Nothing was trained: {way_out}"
     )
+
+
+def _refuse_whole(corpus: Corpus, facts: Facts, grid: Grid) -> None:
+    """Raises CorpusError where a dataset that is tested on as a whole shares what is refused with the others."""
+    whole = {(test.only, test.splits) for trial in grid.trials for test in trial.tests if test.splits != TESTED}
+    for only, splits in sorted(whole):
+        names = [facts.name(slug) for slug in only]
+        if (found := overlap(corpus, corpus, left_out=names, tested=splits)).refused:
+            raise CorpusError(
+                f"{corpus.place.path('')} would train on what {', '.join(names)} is to test, trained on other datasets: "
+                f"{_told(found)}. Nothing was trained: build it again without one of them"
+            )
+
+
+def _told(found: Overlap) -> str:
+    return "; ".join(str(each) for each in found.leaks)
 
 
 def validate(

@@ -16,9 +16,12 @@ from mmidd.show.pages import in_csv, in_markdown
 
 HEADS = (
     "line", "study", "what", "detector", "tested on", "seeds", "clip AUROC [95% over groups]", "range of seeds",
-    "mean over datasets", "TPR at 5% FPR", "type accuracy", "groups", "columns alone", "scored real / fake",
-    "answered, follows, different",
+    "mean over datasets", "TPR at 5% FPR", "type accuracy", "HTER dev / oracle", "ACER dev / oracle", "groups",
+    "columns alone", "scored real / fake", "answered, follows, different",
 )  # fmt: skip
+OF_ATTACKS = {"hter": "HTER dev / oracle", "acer": "ACER dev / oracle"}
+"""Left out of every form but the CSV where no line tests presentation attacks; so is the last of HEADS where none has
+reasons."""
 BESIDE = ("figure", "paper, method", "source", "tested there on", "lines here", "why it is not comparable")
 NOTE = (
     "Every figure counts a clip without a score as wrong. A line is of the seed with the median AUROC (of an even number of "
@@ -27,10 +30,15 @@ NOTE = (
     "trained on train of all other datasets, the best checkpoint chosen on their validation, tested on the test split of "
     "the one left out; the line below it is of the detector that was trained on all, on the same clips."
 )
-REASONS = (
-    "Behind reasons: the answer that a model gives after its reasons; of its replies the share that has an answer (one without is wrong), the "
-    "share of these answers that the reasons alone, without the picture, give as well, and how many different reasons there "
-    "are: reasons that are the same for all pictures follow too."
+NOTE_OF_ATTACKS = (
+    "HTER and ACER, of presentation attacks: at the threshold of dev, which the run's own validation chose, and at the "
+    "oracle one, the equal error threshold of the test scores themselves, as papers have it: it looks at the answers, and "
+    "is no figure to expect in use. The attack is the positive class; ACER is of the instrument that is worst told."
+)
+NOTE_OF_REASONS = (
+    "Behind reasons: the answer that a model gives after its reasons; of its replies the share that has an answer (one "
+    "without is wrong), the share of these answers that the reasons alone, without the picture, give as well, and how many "
+    "different reasons there are: reasons that are the same for all pictures follow too."
 )
 AGAIN = (
     "The same command tries these again. Where a run's own files are damaged, remove its folder of this seed "
@@ -40,20 +48,6 @@ NARROW = 150
 _SAME = ("–", "100.0% / 100.0%")
 """Cells of columns that a console leaves out where no line says anything else; the other tables have them."""
 _WHOLE = ("line", "study", "detector", "seeds", "clip AUROC [95% over groups]", "columns alone")
-
-
-def asked_why(found: Mapping[str, Any]) -> bool:
-    """Has the table a line of answers behind reasons? Without one its last column is left out."""
-    return any((line["figures"] or {}).get("said") for line in found["lines"])
-
-
-def heads(found: Mapping[str, Any]) -> tuple[str, ...]:
-    return HEADS if asked_why(found) else HEADS[:-1]
-
-
-def note(found: Mapping[str, Any]) -> str:
-    """Below the table."""
-    return f"{NOTE} {REASONS}" if asked_why(found) else NOTE
 
 
 def cells(line: Mapping[str, Any]) -> tuple[str, ...]:
@@ -67,6 +61,7 @@ def cells(line: Mapping[str, Any]) -> tuple[str, ...]:
         _state(seeds) if not found else figure(ours["auroc"]), _range(line["range"], have),
         _mean(found.get("mean_auroc")), figure(ours.get("tpr_at_fpr_0.05"), interval=False),
         figure(ours.get("type_accuracy"), interval=False),
+        *(_both(found.get("attacks"), name) for name in OF_ATTACKS),
         str(found["groups"]) if found else "–", figure(alone), _coverage(found.get("coverage")), _said(found.get("said")),
     )  # fmt: skip
 
@@ -79,6 +74,29 @@ def figure(found: Mapping[str, Any] | None, *, interval: bool = True) -> str:
     if not interval:
         return told
     return f"{told} [{found['low']:.2f}, {found['high']:.2f}]" if found["low"] is not None else f"{told} (no interval)"
+
+
+def columns(found: Mapping[str, Any]) -> list[int]:
+    """Of HEADS, those that this study tells of."""
+    unasked = {*(() if _has(found, "attacks") else OF_ATTACKS.values()), *(() if _has(found, "said") else HEADS[-1:])}
+    return [place for place, head in enumerate(HEADS) if head not in unasked]
+
+
+def notes(found: Mapping[str, Any]) -> list[str]:
+    """Below the table."""
+    more = {"attacks": NOTE_OF_ATTACKS, "said": NOTE_OF_REASONS}
+    return [NOTE, *(note for name, note in more.items() if _has(found, name))]
+
+
+def _has(found: Mapping[str, Any], name: str) -> bool:
+    """Has a line figures of this kind?"""
+    return any((line["figures"] or {}).get(name) for line in found["lines"])
+
+
+def _both(found: Mapping[str, Any] | None, name: str) -> str:
+    if not found:
+        return "–"
+    return " / ".join(figure(found[f"{name}@{at}"], interval=False) for at in ("validation", "oracle"))
 
 
 def _mean(found: Mapping[str, Any] | None) -> str:
@@ -147,8 +165,8 @@ def tell(console: Console, found: Mapping[str, Any], out: Path, changed: bool) -
         for line in found["lines"]:
             name, *others = cells(line)
             console.print(plain(f"{name}. {others[0]}, {others[2]}: {others[1]}, tested on {others[3]}"))
-            told = zip(heads(found)[5:], others[4 : len(heads(found)) - 1], strict=True)
-            console.print(plain("   " + "; ".join(f"{head}: {cell}" for head, cell in told)))
+            kept = "; ".join(f"{HEADS[place]}: {others[place - 1]}" for place in columns(found) if place > 4)
+            console.print(plain(f"   {kept}"))
     for said in found["says"]:
         console.print(plain(said), style="yellow")
     for each in found["failed"]:
@@ -169,11 +187,10 @@ def tell(console: Console, found: Mapping[str, Any], out: Path, changed: bool) -
 
 def markdown(found: Mapping[str, Any]) -> str:
     """results.md."""
-    top = heads(found)
     parts = [
         f"# A study of {in_markdown(found['corpus']['name'])}", in_markdown(summary(found)) + ".",
         *(f"- {in_markdown(said)}" for said in found["says"]), "",
-        _grid(top, [cells(line)[: len(top)] for line in found["lines"]]), "", in_markdown(note(found)), "",
+        _grid(*_shown(found)), "", *(each for note in notes(found) for each in (in_markdown(note), "")),
     ]  # fmt: skip
     if found["failed"]:
         rows = [(each["trial"], each["at"], each["why"]) for each in found["failed"]]
@@ -184,9 +201,18 @@ def markdown(found: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def _shown(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    rows = [cells(line) for line in found["lines"]]
+    kept = columns(found)
+    return [HEADS[place] for place in kept], [[row[place] for place in kept] for row in rows]
+
+
 def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(map(in_markdown, line))} |" for line in lines)
+
+
+_OF_ATTACKS = tuple(f"{name}@{at}" for at in ("validation", "oracle") for name in ("hter", "acer", "apcer", "bpcer"))
 
 
 def csv_text(found: Mapping[str, Any]) -> str:
@@ -197,20 +223,22 @@ def csv_text(found: Mapping[str, Any]) -> str:
     writer.writerow(
         ["line", "study", "what", "detector", "preset", "settings", "trained_on", "train_rows", "tested_on", "seed", "state",
          "clip_auroc", *(f"median_{each}{part}" for each in names for part in ("", "_low", "_high")), "groups",
-         "columns_alone", "coverage_real", "coverage_fake", "asked", "answered", "follow", "different"]
+         "columns_alone", "coverage_real", "coverage_fake", *_OF_ATTACKS, "asked", "answered", "follow", "different"]
     )  # fmt: skip
     for line in found["lines"]:
         figures = line["figures"] or {}
         ours = [figures.get("counted", {}).get(each) or {} for each in names]
         told = [each.get(part) for each in ours for part in ("value", "low", "high")]
         alone = (figures.get("columns_alone", {}).get("auroc") or {}).get("value")
-        coverage, said = figures.get("coverage", {}), figures.get("said") or {}
+        coverage, attacks = figures.get("coverage", {}), figures.get("attacks") or {}
+        said = figures.get("said") or {}
         replies = [said.get("asked"), said.get("answered"), said.get("agreement", {}).get("alone", {}).get("agree")]
         for seed in line["seeds"]:
             writer.writerow(
                 [line["line"], line["study"], in_csv(line["title"]), line["detector"], line["preset"],
                  in_csv(" ".join(line["settings"])), in_csv(line["trained_on"]), line["rows"], in_csv(line["tested_on"]),
                  seed["seed"], seed["state"], seed["auroc"], *told, figures.get("groups"), alone, coverage.get("real"),
-                 coverage.get("fake"), *replies, said.get("different")]
+                 coverage.get("fake"), *((attacks.get(each) or {}).get("value") for each in _OF_ATTACKS),
+                 *replies, said.get("different")]
             )  # fmt: skip
     return out.getvalue()

@@ -11,11 +11,12 @@ import errno
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from mmidd import __version__
+from mmidd.corpus.attacks import instruments
 from mmidd.corpus.read import Corpus
 from mmidd.engine.files import canonical, digest, sha256_file, write_text
 from mmidd.errors import MmiddError, RunError, ScoreError, WorkError, is_memory, sanitised, told
@@ -24,7 +25,7 @@ from mmidd.scores import file as scorefile
 from mmidd.scores.file import ScoreFile
 from mmidd.studies.facts import Facts
 from mmidd.studies.grid import Chosen, Test, Trial
-from mmidd.studies.measure import Chance, alone, figures, said, setting
+from mmidd.studies.measure import Chance, Which, alone, figures, said, setting
 from mmidd.watch import NOBODY, Watch
 
 FORMAT, SEAL = "mmidd trial 1", "seal"
@@ -199,9 +200,10 @@ def _done(bench: Bench, trial: Trial, stage: list[str], times: dict[str, float])
         held = files[covering(test, trial.tests)]
         only = bench.only(test)
         scores, way = scorefile.read(held), behind if test.reasons else how
+        which = Which(test.splits, only, test.attacks, instruments(bench.tested(test)))
         tests[test.name] = {
-            **figures(scores, only, way),
-            "columns_alone": alone(bench.corpus, rows, bench.tested(test), scores, only, way),
+            **figures(scores, which, way),
+            "columns_alone": alone(bench.corpus, rows, bench.tested(test), scores, which, way),
             **({"said": said(held, scores)} if test.reasons else {}),
         }
     return {
@@ -214,15 +216,25 @@ def _done(bench: Bench, trial: Trial, stage: list[str], times: dict[str, float])
 
 
 def covering(test: Test, tests: tuple[Test, ...]) -> Test:
-    """The test whose score file holds this one's rows: that of the whole split, where it is scored."""
-    whole = Test(test.corpus, reasons=test.reasons)
-    return whole if whole in tests else test
+    """The test whose score file holds this one's rows: that of the whole split, where it is scored, else of all attacks."""
+    every = replace(test, attacks=())
+    whole = replace(every, only=())
+    return whole if whole in tests else every
 
 
 def selected(chosen: Chosen, facts: Facts) -> dict[str, Any]:
     """As the keywords of `mmidd.train`."""
     only = tuple(facts.name(slug) for slug in facts.datasets if slug not in chosen.without) if chosen.without else ()
-    return {"only": only, "fraction": chosen.fraction, "paired": chosen.paired, "holdout": chosen.holdout}
+    where = _seen_alone(facts, *chosen.unseen) if chosen.unseen else {}
+    return {
+        "only": only, "where": where, "fraction": chosen.fraction, "paired": chosen.paired, "holdout": chosen.holdout,
+    }  # fmt: skip
+
+
+def _seen_alone(facts: Facts, column: str, value: str) -> dict[str, Any]:
+    """All other values, and rows without any: live have none."""
+    known = facts.methods if column == "method" else sorted({each.attack for each in facts.attacks})
+    return {column: [None, *(each for each in known if each != value)]}
 
 
 def _trained_on(bench: Bench, trial: Trial) -> Any:
@@ -257,7 +269,7 @@ def _scored(bench: Bench, trial: Trial, folder: Path) -> dict[Test, Path]:
             bench.tell(f"note: {path.name} of {trial.name} is of another network or corpus, or damaged: it is made again")
             path.unlink()
         score_files(
-            model, corpus, path, ("test",), bench.only(test), workers=bench.workers, watch=bench.watch, tell=bench.tell
+            model, corpus, path, test.splits, bench.only(test), workers=bench.workers, watch=bench.watch, tell=bench.tell
         )
     return files
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from mmidd.video.choose import backend_identity, open_video
+from mmidd.video.hdf5 import open_hdf5
 from mmidd.video.picture import Picture, Pixels
 from mmidd.video.plan import Spacing, frame_plan
 from mmidd.video.reader import MAX_PIXELS, Clip, CountMismatch, Frame, VideoReader
@@ -24,6 +25,7 @@ __all__ = [
     "VideoReader",
     "backend_identity",
     "frame_plan",
+    "open_hdf5",
     "open_video",
     "read_still",
     "still_identity",

@@ -18,11 +18,13 @@ from .conftest import WriteCorpus, rows_of
 
 def test_rows_texts_and_columns_are_those_that_were_written(write_corpus: WriteCorpus) -> None:
     written = rows_of(["B", "A"], 60, 0)
+    written[5] |= {"forgery_type": None, "attack": "replay"}
     written[3] |= {"face_caption": None, "label": None, "forgery_type": None, "captioner": None, "group": None}
     corpus = Corpus(write_corpus(written))
     rows = code(corpus)
     assert [rows.dataset.of(number) for number in range(len(rows))] == [row["dataset"] for row in written]
     assert (rows.label.of(3), rows.kind.of(3), rows.captioner.of(3)) == (NULL, NULL, NULL)
+    assert rows.kind.of(5) == "replay"
     assert rows.group.of(3) == rows.medium.of(3) == f"B/{written[3]['media']}"
     read = [tuple(row[name] for name in CAPTIONS) for _, batch in corpus.batches(CAPTIONS) for row in batch.to_pylist()]
     assert read == [tuple(row[name] for name in CAPTIONS) for row in written]

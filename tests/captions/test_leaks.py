@@ -19,6 +19,8 @@ from mmidd.manifest.methods import registry
         ("It looks real, photorealistic even.", {"looks real", "photorealistic"}),
         ("The FAKE is digitally altered CGI.", {"FAKE", "digitally altered", "CGI"}),
         ("Made with SiT or GHOST.", {"SiT", "GHOST"}),
+        ("Spoofed: no liveness; anti-spoofing.", {"Spoofed", "liveness", "anti-spoofing"}),
+        ("A printed page is held before a screen, a mask on a shelf.", set()),
         ("Soft natural light falls on a painted, aisle-like plain wall.", set()),
         ("It is really sharp; he sits on a real wooden chair.", set()),
         ("A ghost of a smile, light as a float, a memo on the wall.", set()),

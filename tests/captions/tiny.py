@@ -11,18 +11,18 @@ _TEXT = (
     'Reply only with JSON: {"face": "the face is lit from the left", "environment": "a plain grey wall behind"}',
     "You are given two pictures. Describe only what can be seen, in plain English sentences.",
 )
-_TEMPLATE = (
+TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% if m['content'] is string %}{{ m['content'] }}{% else %}"
     "{% for c in m['content'] %}{% if c['type'] in ('image', 'image_url') %}IMAGE{% else %}{{ c['text'] }}{% endif %}"
     "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-_SIZES = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+SIZES = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
 # With the usual 0.02 a model this narrow hardly sees its image: about 1/sqrt(hidden) instead.
-_RANGE = 0.125
+RANGE = 0.125
 
 
-def tokenizer() -> Any:
-    """A byte-level tokenizer of about 400 words."""
+def tokenizer(text: tuple[str, ...] = _TEXT) -> Any:
+    """A byte-level tokenizer of about 400 words, of a text."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -31,7 +31,7 @@ def tokenizer() -> Any:
     raw.decoder = decoders.ByteLevel()
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *SPECIAL.values()]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    raw.train_from_iterator(_TEXT, trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet))
+    raw.train_from_iterator(text, trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet))
     return PreTrainedTokenizerFast(
         tokenizer_object=raw, eos_token="<|im_end|>", pad_token="<|endoftext|>", additional_special_tokens=special[3:]
     )
@@ -41,11 +41,11 @@ def text_config(words: Any) -> dict[str, Any]:
     ends = {"eos_token_id": words.eos_token_id, "pad_token_id": words.pad_token_id, "bos_token_id": None}
     return {
         "vocab_size": len(words), "num_key_value_heads": 2, "max_position_embeddings": 4096, "tie_word_embeddings": False,
-        "initializer_range": _RANGE, **_SIZES, **ends,
+        "initializer_range": RANGE, **SIZES, **ends,
     }  # fmt: skip
 
 
-def llava(folder: Path) -> Path:
+def llava(folder: Path, text: tuple[str, ...] = _TEXT) -> Path:
     """A LLaVA: a CLIP tower, a projector and a Qwen2 language model."""
     import torch
     from transformers import (
@@ -58,12 +58,12 @@ def llava(folder: Path) -> Path:
     )
 
     torch.manual_seed(0)
-    words = tokenizer()
+    words = tokenizer(text)
     image = words.convert_tokens_to_ids(SPECIAL["image"])
-    tower = CLIPVisionConfig(**_SIZES, image_size=56, patch_size=14, initializer_range=_RANGE, projection_dim=64)
+    tower = CLIPVisionConfig(**SIZES, image_size=56, patch_size=14, initializer_range=RANGE, projection_dim=64)
     config = LlavaConfig(
         vision_config=tower, text_config=Qwen2Config(**text_config(words)), image_token_index=image, image_token_id=image,
-        vision_feature_layer=-1, initializer_range=_RANGE,
+        vision_feature_layer=-1, initializer_range=RANGE,
     )  # fmt: skip
     processor = LlavaProcessor(
         image_processor=CLIPImageProcessor(size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56}),
@@ -72,12 +72,12 @@ def llava(folder: Path) -> Path:
         vision_feature_select_strategy="default",
         image_token=SPECIAL["image"],
         num_additional_image_tokens=1,
-        chat_template=_TEMPLATE.replace("IMAGE", SPECIAL["image"]),
+        chat_template=TEMPLATE.replace("IMAGE", SPECIAL["image"]),
     )
-    return _save(LlavaForConditionalGeneration(config), processor, words, folder)
+    return save(LlavaForConditionalGeneration(config), processor, words, folder)
 
 
-def qwen(folder: Path) -> Path:
+def qwen(folder: Path, text: tuple[str, ...] = _TEXT) -> Path:
     """A Qwen2.5-VL, with its multimodal rotary positions and merged patches."""
     import torch
     from transformers import (
@@ -89,26 +89,26 @@ def qwen(folder: Path) -> Path:
     )
 
     torch.manual_seed(0)
-    words = tokenizer()
+    words = tokenizer(text)
     ids = {f"{name}_token_id": words.convert_tokens_to_ids(SPECIAL[name]) for name in ("image", "video")}
     ids |= {f"vision_{name}_token_id": words.convert_tokens_to_ids(SPECIAL[name]) for name in ("start", "end")}
     rope = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
     tower = {
         "depth": 2, "hidden_size": 32, "out_hidden_size": 64, "num_heads": 4, "intermediate_size": 64, "patch_size": 14,
-        "window_size": 56, "fullatt_block_indexes": [1], "initializer_range": _RANGE,
+        "window_size": 56, "fullatt_block_indexes": [1], "initializer_range": RANGE,
     }  # fmt: skip
-    text = {**text_config(words), "rope_parameters": rope, "rope_scaling": rope}
-    config = Qwen2_5_VLConfig(vision_config=tower, text_config=text, **ids)
+    body = {**text_config(words), "rope_parameters": rope, "rope_scaling": rope}
+    config = Qwen2_5_VLConfig(vision_config=tower, text_config=body, **ids)
     processor = Qwen2_5_VLProcessor(
         image_processor=Qwen2VLImageProcessor(size={"shortest_edge": 28 * 28, "longest_edge": 56 * 56}),
         video_processor=Qwen2VLVideoProcessor(),
         tokenizer=words,
-        chat_template=_TEMPLATE.replace("IMAGE", f"{SPECIAL['start']}{SPECIAL['image']}{SPECIAL['end']}"),
+        chat_template=TEMPLATE.replace("IMAGE", f"{SPECIAL['start']}{SPECIAL['image']}{SPECIAL['end']}"),
     )
-    return _save(Qwen2_5_VLForConditionalGeneration(config), processor, words, folder)
+    return save(Qwen2_5_VLForConditionalGeneration(config), processor, words, folder)
 
 
-def _save(model: Any, processor: Any, words: Any, folder: Path) -> Path:
+def save(model: Any, processor: Any, words: Any, folder: Path) -> Path:
     model.generation_config.eos_token_id = words.eos_token_id
     model.generation_config.pad_token_id = words.pad_token_id
     model.save_pretrained(folder)

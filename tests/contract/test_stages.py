@@ -147,7 +147,7 @@ def test_no_units_are_no_work(case: Case, tmp_path: Path) -> None:
     assert replace(case, units=()).commit(Store.open(tmp_path / "work"), Inline()) == {}
 
 
-LABELS, VERDICTS = index.SCHEMA.empty_table(), curate.SCHEMA.empty_table()
+LABELS, VERDICTS = index.LABELLED.empty_table(), curate.SCHEMA.empty_table()
 EMPTY: dict[str, Callable[[Build, Path], list[Unit]]] = {
     "extract": lambda built, folder: extract.plan([], built.recipe, DigestCache(folder), {}, {}),
     "caption": lambda built, folder: caption.plan([caption.CropUnit("set/0", folder, folder, ((),))]),

@@ -17,7 +17,7 @@ from mmidd.corpus.about import MANIFEST, SEAL
 from mmidd.corpus.shards import ShardLimits, write_shard
 from mmidd.corpus.target import manifest_bytes
 from mmidd.engine.files import sha256_file
-from mmidd.schema import ADDED, IMAGE, SCHEMA_VERSION, arrow_schema, media_schema, sample_id
+from mmidd.schema import ADDED, IF_ANY, IMAGE, SCHEMA_VERSION, arrow_schema, media_schema, sample_id
 
 SHARDS = ("train-alpha", "train-beta", "validation-beta", "test-gamma")
 ROWS = 7
@@ -103,7 +103,7 @@ def older(folder: Path) -> Path:
             table = pq.read_table(folder / name).select(columns.names).cast(columns)
             pq.write_table(table, folder / name, row_group_size=3)
             content["files"][name] |= listed(folder / name)
-    media = media_schema().empty_table().drop_columns(["pair_check"])
+    media = media_schema().empty_table().drop_columns(["pair_check", *IF_ANY])
     pq.write_table(media, folder / "media.parquet")
     content["files"]["media.parquet"] |= listed(folder / "media.parquet")
     sign(folder, content)

@@ -12,6 +12,7 @@ from mmidd.errors import ManifestError
 from mmidd.manifest import bundled, describe, find_manifest, load_manifest
 from mmidd.manifest import format as manifests
 from mmidd.manifest.methods import UnknownMethod, load_methods, registry
+from mmidd.schema import ATTACKS
 
 NOTHING: dict[str, Any] = {}
 
@@ -205,7 +206,8 @@ def test_an_unknown_dataset_names_the_nearest() -> None:
 
 def test_the_seven_datasets_are_bundled_and_have_all_five_types_between_them() -> None:
     assert set(bundled()) >= {"FaceForensics++", "Celeb-DF-v2", "DFDC", "DeepFakeFace", "DFFD", "CelebA", "FFHQ"}
-    assert {name for manifest in bundled().values() for name in manifest.types} == {"REAL", "FS", "FR", "EFS", "FE"}
+    types = {name for manifest in bundled().values() for name in manifest.types}
+    assert types == {"REAL", "FS", "FR", "EFS", "FE", *ATTACKS} - {"other"}
     for manifest in bundled().values():
         assert manifest.verified or manifest.verified_note
         assert manifest.expected or not manifest.verified

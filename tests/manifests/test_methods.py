@@ -1,12 +1,15 @@
-"""The registry of methods: DF40's forty by type, one meaning a name, and what an unknown name is told."""
+"""The registry of methods: DF40's forty by type, one meaning a name, attacks, and what an unknown name is told."""
 
 from __future__ import annotations
 
 from collections import Counter
+from typing import get_args
 
 import pytest
 
-from mmidd.manifest.methods import UnknownMethod, registry
+from mmidd.errors import ManifestError
+from mmidd.manifest.methods import Attack, UnknownMethod, load_methods, registry
+from mmidd.schema import ATTACKS
 
 # DF40's own names and its folder names, as its authors list them
 DF40 = {
@@ -158,3 +161,24 @@ def test_every_method_says_what_it_is() -> None:
 def test_an_unknown_method_names_the_nearest(name: str, nearest: str) -> None:
     with pytest.raises(UnknownMethod, match=f"method '{name}': unknown; did you mean '{nearest}'"):
         registry().resolve(name)
+
+
+def test_a_method_has_a_type_or_is_the_instrument_of_an_attack() -> None:
+    said = ("attack: replay", "type: FS")
+    entries = (f"  {name}: {{{each}, name: a, year: 2024, reference: r}}" for name, each in zip("AB", said, strict=True))
+    found = load_methods("\n".join(("methods:", *entries)), "own.yaml").by_id.values()
+    assert [(each.type, each.attack, each.kind) for each in found] == [(None, "replay", "replay"), ("FS", None, "FS")]
+    assert get_args(Attack) == ATTACKS
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ("attack: print, type: FS, ", "'type' .* or, of a presentation attack, an 'attack', not both"),
+        ("", "'type' .* or, of a presentation attack, an 'attack', not both"),
+        ("attack: prints, ", "own.yaml:2: .*'print'"),
+    ],
+)
+def test_a_method_of_both_or_neither_is_an_error_with_its_line(said: str, fault: str) -> None:
+    with pytest.raises(ManifestError, match=fault):
+        load_methods(f"methods:\n  A: {{{said}name: a, year: 2024, reference: r}}", "own.yaml")

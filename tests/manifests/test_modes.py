@@ -166,6 +166,9 @@ def test_an_archive_that_was_unpacked_beside_itself_is_not_opened() -> None:
     [
         ("kind: frames", "kind: frame", "kind"),
         ("faces: padded", "faces: padding", "faces"),
+        ("faces: padded", "turn: 45", "turn"),
+        ("faces: padded", "turn: true", "turn"),
+        ("faces: padded", "faces: whole\n    turn: find", "'faces: whole' no face is looked for"),
         ('archives: ["', 'archives: ["x.rar", "', r"x\.rar.*\.tar\.gz"),
     ],
 )
@@ -178,5 +181,13 @@ def test_a_mode_that_there_is_not_is_an_error_with_its_place(old: str, new: str,
 def test_a_manifest_that_uses_none_of_the_modes_keeps_its_digest() -> None:
     text = (FOLDER / "ffhq.yaml").read_text(encoding="utf-8")
     assert "archives" not in load_manifest(text, "ffhq")._content()
-    spelled = load_manifest(text.replace("  - id:", "  - faces: detect\n    id:") + "\narchives: []\n", "ffhq")
+    spelled = load_manifest(text.replace("  - id:", "  - faces: detect\n    turn: 0\n    id:") + "\narchives: []\n", "ffhq")
     assert spelled.digest == load_manifest(text, "ffhq").digest
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270, "find"])
+def test_a_rule_may_say_how_its_media_are_turned(turn: int | str) -> None:
+    text = (FOLDER / "ffhq.yaml").read_text(encoding="utf-8")
+    turned = load_manifest(text.replace("  - id:", f"  - turn: {turn}\n    id:", 1), "ffhq")
+    assert turned.layout.rules[0].turn == turn
+    assert turned.digest != load_manifest(text, "ffhq").digest

@@ -19,7 +19,7 @@ from mmidd.project import Project
 from mmidd.recipe import bundled, read
 from mmidd.stages import curate
 
-from . import test_benchmarks, test_datasets, test_sources
+from . import test_attacks, test_benchmarks, test_datasets, test_sources
 from .trees import whole
 
 FF, CDF = "FaceForensics++", "Celeb-DF-v2"
@@ -73,7 +73,7 @@ LISTS: dict[str, dict[str, str | bytes]] = {
         "validation/labels.csv": "filename,label\ngggggggggg.mp4,FAKE\n",
     },
 }
-EXAMPLES = (test_datasets, test_benchmarks, test_sources)
+EXAMPLES = (test_datasets, test_benchmarks, test_sources, test_attacks)
 
 
 def _tree(dataset: str) -> tuple[list[str], Mapping[str, str | bytes]]:
@@ -145,7 +145,7 @@ TESTS = sorted(name for name in bundled() if name.endswith("-test"))
 
 
 def test_every_test_recipe_is_named_after_what_is_trained_for_it() -> None:
-    assert TESTS == ["lnclip-test", "mmi-dd-test"]
+    assert TESTS == ["lnclip-test", "mmi-dd-test", "oulu-p1-test", "oulu-p2-test"]
     assert {name.removesuffix("-test") for name in TESTS} <= set(bundled())
 
 
@@ -179,7 +179,8 @@ def test_no_recipe_trains_on_what_its_test_recipe_holds(name: str, taken: dict[s
     assert not {train.group[each] for each in ours} & set(test.group.values())
 
 
-IN_DOMAIN = {"mmi-dd-test": {"DF40", FF}, "lnclip-test": {FF}}
+OULU = "OULU-NPU"
+IN_DOMAIN = {"mmi-dd-test": {"DF40", FF}, "lnclip-test": {FF}, "oulu-p1-test": {OULU}, "oulu-p2-test": {OULU}}
 """What a protocol trains on too, in other media: all else that is tested on is of datasets that were never seen."""
 
 

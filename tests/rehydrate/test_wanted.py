@@ -53,9 +53,17 @@ def test_what_is_no_fact_is_not_believed(given: dict[str, Any], kind: str, size:
     assert (one.kind, one.bytes, one.sha256) == (kind, size, sha256)
 
 
+def test_how_a_medium_was_turned_is_told() -> None:
+    found = wanted_media(
+        [rows(("DFDC", "a", None), ("DFDC", "b", None))], media({"media": "a", "turn": 270}, {"media": "b"})
+    )
+    assert [each.turn for each in found] == [270, 0]
+
+
 @pytest.mark.parametrize(
     ("labels", "table", "told"),
     [
+        (rows(("DFDC", "a", None)), media({"media": "a", "turn": 45}), "turned by 45 degrees"),
         (rows(("DFDC", "a", None)), media({"media": "b"}), "not in the publication's media table"),
         (rows(("DFDC", "a", None)), media({"media": "a", "kind": None}), "as what mmidd knows"),
         (rows(("DFDC", "a", None)), media({"media": "a", "kind": "device"}), "as what mmidd knows"),

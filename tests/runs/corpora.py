@@ -27,6 +27,17 @@ def broken(folder: Path) -> Path:
     return made.corpus(folder, _break)
 
 
+def attacked(folder: Path) -> Path:
+    """The same, but the fakes are presentation attacks."""
+    return made.corpus(folder, _attack)
+
+
+def _attack(shard: str, rows: list[dict[str, Any]]) -> None:
+    _change(shard, rows)
+    for row in rows:
+        row |= {"forgery_type": None, "attack": "print"} if row["label"] else {}
+
+
 def _change(shard: str, rows: list[dict[str, Any]]) -> None:
     base, found = rows[0], list[dict[str, Any]]()
     for person in range(PERSONS):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from mmidd.runs.data import Selection, seen
 from mmidd.runs.detector import Loss, Preset, Scores
 from mmidd.runs.settings import Settings
 from mmidd.runs.train import Trained, train
-from runs import toy
+from runs import corpora, toy
 
 Run = Callable[..., Said]
 
@@ -90,7 +91,6 @@ def test_a_corpus_of_one_class_or_without_a_split_is_told(tmp_path: Path) -> Non
 
 
 def test_needed_columns_that_are_empty_stop_and_some_empty_rows_are_told(corpus: Path, tmp_path: Path) -> None:
-    from dataclasses import replace
 
     told: list[str] = []
     wanting = replace(toy.TOY, needs=("label", "environment_caption"))
@@ -104,6 +104,20 @@ def test_needed_columns_that_are_empty_stop_and_some_empty_rows_are_told(corpus:
     train(partly, "toy", corpus, tmp_path / "run", preset="tiny", settings=["steps=1"], workers=0, device="cpu",
           tell=told.append)  # fmt: skip
     assert any("of 74 rows of train have no forgery_type" in line for line in told)
+
+
+def test_presentation_attacks_are_counted_by_family_and_are_nothing_to_learn_types_from(tmp_path: Path) -> None:
+    place = corpora.attacked(tmp_path / "corpus")
+    rows = seen(Corpus(place), Selection(), Settings()).document()["train"]
+    half = rows["rows"] // 2
+    assert (rows["label"], rows["forgery_type"], rows["attack"]) == (
+        {"real": half, "fake": half},
+        {"REAL": half},
+        {"print": half},
+    )
+    typed = replace(toy.TOY, needs=("label", "forgery_type"))
+    with pytest.raises(RunError, match=r"without 'forgery_type', which no fake has: .* or they are presentation attacks"):
+        train(typed, "toy", place, tmp_path / "run", preset="tiny", workers=0, device="cpu", tell=lambda line: None)
 
 
 def test_a_run_of_other_settings_detector_or_rows_is_refused_by_what_differs(corpus: Path, tmp_path: Path) -> None:
@@ -188,7 +202,6 @@ def test_what_the_order_leaves_out_and_what_cannot_be_read_is_told(corpus: Path,
 
 
 def test_epochs_take_the_place_of_a_presets_steps() -> None:
-    from dataclasses import replace
 
     stepped = replace(toy.TOY, presets={"tiny": Preset({}, {"steps": 7})})
     for words, steps in (((), 7), (["epochs=3"], None), (["epochs=3", "steps=5"], 5), (["steps=5"], 5)):
@@ -247,7 +260,6 @@ def test_python_trains_as_the_verb_does(corpus: Path, tmp_path: Path) -> None:
 
 
 def _evil(**methods: Any) -> Any:
-    from dataclasses import replace
 
     return replace(toy.TOY, build=type("Evil", (toy.Toy,), methods))
 
@@ -284,7 +296,6 @@ def test_a_detector_that_owes_losses_or_scores_is_told_which(corpus: Path, tmp_p
 
 
 def test_what_is_no_network_is_told(corpus: Path, tmp_path: Path) -> None:
-    from dataclasses import replace
 
     with pytest.raises(RunError, match="gives a Linear, no Network"):
         train(replace(toy.TOY, build=lambda options: torch.nn.Linear(2, 2)), "toy", corpus, tmp_path / "run", preset="tiny",

@@ -93,7 +93,7 @@ def _verdicts(media: Sequence[str], frames: int, **about: Any) -> dict[tuple[str
 def _plan(
     sources: Sequence[shard.UnitFiles], labels: Any, verdicts: Any, folder: Path, limits: ShardLimits = LIMITS
 ) -> list[Unit]:
-    labelled = pa.Table.from_pylist([row | {"media": name[1]} for name, row in labels.items()], index.SCHEMA)
+    labelled = pa.Table.from_pylist([row | {"media": name[1]} for name, row in labels.items()], index.LABELLED)
     places = [dict(zip(("dataset", "media", "frame", "face"), place, strict=True)) for place in verdicts]
     judged = [place | row for place, row in zip(places, verdicts.values(), strict=True)]
     verdict_table = pa.Table.from_pylist(judged, curate.SCHEMA)
@@ -127,6 +127,14 @@ def test_rows_join_pixels_labels_captions_and_verdicts(tmp_path: Path) -> None:
     assert {name: first[name] for name in wanted} == wanted
     assert (second["frame"], second["face_caption"], second["image"]["path"]) == (1, "face 1", "a-1.jpg")
     assert second["image"]["bytes"].startswith(JPEG + hashlib.sha256(b"a 1").digest())
+
+
+def test_an_attack_is_a_fake_of_no_forgery_type_with_its_family(tmp_path: Path) -> None:
+    source = _source(tmp_path / "work", ["a"], 1)
+    labels = _labels(["a"], label="fake", forgery_type=None, method="OULU-NPU printer 1", attack="print")
+    (table,) = _write(_plan([source], labels, _verdicts(["a"], 1), tmp_path / "out")).values()
+    (row,) = table.select(["label", "forgery_type", "method", "attack"]).to_pylist()
+    assert row == {"label": 1, "forgery_type": None, "method": "OULU-NPU printer 1", "attack": "print"}
 
 
 def test_a_mask_comes_out_as_it_went_in_and_rows_without_one_are_null(tmp_path: Path) -> None:

@@ -36,12 +36,12 @@ def corpus(folder: Path, change: Change | None = None, shards: tuple[str, ...] =
             row["media_sha256"] = hashlib.sha256(row["media"].encode()).hexdigest()
             row["pair"] = sample_id(row["dataset"], real, row["frame"], 0) if row["label"] else None
             row["pair_media"] = real if row["label"] else None
-            row["phash"] = None
+            row["phash"] = row["target_id"] = None
         if change is not None:
             change(shard, rows)
 
     made.corpus(folder, all_of_it, shards, 64)
-    columns = ["dataset", "media", "label", "forgery_type", "method", "group"]
+    columns = ["dataset", "media", "label", "forgery_type", "method", "group", "target_id", "attack"]
     kept: dict[tuple[str, str], dict[str, Any]] = {}
     for row in Corpus(folder).rows(columns).to_pylist():
         medium = kept.setdefault((row["dataset"], row["media"]), {**row, "samples": 0, "split": row["media"].split("-")[0]})
@@ -52,6 +52,28 @@ def corpus(folder: Path, change: Change | None = None, shards: tuple[str, ...] =
     about["files"]["media.parquet"] = made.listed(folder / "media.parquet")
     made.sign(folder, about)
     return folder
+
+
+DOMAINS = tuple(f"{split}-{slug}" for slug in ("alpha", "beta", "gamma") for split in ("train", "validation", "test"))
+INSTRUMENTS = (("printer", "print"), ("phone", "replay"), ("mask", "mask3d"))
+
+
+def attacks(folder: Path, twins: bool = False) -> Path:
+    """A corpus of presentation attacks: three datasets, in each three instruments, each person attacked with one. `twins`:
+    train of two datasets has a file that is the same."""
+
+    def change(shard: str, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            person = int(Path(row["media"].replace("-fake", "")).stem)
+            method, family = INSTRUMENTS[person % len(INSTRUMENTS)]
+            row["target_id"] = f"{shard}-{person}"
+            row["pair"] = row["pair_media"] = None
+            if row["label"]:
+                row |= {"method": f"{row['dataset']} {method}", "attack": family, "forgery_type": None}
+            elif twins and shard.startswith("train") and person == 0:
+                row["media_sha256"] = "a" * 64
+
+    return corpus(folder, change, DOMAINS)
 
 
 def further(folder: Path) -> Path:
@@ -68,5 +90,5 @@ def _listed(row: dict[str, Any]) -> dict[str, Any]:
 
 def trained(detector: str, corpus: Corpus, out: Path, **more: Any) -> Trained:
     """As `mmidd.reference.train`, of the toy."""
-    selection = Selection(only=more.pop("only"), **{name: more.pop(name) for name in ("fraction", "paired", "holdout")})
+    selection = Selection(**{name: more.pop(name) for name in ("only", "where", "fraction", "paired", "holdout")})
     return train(toy.TOY, detector, corpus, out, selection=selection, **more)

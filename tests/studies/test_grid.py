@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from mmidd.studies.facts import Facts, Rows
-from mmidd.studies.grid import ABLATION, FRACTIONS, OWN, STUDIES, Asked, Chosen, Trial, grid
+from mmidd.studies.facts import Attacks, Facts, Rows
+from mmidd.studies.grid import ABLATION, BY_NAME, FRACTIONS, OWN, STUDIES, Asked, Chosen, Trial, grid
 from mmidd.studies.grid import Test as On
+from mmidd.studies.trial import selected
 
 TWO = tuple(Rows(split, slug, 4, 4) for split in ("train", "validation", "test") for slug in ("a", "b"))
 FACTS = Facts("made", "0" * 16, TWO, (("a", "Alpha"), ("b", "Beta")), pairs=4)
@@ -51,7 +52,7 @@ def test_a_training_that_several_studies_ask_for_is_one_trial_with_the_tests_of_
     assert len(set(names(Asked(("sd2",), seeds=(0, 1))))) == len(found.trials) == 2 * (1 + 2 + 2 + 2 + 3)
     shared = found.trial("sd2.tiny.all.seed-0")
     assert set(shared.tests) == {On(), On("other"), On(OWN, ("a",)), On(OWN, ("b",))}
-    assert {line.study for line in found.lines if shared.name in line.trials} == {*STUDIES} - {"pairs"}
+    assert {line.study for line in found.lines if shared.name in line.trials} == {*STUDIES} - {"pairs", *BY_NAME}
     assert [trial.seed for trial in found.trials] == [0] * 10 + [1] * 10
     assert all(set(line.trials) <= {trial.name for trial in found.trials} for line in found.lines)
 
@@ -125,3 +126,78 @@ def test_settings_and_holdout_make_other_runs() -> None:
 def test_it_loads_no_torch() -> None:
     code = "import sys, mmidd.studies.grid, mmidd.studies.choice, mmidd.studies.published; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+FOUR = {"c": "CASIA-FASD", "i": "Replay-Attack", "m": "MSU-MFSD", "o": "OULU-NPU"}
+SHOWN = tuple(
+    Attacks(split, slug, f"{slug} {method}", family, 2)
+    for split in ("train", "validation", "test")
+    for slug in FOUR
+    for method, family in (("printer", "print"), ("phone", "replay"))
+)
+DOMAINS = Facts(
+    "made", "0" * 16, tuple(Rows(split, slug, 4, 4) for split in ("train", "validation", "test") for slug in FOUR),
+    tuple(FOUR.items()), attacks=SHOWN, methods=tuple(sorted({each.method for each in SHOWN})),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("study", "runs", "pairs"),
+    [("leave-domain-out", 4, {("m", "cio"), ("c", "imo"), ("i", "cmo"), ("o", "cim")}), ("two-domains", 6, None),
+     ("one-domain", 4, None)],
+)  # fmt: skip
+def test_a_domain_that_is_left_out_is_tested_whole(study: str, runs: int, pairs: set[tuple[str, str]] | None) -> None:
+    found = grid(one(study), DOMAINS)
+    assert len(found.trials) == runs and len(found.lines) == {4: 4, 6: 12}[runs] * (3 if study == "one-domain" else 1)
+    told = set()
+    for trial in found.trials:
+        for test in trial.tests:
+            assert test.splits == ("train", "test") and set(test.only) <= set(trial.chosen.without)
+            told.add((test.only[0], "".join(sorted(set(FOUR) - set(trial.chosen.without)))))
+    assert pairs is None or told == pairs
+    assert study != "two-domains" or {("c", "im"), ("o", "im")} <= told  # the papers' limited sources
+
+
+def test_sources_may_be_whole_where_a_recipe_makes_all_of_them_train() -> None:
+    found = grid(one("leave-domain-out"), replace(DOMAINS, rows=tuple(r for r in DOMAINS.rows if r.split != "test")))
+    assert {test.splits for trial in found.trials for test in trial.tests} == {("train",)} and len(found.lines) == 4
+
+
+def test_an_attack_that_is_left_out_is_no_row_of_training_and_all_that_is_tested_with_live() -> None:
+    found = grid(one("leave-attack-out"), DOMAINS)
+    left = [trial for trial in found.trials if trial.chosen.unseen]
+    assert len(left) == 8 and len(found.trials) == 9 and len(found.lines) == 16
+    first = next(trial for trial in left if trial.chosen.unseen[1] == "m printer")
+    assert first.tests == (On(OWN, ("m",), attacks=("method", "m printer")),)
+    assert selected(first.chosen, DOMAINS)["where"] == {
+        "method": [None, *(name for name in DOMAINS.methods if name != "m printer")]
+    }
+    family = grid(one("leave-family-out"), DOMAINS)
+    assert [trial.chosen.unseen for trial in family.trials if trial.chosen.unseen] == [
+        ("attack", "print"), ("attack", "replay"),
+    ]  # fmt: skip
+    assert selected(family.trials[0].chosen, DOMAINS)["where"] == {"attack": [None, "replay"]}
+    assert family.trials[0].tests[0].only == tuple(FOUR)
+    names = [test.name for trial in found.trials for test in trial.tests]
+    assert len(set(names)) == 8 and all(name.replace("-", "").replace("_", "").isalnum() for name in names)
+
+
+@pytest.mark.parametrize(
+    ("study", "facts", "why"),
+    [
+        ("leave-domain-out", replace(DOMAINS, rows=DOMAINS.rows[:1]), "leave-domain-out: 2 datasets are needed"),
+        ("two-domains", FACTS, "two-domains: 3 datasets are needed, train has 2"),
+        ("leave-attack-out", FACTS, "leave-attack-out: the corpus has no presentation attack"),
+        ("leave-attack-out", replace(DOMAINS, attacks=SHOWN[:8]), "leave-attack-out of c phone: no attack of the test"),
+        ("leave-family-out", replace(DOMAINS, attacks=SHOWN[::2]), "leave-family-out of print: no other attack is left"),
+        ("one-domain", replace(DOMAINS, rows=tuple(
+            replace(each, real=0) if each.dataset == "c" else each for each in DOMAINS.rows
+        )), "one-domain to CASIA-FASD: it has no real to test"),
+    ],
+)  # fmt: skip
+def test_what_of_attacks_cannot_be_is_told(study: str, facts: Facts, why: str) -> None:
+    assert [told for told in grid(one(study), facts).left_out if told.startswith(why)]
+
+
+def test_studies_of_attacks_are_done_where_they_are_named() -> None:
+    assert not {line.study for line in grid(Asked(("gend",)), DOMAINS).lines} & {*BY_NAME}

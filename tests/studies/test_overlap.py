@@ -73,6 +73,12 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
     "another medium of the same dataset": (_real(FF, "a.mp4"), _real(FF, "b.mp4"), None),
     "the same path in another dataset": (_real(FF, "a.mp4"), _real(CDF, "a.mp4"), None),
     "the same person in other media": (_real(CDF, "a.mp4", target_id="id0"), _fake(CDF, "b.mp4", source_id="id0"), None),
+    "the same person, attacked in both": (
+        _fake(CDF, "a.mp4", target_id="id0", attack="print"), _real(CDF, "b.mp4", target_id="id0"), "person",
+    ),
+    "the same name of a person in two datasets of attacks": (
+        _fake(CDF, "a.mp4", target_id="id0", attack="print"), _fake(FF, "b.mp4", target_id="id0", attack="print"), None,
+    ),
     "an unknown file is no known one": (_real(FF, "a.mp4"), _real(CDF, "b.mp4"), None),
 }  # fmt: skip
 
@@ -139,3 +145,12 @@ def test_a_part_counts_as_what_it_holds(tmp_path: Path) -> None:
     found: list[Overlap] = [overlap(ours.part(dataset=name), theirs) for name in ("alpha", "beta")]
     assert [each.refused for each in found] == [True, False]
     assert overlap(ours, theirs.part("train")).test == 0
+
+
+def test_a_dataset_that_is_left_out_is_tested_whole_against_all_others(tmp_path: Path) -> None:
+    twin = [_real("Alpha", "a.mp4", media_sha256="a" * 64)], [_real("Beta", "b.mp4", media_sha256="a" * 64)]
+    corpus = _corpus(tmp_path / "one", {"train-alpha": twin[0], "train-beta": twin[1]})
+    assert not overlap(corpus, corpus).refused
+    found = overlap(corpus, corpus, left_out=["Alpha"], tested=("train", "test"))
+    assert [leak.kind for leak in found.leaks] == ["bytes"] and found.leaks[0].examples == ("Alpha/a.mp4",)
+    assert found.test == 1 and not overlap(corpus, corpus, left_out=["Gamma"], tested=("train", "test")).refused

@@ -396,3 +396,53 @@ def test_names_from_outside_are_escaped_everywhere(corpus: Path, tmp_path: Path)
 
 def _files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def attacked(once: Once, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Study]:
+    out = tmp_path_factory.mktemp("attacks") / "study"
+    return out, do(once("study-attacks", small.attacks), out, studies=("leave-domain-out", "leave-family-out"))
+
+
+def test_a_domain_is_left_out_and_tested_whole_at_both_thresholds(attacked: tuple[Path, Study]) -> None:
+    out, study = attacked
+    lines = [line for line in study.found["lines"] if line["study"] == "leave-domain-out"]
+    assert not study.failed and [(line["title"], line["tested_on"]) for line in lines] == [
+        ("from Alpha, Beta", "Gamma (train and test)"), ("from Alpha, Gamma", "Beta (train and test)"),
+        ("from Beta, Gamma", "Alpha (train and test)"),
+    ]  # fmt: skip
+    (path,) = (out / "scores").glob("*.without-gamma.seed-0/*.parquet")
+    table = scorefile.read(path).table
+    assert set(table["split"].to_pylist()) == {"train", "test"} and set(table["dataset"].to_pylist()) == {"Gamma"}
+    figures = lines[0]["figures"]
+    assert figures["clips"] == {"real": 16, "fake": 16} and figures["attacks"]["hter@oracle"]["value"] is not None
+    balanced = figures["counted"]["balanced_accuracy@validation"]["value"]
+    assert figures["attacks"]["hter@validation"]["value"] == pytest.approx(1 - balanced)
+    for name in ("results.md", "index.html"):
+        assert "HTER dev / oracle" in (out / name).read_text() and "looks at the answers" in (out / name).read_text()
+    assert "hter@oracle" in (out / "results.csv").read_text().splitlines()[0]
+
+
+def test_a_family_of_attacks_is_left_out_of_training_and_all_that_is_tested(attacked: tuple[Path, Study]) -> None:
+    out, study = attacked
+    lines = [line for line in study.found["lines"] if line["study"] == "leave-family-out"]
+    assert [(line["title"], line["tested_on"].rpartition(" and ")[2]) for line in lines[:2]] == [
+        ("left out of training", "mask3d"), ("trained on as well", "mask3d"),
+    ]  # fmt: skip
+    left, also = lines[:2]
+    assert left["rows"] < also["rows"] and left["figures"]["clips"] == also["figures"]["clips"] == {"real": 24, "fake": 6}
+    (folder,) = (out / "runs").glob("*unseen-attack-mask3d*")
+    run = json.loads((folder / "run.json").read_bytes())
+    assert run["asked"]["selection"]["where"] == {"attack": [None, "print", "replay"]}
+    assert run["rows"]["train"]["label"] == {"real": 96, "fake": 72}
+
+
+def test_a_study_of_forgeries_tells_nothing_of_attacks(whole: tuple[Path, Study]) -> None:
+    assert "HTER" not in (whole[0] / "results.md").read_text() + (whole[0] / "index.html").read_text()
+
+
+def test_a_domain_that_shares_a_file_with_the_others_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    made = small.attacks(tmp_path / "corpus", twins=True)
+    with pytest.raises(CorpusError, match=r"byte for byte.*Nothing was trained: build it again without one"):
+        do(made, tmp_path / "study", studies=("leave-domain-out",))
+    assert not (tmp_path / "study").exists()

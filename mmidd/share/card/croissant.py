@@ -6,12 +6,12 @@ Written as JSON-LD by hand, so that publishing needs no further package; tests v
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from mmidd.schema import COLUMNS, FORGERY_NAMES, FORGERY_TYPES, IMAGE, LABELS
+from mmidd.schema import FORGERY_NAMES, FORGERY_TYPES, IMAGE, LABELS, Column, columns_of
 from mmidd.share.card import made
 from mmidd.share.card.citation import bibtex
 from mmidd.share.card.facts import Config, Facts
@@ -48,6 +48,7 @@ _KINDS = ((pa.types.is_floating, "sc:Float"), (pa.types.is_integer, "sc:Integer"
 
 def croissant(facts: Facts) -> bytes:
     """The document, of Croissant 1.1."""
+    told = columns_of(kind for _, kind, _ in facts.counts)
     content = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -63,7 +64,7 @@ def croissant(facts: Facts) -> bytes:
         **({"creator": {"@type": "sc:Organization", "name": facts.owner}} if facts.owner else {}),
         **_responsible(facts),
         "distribution": list(_distribution(facts)),
-        "recordSet": [*_classes(), *(_record_set(config) for config in facts.configs)],
+        "recordSet": [*_classes(), *(_record_set(config, told) for config in facts.configs)],
     }
     return (json.dumps(content, indent=1, ensure_ascii=True) + "\n").encode()
 
@@ -145,9 +146,9 @@ def _classes() -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
-def _record_set(config: Config) -> dict[str, Any]:
+def _record_set(config: Config, told: Sequence[Column]) -> dict[str, Any]:
     columns = [(column.name, column.type, f"{column.meaning} ({column.unit})" if column.unit else column.meaning)
-               for column in COLUMNS if config.pixels or column.name not in PIXELS]  # fmt: skip
+               for column in told if config.pixels or column.name not in PIXELS]  # fmt: skip
     columns += [] if config.pixels else list(PROOF_COLUMNS)
     split = {
         "@type": "cr:Field", "@id": f"{config.name}/split", "name": "split", "dataType": ["sc:Text", "cr:Split"],

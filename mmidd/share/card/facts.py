@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from mmidd.corpus.about import Listed
 from mmidd.corpus.read import Corpus
 from mmidd.manifest import Manifest
-from mmidd.schema import FORGERY_TYPES, SPLITS
+from mmidd.schema import FORGERY_TYPES, KINDS, SPLITS
 from mmidd.share.publication.format import DATA, LABELS, Publication, Terms
 
 HUB = "https://huggingface.co/datasets"
@@ -80,7 +80,7 @@ class Config:
 
 @dataclass(frozen=True)
 class Facts:
-    """`counts`: rows by (dataset, forgery type or "unknown", split)."""
+    """`counts`: rows by (dataset, one of KINDS, split)."""
 
     corpus: Corpus
     publication: Publication
@@ -173,15 +173,17 @@ class Facts:
         for source in self.sources:
             for split in source.rows:
                 for kind, count in self._kinds(source.terms.slug, split):
-                    key = (source.name, "unknown" if kind is None else FORGERY_TYPES[kind], split)
+                    key = (source.name, kind, split)
                     found[key] = found.get(key, 0) + count
         return found
 
-    def _kinds(self, slug: str, split: str) -> Iterator[tuple[int | None, int]]:
-        for _, batch in self.corpus.part(split, slug).batches(["forgery_type"]):
-            for each in pc.value_counts(batch["forgery_type"]).to_pylist():
-                kind = each["values"]
-                yield kind if kind is not None and 0 <= kind < len(FORGERY_TYPES) else None, each["counts"]
+    def _kinds(self, slug: str, split: str) -> Iterator[tuple[str, int]]:
+        """Of each batch of rows."""
+        for _, batch in self.corpus.part(split, slug).batches(["forgery_type", "attack"]):
+            places = pc.index_in(batch["forgery_type"], value_set=pa.array(range(len(FORGERY_TYPES)), pa.int64()))
+            types = pa.array(FORGERY_TYPES).take(places)
+            for each in pc.value_counts(pc.coalesce(types, batch["attack"], "unknown")).to_pylist():
+                yield each["values"] if each["values"] in KINDS else "unknown", each["counts"]
 
     def told(self, *keys: str) -> str:
         """What the corpus's recipe says at these keys; `not stated` where it does not."""

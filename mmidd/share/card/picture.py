@@ -10,16 +10,16 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from mmidd.schema import FORGERY_TYPES
+from mmidd.schema import ATTACKS, FORGERY_TYPES
 from mmidd.share.card.facts import Facts, Source
 
 SAMPLES, CHART = "samples.jpg", "counts.svg"
 _CELL, _FRAME, _ROW, _MOST = 96, 4, 8, 12
 """Sides in pixels of a cell and of its frame; cells of a row, of which there is one a dataset; most rows."""
 _BLUE, _ORANGE, _INK = (31, 111, 180), (217, 119, 30), (40, 40, 40)
-_COLOURS = dict(
-    zip((*FORGERY_TYPES, "unknown"), ("#1f6fb4", "#d9771e", "#c0392b", "#8e44ad", "#2e8b57", "#8a8a8a"), strict=True)
-)
+_COLOURS = dict(zip(FORGERY_TYPES, ("#1f6fb4", "#d9771e", "#c0392b", "#8e44ad", "#2e8b57"), strict=True))
+_COLOURS |= zip(ATTACKS, ("#b8860b", "#20b2aa", "#cd5c5c", "#6b4226", "#d96ca8", "#708238", "#4b5d67"), strict=True)
+_COLOURS["unknown"] = "#8a8a8a"
 
 
 def name(facts: Facts) -> str:
@@ -82,11 +82,11 @@ def _chart(facts: Facts) -> str:
         'font-family="sans-serif" font-size="13">',
         f'<rect width="800" height="{height}" fill="#ffffff"/>',
     ]
-    left = 200
-    for kind in (kind for kind in _COLOURS if any(found[kind] for found in totals.values())):
+    left, kinds = 200, [kind for kind in _COLOURS if any(found[kind] for found in totals.values())]
+    for kind in kinds:
         lines.append(f'<rect x="{left}" y="10" width="12" height="12" fill="{_COLOURS[kind]}"/>')
         lines.append(f'<text x="{left + 17}" y="21" fill="#222222">{kind}</text>')
-        left += 85
+        left += min(85, 600 // len(kinds))
     for place, (dataset, found) in enumerate(totals.items()):
         lines += _bar(40 + 30 * place, dataset, found, most)
     return "\n".join([*lines, "</svg>"]) + "\n"

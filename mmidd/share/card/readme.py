@@ -64,7 +64,7 @@ def readme(facts: Facts, picture: str) -> bytes:
         "## Audit and known limits\n", _limits(facts),
         "## Intended and forbidden use\n", "Intended:\n", _listed(USES), "Forbidden:\n", _listed(FORBIDDEN),
         "## People shown, and takedown\n", f"{PEOPLE} {people(facts)}\n", f"{takedown(facts)}\n",
-        "## Columns\n", column_table(),
+        "## Columns\n", column_table(kind for _, kind, _ in facts.counts),
         *(["## Proofs, and what they give away\n", _proofs(facts)] if facts.withheld else []),
         "## Citations\n", "Cite this dataset and every source whose rows you use (also in CITATION.cff).\n", bibtex(facts),
         "## Versions\n", _versions(facts),

@@ -22,7 +22,7 @@ def settle(items: Sequence[Item], given: Mapping[str, ForgeryType], notes: Notes
     named = _named([item for item in items if item.label == "fake"], methods)
     if idle := sorted(set(given) - set(named)):
         known = methods.find(idle[0])
-        why = f"mmidd knows it, as {known.type}" if known is not None else "no fake is by it"
+        why = f"mmidd knows it, as {known.kind}" if known is not None else "no fake is by it"
         raise UsageError(f"--method {idle[0]}: {why}; there are: {', '.join(sorted(named)) or 'none without a type'}")
     own: dict[str, ForgeryType] = {}
     for name, fakes in sorted(named.items()):
@@ -69,7 +69,7 @@ def _contradictions(items: Sequence[Item], methods: Methods, notes: Notes) -> No
     other: Counter[tuple[str, str, str]] = Counter()
     for item in items:
         known = methods.find(item.method) if item.method else None
-        if known is not None and item.type not in (None, known.type):
-            other[known.id, known.type, str(item.type)] += 1
+        if known is not None and item.type not in (None, known.kind):
+            other[known.id, known.kind, str(item.type)] += 1
     for (name, kind, said), count in sorted(other.items()):
         notes.add("other type", f"{count} fakes are listed as {said}; {kind}, as mmidd knows it, counts", name)

@@ -27,7 +27,7 @@ from mmidd.corpus.target import link_or_copy, manifest_bytes
 from mmidd.engine.faults import fault
 from mmidd.engine.files import disk_errors
 from mmidd.media import Name
-from mmidd.schema import COLUMNS, arrow_schema, media_schema, sample_id
+from mmidd.schema import COLUMNS, arrow_schema, media_schema, sample_id, written_media
 from mmidd.share.publication.format import PIXELS, Redaction
 from mmidd.share.publication.labels import listed
 from mmidd.watch import NOBODY, Watch
@@ -74,7 +74,7 @@ def redacted(corpus: Corpus, wish: Wish, folder: Path, watch: Watch = NOBODY) ->
             watch.at(number, shard.name)
         watch.end()
         files = {shard.name: listed(folder / shard.name, shard.rows) for shard in kept}
-        pq.write_table(renamed.media(corpus.media), folder / MEDIA, compression="zstd")
+        pq.write_table(written_media(renamed.media(corpus.media)), folder / MEDIA, compression="zstd")
         files[MEDIA] = listed(folder / MEDIA)
         (folder / _README).write_text(_readme(corpus, wish, files), encoding="utf-8")
         files[_README] = listed(folder / _README)

@@ -178,7 +178,8 @@ def _rows(
     mask = _mask(medium)
     rows, found, frames = [(row.stored, row) for row in medium.rows], list[Spooled](), set[int]()
     try:
-        for row, made in replay(medium.found.file, source, rows, cutting, mask, recount=recount):
+        turn = medium.found.wanted.turn
+        for row, made in replay(medium.found.file, source, rows, cutting, mask, turn=turn, recount=recount):
             verdict = compared(made, row.proofs)
             image = marked = None
             if isinstance(made, Made):

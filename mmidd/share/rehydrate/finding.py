@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmidd.errors import ShareError
 from mmidd.extraction.masks import MaskFile
 from mmidd.manifest import bundled, kind_of, names_a_folder
+from mmidd.manifest.insides import inside_of
 from mmidd.manifest.maskpaths import mask_paths
 from mmidd.media import Name
 from mmidd.raw.bytes import MediaFile
@@ -84,7 +85,7 @@ def find(
             found[each.name] = FoundMedium(each, there[each], "path", False)
     lost = [Lost(each, why(each, shelves.get(each.name[0]))) for each in asked if each.name not in found]
     masks = _masks(found, shelves, hunt)
-    media = tuple(_with_mask(found[each.name], masks.get(each.name)) for each in asked if each.name in found)
+    media = tuple(_whole(found[each.name], masks.get(each.name)) for each in asked if each.name in found)
     folders = {name: shelves[name].root.name if name in shelves else None for name in sorted({e.name[0] for e in asked})}
     notes = (*manifest_notes(folders, built_with or {}), *hunt.notes())
     return Found(media, tuple(lost), folders, notes, digests)
@@ -179,8 +180,12 @@ def _mask_places(each: FoundMedium, shelf: Shelf | None, hunt: Hunt) -> Iterator
         yield from ((other.shelf, f"{bare[:at]}{path}") for path in mask_paths(manifest.layout, bare[at:], kind))
 
 
-def _with_mask(each: FoundMedium, mask: MaskFile | None) -> FoundMedium:
-    return FoundMedium(each.wanted, each.file, each.by, each.same, mask)
+def _whole(each: FoundMedium, mask: MaskFile | None) -> FoundMedium:
+    """With its mask, and of an HDF5 file with where its frames are in it, which its dataset's rules say."""
+    file, manifest = each.file, bundled().get(each.wanted.name[0])
+    if file.kind == "hdf5" and manifest is not None:
+        file = replace(file, inside=inside_of(manifest.layout, each.wanted.name[1]))
+    return FoundMedium(each.wanted, file, each.by, each.same, mask)
 
 
 def manifest_notes(datasets: Iterable[str], built_with: Mapping[str, str]) -> Iterator[str]:

@@ -16,7 +16,8 @@ By = Literal["path", "digest"]
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A medium that rows of a publication come from: its kind, bytes and digest as published, how many rows, and whether
-    any has a mask. `pixels`: its rows have their pixels in the publication, so it need not be found."""
+    any has a mask. `pixels`: its rows have their pixels in the publication, so it need not be found. `turn`: degrees
+    clockwise by which its frames were turned."""
 
     name: Name
     kind: Kind
@@ -25,6 +26,7 @@ class Wanted:
     rows: int
     mask: bool
     pixels: bool = False
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from mmidd.corpus.about import MANIFEST, MEDIA, About, Listed
 from mmidd.corpus.card import partial
 from mmidd.corpus.target import manifest_bytes
 from mmidd.media import Name
-from mmidd.schema import media_schema
+from mmidd.schema import media_schema, written_media
 from mmidd.share.rehydrate.compared import STATUSES, Status
 from mmidd.share.rehydrate.shards import Written
 
@@ -151,5 +151,5 @@ def _media(data: bytes, left_out: Mapping[Name, int], skipped: Mapping[Name, int
             }
             row |= {} if samples > 0 else {"outcome": "dropped", "reason": why}
     out = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema), out, compression="zstd")
+    pq.write_table(written_media(pa.Table.from_pylist(rows, schema)), out, compression="zstd")
     return out.getvalue()

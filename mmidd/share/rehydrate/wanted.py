@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmidd.errors import ShareError
-from mmidd.media import Kind, Name
+from mmidd.media import TURNS, Kind, Name
 from mmidd.share.rehydrate.found import Wanted
 
 OF_ROWS = ("dataset", "media", "mask_sha256")
 """The columns of `labels/` that say what is wanted."""
-OF_MEDIA = ("dataset", "media", "kind", "media_sha256", "bytes")
+OF_MEDIA = ("dataset", "media", "kind", "media_sha256", "bytes", "turn")
 """The columns of the media table that say what it is."""
-KINDS: tuple[Kind, ...] = ("video", "image", "frames")
+KINDS: tuple[Kind, ...] = ("video", "image", "frames", "hdf5")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -38,7 +38,7 @@ def wanted_media(labels: Iterable[pa.Table], media: pa.Table, pixels: Collection
     if strange:
         raise ShareError(
             f"{len(strange)} media of rows are not in the publication's media table as what mmidd knows (a video, an image, "
-            f"frames), such as {strange[0]!r}: it is damaged, or was made by hand; get it again"
+            f"frames, HDF5), such as {strange[0]!r}: it is damaged, or was made by hand; get it again"
         )
     of = (replace(known[name], rows=count, mask=mask, pixels=name[0] in pixels) for name, (count, mask) in rows.items())
     return tuple(sorted(of, key=lambda each: each.name))
@@ -72,6 +72,10 @@ def _known(media: pa.Table) -> dict[Name, Wanted]:
 
 
 def _wanted(row: dict[str, Any]) -> Wanted:
-    """One medium. A digest that is none is not known, and then bytes are no proof."""
-    size, sha256 = max(0, row["bytes"] or 0), row["media_sha256"] or ""
-    return Wanted((row["dataset"], row["media"]), row["kind"], size, sha256 if _SHA256.fullmatch(sha256) else "", 0, False)
+    """One medium. A digest that is none is not known, and then bytes are no proof. Raises ShareError for an odd turn."""
+    name, size, sha256 = (row["dataset"], row["media"]), max(0, row["bytes"] or 0), row["media_sha256"] or ""
+    turn = row["turn"] or 0
+    if turn not in TURNS:
+        raise ShareError(f"the publication's media table has {name!r} turned by {turn} degrees: it is damaged")
+    known = sha256 if _SHA256.fullmatch(sha256) else ""
+    return Wanted(name, row["kind"], size, known, 0, False, turn=turn)
