@@ -10,7 +10,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mmidd.errors import CorpusError, UsageError
-from mmidd.explanations.reply import Said
 from mmidd.schema import BY_NAME
 from mmidd.scoring.data import BATCH, windows
 from mmidd.scoring.model import Found, Look, Model
@@ -27,8 +26,8 @@ def scores_of(
     clips: Sequence[Hashable] | None = None,
     frames: Sequence[int] | None = None,
 ) -> Found:
-    """A score for each crop; NaN where there is none: bytes that are no image, no finite number from the model, a stretch
-    of fewer frames than a model of clips takes.
+    """A score for each crop, and what a model said that was opened to explain; NaN where there is none: bytes that are no
+    image, no finite number from the model, a stretch of fewer frames than a model of clips takes.
 
     `crops`: RGB uint8 (height, width, 3), or the encoded bytes, which are what a corpus stores: with these the scores are
     those that scoring a corpus of them gives, in its order to the last bit. `clips`: of each crop the face track that it is
@@ -42,7 +41,6 @@ def scores_of(
         raise UsageError(f"{len(frame)} frame numbers of {count} crops: one each")
     given = np.arange(count)[:, None] if look.frames == 1 else windows(clip, frame, look.frames)
     found, sizing, size = Items(len(given)), Sizing(look.side, look.fit), max(1, BATCH // look.frames)
-    said: dict[int, Said] = {}
     for start in range(0, len(given), size):
         read = [_item(crops, places, sizing, look) for places in given[start : start + size].tolist()]
         there = [each for each in read if each is not None]
@@ -51,9 +49,10 @@ def scores_of(
         at = np.array([start + place for place, each in enumerate(read) if each is not None], np.int64)
         batch = model.scores(collate(there))
         found.put(at, batch.fake, batch.types)
-        said |= dict(zip(at.tolist(), batch.said or (), strict=batch.said is not None))
+        found.said |= dict(zip(at.tolist(), batch.said or (), strict=False))
     fake, types, _ = rows_of(given, found, np.arange(count), look.frames)
-    return Found(fake, types, tuple(said[place] for place in range(count)) if said and len(said) == count else None)
+    said = tuple(found.said[place] for place in range(count)) if look.frames == 1 and len(found.said) == count else None
+    return Found(fake, types, said or None)
 
 
 def _codes(clips: Sequence[Hashable], count: int) -> npt.NDArray[np.int64]:
