@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -112,21 +113,31 @@ def scored_and_said(
     watch: Watch = NOBODY,
     parts: Parts | None = None,
     tell: Callable[[str], None] = lambda line: None,
+    unanswered: bool = False,
 ) -> tuple[ScoreFile, Explanations | None]:
-    """As `scored`, with what the model said, where it was opened to explain."""
+    """As `scored`, with what the model said, where it was opened to explain; `unanswered`: also where no reply has an
+    answer."""
     found = Items(len(asked.items))
     if parts is not None:
         parts.begin(found, tell)
     _score(asked, found, workers, watch, parts, tell)
     fake, types, errors = rows_of(asked.items, found, asked.rows.numbers, asked.model.look.frames)
     have = np.flatnonzero(~np.isnan(fake))
-    if len(asked.rows) and not len(have) and not found.said:  # a reply without an answer is a finding, not a fault
-        first = next(iter(errors.values()), UNREADABLE)
-        raise ScoreError(f"none of the {len(asked.rows):,} frames can be scored; the first: {first}")
+    if len(asked.rows) and not len(have) and not (unanswered and found.said):
+        raise ScoreError(f"none of the {len(asked.rows):,} frames can be scored; {_why(errors.values())}")
     numbers = asked.rows.numbers[have]
     table = joined(asked.named, numbers, fake[have], None if types is None else types[have], errors)
     made = ScoreFile(table, asked.about)
     return made, _explained(asked, found, made) if asked.about.model.get("reasons") else None
+
+
+def _why(errors: Collection[str]) -> str:
+    """Why nothing has a score."""
+    lost = Counter(each for each in errors if each.startswith(UNANSWERED))
+    if not lost:
+        return f"the first: {next(iter(errors), UNREADABLE)}"
+    told = ", ".join(f"{count:,}: {why}" for why, count in lost.most_common(5))
+    return f"{told}. It does not reply in the form that is asked for: train it longer, or score without --explain"
 
 
 def _explained(asked: Request, found: Items, made: ScoreFile) -> Explanations:

@@ -269,7 +269,15 @@ def _scored(bench: Bench, trial: Trial, folder: Path) -> dict[Test, Path]:
             bench.tell(f"note: {path.name} of {trial.name} is of another network or corpus, or damaged: it is made again")
             path.unlink()
         score_files(
-            model, corpus, path, test.splits, bench.only(test), workers=bench.workers, watch=bench.watch, tell=bench.tell
+            model,
+            corpus,
+            path,
+            test.splits,
+            bench.only(test),
+            workers=bench.workers,
+            watch=bench.watch,
+            tell=bench.tell,
+            unanswered=True,
         )
     return files
 

@@ -131,6 +131,10 @@ def test_language_from_end_to_end_and_again_at_no_cost(once: Once, mmidd: Run, t
     (run,) = (tmp_path / "study" / "runs").glob("explain.tiny-rl.*")
     asked = json.loads((run / "run.json").read_bytes())["asked"]["detector"]["options"]
     assert Path(asked["start"]).is_dir() and Path(asked["specialist"]).is_dir() and asked["stage"] == "reinforce"
+    looked = mmidd(
+        "faithful", str(run), str(corpus), "--rows", "4", "--device", "cpu", "--out", str(tmp_path / "out"), "--json"
+    )
+    assert looked.code == 0 and len(looked.document["replies"]) == 4 and (tmp_path / "out" / "index.html").exists()
     again = mmidd(*words, "--json")
     assert again.code == 0 and again.document["changed"] is False and again.document["lines"] == found.document["lines"]
 
