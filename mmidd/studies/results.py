@@ -172,12 +172,30 @@ def caveats(grid: Grid, records: Records, lines: Sequence[Mapping[str, Any]]) ->
         )
     told += _unequal(lines)
     told += [f"{name}: {SAYS[name]}" for name in SAYS if any(line["study"] == name for line in lines)]
+    told += _by_seed(lines)
     if seeds := {len(line["seeds"]) for line in lines if len(line["seeds"]) < 3}:
         told.append(
             f"Of a line there are {min(seeds)} seed{'s' * (min(seeds) != 1)}: how far chance in training moves a figure is "
             "not shown."
         )
     return told + _dashes(lines)
+
+
+def _by_seed(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of ablations, the AUROC of every seed: two lines may show different seeds, and are then not to be subtracted."""
+    mine = [line for line in lines if line["study"] in ABLATIONS and len(line["seeds"]) > 1]
+    each = "; ".join(
+        f"line {line['line']}: "
+        + ", ".join(
+            f"{seed['seed']} {'none' if seed['auroc'] is None else format(seed['auroc'], '.3f')}" for seed in line["seeds"]
+        )
+        for line in mine
+    )
+    told = (
+        "A line shows its own median seed, replies included: two lines may show different ones. What was taken away is to be "
+        f"compared seed by seed. AUROC by seed: {each}."
+    )
+    return [told] if mine else []
 
 
 def _domains(facts: Facts, tests: Mapping[str, Mapping[str, Any]]) -> list[str]:
