@@ -127,7 +127,21 @@ def said(path: Path, scores: ScoreFile) -> Mapping[str, Any]:
     found = explained.read_beside(path, scores)
     if found is None:
         raise ScoreError(f"{path} is of answers behind reasons, which do not lie beside it: score it again")
-    return {**explained.summary(found), "different": len(set(found.table["chain"].to_pylist()))}
+    return {
+        **explained.summary(found), "different": len(set(found.table["chain"].to_pylist())),
+        "follows_by_chance": _by_chance(found.table),
+    }  # fmt: skip
+
+
+def _by_chance(table: pa.Table) -> float | None:
+    """How often answers would be what reasons alone give, with as many of each and in no relation: 1 where both are the same
+    for every picture. None of no such rows."""
+    both = table.filter(pc.and_(pc.is_valid(table["answer"]), pc.is_valid(table["alone"])))
+    if not len(both):
+        return None
+    answer = float(np.mean(both["answer"].to_numpy() == "fake"))
+    alone = float(np.mean(both["alone"].to_numpy() >= 0.5))
+    return answer * alone + (1 - answer) * (1 - alone)
 
 
 def alone(

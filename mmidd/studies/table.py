@@ -37,8 +37,9 @@ NOTE_OF_ATTACKS = (
 )
 NOTE_OF_REASONS = (
     "Behind reasons: the answer that a model gives after its reasons; of its replies the share that has an answer (one "
-    "without is wrong), the share of these answers that the reasons alone, without the picture, give as well, and how many "
-    "different reasons there are: reasons that are the same for all pictures follow too."
+    "without is wrong), the share of these answers that the reasons alone, without the picture, give as well beside "
+    "what chance gives (answers and reasons that are the same for all pictures follow always), and how many different "
+    "reasons there are."
 )
 AGAIN = (
     "The same command tries these again. Where a run's own files are damaged, remove its folder of this seed "
@@ -123,7 +124,9 @@ def _said(found: Mapping[str, Any] | None) -> str:
         return "–"
     follows, asked = found["agreement"]["alone"], found["asked"] or 1
     share = f"{follows['agree'] / follows['of']:.1%}" if follows["of"] else "–"
-    return f"{found['answered'] / asked:.1%}, {share}, {found['different']:,} of {found['asked']:,}"
+    chance = found.get("follows_by_chance")
+    beside = "" if chance is None else f" (chance {chance:.1%})"
+    return f"{found['answered'] / asked:.1%}, {share}{beside}, {found['different']:,} of {found['asked']:,}"
 
 
 def rows_beside(found: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -155,3 +155,23 @@ def test_mistakes_are_told_before_anything_is_written(
     corpus = str(once("study-corpus", small.corpus))
     found = mmidd("ablate", *(corpus if word == "CORPUS" else word for word in words), "--out", str(tmp_path / "study"))
     assert found.code == 2 and why in found.err and not (tmp_path / "study").exists()
+
+
+def test_what_follows_stands_beside_chance_which_is_all_of_it_where_one_answer_is_given_to_all() -> None:
+    import pyarrow as pa
+
+    from mmidd.studies.measure import _by_chance
+
+    def of(answers: list[str | None], alone: list[float | None]) -> float | None:
+        return _by_chance(pa.table({"answer": pa.array(answers, pa.string()), "alone": pa.array(alone, pa.float64())}))
+
+    assert of(["fake"] * 4, [0.9] * 4) == 1 and of(["fake"] * 4, [0.1] * 4) == 0
+    assert of(["fake", "real"] * 2, [0.9, 0.1] * 2) == 0.5 and of([None, "fake"], [0.5, None]) is None
+
+
+def test_every_seed_of_an_ablation_is_told_for_two_lines_may_show_different_ones() -> None:
+    from mmidd.studies.results import _by_seed
+
+    line = {"study": "rl", "line": 3, "seeds": [{"seed": 0, "auroc": 0.5}, {"seed": 1, "auroc": None}]}
+    assert "line 3: 0 0.500, 1 none" in _by_seed([line])[0]
+    assert not _by_seed([{**line, "study": "pairs"}]) and not _by_seed([{**line, "seeds": line["seeds"][:1]}])
