@@ -184,18 +184,16 @@ def caveats(grid: Grid, records: Records, lines: Sequence[Mapping[str, Any]]) ->
 def _by_seed(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     """Of ablations, the AUROC of every seed: two lines may show different seeds, and are then not to be subtracted."""
     mine = [line for line in lines if line["study"] in ABLATIONS and len(line["seeds"]) > 1]
-    each = "; ".join(
-        f"line {line['line']}: "
-        + ", ".join(
-            f"{seed['seed']} {'none' if seed['auroc'] is None else format(seed['auroc'], '.3f')}" for seed in line["seeds"]
-        )
-        for line in mine
-    )
+    each = "; ".join(f"line {line['line']}: {', '.join(map(_one_seed, line['seeds']))}" for line in mine)
     told = (
-        "A line shows its own median seed, replies included: two lines may show different ones. What was taken away is to be "
-        f"compared seed by seed. AUROC by seed: {each}."
+        "A line shows its own median seed, replies included: two lines may show different ones. What was taken away is to "
+        f"be compared seed by seed. AUROC by seed: {each}."
     )
     return [told] if mine else []
+
+
+def _one_seed(seed: Mapping[str, Any]) -> str:
+    return f"{seed['seed']} {'none' if seed['auroc'] is None else format(seed['auroc'], '.3f')}"
 
 
 def _domains(facts: Facts, tests: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -172,6 +172,6 @@ def test_what_follows_stands_beside_chance_which_is_all_of_it_where_one_answer_i
 def test_every_seed_of_an_ablation_is_told_for_two_lines_may_show_different_ones() -> None:
     from mmidd.studies.results import _by_seed
 
-    line = {"study": "rl", "line": 3, "seeds": [{"seed": 0, "auroc": 0.5}, {"seed": 1, "auroc": None}]}
+    line: dict[str, Any] = {"study": "rl", "line": 3, "seeds": [{"seed": 0, "auroc": 0.5}, {"seed": 1, "auroc": None}]}
     assert "line 3: 0 0.500, 1 none" in _by_seed([line])[0]
     assert not _by_seed([{**line, "study": "pairs"}]) and not _by_seed([{**line, "seeds": line["seeds"][:1]}])
