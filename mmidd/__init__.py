@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from mmidd.project import Project, build
     from mmidd.project import open_project as open
     from mmidd.recipe import Recipe
-    from mmidd.reference import detect, score, train, validate
+    from mmidd.reference import ablate, detect, faithful, score, train, validate
     from mmidd.sampledata import write_sample as sample
     from mmidd.share.hub.publish import publish
     from mmidd.share.rehydrate.rehydrate import rehydrate
 
 __version__ = "0.1.0"
 __all__ = [
-    "Corpus", "MmiddError", "Options", "Project", "Recipe", "build", "compare", "datasets", "detect", "evaluate", "open",
-    "publish", "rehydrate", "sample", "score", "train", "validate",
+    "Corpus", "MmiddError", "Options", "Project", "Recipe", "ablate", "build", "compare", "datasets", "detect", "evaluate",
+    "faithful", "open", "publish", "rehydrate", "sample", "score", "train", "validate",
 ]  # fmt: skip
 
 _WHERE = {
@@ -39,11 +39,13 @@ _WHERE = {
     "Options": "mmidd.options:Options",
     "Project": "mmidd.project:Project",
     "Recipe": "mmidd.recipe:Recipe",
+    "ablate": "mmidd.reference:ablate",
     "build": "mmidd.project:build",
     "compare": "mmidd.evaluation.compare:compare",
     "datasets": "mmidd.manifest.catalogue:rows",
     "detect": "mmidd.reference:detect",
     "evaluate": "mmidd.evaluation.evaluate:evaluate",
+    "faithful": "mmidd.reference:faithful",
     "open": "mmidd.project:open_project",
     "publish": "mmidd.share.hub.publish:publish",
     "rehydrate": "mmidd.share.rehydrate.rehydrate:rehydrate",

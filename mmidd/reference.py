@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mmidd.runs.trained import Opened
     from mmidd.scores.written import Scored
     from mmidd.scoring.model import Model
+    from mmidd.studies.faithfulness import Explained
     from mmidd.studies.forecast import Forecast
     from mmidd.studies.study import Study
     from mmidd.verdicts.result import Detected
@@ -218,6 +219,105 @@ def validate(
         found, out, detectors=named, train=train, registry=REFERENCE_DETECTORS, preset=chosen, dry_run=dry_run, tell=tell,
         **asked,
     )  # fmt: skip
+
+
+def ablate(
+    name: str,
+    corpus: str | Path | Corpus,
+    out: str | Path,
+    *,
+    detector: str = "explain",
+    specialist: str = "xception",
+    preset: str = "tiny",
+    seeds: Sequence[int] = (0, 1, 2),
+    settings: Sequence[str] = (),
+    strength: float | None = None,
+    dry_run: bool = False,
+    tell: Callable[[str], None] = print,
+    **more: Any,
+) -> Study | Forecast:
+    """One ablation of an explaining detector in the study folder `out`, or go on with it: `mmidd ablate`.
+
+    `name`: specialist, rl, chain, rewards or language; `specialist`: a detector, the folder of a run, or none; `settings`:
+    KEY=VALUE words, with `specialist.`, `align.` or `rl.` before them for the runs of that kind alone; `strength`: of the
+    pattern that `language` draws. `tests`, `holdout`, `workers`, `device` and `watch` as `validate` has them.
+    """
+    from mmidd.corpus.read import Corpus
+    from mmidd.detectors.registry import REFERENCE_DETECTORS
+    from mmidd.studies.ablations import ABLATIONS, SHORTCUT
+    from mmidd.studies.shortcut import STRENGTH, shortcut
+    from mmidd.studies.study import check_place
+    from mmidd.studies.study import validate as study
+
+    if name not in ABLATIONS:
+        raise UsageError(f"ablation {name}: there are {', '.join(ABLATIONS)}")
+    chosen = _specialist(specialist)
+    _check_words(detector, chosen, preset, settings)
+    found, tests = corpus if isinstance(corpus, Corpus) else Corpus(corpus), tuple(more.pop("tests", ()))
+    if name == "language" and not dry_run:
+        if tests:
+            raise UsageError("language is tested on its own two corpora: take --test away")
+        check_place(Path(out))
+        found, without = shortcut(found, Path(out) / SHORTCUT, STRENGTH if strength is None else strength, tell)
+        tests = (without,)
+    elif strength is not None:
+        raise UsageError(f"--strength is of the ablation language, not of {name}")
+    return study(
+        found, out, detectors=(detector,), studies=(name,), specialist=chosen, tests=tests, preset=preset,
+        seeds=tuple(seeds), settings=tuple(settings), train=train, registry=REFERENCE_DETECTORS, dry_run=dry_run,
+        tell=tell, **more,
+    )  # fmt: skip
+
+
+def faithful(
+    model: str | Path | Model,
+    corpus: str | Path | Corpus,
+    out: str | Path | None = None,
+    *,
+    device: str = "auto",
+    **asked: Any,
+) -> Explained:
+    """What the reasons of an explaining run are worth: `mmidd faithful`. `split`, `rows`, `seed`, `resamples` and
+    `watch` as `mmidd.studies.faithfulness.faithful` has them."""
+    from mmidd.corpus.read import Corpus
+    from mmidd.studies.faithfulness import faithful as looked
+
+    found = corpus if isinstance(corpus, Corpus) else Corpus(corpus)
+    opened = open_model(model, device=device) if isinstance(model, str | Path) else model
+    from mmidd.scoring.models import explaining
+
+    asked_why = explaining(opened, str(model) if isinstance(model, str | Path) else None)
+    return looked(opened, asked_why, found, None if out is None else Path(out), **asked)
+
+
+def _specialist(named: str) -> str:
+    """A detector's name, none, or a run's folder as an absolute path."""
+    from mmidd.detectors.registry import REFERENCE_DETECTORS
+    from mmidd.studies.ablations import NONE
+
+    if named == NONE or named in REFERENCE_DETECTORS:
+        return named
+    if Path(named).is_dir():
+        return str(Path(named).absolute())
+    there = ", ".join(REFERENCE_DETECTORS.names())
+    raise UsageError(f"--specialist {named}: no folder of a run, and no detector; there are {there}, none")
+
+
+def _check_words(detector: str, specialist: str, preset: str, settings: Sequence[str]) -> None:
+    """All mistakes before anything is trained."""
+    from mmidd.detectors.registry import REFERENCE_DETECTORS, reference_detector
+    from mmidd.runs.asked import options_of
+    from mmidd.studies.ablations import words_for
+
+    explaining = reference_detector(detector)
+    if f"{preset}-rl" not in explaining.presets:
+        raise UsageError(f"{detector} has no preset {preset}-rl: an ablation takes a detector that explains")
+    for role, name, loaded, at in (
+        ("align", detector, explaining, preset),
+        ("rl", detector, explaining, f"{preset}-rl"),
+        *([("specialist", specialist, reference_detector(specialist), preset)] if specialist in REFERENCE_DETECTORS else []),
+    ):
+        options_of(loaded, name, at, words_for(settings, role))
 
 
 def _chosen(corpus: Corpus, tell: Callable[[str], None]) -> tuple[str, ...]:

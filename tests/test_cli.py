@@ -51,6 +51,9 @@ COMMANDS = {
     "compare": "FILE... --validation --rule --level --seed --resamples --out --json",
     "validate": "CORPUS --out --detectors --studies --test --preset --set --seeds --holdout --workers --device --dry-run "
     "--json",
+    "faithful": "RUN CORPUS --out --split --rows --seed --resamples --device --json",
+    "ablate": "NAME CORPUS --out --detector --specialist --test --preset --set --seeds --strength --holdout --workers "
+    "--device --dry-run --json",
     "detect": "PATH... --model --corpus --rates --rule --stills --region --explain --out --csv --set --workers --device "
     "--json",
     "publish": "CORPUS [ORG/NAME] --out --labels-only --only --redact --private --gated --commit-bytes --verify "

@@ -97,7 +97,9 @@ ALLOWED = {
         "corpus", "engine", "evaluation", "explanations", "extraction", "faces", "raw", "recipe", "scores", "scoring",
         "stages", "training", "video",
     },
-    "studies": {"corpus", "curation", "engine", "evaluation", "runs", "scores", "scoring"},
+    "studies": {
+        "corpus", "curation", "engine", "evaluation", "explanations", "runs", "scores", "scoring",
+    },
     "show": set(),
     "flow": {
         "stages", "engine", "extraction", "raw", "video", "faces", "captions", "curation", "corpus", "manifest",

@@ -15,7 +15,20 @@ from typing import Annotated
 import typer
 
 from mmidd import __version__
-from mmidd.cli import build, complete, corpus, data, detect, evaluation, publish, rehydrate, scores, train, validate
+from mmidd.cli import (
+    build,
+    complete,
+    corpus,
+    data,
+    detect,
+    evaluation,
+    explained,
+    publish,
+    rehydrate,
+    scores,
+    train,
+    validate,
+)
 from mmidd.cli.console import COMPLETE, ERROR, INTERRUPTED, USAGE, err, out
 from mmidd.cli.interrupt import STOPPED, Interrupts, at_once
 from mmidd.errors import NO_MEMORY, MmiddError, is_memory, reason, without_secrets
@@ -33,7 +46,7 @@ PANELS = (
     ("Build a corpus", (build,)),
     ("Look at a corpus", (corpus,)),
     ("Share a corpus, and make a shared one again", (publish, rehydrate)),
-    ("Detectors", (train, scores, evaluation, validate, detect)),
+    ("Detectors", (train, scores, evaluation, validate, explained, detect)),
     ("Datasets, and what there is to choose from", (data,)),
 )
 """The groups of `mmidd --help`, in its order."""

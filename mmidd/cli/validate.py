@@ -74,7 +74,7 @@ def validate(
     found = study(
         corpus, out,
         detectors=_names(detectors), studies=None if studies is None else _names(studies), tests=tests or (), preset=preset,
-        settings=tuple(settings or ()), seeds=_numbers(seeds), holdout=holdout, workers=workers, device=device.value,
+        settings=tuple(settings or ()), seeds=numbers(seeds), holdout=holdout, workers=workers, device=device.value,
         dry_run=dry_run, watch=NOBODY if as_json or not err.is_terminal else Steps(err), tell=tell,
     )  # fmt: skip
     say(found, as_json=as_json)
@@ -85,7 +85,7 @@ def _names(text: str | None) -> tuple[str, ...]:
     return tuple(each.strip() for each in (text or "").split(",") if each.strip())
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(each) for each in text.split(","))
     except ValueError:

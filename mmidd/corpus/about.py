@@ -80,6 +80,15 @@ class About:
         return found if isinstance(found, dict) else {}
 
     @property
+    def derived(self) -> str | None:
+        """Of a corpus that was made of another, with its pictures changed, what it is: it is no data, and not published."""
+        found = self.content.get("derived")
+        if found is None:
+            return None
+        says = found.get("says") if isinstance(found, dict) else None
+        return says if isinstance(says, str) else "it was made of another corpus, whose pictures were changed"
+
+    @property
     def extraction(self) -> dict[str, Any]:
         """What shaped the crops, as far as it says so: the recipe's part, models by digest, libraries, device. JSON: a run
         keeps it, so that others can take faces as they were taken for it."""

@@ -32,11 +32,13 @@ def score_files(
     workers: int | None = None,
     watch: Watch = NOBODY,
     tell: Callable[[str], None] = lambda line: None,
+    unanswered: bool = False,
 ) -> Scored:
     """Write `out`, and beside it one file for each degradation (`out`'s stem.NAME-LEVEL.parquet).
 
     What was scored so far is kept in a hidden folder beside each file: the same call goes on behind it. A file that is
-    there of the very same request is left as it is; any other is refused. Raises ScoreError, CorpusError, WorkError.
+    there of the very same request is left as it is; any other is refused. `unanswered`: also where no reply of a model that
+    explains has an answer. Raises ScoreError, CorpusError, WorkError.
     """
     corpus = corpus if isinstance(corpus, Corpus) else Corpus(corpus)
     place, many = Path(out), _usual_workers() if workers is None else workers
@@ -47,7 +49,7 @@ def score_files(
         path = place if each is None else place.with_name(f"{place.stem}.{each.slug}.parquet")
         about = replace(plain_one.about, degradation=None if each is None else str(each))
         asked = replace(plain_one, degradation=each, about=about)
-        found.append(_file(asked, path, many, watch, tell))
+        found.append(_file(asked, path, many, watch, tell, unanswered))
     return Scored(dict(model.about), corpus.name, tuple(splits), tuple(found), dict(plain_one.about.left_out))
 
 
@@ -57,7 +59,7 @@ def _usual_workers() -> int:
     return min(8, cores - 1)
 
 
-def _file(asked: Request, path: Path, workers: int, watch: Watch, tell: Callable[[str], None]) -> Written:
+def _file(asked: Request, path: Path, workers: int, watch: Watch, tell: Callable[[str], None], unanswered: bool) -> Written:
     with claimed(path, tell):
         parts = Parts(path.with_name(f".{path.name}.parts"), digest(asked.about.document(), BATCH))
         if (there := finished(path, asked.about, tell)) is not None:
@@ -65,7 +67,7 @@ def _file(asked: Request, path: Path, workers: int, watch: Watch, tell: Callable
                 parts.remove()
             return _written(path, there, 0, 0.0, changed=False)
         begun = time.monotonic()
-        made, said = scored_and_said(asked, workers=workers, watch=watch, parts=parts, tell=tell)
+        made, said = scored_and_said(asked, workers=workers, watch=watch, parts=parts, tell=tell, unanswered=unanswered)
         if said is not None:  # first: where the scores are, so is what was said
             put_beside(path, said, parts.folder)
         put(path, made, parts.folder)

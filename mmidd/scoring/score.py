@@ -113,15 +113,17 @@ def scored_and_said(
     watch: Watch = NOBODY,
     parts: Parts | None = None,
     tell: Callable[[str], None] = lambda line: None,
+    unanswered: bool = False,
 ) -> tuple[ScoreFile, Explanations | None]:
-    """As `scored`, with what the model said, where it was opened to explain."""
+    """As `scored`, with what the model said, where it was opened to explain; `unanswered`: also where no reply has an
+    answer."""
     found = Items(len(asked.items))
     if parts is not None:
         parts.begin(found, tell)
     _score(asked, found, workers, watch, parts, tell)
     fake, types, errors = rows_of(asked.items, found, asked.rows.numbers, asked.model.look.frames)
     have = np.flatnonzero(~np.isnan(fake))
-    if len(asked.rows) and not len(have):
+    if len(asked.rows) and not len(have) and not (unanswered and found.said):
         raise ScoreError(f"none of the {len(asked.rows):,} frames can be scored; {_why(errors.values())}")
     numbers = asked.rows.numbers[have]
     table = joined(asked.named, numbers, fake[have], None if types is None else types[have], errors)

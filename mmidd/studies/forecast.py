@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 STEPS, PART = 3, 8
 """A measurement: so many steps, of parts of so many rows at most."""
-Key = tuple[str, tuple[str, ...]]
-"""A kind of run: its detector and settings."""
+Key = tuple[str, str, tuple[str, ...]]
+"""A kind of run: its detector, preset and settings, with the names of the options that name another run."""
 
 
 @dataclass(frozen=True)
@@ -144,10 +144,12 @@ def forecast(bench: Bench, grid: Grid) -> Forecast:
     finished = {trial.name for trial in grid.trials if done(bench, trial) is not None}
     kinds: dict[Key, list[Trial]] = {}
     for trial in grid.trials:
-        kinds.setdefault((trial.detector, trial.settings), []).append(trial)
+        words = (*trial.settings, *(f"{option}=RUN" for option, _ in trial.after))
+        kinds.setdefault((trial.detector, trial.preset, words), []).append(trial)
     found, fails, measured = [], list[tuple[str, str]](), False
     rows: dict[tuple[Chosen, str], tuple[int, int] | str] = {}
-    for (detector, words), trials in kinds.items():
+    for (detector, preset, words), trials in kinds.items():
+        words = (preset, *words) if len({trial.preset for trial in grid.trials}) > 1 else words
         todo = [trial for trial in trials if trial.name not in finished]
         how = _settings(bench, trials[0])
         able = []
@@ -168,8 +170,8 @@ def forecast(bench: Bench, grid: Grid) -> Forecast:
             rate = known
         else:
             if not measured:
-                _measured(bench, able[0][0], how, able[0][1])  # the first imports what all the others have then
-            rate, measured = _measured(bench, able[0][0], how, able[0][1]), True
+                _measured(bench, able[0][0], how, able[0][1], grid)  # the first imports what all the others have then
+            rate, measured = _measured(bench, able[0][0], how, able[0][1], grid), True
         if isinstance(rate, str):
             found.append(Kind(detector, words, len(todo), None, None, "-", part, rate))
             continue
@@ -263,17 +265,15 @@ def _rate(folder: Path, about: Mapping[str, Any], tested: int, rest: float, basi
     return Rate(sum(each["seconds"] for each in warm) / done_rows, rest / scored, items, disk, basis)
 
 
-def _measured(bench: Bench, trial: Trial, how: Settings, rows: tuple[int, int]) -> Rate | str:
+def _measured(bench: Bench, trial: Trial, how: Settings, rows: tuple[int, int], grid: Grid) -> Rate | str:
     """The rate of a few steps, done now; or why there is none."""
     batch = min(how.batch, how.micro or how.batch, PART, max(1, rows[0]))
-    words = (*trial.settings, f"batch={batch}", "micro=null", f"steps={STEPS}", "validate_every=1e6")
-    begun = time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="mmidd-forecast-") as place:
-            run = bench.train(
-                trial.detector, bench.corpus, Path(place) / "run", preset=trial.preset, settings=words, seeds=(trial.seed,),
-                workers=bench.workers, device=bench.device, tell=lambda line: None, **selected(trial.chosen, bench.facts),
-            )  # fmt: skip
+            made: dict[str, Path] = {}
+            before = {option: _few_steps(bench, grid, name, batch, Path(place), made) for option, name in trial.after}
+            begun = time.monotonic()
+            run = _trained(bench, trial, batch, Path(place) / "run", before)
             about = json.loads((Path(place) / "run" / "run.json").read_bytes())
             rest = time.monotonic() - begun - 60 * float(run.seeds[0]["minutes"])
             basis = f"{STEPS} steps of {batch} rows, measured now"
@@ -283,6 +283,31 @@ def _measured(bench: Bench, trial: Trial, how: Settings, rows: tuple[int, int]) 
     except Exception as error:
         return "there was not enough memory" if is_memory(error) else told(error)
     return found or "no step could be measured"
+
+
+def _trained(bench: Bench, trial: Trial, batch: int, folder: Path, before: Mapping[str, Path]) -> Any:
+    """A few steps; `before`: the runs that it begins with, of which no reply has the form that reinforcing asks for."""
+    from mmidd.runs.asked import pairs_of
+
+    words: dict[str, Any] = {
+        **dict(pairs_of(trial.settings, [])), "batch": batch, "micro": None, "steps": STEPS, "validate_every": 1e6,
+        **{option: str(run) for option, run in before.items()}, **({"least_format": 0.0} if "start" in before else {}),
+    }  # fmt: skip
+    return bench.train(
+        trial.detector, bench.corpus, folder, preset=trial.preset, settings=words, seeds=(trial.seed,),
+        workers=bench.workers, device=bench.device, tell=lambda line: None, **selected(trial.chosen, bench.facts),
+    )  # fmt: skip
+
+
+def _few_steps(bench: Bench, grid: Grid, name: str, batch: int, place: Path, made: dict[str, Path]) -> Path:
+    """The folder of a few steps of another trial, which others begin with too."""
+    if name not in made:
+        trial = grid.trial(name)
+        before = {option: _few_steps(bench, grid, other, batch, place, made) for option, other in trial.after}
+        folder = place / f"before-{len(made)}"
+        _trained(bench, trial, batch, folder, before)
+        made[name] = folder / f"seed-{trial.seed}"
+    return made[name]
 
 
 def _free(place: Path) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations, product
 from typing import Any
@@ -60,18 +60,20 @@ class Chosen:
 @dataclass(frozen=True, order=True)
 class Test:
     """What is scored: the test split, or several `splits`, of a corpus (OWN, or the name that another was given), of these
-    datasets alone. `attacks`: a column (`method`, `attack`) and its value: live, and of the attacks these alone."""
+    datasets alone. `attacks`: a column (`method`, `attack`) and its value: live, and of the attacks these alone. `reasons`:
+    by the answer behind the reasons that the model is first asked for."""
 
     corpus: str = OWN
     only: tuple[str, ...] = ()
     splits: tuple[str, ...] = ("test",)
     attacks: tuple[str, ...] = ()
+    reasons: bool = False
 
     @property
     def name(self) -> str:
         """A file's name."""
         own = "-and-".join(self.splits)
-        parts = (f"cross-{self.corpus}" if self.corpus else own, *self.only)
+        parts = (f"cross-{self.corpus}" if self.corpus else own, *self.only, *["reasons"] * self.reasons)
         return "-".join((*parts, _file_name(self.attacks)) if self.attacks else parts)
 
     def __str__(self) -> str:
@@ -87,7 +89,10 @@ def _file_name(held: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True)
 class Trial:
-    """One training, and what it is tested on. Trainings that are equal are one trial, whichever studies ask for them."""
+    """One training, and what it is tested on. Trainings that are equal are one trial, whichever studies ask for them.
+
+    `after`: options that name the run of another trial, by that trial's name: it is done first.
+    """
 
     detector: str
     preset: str
@@ -95,11 +100,13 @@ class Trial:
     chosen: Chosen
     seed: int
     tests: tuple[Test, ...] = ()
+    after: tuple[tuple[str, str], ...] = ()
 
     @property
     def run(self) -> str:
-        """The name of its run folder, which the seeds share; stable."""
-        words = (f"set-{digest(list(self.settings))[:8]}",) if self.settings else ()
+        """The name of its run folder, which the seeds share (but one of which each comes after another trial); stable."""
+        asked = [list(self.settings), *([dict(self.after)] if self.after else ())]
+        words = (f"set-{digest(*asked)[:8]}",) if self.settings or self.after else ()
         return ".".join((self.detector, self.preset, *words, self.chosen.name))
 
     @property
@@ -132,6 +139,8 @@ class Asked:
     settings: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
     holdout: float | None = None
+    specialist: str | None = None
+    """Of ablations: a detector that is trained as a specialist, or the folder of a run."""
 
     def document(self) -> dict[str, Any]:
         return asdict(self)
@@ -151,31 +160,56 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class _Cell:
+class Cell:
+    """A row of a study: `words` beside those that are asked for of every run (all of its words, where `whole`), another
+    `preset` than theirs, and `after`: options that name the run of another cell."""
+
     study: str
     title: str
     detector: str
     words: tuple[str, ...]
     chosen: Chosen
     tests: tuple[Test, ...]
+    preset: str | None = None
+    whole: bool = False
+    after: tuple[tuple[str, Cell], ...] = ()
+
+    def trial(self, asked: Asked, seed: int) -> Trial:
+        words = self.words if self.whole else (*asked.settings, *self.words)
+        after = tuple((option, cell.trial(asked, seed).name) for option, cell in self.after)
+        chosen = replace(self.chosen, holdout=asked.holdout)
+        return Trial(self.detector, self.preset or asked.preset, words, chosen, seed, after=after)
 
 
-def grid(asked: Asked, facts: Facts) -> Grid:
-    """The trials and the table's lines."""
+Cells = Callable[[Asked, Facts, list[str]], Iterator[Cell]]
+
+
+def grid(asked: Asked, facts: Facts, ablations: Mapping[str, Cells] | None = None) -> Grid:
+    """The trials and the table's lines. `ablations`: further studies, by the names that they are asked for."""
     left_out = _of_its_test(facts)
-    cells = [cell for study in STUDIES if _wants(asked, study) for cell in _CELLS[study](asked, facts, left_out)]
+    studies = {name: cells for name, cells in _CELLS.items() if _wants(asked, name)}
+    studies |= {name: cells for name, cells in (ablations or {}).items() if name in (asked.studies or ())}
     tests: dict[Trial, dict[Test, None]] = {}
     lines: dict[Line, None] = {}
-    for cell in cells:
-        chosen = replace(cell.chosen, holdout=asked.holdout)
-        seeds = [Trial(cell.detector, asked.preset, (*asked.settings, *cell.words), chosen, seed) for seed in asked.seeds]
-        for trial, test in product(seeds, cell.tests):
-            tests.setdefault(trial, {})[test] = None
-        for test in cell.tests:
-            lines[Line(cell.study, cell.title, tuple(each.name for each in seeds), test)] = None
+    for cells in studies.values():
+        for cell in cells(asked, facts, left_out):
+            _begun_with(cell, asked, tests)
+            seeds = [cell.trial(asked, seed) for seed in asked.seeds]
+            for trial, test in product(seeds, cell.tests):
+                tests.setdefault(trial, {})[test] = None
+            for test in cell.tests:
+                lines[Line(cell.study, cell.title, tuple(each.name for each in seeds), test)] = None
     trials = [replace(trial, tests=tuple(sorted(found))) for trial, found in tests.items()]
     order = sorted(trials, key=lambda trial: asked.seeds.index(trial.seed))
     return Grid(tuple(order), tuple(lines), tuple(left_out))
+
+
+def _begun_with(cell: Cell, asked: Asked, tests: dict[Trial, dict[Test, None]]) -> None:
+    """What a cell comes after is a trial too, and before it; it is tested on as much, in one forward pass a row."""
+    for _, other in cell.after:
+        _begun_with(other, asked, tests)
+        for seed in asked.seeds:
+            tests.setdefault(other.trial(asked, seed), {}).update(dict.fromkeys(other.tests))
 
 
 def _wants(asked: Asked, study: str) -> bool:
@@ -199,22 +233,22 @@ def _everywhere(asked: Asked, facts: Facts) -> tuple[Test, ...]:
     return (*own, *(Test(name) for name in asked.tests))
 
 
-def _in_domain(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
+def _in_domain(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[Cell]:
     for detector in asked.detectors:
         for title, own in (("in-domain", True), ("cross-domain", False)):
             tests = tuple(each for each in _everywhere(asked, facts) if (each.corpus == OWN) == own)
-            yield _Cell("in-domain", title, detector, (), Chosen(), tests)
+            yield Cell("in-domain", title, detector, (), Chosen(), tests)
 
 
-def _leave_one_out(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
+def _leave_one_out(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[Cell]:
     """Of each dataset that can be tested: trained without it, and, on the very same rows, trained with it."""
     reasons = {slug: _untestable(facts, slug) for slug in facts.datasets}
     left_out += [why for why in reasons.values() if why]
     able = [slug for slug, why in reasons.items() if not why]
     for detector, slug in product(asked.detectors, able):
         test = (Test(only=(slug,)),)
-        yield _Cell("leave-one-out", "left out of training", detector, (), Chosen(without=(slug,)), test)
-        yield _Cell("leave-one-out", "trained on as well", detector, (), Chosen(), test)
+        yield Cell("leave-one-out", "left out of training", detector, (), Chosen(without=(slug,)), test)
+        yield Cell("leave-one-out", "trained on as well", detector, (), Chosen(), test)
 
 
 def _untestable(facts: Facts, slug: str) -> str | None:
@@ -230,36 +264,36 @@ def _untestable(facts: Facts, slug: str) -> str | None:
     return None
 
 
-def _pairs(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
+def _pairs(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[Cell]:
     if not facts.pairs:
         left_out.append("pairs: no fake of train has its real there, frame for frame")
         return
     for detector in asked.detectors:
         half = Chosen(fraction=0.5, paired=True)
-        yield _Cell("pairs", "paired, half of the groups", detector, (), half, _everywhere(asked, facts))
-        yield _Cell("pairs", "unpaired, about as many rows", detector, (), Chosen(paired=False), _everywhere(asked, facts))
+        yield Cell("pairs", "paired, half of the groups", detector, (), half, _everywhere(asked, facts))
+        yield Cell("pairs", "unpaired, about as many rows", detector, (), Chosen(paired=False), _everywhere(asked, facts))
 
 
-def _scaling(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
+def _scaling(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[Cell]:
     for detector, fraction in product(asked.detectors, FRACTIONS):
         title = f"{fraction:g} of the groups"
-        yield _Cell("scaling", title, detector, (), Chosen(fraction=fraction), _everywhere(asked, facts))
+        yield Cell("scaling", title, detector, (), Chosen(fraction=fraction), _everywhere(asked, facts))
 
 
-def _ablation(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
+def _ablation(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[Cell]:
     own = {word.split("=")[0] for _, words in ABLATION for word in words}
     if same := [word for word in asked.settings if word.split("=")[0].strip() in own]:
         left_out.append(f"sd2: --set {same[0]} is set for every run, and is what the ablation changes from line to line")
         return
     for title, words in ABLATION:
-        yield _Cell("sd2", title, "sd2", words, Chosen(), _everywhere(asked, facts))
+        yield Cell("sd2", title, "sd2", words, Chosen(), _everywhere(asked, facts))
 
 
-def _domains(study: str, sources: int | None) -> Callable[[Asked, Facts, list[str]], Iterator[_Cell]]:
+def _domains(study: str, sources: int | None) -> Cells:
     """Trained on so many datasets (None: on all but one), tested on the whole of each other one, train and test: nothing of
     it was trained on. Its validation split is left out, as the papers leave it."""
 
-    def cells(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
+    def cells(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[Cell]:
         many = len(facts.datasets) - 1 if sources is None else sources
         if not 0 < many < len(facts.datasets):
             left_out.append(f"{study}: {max(2, many + 1)} datasets are needed, train has {len(facts.datasets)}")
@@ -276,15 +310,15 @@ def _domains(study: str, sources: int | None) -> Callable[[Asked, Facts, list[st
             without = tuple(slug for slug in facts.datasets if slug not in chosen)
             tests = tuple(Test(only=(slug,), splits=splits) for slug in without if not lacking[slug])
             for detector in asked.detectors if tests else ():
-                yield _Cell(study, f"from {names}", detector, (), Chosen(without=without), tests)
+                yield Cell(study, f"from {names}", detector, (), Chosen(without=without), tests)
 
     return cells
 
 
-def _unseen(study: str, column: str) -> Callable[[Asked, Facts, list[str]], Iterator[_Cell]]:
+def _unseen(study: str, column: str) -> Cells:
     """Of each instrument, or family of them: trained without its attacks, and, on the very same rows, trained with them."""
 
-    def cells(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[_Cell]:
+    def cells(asked: Asked, facts: Facts, left_out: list[str]) -> Iterator[Cell]:
         if not facts.attacks:
             left_out.append(f"{study}: the corpus has no presentation attack")
         for value in sorted({getattr(each, column) for each in facts.attacks}):
@@ -302,13 +336,13 @@ def _unseen(study: str, column: str) -> Callable[[Asked, Facts, list[str]], Iter
                 test = (Test(only=slugs, attacks=(column, value)),)
                 for detector in asked.detectors:
                     left = Chosen(unseen=(column, value))
-                    yield _Cell(study, "left out of training", detector, (), left, test)
-                    yield _Cell(study, "trained on as well", detector, (), Chosen(), test)
+                    yield Cell(study, "left out of training", detector, (), left, test)
+                    yield Cell(study, "trained on as well", detector, (), Chosen(), test)
 
     return cells
 
 
-_CELLS = {
+_CELLS: dict[str, Cells] = {
     "in-domain": _in_domain, "leave-one-out": _leave_one_out, "pairs": _pairs, "scaling": _scaling, "sd2": _ablation,
     "leave-domain-out": _domains("leave-domain-out", None), "two-domains": _domains("two-domains", 2),
     "one-domain": _domains("one-domain", 1), "leave-attack-out": _unseen("leave-attack-out", "method"),

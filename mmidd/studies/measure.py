@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from mmidd.evaluation.leaks import alone as reached_alone
 from mmidd.evaluation.measures import Setting, measured
 from mmidd.evaluation.operating import operating
 from mmidd.evaluation.presented import AT, attack_figures, presented
+from mmidd.scores import explained
 from mmidd.scores.file import ScoreFile
 from mmidd.statistics import ATTACK_RATES
 
@@ -118,6 +120,28 @@ def _auroc(items: Items, how: Setting) -> dict[str, Any]:
 
 def _coverage(clips: Items, mask: npt.NDArray[np.bool_]) -> float | None:
     return float(clips.has[mask].mean()) if mask.any() else None
+
+
+def said(path: Path, scores: ScoreFile) -> Mapping[str, Any]:
+    """What the replies beside a score file come to: JSON, with how many different reasons there are."""
+    found = explained.read_beside(path, scores)
+    if found is None:
+        raise ScoreError(f"{path} is of answers behind reasons, which do not lie beside it: score it again")
+    return {
+        **explained.summary(found), "different": len(set(found.table["chain"].to_pylist())),
+        "follows_by_chance": _by_chance(found.table),
+    }  # fmt: skip
+
+
+def _by_chance(table: pa.Table) -> float | None:
+    """How often answers would be what reasons alone give, with as many of each and in no relation: 1 where both are the same
+    for every picture. None of no such rows."""
+    both = table.filter(pc.and_(pc.is_valid(table["answer"]), pc.is_valid(table["alone"])))
+    if not len(both):
+        return None
+    answer = float(np.mean(both["answer"].to_numpy() == "fake"))
+    alone = float(np.mean(both["alone"].to_numpy() >= 0.5))
+    return answer * alone + (1 - answer) * (1 - alone)
 
 
 def alone(

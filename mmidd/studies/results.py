@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmidd.studies.ablations import ABLATIONS, SAYS
 from mmidd.studies.facts import Facts
 from mmidd.studies.grid import Asked, Grid, Line, Test, Trial
 from mmidd.studies.published import Ours, beside, published
@@ -132,7 +133,7 @@ def _ours(
     else:
         slugs = line.test.only or tuple(each.dataset for each in facts.rows if each.split == "test")
         tested = frozenset(facts.name(slug) for slug in slugs)
-    chosen, given = trial.chosen, len(asked.settings)
+    chosen, given = trial.chosen, 0 if line.study in ABLATIONS else len(asked.settings)
     train = frozenset(facts.name(slug) for slug in facts.datasets if slug not in chosen.without)
     whole = chosen.fraction == 1 and chosen.paired is None and chosen.holdout is None and not chosen.unseen
     return Ours(
@@ -170,12 +171,29 @@ def caveats(grid: Grid, records: Records, lines: Sequence[Mapping[str, Any]]) ->
             "the detector, or its interval reaches down to them: such a figure says nothing of forgeries."
         )
     told += _unequal(lines)
+    told += [f"{name}: {SAYS[name]}" for name in SAYS if any(line["study"] == name for line in lines)]
+    told += _by_seed(lines)
     if seeds := {len(line["seeds"]) for line in lines if len(line["seeds"]) < 3}:
         told.append(
             f"Of a line there are {min(seeds)} seed{'s' * (min(seeds) != 1)}: how far chance in training moves a figure is "
             "not shown."
         )
     return told + _dashes(lines)
+
+
+def _by_seed(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of ablations, the AUROC of every seed: two lines may show different seeds, and are then not to be subtracted."""
+    mine = [line for line in lines if line["study"] in ABLATIONS and len(line["seeds"]) > 1]
+    each = "; ".join(f"line {line['line']}: {', '.join(map(_one_seed, line['seeds']))}" for line in mine)
+    told = (
+        "A line shows its own median seed, replies included: two lines may show different ones. What was taken away is to "
+        f"be compared seed by seed. AUROC by seed: {each}."
+    )
+    return [told] if mine else []
+
+
+def _one_seed(seed: Mapping[str, Any]) -> str:
+    return f"{seed['seed']} {'none' if seed['auroc'] is None else format(seed['auroc'], '.3f')}"
 
 
 def _domains(facts: Facts, tests: Mapping[str, Mapping[str, Any]]) -> list[str]:

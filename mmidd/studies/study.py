@@ -23,6 +23,7 @@ from mmidd.registry import Registry
 from mmidd.results import Result
 from mmidd.show import elapsed
 from mmidd.studies import page, results, table
+from mmidd.studies.ablations import ABLATIONS, SHORTCUT
 from mmidd.studies.facts import Facts, facts_of
 from mmidd.studies.forecast import Forecast, forecast
 from mmidd.studies.grid import STUDIES, Asked, Grid, grid
@@ -89,6 +90,7 @@ def asking(
     preset: str = "tiny",
     settings: Sequence[str] = (),
     holdout: float | None = None,
+    specialist: str | None = None,
 ) -> Asking:
     """Check what is asked for, before anything is trained. Raises UsageError for unknown studies, seeds and corpora;
     CorpusError for a corpus that would train on what it is to be tested on."""
@@ -98,9 +100,9 @@ def asking(
     facts = facts_of(corpus)
     asked = Asked(
         tuple(dict.fromkeys(detectors)), None if studies is None else tuple(dict.fromkeys(studies)), tuple(seeds), preset,
-        tuple(settings), tuple(further), holdout,
+        tuple(settings), tuple(further), holdout, specialist,
     )  # fmt: skip
-    found = grid(asked, facts)
+    found = grid(asked, facts, ABLATIONS)
     if not found.trials:
         raise UsageError("nothing of this can be studied: " + ("; ".join(found.left_out) or "no study is left"))
     _refuse_whole(corpus, facts, found)
@@ -110,7 +112,7 @@ def asking(
 def _check(detectors: Sequence[str], studies: Sequence[str] | None, seeds: Sequence[int], holdout: float | None) -> None:
     if holdout is not None and not 0 < holdout <= 0.9:
         raise UsageError(f"holdout {holdout}: a share of the rows, over 0 and at most 0.9")
-    if unknown := [each for each in studies or () if each not in STUDIES]:
+    if unknown := [each for each in studies or () if each not in (*STUDIES, *ABLATIONS)]:
         raise UsageError(f"--studies {unknown[0]}: there are {', '.join(STUDIES)}")
     if not detectors or (studies is not None and not studies):
         raise UsageError("no detector, or no study, is asked for")
@@ -198,19 +200,20 @@ def validate(
     def busy(holder: str) -> RunError:
         return RunError(f"another study writes {folder} ({holder}); wait until it has ended, or choose another --out")
 
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        _refuse_others(folder)
+    check_place(folder)
     with held(folder / LOCK, busy, tell):
         _begin(folder, what, tell)
         return _run(bench, what)
 
 
-def _refuse_others(folder: Path) -> None:
-    """Raises RunError where a folder holds anything but a study."""
+def check_place(folder: Path) -> None:
+    """Make a folder for a study. Raises RunError where it holds anything but a study."""
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     if (folder / PLAN).exists():
         return
-    if other := sorted(each.name for each in folder.iterdir() if each.name != LOCK and each.suffix != ".tmp"):
+    ours = (LOCK, SHORTCUT)
+    if other := sorted(each.name for each in folder.iterdir() if each.name not in ours and each.suffix != ".tmp"):
         raise RunError(f"{folder} holds something else ({other[0][:60]!r}, no {PLAN}): choose another --out")
 
 

@@ -17,10 +17,11 @@ from mmidd.show.pages import in_csv, in_markdown
 HEADS = (
     "line", "study", "what", "detector", "tested on", "seeds", "clip AUROC [95% over groups]", "range of seeds",
     "mean over datasets", "TPR at 5% FPR", "type accuracy", "HTER dev / oracle", "ACER dev / oracle", "groups",
-    "columns alone", "scored real / fake",
+    "columns alone", "scored real / fake", "answered, follows, different",
 )  # fmt: skip
 OF_ATTACKS = {"hter": "HTER dev / oracle", "acer": "ACER dev / oracle"}
-"""Left out of every form but the CSV where no line tests presentation attacks."""
+"""Left out of every form but the CSV where no line tests presentation attacks; so is the last of HEADS where none has
+reasons."""
 BESIDE = ("figure", "paper, method", "source", "tested there on", "lines here", "why it is not comparable")
 NOTE = (
     "Every figure counts a clip without a score as wrong. A line is of the seed with the median AUROC (of an even number of "
@@ -33,6 +34,12 @@ NOTE_OF_ATTACKS = (
     "HTER and ACER, of presentation attacks: at the threshold of dev, which the run's own validation chose, and at the "
     "oracle one, the equal error threshold of the test scores themselves, as papers have it: it looks at the answers, and "
     "is no figure to expect in use. The attack is the positive class; ACER is of the instrument that is worst told."
+)
+NOTE_OF_REASONS = (
+    "Behind reasons: the answer that a model gives after its reasons; of its replies the share that has an answer (one "
+    "without is wrong), the share of these answers that the reasons alone, without the picture, give as well beside "
+    "what chance gives (answers and reasons that are the same for all pictures follow always), and how many different "
+    "reasons there are."
 )
 AGAIN = (
     "The same command tries these again. Where a run's own files are damaged, remove its folder of this seed "
@@ -56,7 +63,7 @@ def cells(line: Mapping[str, Any]) -> tuple[str, ...]:
         _mean(found.get("mean_auroc")), figure(ours.get("tpr_at_fpr_0.05"), interval=False),
         figure(ours.get("type_accuracy"), interval=False),
         *(_both(found.get("attacks"), name) for name in OF_ATTACKS),
-        str(found["groups"]) if found else "–", figure(alone), _coverage(found.get("coverage")),
+        str(found["groups"]) if found else "–", figure(alone), _coverage(found.get("coverage")), _said(found.get("said")),
     )  # fmt: skip
 
 
@@ -72,13 +79,19 @@ def figure(found: Mapping[str, Any] | None, *, interval: bool = True) -> str:
 
 def columns(found: Mapping[str, Any]) -> list[int]:
     """Of HEADS, those that this study tells of."""
-    attacks = any((line["figures"] or {}).get("attacks") for line in found["lines"])
-    return [place for place, head in enumerate(HEADS) if attacks or head not in OF_ATTACKS.values()]
+    unasked = {*(() if _has(found, "attacks") else OF_ATTACKS.values()), *(() if _has(found, "said") else HEADS[-1:])}
+    return [place for place, head in enumerate(HEADS) if head not in unasked]
 
 
 def notes(found: Mapping[str, Any]) -> list[str]:
     """Below the table."""
-    return [NOTE, *([NOTE_OF_ATTACKS] if len(columns(found)) == len(HEADS) else [])]
+    more = {"attacks": NOTE_OF_ATTACKS, "said": NOTE_OF_REASONS}
+    return [NOTE, *(note for name, note in more.items() if _has(found, name))]
+
+
+def _has(found: Mapping[str, Any], name: str) -> bool:
+    """Has a line figures of this kind?"""
+    return any((line["figures"] or {}).get(name) for line in found["lines"])
 
 
 def _both(found: Mapping[str, Any] | None, name: str) -> str:
@@ -103,6 +116,17 @@ def _coverage(found: Mapping[str, Any] | None) -> str:
     if not found:
         return "–"
     return " / ".join("–" if found[name] is None else f"{found[name]:.1%}" for name in ("real", "fake"))
+
+
+def _said(found: Mapping[str, Any] | None) -> str:
+    """Of the replies: how many have an answer, of how many of these the reasons alone give the same, different reasons."""
+    if not found:
+        return "–"
+    follows, asked = found["agreement"]["alone"], found["asked"] or 1
+    share = f"{follows['agree'] / follows['of']:.1%}" if follows["of"] else "–"
+    chance = found.get("follows_by_chance")
+    beside = "" if chance is None else f" (chance {chance:.1%})"
+    return f"{found['answered'] / asked:.1%}, {share}{beside}, {found['different']:,} of {found['asked']:,}"
 
 
 def rows_beside(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -202,7 +226,7 @@ def csv_text(found: Mapping[str, Any]) -> str:
     writer.writerow(
         ["line", "study", "what", "detector", "preset", "settings", "trained_on", "train_rows", "tested_on", "seed", "state",
          "clip_auroc", *(f"median_{each}{part}" for each in names for part in ("", "_low", "_high")), "groups",
-         "columns_alone", "coverage_real", "coverage_fake", *_OF_ATTACKS]
+         "columns_alone", "coverage_real", "coverage_fake", *_OF_ATTACKS, "asked", "answered", "follow", "different"]
     )  # fmt: skip
     for line in found["lines"]:
         figures = line["figures"] or {}
@@ -210,11 +234,14 @@ def csv_text(found: Mapping[str, Any]) -> str:
         told = [each.get(part) for each in ours for part in ("value", "low", "high")]
         alone = (figures.get("columns_alone", {}).get("auroc") or {}).get("value")
         coverage, attacks = figures.get("coverage", {}), figures.get("attacks") or {}
+        said = figures.get("said") or {}
+        replies = [said.get("asked"), said.get("answered"), said.get("agreement", {}).get("alone", {}).get("agree")]
         for seed in line["seeds"]:
             writer.writerow(
                 [line["line"], line["study"], in_csv(line["title"]), line["detector"], line["preset"],
                  in_csv(" ".join(line["settings"])), in_csv(line["trained_on"]), line["rows"], in_csv(line["tested_on"]),
                  seed["seed"], seed["state"], seed["auroc"], *told, figures.get("groups"), alone, coverage.get("real"),
-                 coverage.get("fake"), *((attacks.get(each) or {}).get("value") for each in _OF_ATTACKS)]
+                 coverage.get("fake"), *((attacks.get(each) or {}).get("value") for each in _OF_ATTACKS),
+                 *replies, said.get("different")]
             )  # fmt: skip
     return out.getvalue()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,13 +19,13 @@ from mmidd import __version__
 from mmidd.corpus.attacks import instruments
 from mmidd.corpus.read import Corpus
 from mmidd.engine.files import canonical, digest, sha256_file, write_text
-from mmidd.errors import MmiddError, ScoreError, WorkError, is_memory, sanitised, told
+from mmidd.errors import MmiddError, RunError, ScoreError, WorkError, is_memory, sanitised, told
 from mmidd.registry import Registry
 from mmidd.scores import file as scorefile
 from mmidd.scores.file import ScoreFile
 from mmidd.studies.facts import Facts
 from mmidd.studies.grid import Chosen, Test, Trial
-from mmidd.studies.measure import Chance, Which, alone, figures, setting
+from mmidd.studies.measure import Chance, Which, alone, figures, said, setting
 from mmidd.watch import NOBODY, Watch
 
 FORMAT, SEAL = "mmidd trial 1", "seal"
@@ -33,6 +33,7 @@ VALIDATION = "scores.parquet"
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 """What stops every trial alike. A file that is not there may be one detector's weights."""
 _WHY = 600
+_BEHIND = "a run's validation scores are of answers without reasons: they choose no threshold for those behind reasons"
 
 
 class Train(Protocol):
@@ -85,7 +86,35 @@ class Bench:
             "corpus": self.facts.digest,
             "tests": {test.name: self.tested(test).digest for test in trial.tests},
             "chance": vars(self.chance),
+            "after": {name: self._came_to(name) for _, name in trial.after},
         }
+
+    def _came_to(self, name: str) -> str | None:
+        """Of a trial that another begins with: a digest of the network that it kept, None where it is not trained."""
+        found = read_record(self.folder / "trials" / f"{name}.json")
+        if found is None or (found["state"] == "failed" and found["failed"]["at"] == "training"):
+            return None
+        try:
+            return sha256_file(self._seed(name) / "best" / "state.json")
+        except OSError:
+            return None
+
+    def _seed(self, name: str) -> Path:
+        run, _, seed = name.rpartition(".")
+        return self.folder / "runs" / run / seed
+
+    def words(self, trial: Trial) -> Sequence[str] | Mapping[str, Any]:
+        """The settings of a run, with the folders of those that it begins with. Raises RunError where one is not done."""
+        if not trial.after:
+            return trial.settings
+        from mmidd.runs.asked import pairs_of
+
+        found: dict[str, Any] = dict(pairs_of(trial.settings, []))
+        for option, name in trial.after:
+            if self._came_to(name) is None:
+                raise RunError(f"it begins with the run of {name} ({option}), which is not trained")
+            found[option] = str(self._seed(name).absolute())
+        return found
 
 
 Record = Mapping[str, Any]
@@ -154,7 +183,7 @@ def _done(bench: Bench, trial: Trial, stage: list[str], times: dict[str, float])
     selection = selected(trial.chosen, bench.facts)
     run = bench.train(
         trial.detector, bench.corpus, bench.run(trial),
-        preset=trial.preset, settings=trial.settings, seeds=(trial.seed,), workers=bench.workers, device=bench.device,
+        preset=trial.preset, settings=bench.words(trial), seeds=(trial.seed,), workers=bench.workers, device=bench.device,
         watch=bench.watch, tell=bench.tell, **selection,
     )  # fmt: skip
     times["training"] = 60 * float(run.seeds[0]["minutes"])
@@ -164,17 +193,18 @@ def _done(bench: Bench, trial: Trial, stage: list[str], times: dict[str, float])
     files = _scored(bench, trial, folder)
     times["scoring"] = round(time.monotonic() - begun, 3)
     stage[0] = "evaluation"
-    how = setting(*_validation(folder), bench.chance)
+    how, behind = setting(*_validation(folder), bench.chance), setting(None, _BEHIND, bench.chance)
     rows = _trained_on(bench, trial)
     tests = {}
     for test in trial.tests:
         held = files[covering(test, trial.tests)]
         only = bench.only(test)
-        scores = scorefile.read(held)
+        scores, way = scorefile.read(held), behind if test.reasons else how
         which = Which(test.splits, only, test.attacks, instruments(bench.tested(test)))
         tests[test.name] = {
-            **figures(scores, which, how),
-            "columns_alone": alone(bench.corpus, rows, bench.tested(test), scores, which, how),
+            **figures(scores, which, way),
+            "columns_alone": alone(bench.corpus, rows, bench.tested(test), scores, which, way),
+            **({"said": said(held, scores)} if test.reasons else {}),
         }
     return {
         "made_of": bench.made_of(trial),
@@ -227,18 +257,27 @@ def _validation(seed: Path) -> tuple[ScoreFile | None, str]:
 def _scored(bench: Bench, trial: Trial, folder: Path) -> dict[Test, Path]:
     """The score files of a trial's tests, made where there is none of this very network and corpus, or gone on with."""
     from mmidd.scoring.files import score_files
-    from mmidd.scoring.models import open_model
+    from mmidd.scoring.models import explaining, open_model
 
-    model = open_model(folder, bench.detectors, device=bench.device)
+    direct = open_model(folder, bench.detectors, device=bench.device)
     files = {}
     for test in dict.fromkeys(covering(each, trial.tests) for each in trial.tests):
         path, corpus = bench.scores(trial, test), bench.tested(test)
+        model = explaining(direct) if test.reasons else direct
         files[test] = path
         if path.exists() and not _is_of(path, model.about, corpus.digest):
             bench.tell(f"note: {path.name} of {trial.name} is of another network or corpus, or damaged: it is made again")
             path.unlink()
         score_files(
-            model, corpus, path, test.splits, bench.only(test), workers=bench.workers, watch=bench.watch, tell=bench.tell
+            model,
+            corpus,
+            path,
+            test.splits,
+            bench.only(test),
+            workers=bench.workers,
+            watch=bench.watch,
+            tell=bench.tell,
+            unanswered=True,
         )
     return files
 

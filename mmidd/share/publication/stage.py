@@ -174,6 +174,8 @@ def _wanted(
         raise ShareError(f"{where} lies elsewhere; a publication is made from a folder of this machine: download it first")
     if PUBLICATION in corpus.place.names():
         raise ShareError(f"{where} is a publication itself; publish the corpus that it is of")
+    if corpus.about.derived is not None:
+        raise ShareError(f"{where} is not published: {corpus.about.derived}. Publish the corpus that it was made of")
     if not 0 < len(name) <= 200 or not name.isprintable():
         raise UsageError("a publication's name is one line of 1 to 200 visible characters")
     if odd := [each for each in redact if each not in get_args(Redaction)]:
