@@ -25,7 +25,7 @@ _QUESTION = (
     "what can be seen that speaks for or against it (texture, reflections, edges, colours, depth), and where. Say nothing "
     "of who the person is. Then answer. Reply in this form: <think>your reasons</think><answer>live or spoof</answer>"
 )
-_TINY = {**TINY, "question": "Look at the face. Is it live or spoof?"}
+_TINY = {**TINY, "question": "Look at the face. Is it live or spoof?", "temperature": 0.6, "reply_tokens": 48}
 _SETTINGS = {**TINY_SETTINGS, "steps": 90}
 
 
@@ -64,7 +64,9 @@ DETECTOR = Detector(
         "tiny": Preset(_TINY, _SETTINGS),
         "paper-rl": Preset({"stage": "reinforce"}, RL),
         "small-rl": Preset({**SMALL, "stage": "reinforce"}, RL),
-        "tiny-rl": Preset({**_TINY, "stage": "reinforce"}, {**_SETTINGS, "batch": 8, "steps": 40, "lr": 1.5e-3}),
+        "tiny-rl": Preset(
+            {**_TINY, "stage": "reinforce"}, {**_SETTINGS, "batch": 8, "steps": 40, "lr": 1.5e-3, "order": "balanced"}
+        ),
     },
     open_questions=(
         "the class-consistent and the reasoning-consistent reward: ours are `class` (the answer is the label) and "
