@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -55,7 +56,9 @@ class Explaining(Network):
         adapters = LoraConfig(
             r=options.lora_rank, lora_alpha=options.lora_alpha, target_modules=_LINEAR, task_type="CAUSAL_LM"
         )
-        self.model = get_peft_model(found.model, adapters)
+        with warnings.catch_warnings():  # peft and transformers tell each other of names that they change
+            warnings.simplefilter("ignore", FutureWarning)
+            self.model = get_peft_model(found.model, adapters)
         self.specialist = Specialist(options.specialist) if options.specialist is not None else None
         side = options.side or (self.specialist.input.side if self.specialist else _SIDE)
         self.input = Input(

@@ -26,7 +26,7 @@ _QUESTION = (
     "of who the person is. Then answer. Reply in this form: <think>your reasons</think><answer>live or spoof</answer>"
 )
 _TINY = {**TINY, "question": "Look at the face. Is it live or spoof?", "temperature": 0.6, "reply_tokens": 48}
-_SETTINGS = {**TINY_SETTINGS, "steps": 90}
+_SETTINGS = {**TINY_SETTINGS, "steps": 65}
 
 
 class RftFasOptions(ExplainOptions):
