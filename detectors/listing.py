@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from mmidd.errors import MmiddError, sanitised
 from mmidd.registry import OURS, Listed
@@ -94,7 +94,8 @@ class PresetFacts:
 @dataclass(frozen=True, repr=False)
 class About(Result):
     """All about one reference detector. `version`: of another package that brings it. `needs`: columns that it cannot be
-    trained without, with its options as they are by default, and what to do without one, empty where nothing can be done."""
+    trained without, with its options as they are by default, and what to do without one, empty where nothing can be done.
+    `then`: the command of its second stage, empty where it has none."""
 
     name: str
     source: str
@@ -111,6 +112,7 @@ class About(Result):
     presets: tuple[PresetFacts, ...]
     options: tuple[Option, ...]
     command: tuple[str, ...]
+    then: tuple[str, ...]
 
     def tell(self, console: Console) -> None:
         show.about(console, self)
@@ -136,7 +138,13 @@ def _about(name: str, detector: Detector) -> About:
         tuple(_preset(detector, each, preset) for each, preset in detector.presets.items()),
         tuple(options_of(detector.options)),
         ("mmidd", "train", name, "CORPUS", "--out", "RUN", "--preset", next(iter(detector.presets), "paper")),
+        _then(name, detector),
     )  # fmt: skip
+
+
+def _then(name: str, detector: Detector) -> tuple[str, ...]:
+    later = next((each for each, preset in detector.presets.items() if preset.options.get("stage") == "reinforce"), None)
+    return ("mmidd", "train", name, "CORPUS", "--out", "RUN2", "--preset", later, "--set", "start=RUN") if later else ()
 
 
 def _preset(detector: Detector, name: str, preset: Preset) -> PresetFacts:
@@ -193,4 +201,11 @@ def _values(annotation: Any) -> str:
         return " | ".join(map(_values, get_args(annotation)))
     if annotation is type(None):
         return "null"
+    if get_origin(annotation) is Annotated:
+        return _values(get_args(annotation)[0])
+    if get_origin(annotation) is tuple:
+        return f"[{', '.join(map(_values, get_args(annotation)))}]"
+    if get_origin(annotation) is Mapping:
+        name, value = map(_values, get_args(annotation))
+        return f"{{{name}: {value}, ...}}"
     return annotation.__name__ if type(annotation) is type else str(annotation)

@@ -47,7 +47,7 @@ class ExplainOptions(DetectorOptions):
     normalise: Literal["sequence", "constant"] = "sequence"
     """tokens of a reply count 1 / its length, or 1 / reply_tokens"""
     rewards: Mapping[str, Weight] = Field(
-        {"class": 1.0, "format": 0.5}, description="what a reply is rewarded for, and how much (docs/explaining.md)"
+        {"class": 1.0, "format": 0.5}, description="what a reply is rewarded for, and how much (docs/rewards.md)"
     )
     judge_url: str | None = Field(None, description="of the OpenAI-compatible server that reward `judge` asks, up to /v1")
     judge_model: str | None = Field(None, description="the model that it asks for there")

@@ -77,8 +77,8 @@ def detectors(
 
 
 def plugins(as_json: Json = False) -> int:
-    """List the face detectors, captioners, decoders, datasets, exporters, importers and reference detectors to choose from,
-    others' packages too."""
+    """List the face detectors, captioners, decoders, datasets, exporters, importers, reference detectors and rewards that
+    there are to choose from, others' packages too."""
     from mmidd.plugins import plugins as listed
 
     say(listed(), as_json=as_json)

@@ -94,7 +94,9 @@ Holdout = Annotated[
     float | None,
     typer.Option("--holdout", metavar="SHARE", help="Validate on this share of train's groups, not on validation."),
 ]
-TrainedOn = Annotated[Device, typer.Option("--device", help="Where it is trained; auto is a GPU where there is one.")]
+TrainedOn = Annotated[
+    Device, typer.Option("--device", help="Where networks are computed; auto is a GPU where there is one.")
+]
 MovedData = Annotated[
     str | None,
     typer.Option("--data", metavar="ROOT", help="Of a work folder that was moved or copied: the raw data's place."),

@@ -27,7 +27,10 @@ def train(
     preset: Annotated[
         str,
         typer.Option(
-            "--preset", metavar="NAME", help="paper, small or tiny (minutes on a CPU).", autocompletion=complete.presets
+            "--preset",
+            metavar="NAME",
+            help="paper, small, tiny (minutes on a CPU) or another (mmidd detectors DETECTOR).",
+            autocompletion=complete.presets,
         ),
     ] = "paper",
     settings: Annotated[

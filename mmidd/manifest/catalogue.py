@@ -100,7 +100,7 @@ def _text(manifest: Manifest) -> str:
         *(f"  {line}" for line in _fields(manifest)),
         "",
         *(f"media: {count:,} {what}" for what, count in _counts(manifest)),
-        f"types of fakes: {_types(manifest)}",
+        f"types: {_types(manifest)}",
         f"licence: {manifest.licence.name} ({manifest.licence.url}); crops may be redistributed: "
         + ("yes" if manifest.licence.redistributable else "no"),
         _wrapped("access", manifest.access),

@@ -112,6 +112,11 @@ def about(console: Console, found: About) -> None:
         console.print("\n[bold]left open[/bold] by the paper, and how it is read here")
         _grid(console, {f"{number}.": question for number, question in enumerate(found.open_questions, 1)})
     console.print(f"\ntrain it: {' '.join(plain(shell_word(word)) for word in found.command)}")
+    if found.then:
+        console.print(f"stage 2: {' '.join(plain(shell_word(word)) for word in found.then)}")
+        console.print(
+            "(--set specialist, backbone, words and other options of the network as in stage 1: docs/explaining.md)"
+        )
 
 
 def _grid(console: Console, rows: Mapping[str, str]) -> None:

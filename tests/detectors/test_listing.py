@@ -92,12 +92,28 @@ def test_the_page_of_one_says_everything_at_any_width(name: str) -> None:
         for each in (detector.title, detector.paper, detector.code, *detector.open_questions):
             assert squeezed(each) in squeezed(text)
         assert f"train it: mmidd train {name} CORPUS --out RUN --preset paper" in text
+        second = f"stage 2: mmidd train {name} CORPUS --out RUN2 --preset paper-rl --set start=RUN"
+        assert (second in text) is ("start" in detector.options.model_fields)
         for key, field in detector.options.model_fields.items():
             assert key in text and squeezed(field.description or "?") in squeezed(text)
     for preset in about.presets:
         assert preset.size is not None, preset.why
         assert Settings(**preset.settings) == Settings(**detector.presets[preset.name].settings)
         assert detector.options(**preset.options) == detector.options(**detector.presets[preset.name].options)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_an_option_may_be_is_in_words(name: str) -> None:
+    for each in listing.about(name).options:
+        assert not re.search(r"typing|collections|FieldInfo|tuple", each.values), each
+    if name == "explain":
+        values = {each.name: each.values for each in listing.about(name).options}
+        assert (values["words"], values["rewards"]) == ("[str, str]", "{str: float, ...}")
+
+
+def test_laying_a_network_out_warns_of_nothing(recwarn: pytest.WarningsRecorder) -> None:
+    listing.about("explain")
+    assert not [str(each.message) for each in recwarn if each.category is FutureWarning]
 
 
 def test_what_training_holds_is_counted(mmidd: Run) -> None:

@@ -13,11 +13,15 @@ import numpy as np
 import pyarrow.parquet as pq
 from conftest import Said
 from contract import test_reference_detectors as contract
+from mmidd.detectors.explain.options import ExplainOptions
+from mmidd.detectors.explain.rewards.chosen import chosen
+from mmidd.detectors.explain.rewards.protocol import Asked
 from PIL import Image
 from training import corpora
 
 import mmidd
 from mmidd.corpus.verify import verify
+from mmidd.explanations.reply import read as parsed
 from mmidd.faces.choose import detector_identity
 from mmidd.faces.detector import DetectorConfig
 from mmidd.manifest import bundled
@@ -48,13 +52,13 @@ def portraits(root: Path) -> None:
 
 def test_the_page_s_package_is_listed_and_builds_a_corpus(install: Install, tmp_path: Path) -> None:
     assert sorted(FILES) == [
-        f"acme_faces/{name}" for name in ("colour.py", "manifests/acme_portraits.yaml", "middle.py", "plain.py")
+        f"acme_faces/{name}" for name in ("colour.py", "manifests/acme_portraits.yaml", "middle.py", "plain.py", "short.py")
     ]
     installed(install)
     mine = {(row.kind, row.name) for row in plugins().rows if row.source == "acme-faces" and row.version == "1.2"}
     assert mine == {
         ("face detector", "acme_middle"), ("captioner", "acme_plain"), ("datasets", "acme"),
-        ("reference detector", "acme-colour"),
+        ("reference detector", "acme-colour"), ("reward", "acme-short"),
     }  # fmt: skip
     assert bundled()["Acme Portraits"].types == ("REAL", "FS")
     portraits(tmp_path / "data")
@@ -83,6 +87,14 @@ def test_the_page_s_reference_detector_keeps_the_contract_and_is_trained_by_its_
     said = mmidd(*words, "--preset", "tiny", "--set", "steps=2", "--set", "batch=8", "--workers", "0")
     assert said.code == 0 and "2 steps" in said.out, said.err
     assert list((tmp_path / "run").rglob("model.safetensors"))
+
+
+def test_the_page_s_reward_is_chosen_by_its_name(install: Install) -> None:
+    installed(install)
+    options = ExplainOptions(rewards={"acme-short": 0.5})
+    texts = [f"<think>{chain}</think><answer>fake</answer>" for chain in ("a seam", "word " * 21, "")]
+    judged = chosen(options).judged(Asked(texts, [parsed(text, options.words) for text in texts], [1, 1, 0], options.words))
+    assert judged.total == [0.5, 0, 0] and judged.counts == {"no reasons to count": 1}
 
 
 def test_a_new_version_of_the_package_makes_its_crops_and_captions_stale(install: Install, tmp_path: Path) -> None:
