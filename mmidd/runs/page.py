@@ -11,11 +11,14 @@ from typing import Any
 
 from mmidd.runs.charts import Level, Series, chart
 from mmidd.runs.curves import METRICS, RESULT, RUN, lines, read_json, seeds_of
+from mmidd.runs.figures import titled
 from mmidd.show.pages import page as shell
 from mmidd.show.pages import told
 
 NAME = "index.html"
 FEW_GROUPS = 30
+_STAGES = {"align": ", stage 1 (align)", "reinforce": ", stage 2 (reinforce)"}
+"""Of a detector that is trained in two."""
 _MEANING = """from the same datasets as the training rows: they do not say how the detector does on another dataset, another
 generator or in the wild.</li>
 <li>The network that is kept was chosen by its validation figure, so that figure is a little too good. The test split was not
@@ -75,9 +78,12 @@ def _summary(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> Iterator[str]:
         f"{each.name} at step {each.steps[-1]['step']:,}" for each in seeds if each.result is None and each.steps
     )
     state = "finished" if seeds and done == len(seeds) else f"not finished ({reached or 'no step yet'})"
+    options = _map(_at(about, "asked", "detector", "options"))
+    stage = _STAGES.get(str(options.get("stage")), "")
+    stage += f", from {told(options['start'])}" if stage and options.get("start") else ""
     yield (
-        f"<p>{told(_at(about, 'detector', 'paper') or '')}. Preset <b>{told(about.get('preset', ''))}</b>; {len(seeds)} "
-        f"seed{'s' * (len(seeds) != 1)}, {told(state)}; begun {told(_at(about, 'surroundings', 'begun') or '?')}.</p>"
+        f"<p>{told(_at(about, 'detector', 'paper') or '')}. Preset <b>{told(about.get('preset', ''))}</b>{stage}; "
+        f"{len(seeds)} seed{'s' * (len(seeds) != 1)}, {told(state)}; begun {told(_at(about, 'surroundings', 'begun') or '?')}.</p>"
     )
     for split in ("train", "validation"):
         rows = _map(_at(about, "rows", split))
@@ -191,7 +197,7 @@ def _curves(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> str:
             chart(f"Term: {name}", [Series(seed.name, _points(seed.steps, "terms", name)) for seed in seeds])
             for name in (terms if len(terms) > 1 else ())
         ),
-        *(chart(name, [Series(seed.name, _points(seed.steps, "told", name)) for seed in seeds]) for name in figures),
+        *(chart(titled(name), [Series(seed.name, _points(seed.steps, "told", name)) for seed in seeds]) for name in figures),
         chart("Learning rate", [Series(seed.name, _points(seed.steps, "rate")) for seed in seeds[:1]]),
         chart("Norm of the gradient", [Series(seed.name, _points(seed.steps, "norm")) for seed in seeds]),
     ]

@@ -119,6 +119,23 @@ def test_a_figure_that_says_nothing_is_told_so(
     assert said is not None or not any(each in box for each in every)
 
 
+def test_a_stage_is_said_and_what_its_curves_are(tmp_path: Path) -> None:
+    staged = about(asked={"detector": {"options": {"stage": "reinforce", "start": "runs/<align>"}}})
+    (tmp_path / "run.json").write_text(json.dumps(staged), encoding="utf-8")
+    (tmp_path / "seed-0").mkdir()
+    names = ("right", "reward.class", "reward.acme-short", "answered.fake.of_reals", "answered.none", "told by another")
+    steps = [{"kind": "step", "step": step, "loss": 1.0, "told": dict.fromkeys(names, 0.5)} for step in (1, 2)]
+    (tmp_path / "seed-0" / "metrics.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in steps), encoding="utf-8")
+    text = page(tmp_path)
+    assert "Preset <b>tiny</b>, stage 2 (reinforce), from runs/&lt;align&gt;;" in text
+    for title in (
+        "right: answers that are right", "reward.class: reward class", "reward.acme-short: reward acme-short",
+        "answered.fake.of_reals: replies that answer fake, of real rows", "answered.none: replies without an answer",
+        "told by another",
+    ):  # fmt: skip
+        assert f">{title}<" in text
+
+
 def test_it_stands_alone(tmp_path: Path) -> None:
     html = written(tmp_path, about(), [*steps(9, "a", "b"), validated(9)])
     tags = Read(html).tags
