@@ -83,7 +83,8 @@ def _summary(about: Mapping[str, Any], seeds: Sequence[_Seed]) -> Iterator[str]:
     stage += f", from {told(options['start'])}" if stage and options.get("start") else ""
     yield (
         f"<p>{told(_at(about, 'detector', 'paper') or '')}. Preset <b>{told(about.get('preset', ''))}</b>{stage}; "
-        f"{len(seeds)} seed{'s' * (len(seeds) != 1)}, {told(state)}; begun {told(_at(about, 'surroundings', 'begun') or '?')}.</p>"
+        f"{len(seeds)} seed{'s' * (len(seeds) != 1)}, {told(state)}; "
+        f"begun {told(_at(about, 'surroundings', 'begun') or '?')}.</p>"
     )
     for split in ("train", "validation"):
         rows = _map(_at(about, "rows", split))
