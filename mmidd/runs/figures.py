@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _WORDS = {
     "right": "answers that are right",
-    "reward": "reward, all together",
+    "reward": "weighted sum of all",
     "formed": "replies in the form that was asked for",
     "empty": "replies without reasons",
     "length": "tokens of a reply",
@@ -21,10 +21,9 @@ def titled(name: str) -> str:
     >>> titled("answered.none.of_fakes")
     'answered.none.of_fakes: replies without an answer, of fake rows'
     """
+    words: str | None
     first, *others = name.split(".")
-    if first == "reward" and others:
-        words: str | None = f"reward {'.'.join(others)}"
-    elif first == "answered" and others:
+    if first == "answered" and others:
         words = "replies without an answer" if others[0] == "none" else f"replies that answer {others[0]}"
         words += f", of {_ROWS[others[1]]}" if len(others) > 1 and others[1] in _ROWS else ""
     else:

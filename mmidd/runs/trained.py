@@ -71,7 +71,11 @@ def _seed_of(folder: Path) -> Path:
         return folder
     seeds = [path.name for path in seeds_of(folder)]
     if len(seeds) != 1:
-        which = f"it has {', '.join(seeds)}: name one, such as {folder / seeds[0]}" if seeds else "it has no seed yet"
+        which = (
+            f"it has {', '.join(seeds)}: name one, such as {folder / seeds[0]}"
+            if seeds
+            else "it has no seed yet: its mmidd train was stopped before the first step; run that again"
+        )
         raise RunError(f"{folder} does not say which network is meant: {which}")
     return folder / seeds[0]
 

@@ -54,7 +54,7 @@ def _says(found: Mapping[str, Any]) -> str:
 
 
 def _lines(found: Mapping[str, Any]) -> str:
-    kept = table.columns(found)
+    kept = [place for place in table.columns(found) if not _empty(found, place)]
     heads = (*table.HEADS[:7], "0 to 1", *(table.HEADS[place] for place in kept if place >= 7))
     body, before = "", None
     for line in found["lines"]:
@@ -71,6 +71,11 @@ def _lines(found: Mapping[str, Any]) -> str:
         f"{notes}<p class='soft'>The bar: the dot is the median seed's AUROC, the thin line "
         "its interval, the broad one the range of the seeds, the upright one the columns alone.</p>"
     )
+
+
+def _empty(found: Mapping[str, Any], place: int) -> bool:
+    """Is it a column of dashes alone? What is said above the table has why; the other files keep it."""
+    return place >= 7 and all(table.cells(line)[place] in ("–", "") for line in found["lines"])
 
 
 def _cell(head: str, shown: str) -> str:
@@ -125,12 +130,20 @@ def _shared(found: Mapping[str, Any]) -> str:
 def _published(found: Mapping[str, Any]) -> str:
     near = [each for each in found["published"] if each["lines"]]
     fit = sum(not each["differs"] for each in near)
+    rows = table.rows_beside(found)
     return (
         f"<h2>Beside published figures</h2><p>Of {len(found['published'])} published figures {len(near)} have a line here "
         f"that tests that detector on one of their datasets; {fit} of them can be compared with it. Why not is computed "
         "from what both were trained and tested on, at which level, with what.</p>"
-        f"{_table(table.BESIDE, table.rows_beside(found))}"
+        f"{_table(table.BESIDE, rows[: len(near)]) if near else ''}{_others(rows[len(near) :])}"
     )
+
+
+def _others(rows: Sequence[Sequence[str]]) -> str:
+    """Published figures that nothing here stands beside: folded, for they are mostly many."""
+    if not rows:
+        return ""
+    return f"<details><summary>The other {len(rows)}, and why</summary>{_table(table.BESIDE, rows)}</details>"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

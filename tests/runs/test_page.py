@@ -129,7 +129,7 @@ def test_a_stage_is_said_and_what_its_curves_are(tmp_path: Path) -> None:
     text = page(tmp_path)
     assert "Preset <b>tiny</b>, stage 2 (reinforce), from runs/&lt;align&gt;;" in text
     for title in (
-        "right: answers that are right", "reward.class: reward class", "reward.acme-short: reward acme-short",
+        "right: answers that are right", "reward.class", "reward.acme-short",
         "answered.fake.of_reals: replies that answer fake, of real rows", "answered.none: replies without an answer",
         "told by another",
     ):  # fmt: skip

@@ -24,6 +24,7 @@ from mmidd.errors import CorpusError, MmiddError, RunError, UsageError, WorkErro
 from mmidd.scores import file as scorefile
 from mmidd.studies.forecast import Forecast
 from mmidd.studies.measure import Chance
+from mmidd.studies.page import page
 from mmidd.studies.study import Study, validate
 from studies import small
 
@@ -435,6 +436,16 @@ def test_a_family_of_attacks_is_left_out_of_training_and_all_that_is_tested(atta
     run = json.loads((folder / "run.json").read_bytes())
     assert run["asked"]["selection"]["where"] == {"attack": [None, "print", "replay"]}
     assert run["rows"]["train"]["label"] == {"real": 96, "fake": 72}
+
+
+def test_a_page_folds_published_figures_that_nothing_stands_beside_and_has_no_column_of_dashes(
+    whole: tuple[Path, Study],
+) -> None:
+    found = {**whole[1].found, "lines": [{**line, "range": None} for line in whole[1].found["lines"]]}
+    shown = page(found)
+    beside, folded = shown.split("<details>")
+    assert "nothing here to put beside it" in folded and "nothing here to put beside it" not in beside
+    assert "range of seeds</th>" not in shown and "groups</th>" in shown
 
 
 def test_a_study_of_forgeries_tells_nothing_of_attacks(whole: tuple[Path, Study]) -> None:
