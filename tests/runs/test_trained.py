@@ -110,7 +110,7 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "another format": (lambda run: change(run, "format", to="mmidd run 9"), r"another version of mmidd \('mmidd run 9'"),
     "no run.json": (lambda run: (run / "run.json").unlink(), r"is no run of mmidd train|no trained network"),
     "no best": (lambda run: shutil.rmtree(run / "seed-0" / "best"), r"holds no trained network yet"),
-    "no seed": (lambda run: shutil.rmtree(run / "seed-0"), r"it has no seed yet"),
+    "no seed": (lambda run: shutil.rmtree(run / "seed-0"), r"it has no seed yet: .* run that again"),
     "two seeds": (lambda run: (run / "seed-1").mkdir(), r"it has seed-0, seed-1: name one, such as .*seed-0"),
     "damaged": (lambda run: (run / "seed-0" / "best" / "model.safetensors").write_bytes(b"x" * 90), r"is damaged"),
     "no folder": (lambda run: shutil.rmtree(run), r"is no folder: name the RUN"),
