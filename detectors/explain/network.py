@@ -195,9 +195,9 @@ class Explaining(Network):
             raise RunError(
                 f"stage=reinforce: of {looked} replies {formed:.0%} have the form that is asked for, and least_format is "
                 f"{self.options.least_format:.0%}: there would be nothing to reward. Train stage=align anew, in "
-                "another --out, for more --set steps=N (or epochs=N) or with a larger format_share, and name that run as start "
-                "(of several validations the best by AUROC may be one from before the form was learnt: validate_every as large "
-                "as epochs keeps the last)"
+                "another --out, for more --set steps=N (or epochs=N) or with a larger format_share, and name that run as "
+                "start (of several validations the best by AUROC may be one from before the form was learnt: "
+                "validate_every as large as epochs keeps the last)"
             )
         return [*notes, f"of {looked} replies before the first step {formed:.0%} have the form that is asked for"]
 

@@ -89,7 +89,7 @@ def test_it_says_how_many_replies_have_the_form(corpus: Path, start: Path, tmp_p
 @pytest.mark.parametrize(
     ("sets", "words"),
     [
-        (["least_format=0.5"], "have the form that is asked for, and least_format is 50%"),
+        (["least_format=0.5"], "Train stage=align anew, in another --out, for more --set steps=N"),
         (["lora_rank=8"], "is of another network: lora_rank was 16, is 8"),
         (["words=[live,spoof]"], "words was ['real', 'fake'], is ['live', 'spoof']"),
         (["start=nowhere"], "nowhere is no folder"),
