@@ -127,17 +127,23 @@ def test_another_package_brings_one_and_what_it_gives_is_checked(tmp_path: Path,
         "SHORT = RewardMaker(lambda options: lambda asked: [1 / (1 + len(each)) for each in asked.texts])\n"
         "WRONG = RewardMaker(lambda options: lambda asked: [2.0 for each in asked.texts])\n"
         "BREAKS = RewardMaker(lambda options: lambda asked: 1 / 0)\n"
+        "NOTHING = RewardMaker(lambda options: lambda asked: None)\n"
+        "WORDS = RewardMaker(lambda options: lambda asked: ['much' for each in asked.texts])\n"
+        "LATE = RewardMaker(lambda options: lambda asked: (1 / 0 for each in asked.texts))\n"
+        "SPOILS = RewardMaker(lambda options: lambda asked: asked.replies.clear() or [])\n"
     )
     about = tmp_path / "acme_short-1.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-short\nVersion: 1\n")
     (about / "entry_points.txt").write_text(
         "[mmidd.rewards]\nshort = acme_short:SHORT\nwrong = acme_short:WRONG\nbreaks = acme_short:BREAKS\n"
+        "nothing = acme_short:NOTHING\nwords = acme_short:WORDS\nlate = acme_short:LATE\nspoils = acme_short:SPOILS\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     assert chosen(Options({"short": 2.0})).judged(asked(["", "abc"], [0, 1])).total == [2.0, 0.5]
     assert "short" in [row.name for row in plugins().rows if row.kind == "reward"]
-    for name, told in {"wrong": "0..1", "breaks": "acme-short 1"}.items():
+    whose = dict.fromkeys(("breaks", "nothing", "words", "late"), "acme-short 1")
+    for name, told in {"wrong": "0..1", "spoils": "0..1", **whose}.items():
         with pytest.raises(MmiddError, match=told):
             chosen(Options({name: 1.0})).judged(asked(["a"], [0]))
 
