@@ -64,6 +64,12 @@ _OPEN = frozenset(("whether", "if", "or", "could", "might", "may", "would", "nei
 _REACH, _BEHIND = 6, 4
 """Words that a negator reaches, and in which one may follow its cue (`artifacts are not visible`)."""
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[.,;!?…。！？，；\n]")
+_SMALL = _words(
+    "a an the of to and or but as so i'm i think believe say see am do does did would could can may might must have has very "
+    "quite clearly definitely surely certainly really truly totally obviously probably sure certain absolutely just only "
+    "too here there my you we reason reasons because since"
+)
+"""That say nothing of a picture."""
 _FAR = re.compile(r"\b(?:anything but|far from)\b")
 _RULED = re.compile(r"\brul(?:e|es|ed|ing) (?:\w+ ){0,3}?out\b")
 _TAG = re.compile(r"</?[a-zA-Z|_]{1,30}>")
@@ -107,6 +113,14 @@ def concluded(chain: str, words: Sequence[str] = ()) -> int | None:
         stated = _stated(clause, classes)
         found = found if stated is None else stated
     return found
+
+
+def bare(chain: str, words: Sequence[str] = ()) -> bool:
+    """Is there nothing in it but a class and words to state it (`I think it is fake`, `fake fake`)? In other languages than
+    English nothing is."""
+    names, said = _with(_CLASSES, words), [word for clause in _clauses(chain) for word in clause]
+    small = names[REAL] | names[FAKE] | _SUBJECTS | _COPULAS | _OPENERS | _NEGATORS | _DOUBTS | _SMALL
+    return all(word in small or word.endswith("n't") for word in said)
 
 
 def _with(sides: tuple[frozenset[str], frozenset[str]], words: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from mmidd.explanations.polarity import MOST, concluded, leaning
+from mmidd.explanations.polarity import MOST, bare, concluded, leaning
 
 WORDS = ("real", "fake")
 SENTENCES = {
@@ -78,3 +78,14 @@ def test_a_very_long_chain_takes_no_time_and_its_end_counts(piece: str) -> None:
     assert concluded(chain, WORDS) == 1
     leaning(chain, WORDS)
     assert time.process_time() - begun < 2 and len(chain) > MOST
+
+
+@pytest.mark.parametrize(
+    ("chain", "expected"),
+    [
+        ("It looks fake.", True), ("fake fake fake", True), ("I am sure that it isn't real, so it is a fake!", True), ("...", True),
+        ("The skin looks fake.", False), ("fake: a seam", False), ("I look at the eyes. It looks fake.", False), ("Es ist fake", False),
+    ],
+)  # fmt: skip
+def test_reasons_that_are_only_the_answer_are_bare(chain: str, expected: bool) -> None:
+    assert bare(chain, WORDS) is expected
