@@ -83,8 +83,10 @@ def test_a_very_long_chain_takes_no_time_and_its_end_counts(piece: str) -> None:
 @pytest.mark.parametrize(
     ("chain", "expected"),
     [
-        ("It looks fake.", True), ("fake fake fake", True), ("I am sure that it isn't real, so it is a fake!", True), ("...", True),
-        ("The skin looks fake.", False), ("fake: a seam", False), ("I look at the eyes. It looks fake.", False), ("Es ist fake", False),
+        ("It looks fake.", True), ("fake fake fake", True), ("I am sure that it isn't real, so it is a fake!", True),
+        ("...", True),
+        ("The skin looks fake.", False), ("fake: a seam", False), ("Es ist fake", False),
+        ("I look at the eyes. It looks fake.", False),
     ],
 )  # fmt: skip
 def test_reasons_that_are_only_the_answer_are_bare(chain: str, expected: bool) -> None:
