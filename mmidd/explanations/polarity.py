@@ -66,8 +66,8 @@ _REACH, _BEHIND = 6, 4
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[.,;!?…。！？，；\n]")
 _SMALL = _words(
     "a an the of to and or but as so i'm i think believe say see am do does did would could can may might must have has "
-    "very quite clearly definitely surely certainly really truly totally obviously probably sure certain absolutely just only "
-    "too here there my you we reason reasons because since"
+    "very quite clearly definitely surely certainly really truly totally obviously probably sure certain "
+    "absolutely just only too here there my you we reason reasons because since"
 )
 """That say nothing of a picture."""
 _FAR = re.compile(r"\b(?:anything but|far from)\b")
