@@ -118,7 +118,8 @@ def concluded(chain: str, words: Sequence[str] = ()) -> int | None:
 def bare(chain: str, words: Sequence[str] = ()) -> bool:
     """Is there nothing in it but a class and words to state it (`I think it is fake`, `fake fake`)? In other languages than
     English nothing is."""
-    names, said = _with(_CLASSES, words), [word for clause in _clauses(chain) for word in clause]
+    names = _with(_CLASSES, words)
+    said = [word for word in _TOKEN.findall(_plain(_TAG.sub(" . ", chain[-MOST:]))) if word not in _ENDS]
     small = names[REAL] | names[FAKE] | _SUBJECTS | _COPULAS | _OPENERS | _NEGATORS | _DOUBTS | _SMALL
     return all(word in small or word.endswith("n't") for word in said)
 
