@@ -254,14 +254,14 @@ def ablate(
     chosen = _specialist(specialist)
     _check_words(detector, chosen, preset, settings)
     found, tests = corpus if isinstance(corpus, Corpus) else Corpus(corpus), tuple(more.pop("tests", ()))
+    if strength is not None and name != "language":
+        raise UsageError(f"--strength is of the ablation language, not of {name}")
+    if tests and name == "language":
+        raise UsageError("language is tested on its own two corpora: take --test away")
     if name == "language" and not dry_run:
-        if tests:
-            raise UsageError("language is tested on its own two corpora: take --test away")
         check_place(Path(out))
         found, without = shortcut(found, Path(out) / SHORTCUT, STRENGTH if strength is None else strength, tell)
         tests = (without,)
-    elif strength is not None:
-        raise UsageError(f"--strength is of the ablation language, not of {name}")
     return study(
         found, out, detectors=(detector,), studies=(name,), specialist=chosen, tests=tests, preset=preset,
         seeds=tuple(seeds), settings=tuple(settings), train=train, registry=REFERENCE_DETECTORS, dry_run=dry_run,

@@ -7,6 +7,8 @@ from statistics import mean
 
 WINDOW = 20
 """Steps that are looked at; before there are so many, nothing is said."""
+BACK = 200
+"""Steps that are remembered, for what comes slowly."""
 SAME_ANSWER = 0.97
 """From this share on, of reals and of fakes each, one answer is all that is given."""
 MOSTLY = 0.9
@@ -16,22 +18,27 @@ FORMED = 0.05
 LEARNT = 0.9
 """From this share of right answers on no signal is the end of learning, and no failure."""
 FALLS, RISES = 0.15, 0.05
-"""Rewards are hacked where from one half of the steps to the other right answers fall, and the reward, as a share of the
-most that there is, rises by so much. Eight rows a step are about 0.07 of noise (one standard error)."""
+"""Rewards are hacked where from one half of the last steps to the other, or from the first of those remembered to the last,
+right answers fall, and the reward, as a share of the most that there is, rises by so much. Eight rows a step are about 0.07
+of noise (one standard error)."""
 
 _AGAIN = "give reward format more weight, lower lr, or set beta to 0.02"
+_MORE = "leave out the reward whose curve rises with it, give it less weight, or set beta to 0.02"
 Recent = Sequence[Mapping[str, float]]
 
 
 def collapsed(recent: Recent, most: float) -> str | None:
     """Why training must not go on; `most`: the highest reward, the sum of the weights."""
-    return next(_collapses(recent, most), None) if len(recent) >= WINDOW else None
+    if len(recent) < WINDOW:
+        return None
+    return next(_collapses(recent[-WINDOW:], most), None) or _hacked(recent, most)
 
 
 def learnt(recent: Recent, most: float) -> str | None:
     """Why there is nothing more to learn, and all is well."""
     if len(recent) < WINDOW or collapsed(recent, most):
         return None
+    recent = recent[-WINDOW:]
     silent, right = _mean(recent, "no_signal"), _mean(recent, "right")
     if not (silent > MOSTLY and right >= LEARNT):
         return None
@@ -52,6 +59,8 @@ def _collapses(recent: Recent, most: float) -> Iterator[str]:
         yield f"{steps} {formed:.0%} have the form that is asked for: {_AGAIN}"
     if (empty := _mean(recent, "empty")) > MOSTLY:
         yield f"{steps} {empty:.0%} give no reasons: {_AGAIN}"
+    if (bare := _mean(recent, "bare")) > MOSTLY:
+        yield f"{steps} {bare:.0%} have no reason but the answer said again: {_MORE}"
     for word in ("real", "fake"):
         reals, fakes = (_mean(recent, f"answered.{word}.of_{rows}") for rows in ("reals", "fakes"))
         if reals >= SAME_ANSWER and fakes >= SAME_ANSWER:
@@ -65,14 +74,19 @@ def _collapses(recent: Recent, most: float) -> Iterator[str]:
             f"in {silent:.0%} of the last {len(recent)} steps' groups all replies were rewarded alike, and {right:.0%} of "
             "the answers were right: nothing can be learnt from them; raise samples or temperature"
         )
-    half = len(recent) // 2
-    rise, rose = (_mean(recent[half:], name) - _mean(recent[:half], name) for name in ("reward", "right"))
-    if rise > RISES * most and rose < -FALLS:
-        yield (
-            f"in the last {len(recent)} steps the reward rose by {rise:.2f} while the share of right answers fell by "
-            f"{-rose:.0%}: it is had by something else than the answer; give reward class more weight, or leave out the one "
-            "whose curve rises"
-        )
+
+
+def _hacked(recent: Recent, most: float) -> str | None:
+    last, half = recent[-WINDOW:], WINDOW // 2
+    for before, now, count in ((last[:half], last[half:], WINDOW), (recent[:WINDOW], last, len(recent))):
+        rise, rose = (_mean(now, name) - _mean(before, name) for name in ("reward", "right"))
+        if rise > RISES * most and rose < -FALLS:
+            return (
+                f"in the last {count} steps the reward rose by {rise:.2f} while the share of right answers fell by "
+                f"{-rose:.0%}: it is had by something else than the answer; give reward class more weight, or leave out the "
+                "one whose curve rises"
+            )
+    return None
 
 
 def _mean(recent: Recent, name: str) -> float:

@@ -69,7 +69,7 @@ class Explaining(Network):
         self.reference: Reference | None = None
         if options.stage == "reinforce":
             self.judge, self.noted = chosen(options), Counter[str]()
-            self.looks_back = collapse.WINDOW
+            self.looks_back = collapse.BACK
             self.reference = Reference(self) if options.beta else None
 
     def _ready(self, options: ExplainOptions) -> None:

@@ -43,7 +43,7 @@ def figures(features: Features, label: torch.Tensor, over: Mapping[str, int]) ->
     answer, real = features["answer"], (label == 0).unsqueeze(1)
     told = {name: each for name, each in features.items() if name.partition(".")[0] == "reward"}
     told["right"] = answer == label.unsqueeze(1)
-    told |= {name: features[name] for name in ("formed", "empty", "length", "cut")}
+    told |= {name: features[name] for name in ("formed", "empty", "bare", "shared", "length", "cut")}
     told |= {f"answered.{word}": answer == value for word, value in (("real", 0), ("fake", 1), ("none", -1))}
     count = answer.shape[1]
     found = {name: each.float().sum() / (over["rows"] * count) for name, each in told.items()}

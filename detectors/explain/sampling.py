@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from mmidd.explanations.polarity import bare
 from mmidd.explanations.reply import read
 from mmidd.runs.detector import Batch, Features
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 def rollouts(network: Explaining, given: Prompted, batch: Batch) -> Features:
     """Of `samples` (G) replies a row, each (rows, G): `said`, the sum of its tokens' log-probabilities, with a gradient;
-    `advantage`; `reward` and each `reward.NAME`; `answer` (0, 1, -1 for none), `length` in tokens, `cut`, `empty`, `formed`
-    as `objective` tells them; with `beta` `kl`, the sum over its tokens.
+    `advantage`; `reward` and each `reward.NAME`; `answer` (0, 1, -1 for none), `length` in tokens, `cut`, `empty`, `bare`,
+    `shared`, `formed` as `objective` tells them; with `beta` `kl`, the sum over its tokens.
 
     A part of a batch holds rows x G replies at once: how many rows that are is the setting `micro`. Sampling needs less
     memory than the gradient after it, so it is not cut further.
@@ -70,8 +71,18 @@ def rewarded(
         "length": lengths,
         "cut": cut,
         "empty": [not reply.chain for reply in read_as],
+        "bare": [bool(reply.chain) and bare(reply.chain, words) for reply in read_as],
+        "shared": _shared([reply.chain for reply in read_as], network.options.samples),
         "formed": [reply.formed for reply in read_as],
     }
+
+
+def _shared(chains: Sequence[str], samples: int) -> list[bool]:
+    """Of replies, so many of each row in turn: did another row get the same reasons, word for word?"""
+    rows: dict[str, set[int]] = {}
+    for place, chain in enumerate(chains):
+        rows.setdefault(chain, set()).add(place // samples)
+    return [bool(chain) and len(rows[chain]) > 1 for chain in chains]
 
 
 def log_chances(network: Explaining, logits: torch.Tensor, found: Replies) -> torch.Tensor:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _FILLED = "a row again, in place of one that cannot be read"
 _LOSSES = {"sequence": "grpo", "constant": "dr_grpo"}
 """TRL's names of what `normalise` means."""
+_LOSS = {False: "policy", True: "policy + beta x kl"}
+"""What TRL's one loss is of, without and with `beta`."""
 
 
 def trainer(options: RftFasOptions) -> Callable[[Task], dict[str, Any]] | None:
@@ -191,7 +193,7 @@ class _Run:
             every.update(theirs)
         self.counts.clear()
         told_all = Told(
-            {"policy": float(logs["loss"])}, float(logs["grad_norm"]), dict(every), self.task.settings.batch, told
+            {_LOSS[self.options.beta > 0]: float(logs["loss"])}, float(logs["grad_norm"]), dict(every), self.task.settings.batch, told
         )
         took = (time.perf_counter() - self.begun, self.waited)
         self.progress = stepped(self.task, self.made, self.progress, told_all, rate, took)

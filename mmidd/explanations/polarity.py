@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 REAL, FAKE = 0, 1
@@ -39,10 +39,13 @@ _CUES = (
 )
 _NEGATORS = _words(
     "no not never without neither nor none cannot non lack lacks lacking absence hardly scarcely fail fails failed nothing "
-    "free devoid barely"
+    "free devoid barely nobody impossible unlikely"
 )
+_DOUBTS = _words("doubt doubts doubtful doubted")
+"""Negate too (`I doubt that it is real`), but for `no doubt`."""
 _NO_NEGATION = frozenset(("only", "doubt", "question", "surprise", "merely", "just", "wonder"))
 """Behind a negator: `not only`, `no doubt`."""
+_ARTICLES = frozenset(("a", "any", "the"))
 _AFTER = frozenset(("visible", "present", "found", "seen", "apparent", "detected", "evident", "noticeable", "there"))
 _GONE = frozenset(("absent", "missing"))
 _ENDS = frozenset(".,;!?…。！？，；\n")
@@ -56,11 +59,19 @@ _SUBJECTS = _words(
     "i sample he she they"
 )
 _OPENERS = _words("so therefore thus hence conclusion verdict overall finally answer conclude")
-_OPEN = frozenset(("whether", "if", "or", "could"))
+_OPEN = frozenset(("whether", "if", "or", "could", "might", "may", "would", "neither", "both"))
 """A clause with one of these names a class and does not state it."""
 _REACH, _BEHIND = 6, 4
 """Words that a negator reaches, and in which one may follow its cue (`artifacts are not visible`)."""
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[.,;!?…。！？，；\n]")
+_SMALL = _words(
+    "a an the of to and or but as so i'm i think believe say see am do does did would could can may might must have has "
+    "very quite clearly definitely surely certainly really truly totally obviously probably sure certain "
+    "absolutely just only too here there my you we reason reasons because since"
+)
+"""That say nothing of a picture."""
+_FAR = re.compile(r"\b(?:anything but|far from)\b")
+_RULED = re.compile(r"\brul(?:e|es|ed|ing) (?:\w+ ){0,3}?out\b")
 _TAG = re.compile(r"</?[a-zA-Z|_]{1,30}>")
 
 
@@ -86,7 +97,7 @@ def leaning(chain: str, words: Sequence[str] = ()) -> Leaning:
     cues = _with(_CUES, words)
     found = [0, 0]
     for clause in _clauses(chain):
-        for place, word in enumerate(() if "whether" in clause else clause):
+        for place, word in enumerate(() if _undecided(clause) else clause):
             side = _side(word, cues)
             if side is not None:
                 found[side ^ _negated(clause, place)] += 1
@@ -102,6 +113,15 @@ def concluded(chain: str, words: Sequence[str] = ()) -> int | None:
         stated = _stated(clause, classes)
         found = found if stated is None else stated
     return found
+
+
+def bare(chain: str, words: Sequence[str] = ()) -> bool:
+    """Is there nothing in it but a class and words to state it (`I think it is fake`, `fake fake`)? In other languages than
+    English nothing is."""
+    names = _with(_CLASSES, words)
+    said = [word for word in _TOKEN.findall(_plain(_TAG.sub(" . ", chain[-MOST:]))) if word not in _ENDS]
+    small = names[REAL] | names[FAKE] | _SUBJECTS | _COPULAS | _OPENERS | _NEGATORS | _DOUBTS | _SMALL
+    return all(word in small or word.endswith("n't") for word in said)
 
 
 def _with(sides: tuple[frozenset[str], frozenset[str]], words: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:
@@ -121,11 +141,12 @@ def _plain(text: str) -> str:
 
 
 def _clauses(chain: str) -> Iterator[list[str]]:
-    """Words up to a mark or to a word that turns the argument."""
+    """Words up to a mark or to a word that turns the argument; without questions, which state nothing."""
     held: list[str] = []
-    for token in _TOKEN.findall(_plain(_TAG.sub(" . ", chain[-MOST:])).replace("bona fide", "bonafide")):
+    text = _plain(_TAG.sub(" . ", chain[-MOST:])).replace("bona fide", "bonafide")
+    for token in _TOKEN.findall(_FAR.sub(" not ", text)):
         if token in _ENDS or token in _BREAKS:
-            if held:
+            if held and token not in ("?", "？"):
                 yield held
             held = []
         else:
@@ -134,16 +155,32 @@ def _clauses(chain: str) -> Iterator[list[str]]:
         yield held
 
 
+def _undecided(clause: Sequence[str]) -> bool:
+    """Does it leave open what it names (`whether`, `cannot rule out`)?"""
+    return "whether" in clause or _RULED.search(" ".join(clause)) is not None
+
+
 def _negator(clause: Sequence[str], place: int) -> bool:
-    word = clause[place]
+    word, before = clause[place], clause[max(0, place - 2) : place]
+    if word in _DOUBTS:
+        return not _NEGATORS & {*before}
+    if word == "to":
+        return "too" in before  # `too smooth to be real`
     if not (word in _NEGATORS or word.endswith("n't")):
         return False
-    return not (place + 1 < len(clause) and clause[place + 1] in _NO_NEGATION)
+    behind = clause[place + 1 : place + 3]
+    return not (_NO_NEGATION & {*behind[:1]} or (_ARTICLES & {*behind[:1]} and "doubt" in behind))
+
+
+def _negators(clause: Sequence[str], places: Iterable[int]) -> int:
+    """How many there are; `nor` goes on with the one before it (`no seams nor artifacts`)."""
+    found = [clause[place] for place in places if _negator(clause, place)]
+    return max(1, len(found) - found.count("nor")) if found else 0
 
 
 def _negated(clause: Sequence[str], place: int) -> int:
     """1 where an odd number of negations holds for the word."""
-    before = sum(_negator(clause, each) for each in range(max(0, place - _REACH), place))
+    before = _negators(clause, range(max(0, place - _REACH), place))
     after = clause[place + 1 : place + 1 + _BEHIND]
     gone = any(word in _GONE for word in after)
     for number, word in enumerate(after[:-1]):
@@ -153,7 +190,7 @@ def _negated(clause: Sequence[str], place: int) -> int:
 
 def _stated(clause: Sequence[str], classes: tuple[frozenset[str], frozenset[str]]) -> int | None:
     """What a clause says of the whole picture: the first class behind a verb of being whose subject is the picture."""
-    if _OPEN & {*clause}:
+    if _OPEN & {*clause} or _undecided(clause):
         return None
     begun = clause[0] in _OPENERS or clause[0] in _COPULAS
     subject = begun
@@ -163,5 +200,5 @@ def _stated(clause: Sequence[str], classes: tuple[frozenset[str], frozenset[str]
         verb |= subject and word.removesuffix("n't") in _COPULAS
         side = _side(word, classes)
         if side is not None and verb:
-            return side ^ (sum(_negator(clause, each) for each in range(place)) % 2)
+            return side ^ (_negators(clause, range(place)) % 2)
     return None

@@ -128,6 +128,7 @@ def train_seed(task: Task, steps: Steps | None = None) -> dict[str, Any]:
         progress = _gone_on(task, made)
         task.at.summed([0.0])  # nobody writes before all have read
         try:
+            _halted(task, made, progress)  # where it stopped at a checkpoint, it is no better for being asked again
             with stopping() as asked:
                 task.watch.begin(f"seed {task.seed}", made.total, progress.step)
                 made.network.train()
@@ -265,11 +266,15 @@ def checked(task: Task, made: Made, progress: Progress, asked: Asked, skipped: i
         _save(task, made, progress)
     if stop:
         raise KeyboardInterrupt
-    if why := made.network.halt(progress.recent):
-        raise RunError(f"seed {task.seed} stopped after step {progress.step:,}: {why}. Its curves say how it came")
+    _halted(task, made, progress)
     if learnt and task.at.first:
         task.tell(f"note: seed {task.seed} ends after step {progress.step:,}: {learnt}")
     return progress, now
+
+
+def _halted(task: Task, made: Made, progress: Progress) -> None:
+    if why := made.network.halt(progress.recent):
+        raise RunError(f"seed {task.seed} stopped after step {progress.step:,}: {why}. Its curves say how it came")
 
 
 def _recent(

@@ -131,13 +131,20 @@ def train(
     needs = dict.fromkeys(detector.needs, "") | options.needs()
     for column, count in check_needs(rows.train, needs, name).items():
         speak(f"note: {count:,} of {len(rows.train):,} rows of train have no {column}")
+    if found.about.derived is not None:
+        speak(f"note: {found.place.path('')} is {found.about.derived}")
     folder = Path(out)
     decoding = usual_workers(at) if workers is None else workers
     looking = watch if at.first else NOBODY
     about = {
         "detector": {"name": name, "title": detector.title, "paper": detector.paper},
         "preset": preset,
-        "corpus": {"name": found.name, "datasets": list(found.datasets), "extraction": found.about.extraction},
+        "corpus": {
+            "name": found.name,
+            "datasets": list(found.datasets),
+            "extraction": found.about.extraction,
+            **({} if found.about.derived is None else {"derived": found.about.derived}),
+        },
         "rows": rows.document(),
         "surroundings": surroundings(at),
     }

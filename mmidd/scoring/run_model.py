@@ -52,6 +52,11 @@ class RunModel:
         """The same network, asked for reasons first. Raises UsageError."""
         return RunModel(self._opened, self._device, explain=True)
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What it may answer, the first for real; empty for a network that gives no reasons."""
+        return tuple(getattr(getattr(self._network, "options", None), "words", ()))
+
     def scores(self, batch: Mapping[str, Any]) -> Found:
         count = len(batch["image"])
         devices = [self._device] if self._device.type == "cuda" else []

@@ -90,7 +90,7 @@ def replies(
         group,
         np.array([row["label"] for row in found.columns], np.int64),
         np.array([NONE if each.answer is None else each.answer for each in said], np.int64),
-        np.array([_argues(each.chain) for each in said], np.int64),
+        np.array([_argues(each.chain, getattr(explaining, "words", ())) for each in said], np.int64),
         np.array(scores),
         np.array([np.nan if each.alone is None else each.alone for each in said]),
         [each.chain for each in said],
@@ -117,10 +117,10 @@ def _masks(part: Corpus, numbers: npt.NDArray[np.int64], crops: Sequence[Pixels]
     return found
 
 
-def _argues(chain: str) -> int:
-    """By its last statement of the whole picture, else by the words it uses."""
-    stated = polarity.concluded(chain)
-    found = polarity.leaning(chain).answer if stated is None else stated
+def _argues(chain: str, words: Sequence[str]) -> int:
+    """By its last statement of the whole picture, else by the words it uses; `words`: the answers' own."""
+    stated = polarity.concluded(chain, words)
+    found = polarity.leaning(chain, words).answer if stated is None else stated
     return NONE if found is None else found
 
 

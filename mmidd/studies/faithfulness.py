@@ -168,7 +168,9 @@ def _says(found: Replies, checks: Sequence[Line]) -> list[str]:
     different = len(set(found.chain))
     if different == 1:
         told.append("It gives the same reasons for every picture: nothing in them is of the picture.")
-    elif found.grey.mean() > 0.5:
+    elif len({*zip(found.answer.tolist(), found.chain, strict=True)}) == len({*found.answer.tolist()}):
+        told.append("With each answer it gives one and the same reasons: they tell no more than the answer.")
+    if different > 1 and found.grey.mean() > 0.5:
         told.append(f"For {found.grey.mean():.0%} of the pictures it gives the reasons that it gives for a grey one.")
     if len({answer for answer in found.answer.tolist() if answer != NONE}) == 1:
         told.append("It gives one answer to every picture: agreement of answers says nothing here.")
@@ -177,11 +179,14 @@ def _says(found: Replies, checks: Sequence[Line]) -> list[str]:
     if flagged := sum(map(bool, found.flags)):
         which = ", ".join(sorted({NAMES[kind] for kinds in found.flags for kind in kinds}))
         told.append(f"{flagged:,} of {len(found):,} replies are flagged and withheld ({which}).")
-    for line in checks:
-        if line.check in ("follows", "covering") and line.difference and line.difference.interval:
-            assert line.difference.low is not None
-            if line.difference.low <= 0:
-                told.append(f"{TITLES[line.check]} Not shown: the difference to chance may be 0.")
+    if len({*found.label.tolist()}) == 1:
+        told.append("All rows are of one class: agreement with the label says nothing here.")
+    for check_ in ("follows", "covering", "masks"):
+        mine = [line for line in checks if line.check == check_ and line.difference and line.found.rows]
+        if why := dict.fromkeys(line.difference.why for line in mine if line.difference and not line.difference.interval):
+            told.append(f"{TITLES[check_]} Cannot be told: {', '.join(filter(None, why))}.")
+        elif any(line.difference.low <= 0 for line in mine):  # type: ignore[union-attr, operator]
+            told.append(f"{TITLES[check_]} Not shown: the difference to chance may be 0.")
     return told
 
 

@@ -8,7 +8,7 @@ import pytest
 from mmidd.detectors.explain.collapse import WINDOW, collapsed, learnt
 
 GOOD = {
-    "reward": 1.0, "right": 0.7, "formed": 0.9, "empty": 0.0, "cut": 0.05, "no_signal": 0.2,
+    "reward": 1.0, "right": 0.7, "formed": 0.9, "empty": 0.0, "bare": 0.1, "cut": 0.05, "no_signal": 0.2,
     "answered.real.of_reals": 0.7, "answered.fake.of_reals": 0.2,
     "answered.real.of_fakes": 0.2, "answered.fake.of_fakes": 0.7,
 }  # fmt: skip
@@ -30,6 +30,7 @@ def steps(count: int = WINDOW, **figures: Any) -> list[dict[str, float]]:
         ({"cut": 0.95}, "95% ran into the limit of reply_tokens"),
         ({"formed": 0.01}, "1% have the form"),
         ({"empty": 0.95}, "95% give no reasons"),
+        ({"bare": 0.95}, "95% have no reason but the answer said again"),
         (ALL_FAKE, "98% of those to reals and 99% of those to fakes answer fake, whatever the picture"),
         ({"answered.real.of_reals": 1.0, "answered.real.of_fakes": 0.97}, "answer real, whatever the picture"),
         ({"no_signal": 0.95, "right": 0.5}, "rewarded alike, and 50% of the answers were right: nothing can be learnt"),
@@ -60,6 +61,19 @@ def test_each_kind_is_named(figures: dict[str, Any], words: str) -> None:
 )
 def test_what_is_no_collapse_goes_on(figures: dict[str, Any]) -> None:
     assert collapsed(steps(**figures), MOST) is None and learnt(steps(**figures), MOST) is None
+
+
+def test_what_is_hacked_slowly_is_seen_as_well() -> None:
+    def slow(count: int, falls: float) -> list[dict[str, float]]:
+        return [GOOD | {"right": 0.9 - falls * step, "reward": 1.0 + 0.001 * step} for step in range(count)]
+
+    assert collapsed(slow(60, 0.002), MOST) is None and collapsed(slow(150, 0.0005), MOST) is None
+    assert "in the last 150 steps" in (collapsed(slow(150, 0.002), MOST) or "")
+
+
+def test_only_the_last_steps_count_where_it_recovered() -> None:
+    assert collapsed([*steps(formed=0.0), *steps()], MOST) is None
+    assert learnt([*steps(), *steps(no_signal=0.95, right=0.97)], MOST) is not None
 
 
 def test_one_class_alone_is_no_collapse_to_one_answer() -> None:

@@ -24,7 +24,7 @@ def made(kl: bool = True) -> tuple[Features, dict[str, Any]]:
         "said": -torch.rand(shape) * 9, "advantage": advantages(reward),
         "reward": reward, "reward.class": reward.clamp(max=1),
         "answer": torch.randint(-1, 2, shape).float(), "length": torch.randint(1, 9, shape).float(),
-        **{name: torch.randint(0, 2, shape).float() for name in ("cut", "empty", "formed")},
+        **{name: torch.randint(0, 2, shape).float() for name in ("cut", "empty", "bare", "shared", "formed")},
     }  # fmt: skip
     found |= {"kl": torch.rand(shape)} if kl else {}
     return found, {"label": torch.tensor([0, 1, 0, 1, 1, 1])}

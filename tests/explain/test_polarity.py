@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from mmidd.explanations.polarity import MOST, concluded, leaning
+from mmidd.explanations.polarity import MOST, bare, concluded, leaning
 
 WORDS = ("real", "fake")
 SENTENCES = {
@@ -36,6 +36,20 @@ SENTENCES = {
     "It is FAKE!!!": (1, 1),
     "<b>it is</b> fake <answer>": (1, None),
     "a non-live face": (1, None),
+    "I cannot rule out that it is fake": (None, None),
+    "It cannot be ruled out that this is a spoof": (None, None),
+    "it is fake?": (None, None),
+    "It might be fake": (1, None),
+    "It is neither real nor fake": (None, None),
+    "It is both real and fake": (None, None),
+    "neither blended nor distorted": (0, None),
+    "no seams nor artifacts": (0, None),
+    "without a doubt it is fake": (1, 1),
+    "I doubt that it is real": (1, 1),
+    "it is anything but real": (1, 1),
+    "the skin is far from natural": (1, None),
+    "It is too smooth to be real": (1, 1),
+    "It is not unnatural": (0, None),
     "": (None, None),
     "   \n\t": (None, None),
     "I look at the eyes, the mouth and the skin of the face.": (None, None),
@@ -64,3 +78,16 @@ def test_a_very_long_chain_takes_no_time_and_its_end_counts(piece: str) -> None:
     assert concluded(chain, WORDS) == 1
     leaning(chain, WORDS)
     assert time.process_time() - begun < 2 and len(chain) > MOST
+
+
+@pytest.mark.parametrize(
+    ("chain", "expected"),
+    [
+        ("It looks fake.", True), ("fake fake fake", True), ("I am sure that it isn't real, so it is a fake!", True),
+        ("...", True),
+        ("The skin looks fake.", False), ("fake: a seam", False), ("Are the eyes odd?", False), ("fake?", True), ("Es ist fake", False),
+        ("I look at the eyes. It looks fake.", False),
+    ],
+)  # fmt: skip
+def test_reasons_that_are_only_the_answer_are_bare(chain: str, expected: bool) -> None:
+    assert bare(chain, WORDS) is expected

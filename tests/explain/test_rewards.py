@@ -51,7 +51,9 @@ CASES = {
     "states one thing and argues the other": (written("Natural, consistent. It is fake.", "fake"), (1, 1, 1, 0, 0)),
     "names no class": (written("A seam runs along the chin.", "fake"), (1, 1, 0, 1, 1)),
     "says nothing": (written("I look at the eyes.", "fake"), (1, 1, 0, 0, 0)),
-    "no opinion alone": (written("it is fake?", "fake"), (1, 1, 1, 1, 0)),
+    "no opinion alone": (written("it is fake, is it? It is fake.", "fake"), (1, 1, 1, 1, 0)),
+    "a question": (written("is it fake?", "fake"), (1, 1, 0, 0, 0)),
+    "leaves it open": (written("I cannot rule out that it is fake.", "fake"), (1, 1, 0, 0, 0)),
     "an empty chain": (written("", "fake"), (1, 0, 0, 0, 0)),
     "blanks alone": (written(" \n ", "fake"), (1, 0, 0, 0, 0)),
     "no tags of reasons": ("It looks fake, a seam. <answer>fake</answer>", (1, 0, 1, 1, 1)),
@@ -127,17 +129,23 @@ def test_another_package_brings_one_and_what_it_gives_is_checked(tmp_path: Path,
         "SHORT = RewardMaker(lambda options: lambda asked: [1 / (1 + len(each)) for each in asked.texts])\n"
         "WRONG = RewardMaker(lambda options: lambda asked: [2.0 for each in asked.texts])\n"
         "BREAKS = RewardMaker(lambda options: lambda asked: 1 / 0)\n"
+        "NOTHING = RewardMaker(lambda options: lambda asked: None)\n"
+        "WORDS = RewardMaker(lambda options: lambda asked: ['much' for each in asked.texts])\n"
+        "LATE = RewardMaker(lambda options: lambda asked: (1 / 0 for each in asked.texts))\n"
+        "SPOILS = RewardMaker(lambda options: lambda asked: asked.replies.clear() or [])\n"
     )
     about = tmp_path / "acme_short-1.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-short\nVersion: 1\n")
     (about / "entry_points.txt").write_text(
         "[mmidd.rewards]\nshort = acme_short:SHORT\nwrong = acme_short:WRONG\nbreaks = acme_short:BREAKS\n"
+        "nothing = acme_short:NOTHING\nwords = acme_short:WORDS\nlate = acme_short:LATE\nspoils = acme_short:SPOILS\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     assert chosen(Options({"short": 2.0})).judged(asked(["", "abc"], [0, 1])).total == [2.0, 0.5]
     assert "short" in [row.name for row in plugins().rows if row.kind == "reward"]
-    for name, told in {"wrong": "0..1", "breaks": "acme-short 1"}.items():
+    whose = dict.fromkeys(("breaks", "nothing", "words", "late"), "acme-short 1")
+    for name, told in {"wrong": "0..1", "spoils": "0..1", **whose}.items():
         with pytest.raises(MmiddError, match=told):
             chosen(Options({name: 1.0})).judged(asked(["a"], [0]))
 

@@ -139,6 +139,7 @@ def test_killed_and_interrupted_it_goes_on_to_the_same_bits(
     ]
     assert figures[0] == figures[1] and len(figures[0]) == 4
     if "beta" in more:
+        assert all("policy + beta x kl" in line["terms"] for line in whole if line["kind"] == "step")
         assert figures[0][0][2]["kl"] == pytest.approx(0, abs=1e-6) and figures[0][3][2]["kl"] > 0
     kept = [checkpoint.read_best(tmp_path / name / "seed-0").network for name in ("whole", "cut")]
     assert kept[0].keys() == kept[1].keys() and not any(".ref." in name for name in kept[0])

@@ -11,7 +11,7 @@ import torch
 from mmidd.detectors.explain import network as explaining
 from mmidd.detectors.explain.replies import Replies, replied, silent
 from mmidd.detectors.explain.rewards.chosen import Chosen
-from mmidd.detectors.explain.sampling import log_chances
+from mmidd.detectors.explain.sampling import _shared, log_chances
 from safetensors.torch import load_file, save_file
 
 from mmidd.errors import UsageError
@@ -149,3 +149,8 @@ def test_what_a_reward_tells_is_counted_once_for_each_batch() -> None:
 def test_rewards_that_there_are_not_are_refused_as_it_is_built(rewards: dict[str, float], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         tiny.network(rewards=rewards)
+
+
+def test_reasons_that_another_row_got_too_are_shared() -> None:
+    assert _shared(["a", "b", "a", "c", "", ""], 2) == [True, False, True, False, False, False]
+    assert _shared(["a", "a"], 2) == [False, False], "within a row replies are free to be alike"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from mmidd.errors import RunError
 from mmidd.runs import checkpoint
 from mmidd.runs.detector import Loss
 from mmidd.runs.train import Trained, train
@@ -137,6 +138,29 @@ class Learning(toy.Toy):
 
     def learnt(self, recent: Sequence[Mapping[str, float]]) -> str | None:
         return "nothing more" if len(recent) == 3 and all("figure" in each for each in recent) else None
+
+
+class Collapsing(Learning):
+    """Says so after three steps."""
+
+    def learnt(self, recent: Sequence[Mapping[str, float]]) -> str | None:
+        return None
+
+    def halt(self, recent: Sequence[Mapping[str, float]]) -> str | None:
+        return "it has collapsed" if len(recent) == 3 else None
+
+
+@pytest.mark.parametrize("steps", [3, STEPS])
+def test_what_collapsed_where_a_checkpoint_was_due_is_no_success_when_it_is_asked_again(
+    steps: int, corpus: Path, tmp_path: Path
+) -> None:
+    for _ in range(3):
+        with pytest.raises(RunError, match="stopped after step 3: it has collapsed"):
+            train(
+                replace(toy.TOY, build=Collapsing), "toy", corpus, tmp_path / "run", preset="tiny", workers=0, device="cpu",
+                settings={"steps": steps, "save_every": 1, "validate_every": 9}, tell=lambda line: None,
+            )  # fmt: skip
+    assert not (tmp_path / "run/seed-0/result.json").exists()
 
 
 def test_a_network_that_has_learnt_all_ends_early_and_well_also_over_a_kill(corpus: Path, tmp_path: Path) -> None:

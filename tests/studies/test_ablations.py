@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 from conftest import Said
+from explanations import toy
 from once import Once
 
 from mmidd.corpus.read import Corpus
-from mmidd.errors import ShareError
+from mmidd.errors import CorpusError, ShareError
+from mmidd.runs.train import train
+from mmidd.share.export.run import export
 from mmidd.share.publication.stage import plan
 from mmidd.studies.ablations import ABLATIONS, LAST, REWARDS, ROLES, SAYS, words_for
 from mmidd.studies.facts import Facts, Rows
@@ -111,10 +114,20 @@ def test_the_pattern_is_faint_and_has_no_mean() -> None:
     assert 0 < np.abs(moved).max() <= STRENGTH and abs(moved.mean()) < 0.1 and (patterned(grey, 0) == grey).all()
 
 
-def test_a_corpus_with_a_drawn_pattern_is_not_published(once: Once, tmp_path: Path) -> None:
-    drawn, _ = shortcut(Corpus(once("study-corpus", small.corpus)), tmp_path, tell=lambda line: None)
-    with pytest.raises(ShareError, match="not data"):
-        plan(drawn)
+def test_corpora_made_for_the_ablation_are_neither_published_nor_exported_and_training_on_them_tells(
+    once: Once, tmp_path: Path
+) -> None:
+    made = shortcut(Corpus(once("study-corpus", small.corpus)), tmp_path / "s", tell=lambda line: None)
+    for each in made:
+        with pytest.raises(ShareError, match="not data"):
+            plan(each)
+        with pytest.raises(CorpusError, match="not data"):
+            export(each, "imagefolder", tmp_path / "out")
+    heard: list[str] = []
+    run = tmp_path / "run"
+    train(toy.DETECTOR, "toy", made[0], run, preset="tiny", settings=["steps=1"], workers=0, device="cpu", tell=heard.append)
+    assert any("not data" in line for line in heard) and "not data" in (run / "run.json").read_text()
+    assert not (tmp_path / "out").exists()
 
 
 def test_language_from_end_to_end_and_again_at_no_cost(once: Once, mmidd: Run, tmp_path: Path) -> None:
@@ -147,6 +160,7 @@ def test_language_from_end_to_end_and_again_at_no_cost(once: Once, mmidd: Run, t
         (("rl", "CORPUS", "--specialist", "nobody"), "no folder of a run, and no detector"),
         (("rl", "CORPUS", "--set", "rl.stepz=1"), "did you mean 'steps'"),
         (("rl", "CORPUS", "--strength", "3"), "--strength is of the ablation language"),
+        (("language", "CORPUS", "--dry-run", "--test", "CORPUS"), "tested on its own two corpora"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_written(
@@ -155,6 +169,16 @@ def test_mistakes_are_told_before_anything_is_written(
     corpus = str(once("study-corpus", small.corpus))
     found = mmidd("ablate", *(corpus if word == "CORPUS" else word for word in words), "--out", str(tmp_path / "study"))
     assert found.code == 2 and why in found.err and not (tmp_path / "study").exists()
+
+
+def test_language_can_be_forecast_with_a_strength(once: Once, mmidd: Run, tmp_path: Path) -> None:
+    words = ("--specialist", "none", "--seeds", "0", *(word for each in FEW[1:] for word in ("--set", each)))
+    corpus, out = str(once("study-corpus", small.corpus)), tmp_path / "study"
+    found = mmidd(
+        "ablate", "language", corpus, "--out", str(out), "--dry-run", "--strength", "2", "--device", "cpu", "--workers", "0",
+        *words,
+    )  # fmt: skip
+    assert found.code == 0 and not out.exists(), found.err
 
 
 def test_what_follows_stands_beside_chance_which_is_all_of_it_where_one_answer_is_given_to_all() -> None:

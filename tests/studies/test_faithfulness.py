@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from mmidd.corpus.read import Corpus
 from mmidd.errors import UsageError, WorkError
 from mmidd.explanations.regions import template
 from mmidd.scoring.models import explaining
-from mmidd.studies.explained import OVERLAP, drawn, elsewhere
-from mmidd.studies.faithfulness import Explained, faithful
+from mmidd.studies.explained import OVERLAP, _argues, drawn, elsewhere
+from mmidd.studies.faithful import NONE, Replies, lines
+from mmidd.studies.faithfulness import TITLES, Explained, _says, faithful
 from studies import small
 
 SIDE = 16
@@ -126,3 +128,27 @@ def test_a_model_without_reasons_and_a_folder_that_is_full_are_refused(
         faithful(mute, mute, place, out)
     with pytest.raises(UsageError, match="two at least"):
         faithful(mute, mute, place, tmp_path / "new", rows=1)
+
+
+def test_the_answers_own_words_tell_what_reasons_argue_for() -> None:
+    assert _argues("It looks attacked.", ("benign", "attacked")) == 1 and _argues("It looks attacked.", ()) == NONE
+
+
+def test_what_cannot_be_told_and_what_is_not_shown_stands_above_the_tables() -> None:
+    few = of_rows(groups=2, label=np.ones(8, np.int64))
+    told = " ".join(_says(few, lines(few, resamples=20)))
+    assert "All rows are of one class" in told and "2 groups are too few" in told and "same reasons for every" in told
+    at_random = of_rows(groups=8, label=np.arange(8) % 2)
+    assert f"{TITLES['masks']} Not shown" in " ".join(_says(at_random, lines(at_random, resamples=50)))
+    by_answer = replace(at_random, chain=["the eyes" if each else "the mouth" for each in at_random.answer])
+    assert "With each answer it gives one and the same" in " ".join(_says(by_answer, []))
+
+
+def of_rows(groups: int, label: Any) -> Replies:
+    """Eight replies with the same reasons, which name places at random."""
+    chance = np.random.default_rng(0)
+    shares = chance.random((5, 8))
+    return Replies(
+        np.arange(8) % groups, label, label, label, shares[0], shares[1], ["the eyes"] * 8, [("eyes",)] * 8, [()] * 8,
+        [None] * 8, np.zeros(8, bool), shares[2], shares[3], shares[4], shares[3], shares[2],
+    )  # fmt: skip

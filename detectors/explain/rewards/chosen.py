@@ -41,10 +41,11 @@ class Chosen:
 
         counted = replace(asked, note=note)
         values = {
-            name: _checked(name, REWARDS.ask(name, each, counted), len(asked.replies)) for name, each in self.rewards.items()
+            name: _checked(name, REWARDS.ask(name, _numbers, each, counted), len(asked.texts))
+            for name, each in self.rewards.items()
         }
         total = [
-            sum(self.weights[name] * every[place] for name, every in values.items()) for place in range(len(asked.replies))
+            sum(self.weights[name] * every[place] for name, every in values.items()) for place in range(len(asked.texts))
         ]
         return Judged(values, total, dict(counts))
 
@@ -66,10 +67,15 @@ def chosen(options: Any) -> Chosen:
     return Chosen(found, dict(weights))
 
 
-def _checked(name: str, found: Any, replies: int) -> list[float]:
-    values = [float(each) for each in found]
+def _numbers(reward: Reward, asked: Asked) -> list[float]:
+    """What a reward gives, as plain numbers: still a stranger's code, which may give anything, or fail only now. Its replies
+    are its own to spoil."""
+    return [float(each) for each in reward(replace(asked, texts=[*asked.texts], replies=[*asked.replies]))]
+
+
+def _checked(name: str, values: list[float], replies: int) -> list[float]:
     if len(values) != replies or not all(isfinite(each) and 0 <= each <= 1 for each in values):
         raise RunError(
-            f"the reward {name!r} gives {found!r:.200} for {replies} replies, and owes each a number in 0..1: mend it"
+            f"the reward {name!r} gives {values!r:.200} for {replies} replies, and owes each a number in 0..1: mend it"
         )
     return values

@@ -1,8 +1,9 @@
 """Reward `judge`: a model behind an OpenAI-compatible server says whether the chain supports the answer. It sees neither
 the picture nor the label.
 
-Proves that this judge finds so, no more: a chain may be fluent and false, or talk the judge over. A server that is down
-stops training (RunError); a reply without a verdict counts as none, and is told.
+Proves that this judge finds so, no more: a chain may be fluent and false, or talk the judge over. Reasons that hold the
+verdict's own form are not shown to it, and counted. A server that is down stops training (RunError); a reply without a
+verdict counts as none, and is told.
 """
 
 from __future__ import annotations
@@ -37,10 +38,22 @@ _SCHEMA = {
 }  # fmt: skip
 _TOKENS = 256
 _OBJECT = re.compile(r"\{[^{}]{0,200}\}")
+_DICTATES = re.compile(r"supports\W{0,8}(?:true|false)", re.IGNORECASE)
+"""Reasons that hold a verdict's own form are written for the judge, who may read back their words for its own."""
 _LONGEST = 4000
 """Characters of a chain that are shown."""
 _ENOUGH = 8
 """Replies of which none has a verdict: so many, and this is no judge."""
+_LOST = 64
+"""As many one after another, of one that has given verdicts."""
+_OURS = {
+    "mend base_url": "mend judge_url",
+    "mend the recipe": "mend judge_url or judge_model",
+    "Does the model take images, and as many pixels and tokens? Try another model, or a smaller captioner.max_tokens":
+    "Try another judge_model",
+    "What was answered is kept: run the same command to go on.": "The same command goes on.",
+}  # fmt: skip
+"""What captions say of a server, in words for a judge."""
 
 
 class Judge:
@@ -52,11 +65,15 @@ class Judge:
         Key.read()
         self._make = partial(ChatClient, url, model, limits or LIMITS)
         self._asker: Asker | None = None
-        self._unread = 0
+        self._unread, self._can = 0, False
 
     def __call__(self, asked: Asked) -> list[float]:
         """Raises RunError where the server is down, or where it never gives a verdict."""
         judged = [reply if reply.answer is not None and reply.chain else None for reply in asked.replies]
+        for place, reply in enumerate(judged):
+            if reply is not None and _DICTATES.search(reply.chain):
+                asked.note("judge: reasons that dictate the verdict, which are not shown")
+                judged[place] = None
         wanted = tuple(dict.fromkeys((each.chain, each.answer) for each in judged if each is not None))
         said = dict(
             zip(wanted, self._asked([_chat(chain, answer or 0, asked.words) for chain, answer in wanted]), strict=True)
@@ -74,24 +91,24 @@ class Judge:
             self._asker = self._asker or Asker(self._make)
             return self._asker.ask(chats, lambda place, answer: None)
         except (ServerDown, CancelledError) as error:
-            raise RunError(
-                f"the reward judge cannot be had: {error or 'it was closed'} The last checkpoint of this run is kept."
-            ) from error
+            why = str(error) or "it was closed."
+            for theirs, ours in _OURS.items():
+                why = why.replace(theirs, ours)
+            raise RunError(f"the reward judge cannot be had: {why} The last checkpoint of this run is kept.") from error
 
     def _value(self, said: Answer | Refused, asked: Asked) -> float:
         found = verdict(said.text) if isinstance(said, Answer) else None
         if found is not None:
-            self._unread = -1  # it can
+            self._unread, self._can = 0, True
             return float(found)
         why = "a reply without a verdict" if isinstance(said, Answer) else "a question that the server refused"
         asked.note(f"judge: {why}")
-        if self._unread >= 0:
-            self._unread += 1
-            if self._unread >= _ENOUGH:
-                raise RunError(
-                    f"the reward judge: the first {self._unread} replies of its model have no verdict such as "
-                    '{"supports": true}; take another judge_model. The last checkpoint of this run is kept.'
-                )
+        self._unread += 1
+        if self._unread >= (_LOST if self._can else _ENOUGH):
+            raise RunError(
+                f"the reward judge: the {'last' if self._can else 'first'} {self._unread} replies of its model have no "
+                'verdict such as {"supports": true}; take another judge_model. The last checkpoint of this run is kept.'
+            )
         return 0.0
 
 

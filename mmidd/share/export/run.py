@@ -69,6 +69,10 @@ def export(
     holds something else, a corpus that cannot be laid out so, and files that did not come out as they were written.
     """
     chosen = exporter(to)
+    if corpus.about.derived is not None:
+        raise CorpusError(
+            f"{corpus.place.path('')} is not exported: {corpus.about.derived}. Export the corpus that it was made of"
+        )
     if isinstance(corpus.place, Folder) and out.resolve().is_relative_to(corpus.place.root.resolve()):
         raise UsageError(f"{out} lies in the corpus, whose files are sealed; choose a place beside it")
     if not out.resolve().name:
