@@ -19,12 +19,12 @@ from mmidd.runs.trained import options_of_run
 from ..backbones import mllm
 from . import collapse, prompts
 from .align import written_loss
-from .answers import answers, ids_of
+from .answers import answers
 from .objective import objective
 from .options import ExplainOptions
 from .prompted import Prompted, logits_of, pictures, prompted
 from .reference import Reference
-from .replies import Replies, replied
+from .replies import Replies, plain, replied
 from .rewards.chosen import chosen
 from .sampling import rollouts
 from .soft import Placed, Projector
@@ -151,14 +151,13 @@ class Explaining(Network):
 
     def _behind(self, given: Prompted, found: Replies) -> torch.Tensor:
         """The answer's log-odds behind each reply's reasons."""
-        tokenizer, prefix = self.processor.tokenizer, self.answers.prefix
-        rows = [[*ids_of(tokenizer, text.split(ANSWER[0])[0]), *prefix] for text in found.texts]
+        rows = [self.answers.behind(self.processor.tokenizer, plain(self, text.split(ANSWER[0])[0])) for text in found.texts]
         longest, device = max(map(len, rows)), given.inputs["input_ids"].device
         ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], device=device)
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=device)
-        logits = logits_of(self.model, self.placed, given.with_ids(ids, mask), longest)
-        last = mask.sum(1) - 1
-        return self.answers.odds(logits[torch.arange(len(rows), device=device), last])
+        places, place = torch.unique(given.length + mask.sum(1) - 1, return_inverse=True)
+        logits = logits_of(self.model, self.placed, given.with_ids(ids, mask), places)
+        return self.answers.odds(logits[torch.arange(len(rows), device=device), place])
 
     def alone(self, chains: Sequence[str]) -> list[float | None]:
         """The score that each chain gives without its picture; None of an empty one."""
@@ -168,7 +167,7 @@ class Explaining(Network):
             if not chain:
                 found.append(None)
                 continue
-            text = prompts.without_picture(chain, self.options.words)
+            text = prompts.without_picture(plain(self, chain), self.options.words)
             given = prompted(self.processor, None, [text], device, self.model.dtype)
             found.append(float(self.odds(given).sigmoid()))
         return found

@@ -61,6 +61,25 @@ def test_behind_a_replys_end_nothing_counts_not_even_what_is_never_said() -> Non
     assert not logits.grad[0, 1:].any()
 
 
+def test_no_copy_of_all_logits_waits_for_the_gradient() -> None:
+    network, kept = tiny.network(), dict[int, int]()
+    ids = torch.randint(5, 300, (6, 7))
+    found = Replies(("",) * 6, (7,) * 6, (False,) * 6, ids, torch.ones_like(ids, dtype=torch.bool))
+    logits = torch.randn(6, 8, 394, requires_grad=True)
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    given = logits.to(torch.bfloat16)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        said = log_chances(network, given, found)
+    kept.pop(given.untyped_storage().data_ptr(), None)
+    assert sum(kept.values()) < given.numel() / 4
+    said.sum().backward()
+    assert logits.grad is not None and bool(logits.grad.any())
+
+
 def test_features_are_rows_of_groups_the_same_again_and_without_a_gradient_the_same() -> None:
     network, batch = tiny.network(beta=0.1), tiny.rows()
     first = features(network, batch)
