@@ -13,7 +13,7 @@ GOOD = {
     "answered.real.of_fakes": 0.2, "answered.fake.of_fakes": 0.7,
 }  # fmt: skip
 MOST = 1.5
-ALL_FAKE = {"answered.fake.of_reals": 0.98, "answered.fake.of_fakes": 0.99}
+ALL_FAKE: dict[str, Any] = {"answered.fake.of_reals": 0.98, "answered.fake.of_fakes": 0.99}
 
 
 def steps(count: int = WINDOW, **figures: Any) -> list[dict[str, float]]:

@@ -21,7 +21,7 @@ from . import tiny
 
 def features(network: explaining.Explaining, batch: dict[str, Any], seed: int = 3) -> dict[str, torch.Tensor]:
     torch.manual_seed(seed)
-    return network.features(batch)
+    return dict(network.features(batch))
 
 
 def test_replies_are_as_likely_as_generation_says_they_are() -> None:
@@ -90,9 +90,14 @@ def test_features_are_rows_of_groups_the_same_again_and_without_a_gradient_the_s
 
 
 def test_generation_is_in_eval_mode_and_the_network_trains_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, seen = tiny.network(), []
-    monkeypatch.setattr(network.model, "generate", lambda *a, _it=network.model.generate, **k: seen.append(
-        (network.model.training, torch.is_grad_enabled())) or _it(*a, **k))  # fmt: skip
+    network, seen = tiny.network(), list[tuple[bool, bool]]()
+    generates = network.model.generate
+
+    def watched(*given: Any, **more: Any) -> Any:
+        seen.append((network.model.training, torch.is_grad_enabled()))
+        return generates(*given, **more)
+
+    monkeypatch.setattr(network.model, "generate", watched)
     network.checkpointing()
     features(network, tiny.rows())
     assert seen == [(False, False)] and network.training and network.model.training
