@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -199,7 +200,8 @@ class Explaining(Network):
         """Take over the adapters and the projector of a run of stage align."""
         seed, options = options_of_run(run)
         own = self.options.model_dump(mode="json")
-        if differ := [f"{key} was {options.get(key)!r}, is {own[key]!r}" for key in _SHAPES if options.get(key) != own[key]]:
+        was = {key: options.get(key) for key in _SHAPES}
+        if differ := [f"{key} was {was[key]!r}, is {own[key]!r}" for key in _SHAPES if not _alike(key, was[key], own[key])]:
             raise UsageError(f"start={run} is of another network: {'; '.join(differ)}")
         found = {name: each for name, each in checkpoint.read_best(seed).network.items() if not name.startswith(_HELD)}
         held = {name: each for name, each in checkpoint.stored(self).items() if name.startswith(_HELD)}
@@ -218,6 +220,13 @@ class Explaining(Network):
                 break
         self.train(training)
         return sum(found) / max(1, len(found)), len(found)
+
+
+def _alike(key: str, one: Any, other: Any) -> bool:
+    """Are two values of an option one? A run may be named from here or from the root."""
+    if key == "specialist" and isinstance(one, str) and isinstance(other, str):
+        return Path(one).absolute() == Path(other).absolute()
+    return bool(one == other)
 
 
 def _of_another(specialist: Specialist, data: Mapping[str, Any]) -> list[str]:

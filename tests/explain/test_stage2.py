@@ -61,6 +61,13 @@ def test_behind_a_replys_end_nothing_counts_not_even_what_is_never_said() -> Non
     assert not logits.grad[0, 1:].any()
 
 
+def test_a_specialist_is_the_same_by_either_name_of_its_place() -> None:
+    alike = explaining._alike
+    assert alike("specialist", "runs/gend", str(Path("runs/gend").absolute())) and alike("specialist", None, None)
+    assert not alike("specialist", "runs/gend", "runs/other") and not alike("specialist", None, "runs/gend")
+    assert not alike("backbone", "tiny", str(Path("tiny").absolute()))
+
+
 def test_no_copy_of_all_logits_waits_for_the_gradient() -> None:
     network, kept = tiny.network(), dict[int, int]()
     ids = torch.randint(5, 300, (6, 7))
