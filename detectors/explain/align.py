@@ -27,7 +27,7 @@ def written_loss(network: Explaining, given: Prompted, label: torch.Tensor) -> t
     longest = max(map(len, rows))
     ids = torch.tensor([[*row, *[end] * (longest - len(row))] for row in rows], device=label.device)
     mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=label.device)
-    logits = logits_of(network.model, network.placed, given.taken(drawn).with_ids(ids, mask), longest + 1)[:, :-1]
+    logits = logits_of(network.model, network.placed, given.taken(drawn).with_ids(ids, mask), longest + 1)[:, :-1].float()
     each = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids, reduction="none") * mask
     return found.index_put((drawn,), each.sum(1) / mask.sum(1))
 

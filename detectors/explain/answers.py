@@ -24,9 +24,16 @@ class Answers:
     real: tuple[int, ...]
     fake: tuple[int, ...]
 
+    def behind(self, tokenizer: Any, head: str) -> tuple[int, ...]:
+        """The ids of a reply up to its answer. Tokens do not end where a tag does (`><` often is one): read as one text, as
+        written replies are and as the model says them."""
+        found = ids_of(tokenizer, head + ANSWER[0] + self.between)
+        return found if found[-1] == self.prefix[-1] else (*ids_of(tokenizer, head), *self.prefix)
+
     def odds(self, logits: torch.Tensor) -> torch.Tensor:
         """log p(fake) - log p(real) of the next token: (n, words) -> (n,)."""
-        return logits[:, list(self.fake)].logsumexp(1) - logits[:, list(self.real)].logsumexp(1)
+        real, fake = (logits[:, list(ids)].float().logsumexp(1) for ids in (self.real, self.fake))
+        return fake - real
 
 
 def answers(tokenizer: Any, words: tuple[str, str]) -> Answers:

@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,12 +21,12 @@ from mmidd.runs.trained import options_of_run
 from ..backbones import mllm
 from . import collapse, prompts
 from .align import written_loss
-from .answers import answers, ids_of
+from .answers import answers
 from .objective import objective
 from .options import ExplainOptions
 from .prompted import Prompted, logits_of, pictures, prompted
 from .reference import Reference
-from .replies import Replies, replied
+from .replies import Replies, plain, replied
 from .rewards.chosen import chosen
 from .sampling import rollouts
 from .soft import Placed, Projector
@@ -154,14 +155,13 @@ class Explaining(Network):
 
     def _behind(self, given: Prompted, found: Replies) -> torch.Tensor:
         """The answer's log-odds behind each reply's reasons."""
-        tokenizer, prefix = self.processor.tokenizer, self.answers.prefix
-        rows = [[*ids_of(tokenizer, text.split(ANSWER[0])[0]), *prefix] for text in found.texts]
+        rows = [self.answers.behind(self.processor.tokenizer, plain(self, text.split(ANSWER[0])[0])) for text in found.texts]
         longest, device = max(map(len, rows)), given.inputs["input_ids"].device
         ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], device=device)
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=device)
-        logits = logits_of(self.model, self.placed, given.with_ids(ids, mask), longest)
-        last = mask.sum(1) - 1
-        return self.answers.odds(logits[torch.arange(len(rows), device=device), last])
+        places, place = torch.unique(given.length + mask.sum(1) - 1, return_inverse=True)
+        logits = logits_of(self.model, self.placed, given.with_ids(ids, mask), places)
+        return self.answers.odds(logits[torch.arange(len(rows), device=device), place])
 
     def alone(self, chains: Sequence[str]) -> list[float | None]:
         """The score that each chain gives without its picture; None of an empty one."""
@@ -171,7 +171,7 @@ class Explaining(Network):
             if not chain:
                 found.append(None)
                 continue
-            text = prompts.without_picture(chain, self.options.words)
+            text = prompts.without_picture(plain(self, chain), self.options.words)
             given = prompted(self.processor, None, [text], device, self.model.dtype)
             found.append(float(self.odds(given).sigmoid()))
         return found
@@ -205,7 +205,8 @@ class Explaining(Network):
         """Take over the adapters and the projector of a run of stage align."""
         seed, options = options_of_run(run)
         own = self.options.model_dump(mode="json")
-        if differ := [f"{key} was {options.get(key)!r}, is {own[key]!r}" for key in _SHAPES if options.get(key) != own[key]]:
+        was = {key: options.get(key) for key in _SHAPES}
+        if differ := [f"{key} was {was[key]!r}, is {own[key]!r}" for key in _SHAPES if not _alike(key, was[key], own[key])]:
             raise UsageError(f"start={run} is of another network: {'; '.join(differ)}")
         found = {name: each for name, each in checkpoint.read_best(seed).network.items() if not name.startswith(_HELD)}
         held = {name: each for name, each in checkpoint.stored(self).items() if name.startswith(_HELD)}
@@ -224,6 +225,13 @@ class Explaining(Network):
                 break
         self.train(training)
         return sum(found) / max(1, len(found)), len(found)
+
+
+def _alike(key: str, one: Any, other: Any) -> bool:
+    """Are two values of an option one? A run may be named from here or from the root."""
+    if key == "specialist" and isinstance(one, str) and isinstance(other, str):
+        return Path(one).absolute() == Path(other).absolute()
+    return bool(one == other)
 
 
 def _of_another(specialist: Specialist, data: Mapping[str, Any]) -> list[str]:

@@ -71,11 +71,12 @@ def pictures(image: torch.Tensor) -> list[Image.Image]:
     return [Image.fromarray(np.ascontiguousarray(each)) for each in pixels]
 
 
-def logits_of(model: Any, placed: Placed, given: Prompted, keep: int) -> torch.Tensor:
-    """Of the last `keep` places (rows, keep, words), float32: what the model expects behind each."""
+def logits_of(model: Any, placed: Placed, given: Prompted, keep: int | torch.Tensor) -> torch.Tensor:
+    """Of the last `keep` places, or of those that it lists, (rows, places, words): what the model expects behind each. As
+    the model computes them: in float32 all of them at once would be what memory is full of."""
     with placed.shown(given.soft):
         found: torch.Tensor = model(**given.inputs, use_cache=False, logits_to_keep=keep).logits
-    return found.float()
+    return found
 
 
 def _repeated(each: torch.Tensor, rows: int, times: int) -> torch.Tensor:

@@ -60,6 +60,20 @@ def ends(network: Explaining) -> set[int]:
 
 
 def silent(network: Explaining) -> list[int]:
-    """Special tokens that are no end: pictures' and the specialist's."""
+    """Special tokens that are no end, such as those that stand for pictures."""
     words = network.model.get_input_embeddings().weight.shape[0]
-    return sorted(each for each in network.processor.tokenizer.all_special_ids if each not in ends(network) and each < words)
+    return sorted(each for each in _special(network) - ends(network) if each < words)
+
+
+def plain(network: Explaining, text: str) -> str:
+    """What was said, to be read as text again: the name of a special token, which ordinary tokens can spell, is none."""
+    tokenizer = network.processor.tokenizer
+    for name in tokenizer.convert_ids_to_tokens(sorted(_special(network))):
+        text = text.replace(name, f"{name[:1]} {name[1:]}")
+    return text
+
+
+def _special(network: Explaining) -> set[int]:
+    """Also what stands for pictures where a tokenizer does not call it special."""
+    shown = {getattr(network.model.config, f"{kind}_token_id", None) for kind in ("image", "video")} - {None}
+    return {*network.processor.tokenizer.all_special_ids, *shown}

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from mmidd.explanations.polarity import bare
 from mmidd.explanations.reply import read
@@ -86,12 +87,25 @@ def _shared(chains: Sequence[str], samples: int) -> list[bool]:
 
 
 def log_chances(network: Explaining, logits: torch.Tensor, found: Replies) -> torch.Tensor:
-    """Of each token of each reply (replies, tokens) the log-probability with which `replied` samples it, 0 behind its end.
-    `logits` (replies, tokens + 1, words): from the last place of the question on."""
+    """Of each token of each reply (replies, tokens) the log-probability with which `replied` samples it, 0 behind its end;
+    float32. `logits` (replies, tokens + 1, words): from the last place of the question on.
+
+    Reply by reply, and again in the backward pass: what lies between logits and these numbers is several times the logits
+    in float32, and is never there of more than one reply.
+    """
     never = torch.tensor(silent(network), device=logits.device)
-    logits = logits[:, :-1].index_fill(2, never, -torch.inf) / network.options.temperature
-    said = logits.gather(2, found.ids.unsqueeze(2)).squeeze(2) - logits.logsumexp(2)
-    return torch.where(found.mask, said, 0.0)
+    temperature = network.options.temperature
+    said = [
+        checkpoint(_log_chances, each, ids, never, temperature, use_reentrant=False, preserve_rng_state=False)
+        for each, ids in zip(logits.unbind(), found.ids.unbind(), strict=True)
+    ]
+    return torch.where(found.mask, torch.stack(said), 0.0)
+
+
+def _log_chances(logits: torch.Tensor, ids: torch.Tensor, never: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Of one reply: (tokens + 1, words), (tokens,) -> (tokens,)."""
+    logits = logits[:-1].float().index_fill(1, never, -torch.inf) / temperature
+    return logits.gather(1, ids.unsqueeze(1)).squeeze(1) - logits.logsumexp(1)
 
 
 def distance(now: torch.Tensor, before: torch.Tensor) -> torch.Tensor:

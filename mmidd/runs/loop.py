@@ -252,8 +252,8 @@ def checked(task: Task, made: Made, progress: Progress, asked: Asked, skipped: i
     """What follows a step: a validation and a checkpoint where they are due. `skipped`: rows that this process could not
     read before it; gives that number after it.
 
-    Raises KeyboardInterrupt where somebody asked for an end, RunError where the network says that training must end; the
-    checkpoint is written before.
+    Raises KeyboardInterrupt where somebody asked for an end, for which a checkpoint is written before; RunError where the
+    network says that training must end, for which none is: the last one stays.
     """
     learnt = made.network.learnt(progress.recent)
     validated = progress.step % made.every == 0 or progress.step == made.total or learnt is not None

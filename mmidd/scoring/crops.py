@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mmidd.errors import CorpusError, UsageError
+from mmidd.explanations.reply import Said
 from mmidd.schema import BY_NAME
 from mmidd.scoring.data import BATCH, windows
 from mmidd.scoring.model import Found, Look, Model
@@ -18,6 +19,9 @@ from mmidd.scoring.score import rows_of
 from mmidd.training.batch import collate
 from mmidd.training.dataset import clip_of
 from mmidd.training.images import Sizing, tensor
+
+_UNREAD = Said("", "", None, "no image that can be read", 0, False)
+"""Of a crop that no model was shown."""
 
 
 def scores_of(
@@ -51,8 +55,8 @@ def scores_of(
         found.put(at, batch.fake, batch.types)
         found.said |= dict(zip(at.tolist(), batch.said or (), strict=False))
     fake, types, _ = rows_of(given, found, np.arange(count), look.frames)
-    said = tuple(found.said[place] for place in range(count)) if look.frames == 1 and len(found.said) == count else None
-    return Found(fake, types, said or None)
+    said = tuple(found.said.get(place, _UNREAD) for place in range(count)) if found.said else None
+    return Found(fake, types, said)
 
 
 def _codes(clips: Sequence[Hashable], count: int) -> npt.NDArray[np.int64]:

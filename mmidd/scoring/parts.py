@@ -122,9 +122,13 @@ class Parts:
                 tell(f"note: what was scored from item {start:,} on is damaged: it is scored again")
                 break
             if not table.schema.equals(SCHEMA) or table.num_rows != stop - start:
+                tell(f"note: what was scored from item {start:,} on is of another version: it is scored again")
                 break
             found.take(start, table)
             self.done = self.taken = stop
+        for start, _, path in listed:
+            if start >= self.done:  # or it would lie in the way of what is scored anew
+                path.unlink(missing_ok=True)
 
     def keep(self, found: Items, stop: int, *, now: bool = False) -> None:
         """Write what was scored since the last part, if it is time."""

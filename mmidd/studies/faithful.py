@@ -114,7 +114,8 @@ def _agreements(found: Replies, draws: Draws) -> list[Line]:
 
 
 def _sides(scores: Floats) -> Ints:
-    return np.where(np.isnan(scores), NONE, scores > 0.5).astype(np.int64)
+    """Fake from 0.5 on, as everywhere."""
+    return np.where(np.isnan(scores), NONE, scores >= 0.5).astype(np.int64)
 
 
 def _agreement(check: str, what: str, first: Ints, second: Ints, draws: Draws) -> Line:

@@ -25,7 +25,7 @@ from mmidd.corpus.shards import Pictures, write_shard
 from mmidd.corpus.target import manifest_bytes
 from mmidd.engine.files import digest, disk_errors, sha256_file
 from mmidd.errors import CorpusError
-from mmidd.schema import arrow_schema
+from mmidd.schema import arrow_schema, written_media
 
 WITH, WITHOUT = "with-shortcut", "without-shortcut"
 STRENGTH = 8.0
@@ -79,7 +79,7 @@ def _write(corpus: Corpus, place: Path, splits: tuple[str, ...] | None, strength
         files[shard.name] = {**_listed(path), "rows": shard.rows}
     media = corpus.media
     media = media if splits is None else media.filter(pc.is_in(media["split"], pa.array(splits)))
-    pq.write_table(media, building / MEDIA)
+    pq.write_table(written_media(media), building / MEDIA)
     files[MEDIA] = _listed(building / MEDIA)
     about = {key: value for key, value in corpus.about.content.items() if key != "files"}
     if splits is not None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmidd.detectors.explain.network import Explaining
 from mmidd.detectors.explain.options import ExplainOptions
+from mmidd.detectors.explain.replies import Replies, silent
 
 from .families import FAMILIES
 
@@ -68,3 +69,28 @@ def test_repeated_rows_say_what_their_row_says(network: Explaining) -> None:
         one = network.odds(given.taken(torch.tensor([1])))
     torch.testing.assert_close(thrice, once.repeat_interleave(3), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(one, once[1:], rtol=1e-4, atol=1e-4)
+
+
+def _said(*texts: str) -> Replies:
+    none = torch.zeros(0)
+    return Replies(texts, (1,) * len(texts), (False,) * len(texts), none, none)
+
+
+def test_the_answer_behind_reasons_is_the_same_alone_and_beside_longer_ones(network: Explaining) -> None:
+    texts = ("<think>the skin looks blended</think><answer>fake</answer>", "<answer>real", "the eyes " * 9)
+    with torch.no_grad():
+        given = network.given(batch(3))
+        together = network._behind(given, _said(*texts))
+        alone = [network._behind(given.taken(torch.tensor([place])), _said(texts[place])) for place in range(3)]
+    torch.testing.assert_close(together, torch.cat(alone), rtol=1e-4, atol=1e-4)
+
+
+def test_a_reply_that_spells_a_special_token_is_text(network: Explaining) -> None:
+    tokenizer = network.processor.tokenizer
+    assert network.model.config.image_token_id in silent(network)
+    for name in tokenizer.all_special_tokens:
+        text = f"<think>the {name} looks natural</think><answer>real</answer>"
+        with torch.no_grad():
+            odds = network._behind(network.given(batch(1)), _said(text))
+            alone = network.alone([f"the {name} looks natural"])
+        assert bool(odds.isfinite().all()) and alone[0] is not None

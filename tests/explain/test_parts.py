@@ -9,7 +9,7 @@ import torch
 from captions.tiny import tokenizer
 from mmidd.detectors.backbones.tiny_mllm import tiny_llava
 from mmidd.detectors.explain import prompts
-from mmidd.detectors.explain.answers import answers
+from mmidd.detectors.explain.answers import answers, ids_of
 from mmidd.detectors.explain.options import ExplainOptions
 from mmidd.detectors.explain.soft import Placed, Projector
 from pydantic import ValidationError
@@ -32,6 +32,16 @@ def test_the_odds_are_of_all_spellings_of_a_word() -> None:
     logits[1, list(found.real)] = 2.0
     odds = found.odds(logits)
     assert odds[0] > 5 and odds[1] < -5
+
+
+def test_the_ids_before_an_answer_are_those_of_a_written_reply() -> None:
+    tokenizer = tiny_llava()[1].tokenizer
+    found = answers(tokenizer, ("real", "fake"))
+    written = ids_of(tokenizer, prompts.written("the skin looks blended", found.between + "fake"))
+    before = found.behind(tokenizer, "<think>the skin looks blended</think>")
+    assert written[: len(before)] == before and written[len(before)] in found.fake
+    apart = (*ids_of(tokenizer, "<think>the skin looks blended</think>"), *found.prefix)
+    assert apart != before, "this tokenizer no longer joins tags: the test proves nothing"
 
 
 @pytest.mark.parametrize("words", [("real", "Real"), ("a b", "c"), ("", "fake"), ("real",)])

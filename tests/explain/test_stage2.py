@@ -21,8 +21,7 @@ from . import tiny
 
 def features(network: explaining.Explaining, batch: dict[str, Any], seed: int = 3) -> dict[str, torch.Tensor]:
     torch.manual_seed(seed)
-    found: dict[str, torch.Tensor] = network.features(batch)
-    return found
+    return dict(network.features(batch))
 
 
 def test_replies_are_as_likely_as_generation_says_they_are() -> None:
@@ -62,6 +61,32 @@ def test_behind_a_replys_end_nothing_counts_not_even_what_is_never_said() -> Non
     assert not logits.grad[0, 1:].any()
 
 
+def test_a_specialist_is_the_same_by_either_name_of_its_place() -> None:
+    alike = explaining._alike
+    assert alike("specialist", "runs/gend", str(Path("runs/gend").absolute())) and alike("specialist", None, None)
+    assert not alike("specialist", "runs/gend", "runs/other") and not alike("specialist", None, "runs/gend")
+    assert not alike("backbone", "tiny", str(Path("tiny").absolute()))
+
+
+def test_no_copy_of_all_logits_waits_for_the_gradient() -> None:
+    network, kept = tiny.network(), dict[int, int]()
+    ids = torch.randint(5, 300, (6, 7))
+    found = Replies(("",) * 6, (7,) * 6, (False,) * 6, ids, torch.ones_like(ids, dtype=torch.bool))
+    logits = torch.randn(6, 8, 394, requires_grad=True)
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    given = logits.to(torch.bfloat16)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        said = log_chances(network, given, found)
+    kept.pop(given.untyped_storage().data_ptr(), None)
+    assert sum(kept.values()) < given.numel() / 4
+    said.sum().backward()
+    assert logits.grad is not None and bool(logits.grad.any())
+
+
 def test_features_are_rows_of_groups_the_same_again_and_without_a_gradient_the_same() -> None:
     network, batch = tiny.network(beta=0.1), tiny.rows()
     first = features(network, batch)
@@ -73,13 +98,13 @@ def test_features_are_rows_of_groups_the_same_again_and_without_a_gradient_the_s
 
 def test_generation_is_in_eval_mode_and_the_network_trains_on(monkeypatch: pytest.MonkeyPatch) -> None:
     network, seen = tiny.network(), list[tuple[bool, bool]]()
-    own = network.model.generate
+    generates = network.model.generate
 
-    def generate(*given: Any, **more: Any) -> Any:
+    def watched(*given: Any, **more: Any) -> Any:
         seen.append((network.model.training, torch.is_grad_enabled()))
-        return own(*given, **more)
+        return generates(*given, **more)
 
-    monkeypatch.setattr(network.model, "generate", generate)
+    monkeypatch.setattr(network.model, "generate", watched)
     network.checkpointing()
     features(network, tiny.rows())
     assert seen == [(False, False)] and network.training and network.model.training

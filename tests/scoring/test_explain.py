@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -21,6 +22,7 @@ from mmidd.explanations.flags import kinds
 from mmidd.scores import explained
 from mmidd.scores.file import read
 from mmidd.scoring import score as scoring
+from mmidd.scoring.crops import scores_of
 from mmidd.scoring.run_model import RunModel
 
 
@@ -214,3 +216,11 @@ def test_an_evaluation_shows_what_was_said_with_intervals_over_groups(scored: Pa
     shutil.copy(explained.place_of(scored.with_name("s.jpeg-40.parquet")), explained.place_of(bare))
     with pytest.raises(ScoreError, match="of another scoring"):
         api.evaluate(bare, resamples=20)
+
+
+def test_a_crop_that_cannot_be_read_takes_no_others_words_with_it(run: Path) -> None:
+    crop = np.full((64, 64, 3), 90, np.uint8)
+    found = scores_of(toy.opened(run).explaining(), [crop, b"no image", crop])
+    assert found.said is not None and [each.wrong for each in found.said][1] == "no image that can be read"
+    assert found.said[0] == found.said[2] and found.said[0].reply and np.isnan(found.fake[1])
+    assert scores_of(toy.opened(run), [crop]).said is None

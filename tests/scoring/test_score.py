@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from once import Once
 from runs import corpora
@@ -256,6 +257,23 @@ def test_what_is_kept_of_another_request_or_damaged_is_not_used_and_that_is_told
     told = score_files(Mean(), corpus, out, workers=0, tell=said.append)
     assert "is damaged: it is scored again" in said[1] and told.files[0].scored == 64 - 5
     assert out.read_bytes() == whole.read_bytes()
+
+
+def test_what_an_older_version_kept_is_told_scored_again_and_in_nobodys_way(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "EVERY", 0.0)
+    monkeypatch.setattr("mmidd.scoring.score.BATCH", 5)
+    out, said, folder = tmp_path / "out.parquet", list[str](), tmp_path / ".out.parquet.parts"
+    with pytest.raises(Killed):
+        score_files(Dying(4), corpus, out, workers=0)
+    for each in folder.glob("part-*"):
+        pq.write_table(pq.read_table(each).drop_columns(["said"]), each)
+    monkeypatch.setattr("mmidd.scoring.score.BATCH", 7)
+    with pytest.raises(Killed):
+        score_files(Dying(2), corpus, out, workers=0, tell=said.append)
+    assert len(said) == 1 and "is of another version: it is scored again" in said[0]
+    assert 0 < score_files(Mean(), corpus, out, workers=0, tell=said.append).files[0].scored < 64 and len(said) == 1
 
 
 SLOW = """

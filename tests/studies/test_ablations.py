@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from conftest import Said
 from explanations import toy
@@ -97,6 +98,7 @@ def test_the_pattern_is_on_the_fakes_of_one_corpus_and_on_nothing_else(once: Onc
     corpus = Corpus(once("study-corpus", small.corpus))
     drawn, plain = shortcut(corpus, tmp_path, tell=lambda line: None)
     assert drawn.splits == corpus.splits and [*plain.splits] == ["test"]
+    assert not {"attack", "turn"} & {*pq.read_schema(tmp_path / "with-shortcut" / "media.parquet").names}  # none has any
     assert drawn.verify().findings == corpus.verify().findings  # the tiny one has its own
     label = {row["id"]: row["label"] for row in plain.rows(["id", "label"]).to_pylist()}
     other = dict(drawn.part("test").images())

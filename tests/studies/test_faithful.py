@@ -47,9 +47,10 @@ def test_answers_that_follow_from_their_reasons_are_above_chance() -> None:
         (np.ones(COUNT, np.int64), np.full(COUNT, 0.9), 1.0, 0.0),  # fake of everything, for the same reasons
         (LABEL, np.full(COUNT, 0.9), 0.5, 0.0),  # reasons that are the same for all
         (LABEL, 0.9 - LABEL * 0.8, 0.0, -0.5),  # reasons that argue against their answers
+        (LABEL, LABEL * 0.5, 1.0, 0.5),  # 0.5 is fake, as in every table
         (LABEL, np.where(np.arange(COUNT) // 2 % 2, LABEL * 0.8 + 0.1, 0.9 - LABEL * 0.8), 0.5, 0.0),  # at random
     ],
-    ids=["one answer", "one chain", "against", "unrelated"],
+    ids=["one answer", "one chain", "against", "at the threshold", "unrelated"],
 )
 def test_replies_that_have_nothing_to_do_with_each_other_are_at_chance(
     answer: Any, alone: Any, found: float, difference: float
