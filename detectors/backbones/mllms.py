@@ -89,17 +89,39 @@ def _opened(name: str, found: files.Files, weights: Weights, held: Held) -> Mllm
             f"transformers knows: take a vision-language model such as {next(iter(SHAPES))}"
         )
     options = {"local_files_only": True, "trust_remote_code": False}
+    files.check_size(
+        name, found, _layers(found.config),
+        lambda: AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(found.folder, **options)),
+    )  # fmt: skip
     with files.loading(name):
         processor = AutoProcessor.from_pretrained(found.folder, **options)
         if weights == "random":
             config = AutoConfig.from_pretrained(found.folder, **options)
             model = AutoModelForImageTextToText.from_config(config, dtype=_DTYPES[held])
-            return Mllm(model.eval(), _checked(name, processor), RANDOM)
+            return Mllm(_generating(model), _checked(name, processor), RANDOM)
         model, said = AutoModelForImageTextToText.from_pretrained(
             found.folder, use_safetensors=True, dtype=_DTYPES[held], output_loading_info=True, **options
         )
     files.check_all_loaded(name, said["missing_keys"], said["unexpected_keys"], said["mismatched_keys"])
-    return Mllm(model.eval(), _checked(name, processor), found.source())
+    return Mllm(_generating(model), _checked(name, processor), found.source())
+
+
+def _layers(config: dict[str, Any]) -> list[Any]:
+    """What its parts say of how many layers they have."""
+    parts = [each for each in (config.get("text_config"), config.get("vision_config")) if isinstance(each, dict)]
+    return [each.get(key) for each in (config, *parts) for key in ("num_hidden_layers", "depth")]
+
+
+def _generating(model: Any) -> Any:
+    """In eval mode; of how a checkpoint would reply its end tokens alone are taken: penalties, filters, beams, forced words
+    and time limits would make replies others than those that the network's probabilities are of."""
+    from transformers import GenerationConfig
+
+    told = model.generation_config
+    model.generation_config = GenerationConfig(
+        **{name: getattr(told, name, None) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    )
+    return model.eval()
 
 
 def _checked(name: str, processor: Any) -> Any:
@@ -109,6 +131,8 @@ def _checked(name: str, processor: Any) -> Any:
         raise WrongWeights(f"backbone {name!r} has no chat template, so it cannot be asked: take an instruct model")
     tokenizer = processor.tokenizer
     tokenizer.padding_side = "left"
+    if tokenizer.eos_token_id is None:
+        raise WrongWeights(f"backbone {name!r}: its tokenizer has no token that ends a reply: take an instruct model")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return processor

@@ -56,6 +56,22 @@ def ids_of(tokenizer: Any, text: str) -> tuple[int, ...]:
     return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
+def special(processor: Any) -> tuple[str, ...]:
+    """How the tokens are spelled that are no text for a model: pictures, ends, roles, the specialist's."""
+    held = [each.content for each in processor.tokenizer.added_tokens_decoder.values() if each.special]
+    named = [getattr(processor, each, None) for each in ("image_token", "video_token")]
+    return tuple(
+        sorted({each for each in (*held, *named) if isinstance(each, str) and len(each) > 1}, key=len, reverse=True)
+    )
+
+
+def as_text(processor: Any, text: str) -> str:
+    """What a model said, as a text for it: one that spells a special token with other tokens is no picture, no end."""
+    for each in special(processor):
+        text = text.replace(each, f"{each[0]} {each[1:]}")
+    return text
+
+
 def _ids(tokenizer: Any, prefix: tuple[int, ...], between: str, word: str) -> list[int]:
     """The tokens that are the word behind the prefix, as it is spelled, then capitalised; empty where that is split."""
     found = []

@@ -10,23 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
-from mmidd.errors import RunError, UsageError
+from mmidd.errors import RunError, UsageError, WrongWeights, check_memory, sanitised
 from mmidd.explanations.reply import ANSWER, Said, read
 from mmidd.runs import checkpoint
 from mmidd.runs.detector import Batch, Features, Input, Loss, Network, Scores
+from mmidd.runs.folder import RunFolder, differences, known_by
 from mmidd.runs.trained import options_of_run
 
-from ..backbones import mllm
+from ..backbones import files, mllm
 from . import collapse, prompts
 from .align import written_loss
-from .answers import answers
+from .answers import answers, as_text, special
 from .objective import objective
 from .options import ExplainOptions
 from .prompted import Prompted, logits_of, pictures, prompted
 from .reference import Reference
-from .replies import Replies, plain, replied
+from .replies import Replies, replied
 from .rewards.chosen import chosen
 from .sampling import rollouts
 from .soft import Placed, Projector
@@ -78,11 +80,27 @@ class Explaining(Network):
         self.answers = answers(tokenizer, options.words)
         soft = options.soft_tokens if self.specialist is not None else 0
         self.question = prompts.question(options.words, soft, options.question)
+        asked = prompts.question(options.words, 0, options.question)
+        if held := [each for each in (prompts.SPECIALIST, *special(self.processor)) if each in asked]:
+            raise UsageError(f"the question holds {held[0]!r}, which is no text for this model: ask in other words")
         embeddings = self.model.get_input_embeddings()
         tokenizer.add_special_tokens({"additional_special_tokens": [prompts.SPECIALIST]}, replace_extra_special_tokens=False)
         self.placed = Placed(embeddings, tokenizer.convert_tokens_to_ids(prompts.SPECIALIST))
         if self.specialist is not None:
             self.projector = Projector(self.specialist.width, embeddings.weight.shape[1], soft)
+        with files.loading(options.backbone):
+            self._check_template()
+
+    def _check_template(self) -> None:
+        """Raises for a processor or a chat template that does not put a picture and the question before the model."""
+        grey, ids = Image.new("RGB", (self.input.side, self.input.side), (127, 127, 127)), []
+        for text in (self.question, self.question + " Yes or no?"):
+            ids.append(prompted(self.processor, [grey], [text], "cpu", self.model.dtype).inputs["input_ids"])
+        prompted(self.processor, None, [prompts.without_picture("x", self.options.words)], "cpu", self.model.dtype)
+        if ids[0].shape == ids[1].shape and torch.equal(*ids):
+            raise WrongWeights(
+                f"backbone {self.options.backbone!r}: its chat template leaves the question out: take an instruct model"
+            )
 
     # What the model is given.
 
@@ -155,7 +173,8 @@ class Explaining(Network):
 
     def _behind(self, given: Prompted, found: Replies) -> torch.Tensor:
         """The answer's log-odds behind each reply's reasons."""
-        rows = [self.answers.behind(self.processor.tokenizer, plain(self, text.split(ANSWER[0])[0])) for text in found.texts]
+        heads = [as_text(self.processor, text.split(ANSWER[0])[0]) for text in found.texts]
+        rows = [self.answers.behind(self.processor.tokenizer, head) for head in heads]
         longest, device = max(map(len, rows)), given.inputs["input_ids"].device
         ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], device=device)
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=device)
@@ -171,7 +190,7 @@ class Explaining(Network):
             if not chain:
                 found.append(None)
                 continue
-            text = prompts.without_picture(plain(self, chain), self.options.words)
+            text = prompts.without_picture(as_text(self.processor, chain), self.options.words)
             given = prompted(self.processor, None, [text], device, self.model.dtype)
             found.append(float(self.odds(given).sigmoid()))
         return found
@@ -183,6 +202,7 @@ class Explaining(Network):
     # How a run begins.
 
     def begin(self, batches: Iterator[Batch], data: Mapping[str, Any]) -> Sequence[str]:
+        self._look()
         notes = [] if self.specialist is None else _of_another(self.specialist, data)
         if self.options.stage == "align":
             return notes
@@ -201,6 +221,25 @@ class Explaining(Network):
             )
         return [*notes, f"of {looked} replies before the first step {formed:.0%} have the form that is asked for"]
 
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def _look(self) -> None:
+        """Answer for one grey picture. Raises WrongWeights where the model does not take what its processor makes."""
+        side, name = self.input.side, self.options.backbone
+        training = self.training
+        self.eval()
+        try:
+            odds = self.odds(self.given({"image": torch.full((1, 3, side, side), 0.5, device=self.model.device)}))
+        except (ValueError, RuntimeError, LookupError, TypeError) as error:
+            check_memory(error)
+            raise WrongWeights(
+                f"backbone {name!r}: the model does not take what its processor and chat template make of a picture "
+                f"({sanitised(str(error), 200)}): give a folder whose files belong together"
+            ) from error
+        finally:
+            self.train(training)
+        if not bool(odds.isfinite().all()):
+            raise WrongWeights(f"backbone {name!r}: it gives no finite number for a grey picture: its files are damaged")
+
     def _start(self, run: str) -> None:
         """Take over the adapters and the projector of a run of stage align."""
         seed, options = options_of_run(run)
@@ -208,6 +247,11 @@ class Explaining(Network):
         was = {key: options.get(key) for key in _SHAPES}
         if differ := [f"{key} was {was[key]!r}, is {own[key]!r}" for key in _SHAPES if not _alike(key, was[key], own[key])]:
             raise UsageError(f"start={run} is of another network: {'; '.join(differ)}")
+        sources = RunFolder(seed.parent).about().get("sources") or {}
+        if differ := differences(known_by(sources), known_by(self.sources())):
+            raise UsageError(
+                f"start={run} was trained with other files: {'; '.join(differ)}. Get them back, or train stage=align again"
+            )
         found = {name: each for name, each in checkpoint.read_best(seed).network.items() if not name.startswith(_HELD)}
         held = {name: each for name, each in checkpoint.stored(self).items() if name.startswith(_HELD)}
         checkpoint.restore(self, found | held)

@@ -42,7 +42,7 @@ class ExplainOptions(DetectorOptions):
     probe: int = Field(32, ge=1, le=4096, description="replies that this is looked at in")
     samples: int = Field(8, ge=2, le=256, description="replies of a row, compared with each other (G)")
     reply_tokens: int = Field(256, ge=4, le=4096, description="a reply's length, at most")
-    temperature: float = Field(1.0, gt=0, le=5, description="of sampled replies; what is scored is the likeliest one")
+    temperature: float = Field(1.0, ge=0.01, le=5, description="of sampled replies; what is scored is the likeliest one")
     beta: float = Field(0.0, ge=0, le=10, description="weight of the distance to the network that stage 2 started from (KL)")
     normalise: Literal["sequence", "constant"] = "sequence"
     """tokens of a reply count 1 / its length, or 1 / reply_tokens"""

@@ -65,14 +65,6 @@ def silent(network: Explaining) -> list[int]:
     return sorted(each for each in _special(network) - ends(network) if each < words)
 
 
-def plain(network: Explaining, text: str) -> str:
-    """What was said, to be read as text again: the name of a special token, which ordinary tokens can spell, is none."""
-    tokenizer = network.processor.tokenizer
-    for name in tokenizer.convert_ids_to_tokens(sorted(_special(network))):
-        text = text.replace(name, f"{name[:1]} {name[1:]}")
-    return text
-
-
 def _special(network: Explaining) -> set[int]:
     """Also what stands for pictures where a tokenizer does not call it special."""
     shown = {getattr(network.model.config, f"{kind}_token_id", None) for kind in ("image", "video")} - {None}
