@@ -28,6 +28,8 @@ MOST_FRAMES = 1_000_000
 MOST_CHUNK_BYTES = 512 * 2**20
 """Of the chunks that one frame lies in, inflated: they are held while frames are read of them."""
 MOST_CHUNKS = 65_536
+MOST_STEPS = 2**26
+"""To find one frame: libhdf5 goes through the chunks of the file for each that the frame lies in (seconds at most)."""
 _DEFLATE, _SHUFFLE = 1, 2
 _NUMBER = "([0-9]{1,9})"
 
@@ -265,5 +267,7 @@ def _array(dataset: Any, raw: BinaryIO, axes: str, max_pixels: int) -> _Array:
         pieces = [-(-whole // step) for whole, step in zip(one, chunks[1:] if many else chunks, strict=True)]
         if prod(pieces) > MOST_CHUNKS or prod(pieces) * prod(chunks) > MOST_CHUNK_BYTES:
             raise TooLargeMedia(f"a frame lies in {prod(pieces)} chunks of {prod(chunks)} bytes, which is beyond the limit")
+        if prod(pieces) * (stored := dataset.id.get_num_chunks()) > MOST_STEPS:
+            raise TooLargeMedia(f"a frame lies in {prod(pieces)} of {stored} chunks, which is beyond the limit")
     order = tuple(names.index(each) for each in "hwc")
     return _Array(dataset, raw, shape[0] if many else 1, one, order, chunks, filters)

@@ -134,6 +134,7 @@ REFUSED: list[tuple[str, Inside, Callable[[Any], object], type[MediaError], str]
     ("endless", COLOR, _array(shape=(2**60, 3, 8, 8), dtype="u1", chunks=(1, 3, 8, 8)), UnreadableMedia, "does not hold"),
     ("huge chunks", COLOR, _one_chunk((2**18, 3, 64, 64), (2**18, 3, 64, 64)), TooLargeMedia, "chunks"),
     ("crumbs", COLOR, _one_chunk((1, 3, 200, 200), (1, 1, 1, 1)), TooLargeMedia, "chunks"),
+    ("a list too long to search", COLOR, _array(data=np.ones((1, 3, 64, 48), "u1"), chunks=(1, 1, 1, 1)), TooLargeMedia, "9216 of 9216"),
     ("lzf", COLOR, _array(data=FIRST, compression="lzf"), UnreadableMedia, "a filter that is not known here"),
     ("checksums", COLOR, _array(data=FIRST, fletcher32=True), UnreadableMedia, "a filter that is not known here"),
     ("four channels", COLOR, _array(data=np.zeros((2, 4, 8, 8), np.uint8)), UnreadableMedia, "4 channels"),
