@@ -232,7 +232,7 @@ def _inflated(data: bytes, size: int) -> bytes:
 
 
 def _bounded(pieces: int, size: int, stored: int) -> None:
-    """Raises TooLargeMedia for a frame in so many chunks of so many bytes, of all that are stored, that it takes too much."""
+    """Raises TooLargeMedia for a frame in so many chunks of so many bytes, of all those stored, that it takes too much."""
     if pieces > MOST_CHUNKS or pieces * size > MOST_CHUNK_BYTES:
         raise TooLargeMedia(f"a frame lies in {pieces} chunks of {size} bytes, which is beyond the limit")
     if pieces * stored > MOST_STEPS:
