@@ -104,8 +104,8 @@ def _names(files: Sequence[Given], read_ones: Sequence[ScoreFile]) -> list[str]:
 
 
 def same_model(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Are these scores of one detector? The digest of imported ones is their table's: each split may have one."""
-    if one.get("digest") and other.get("digest") and not one.get("kind") == other.get("kind") == "imported":
+    """Are these scores of one detector?"""
+    if one.get("digest") and other.get("digest"):
         return bool(one["digest"] == other["digest"])
     return (one.get("kind"), one.get("name")) == (other.get("kind"), other.get("name"))
 
