@@ -126,9 +126,9 @@ def chosen_for(
     ScoreError for a validation file of no detector here, and for one that holds what is told of."""
     for each in validation:
         if not any(same_model(each.model, file.model) for file in named):
-            raise ScoreError(
-                f"{each.name} has scores of {each.called}, and no file here has: its threshold is of another detector"
-            )
+            told = f"{each.name} has scores of {each.called}, and no file here has: its threshold is of another detector"
+            one = "; tables are told apart by their bytes: import one that has both splits (--split test --split validation)"
+            raise ScoreError(told + one * (each.model.get("kind") == "imported"))
     made: dict[str, Chosen] = {}
     found = {}
     for file in named:

@@ -77,10 +77,12 @@ class Way:
         """The masks of the planned frames, turned as these are, while the file is open."""
         return nullcontext(Masks()) if self.mask is None else self.mask.opened(planned, self.config.decoder, turn)
 
-    def samples(self, frames: Callable[[Sequence[int]], Iterable[Frame]], planned: Sequence[int]) -> ClipSamples:
+    def samples(
+        self, frames: Callable[[Sequence[int]], Iterable[Frame]], planned: Sequence[int], *, upright: bool = False
+    ) -> ClipSamples:
         """The samples of those of a clip's planned frames that are there, which `frames` gives, and the ones that gave none.
-        Raises GeometryDiffers."""
-        turn, seen = self._turned(frames, planned)
+        `upright`: its file says how it lies, which was followed, so a stated turn is not for it. Raises GeometryDiffers."""
+        turn, seen = (0, {"turn": 0}) if upright and self.turn not in (0, "find") else self._turned(frames, planned)
         with self.masks(planned, turn) as masks:
             found = self._samples(turned_frames(frames(planned), turn), masks)
             return found._replace(facts={**seen, **found.facts, **masks.counts})
@@ -178,7 +180,7 @@ def _video(path: Path | BinaryIO, count: int, way: Way, *, recount: bool) -> Med
         def frames(indices: Sequence[int]) -> Iterator[Frame]:
             return video.frames([index for index in indices if index < clip.frame_count])
 
-        found = way.samples(frames, planned)
+        found = way.samples(frames, planned, upright=clip.rotation != 0)
         reasons = list(found.reasons)
         reasons += [(index, "failed", "file_cut_off") for index in planned if clip.frame_count <= index < there]
         reasons += [(index, "dropped", "pair_short") for index in planned if index >= there]

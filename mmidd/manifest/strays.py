@@ -12,6 +12,7 @@ from mmidd.manifest.format import Manifest, bundled
 from mmidd.raw import junk
 
 PLAIN = "no rule"
+_CASE = "there is a rule for it but for upper and lower case"
 _DEEPEST = 24
 _MOST_DATASETS = 3
 _SHORTEST = 4
@@ -68,7 +69,7 @@ class Strays:
         if junk.is_part(path):
             return junk.PART
         if self.own.has(path, any_case=True):
-            return "there is a rule for it but for upper and lower case"
+            return _CASE
         return self._misplaced(path) or self._foreign(path) or PLAIN
 
     def _misplaced(self, path: str) -> str | None:
@@ -81,6 +82,8 @@ class Strays:
                 return f"a file of {foreign}: are two datasets mixed?"
             if self.own.has(rest):
                 return f"there would be a rule without the folder '{'/'.join(parts[:depth])}/' above it"
+            if self.own.has(rest, any_case=True):
+                return _CASE
         return None
 
     def _foreign(self, path: str) -> str | None:

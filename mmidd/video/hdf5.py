@@ -28,6 +28,8 @@ MOST_FRAMES = 1_000_000
 MOST_CHUNK_BYTES = 512 * 2**20
 """Of the chunks that one frame lies in, inflated: they are held while frames are read of them."""
 MOST_CHUNKS = 65_536
+MOST_STEPS = 2**26
+"""To find one frame: libhdf5 goes through the chunks of the file for each that the frame lies in (seconds at most)."""
 _DEFLATE, _SHUFFLE = 1, 2
 _NUMBER = "([0-9]{1,9})"
 
@@ -229,6 +231,14 @@ def _inflated(data: bytes, size: int) -> bytes:
     return found
 
 
+def _bounded(pieces: int, size: int, stored: int) -> None:
+    """Raises TooLargeMedia for a frame in so many chunks of so many bytes, of all those stored, that it takes too much."""
+    if pieces > MOST_CHUNKS or pieces * size > MOST_CHUNK_BYTES:
+        raise TooLargeMedia(f"a frame lies in {pieces} chunks of {size} bytes, which is beyond the limit")
+    if pieces * stored > MOST_STEPS:
+        raise TooLargeMedia(f"a frame lies in {pieces} of {stored} chunks, which is beyond the limit")
+
+
 def _array(dataset: Any, raw: BinaryIO, axes: str, max_pixels: int) -> _Array:
     """A data set, checked before anything of it is read. Raises MediaError."""
     import h5py
@@ -262,8 +272,7 @@ def _array(dataset: Any, raw: BinaryIO, axes: str, max_pixels: int) -> _Array:
         raise UnreadableMedia(f"the HDF5 file's frames are packed by a filter that is not known here (number {code})")
     chunks = tuple(int(each) for each in made.get_chunk()) if layout == h5py.h5d.CHUNKED else None
     if chunks:
-        pieces = [-(-whole // step) for whole, step in zip(one, chunks[1:] if many else chunks, strict=True)]
-        if prod(pieces) > MOST_CHUNKS or prod(pieces) * prod(chunks) > MOST_CHUNK_BYTES:
-            raise TooLargeMedia(f"a frame lies in {prod(pieces)} chunks of {prod(chunks)} bytes, which is beyond the limit")
+        pieces = prod(-(-whole // step) for whole, step in zip(one, chunks[1:] if many else chunks, strict=True))
+        _bounded(pieces, prod(chunks), dataset.id.get_num_chunks())
     order = tuple(names.index(each) for each in "hwc")
     return _Array(dataset, raw, shape[0] if many else 1, one, order, chunks, filters)

@@ -147,6 +147,24 @@ def _apart(one: dict[str, Any], other: dict[str, Any]) -> float:
     return float(np.abs(_pixels(one) - _pixels(other)).mean())
 
 
+def test_a_stated_turn_is_not_for_a_video_whose_file_says_how_it_lies(sides: Sides, tmp_path: Path) -> None:
+    """A copy of clip v1 that players show upright: turned twice it would stand on its head."""
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests/lying.yaml").write_text(MANIFEST)
+    (tmp_path / "lying.yaml").write_text(RECIPE)
+    (tmp_path / "data/Lying/real").mkdir(parents=True)
+    frames = list(scenes.film_clip(SCENE, fakes.act(people.portrait_of(PEOPLE[0]), fakes.talk(0))))
+    lying = [_turned(frame, 180) for frame in frames]
+    media.write_video(tmp_path / "data/Lying/real/v1.mp4", lying, fps=25, crf=1, rotation=180)
+    assert cli.run(_words(tmp_path)) == 0
+    found, upright = _rows(tmp_path / "corpus"), _rows(sides.out("upright"))
+    assert len(found) == 3
+    for name, row in found.items():
+        points = [np.array(each["landmarks"], float).ravel() for each in (row, upright[name])]
+        assert np.abs(points[0] - points[1]).max() < 5  # of 160 pixels
+    assert Corpus(tmp_path / "corpus").media["turn"].to_pylist() == [None]  # no medium was turned: no column is written
+
+
 def test_what_lies_on_its_side_is_cut_as_what_stands_upright(sides: Sides) -> None:
     lying, upright = _rows(sides.out("lying")), _rows(sides.out("upright"))
     assert lying.keys() == upright.keys() and {name for name, _ in lying} == LIES.keys() - {"stills/none.png"}

@@ -118,6 +118,9 @@ def test_validation_of_another_detector_or_of_what_is_told_of_is_refused() -> No
     other = made(random_clips(40, split="validation"), name="another")
     with pytest.raises(ScoreError, match="another detector"):
         evaluate(test, validation=other)
+    imported = made(random_clips(40, split="validation"), model={"kind": "imported", "name": "theirs", "digest": "0"})
+    with pytest.raises(ScoreError, match=r"another detector; tables are told apart .*--split test --split validation"):
+        evaluate(test, validation=imported)
     with pytest.raises(ScoreError, match="never chosen on"):
         evaluate(made(random_clips(40, split="validation")), validation=validation)
     with pytest.raises(UsageError):

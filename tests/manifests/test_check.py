@@ -151,6 +151,7 @@ STRAYS = [
      "there would be a rule without the folder 'a/b/c/d/e/f/' above it"),
     ("Celeb-DF-v2", "Celeb-DF-v1/Celeb-real/id0_0001.mp4", f"a file of Celeb-DF-v1: {MIXED}"),
     ("DFDC", "method_A/1/1_A/2_1_A_001.mp4", f"fits DFDC Preview: {MIXED}"),
+    ("SiW", "SiW_release/Train/spoof/003/003-1-2-2-1.MOV", "there is a rule for it but for upper and lower case"),
     ("WildDeepfake", "real_train/1/REAL/2/3.png", "there is a rule for it but for upper and lower case"),
 ]  # fmt: skip
 

@@ -113,6 +113,7 @@ def _one_chunk(shape: tuple[int, ...], chunks: tuple[int, ...]) -> Callable[[Any
     return fill
 
 
+CRUMBS = np.ones((1, 3, 64, 48), np.uint8)
 HUGE = (2**20, 3, 2**20, 2**20)
 REFUSED: list[tuple[str, Inside, Callable[[Any], object], type[MediaError], str]] = [
     ("external link", COLOR, _set("Color_Data", h5py.ExternalLink("other.hdf5", "/")), UnreadableMedia, "is a link"),
@@ -134,6 +135,7 @@ REFUSED: list[tuple[str, Inside, Callable[[Any], object], type[MediaError], str]
     ("endless", COLOR, _array(shape=(2**60, 3, 8, 8), dtype="u1", chunks=(1, 3, 8, 8)), UnreadableMedia, "does not hold"),
     ("huge chunks", COLOR, _one_chunk((2**18, 3, 64, 64), (2**18, 3, 64, 64)), TooLargeMedia, "chunks"),
     ("crumbs", COLOR, _one_chunk((1, 3, 200, 200), (1, 1, 1, 1)), TooLargeMedia, "chunks"),
+    ("a list too long to search", COLOR, _array(data=CRUMBS, chunks=(1,) * 4), TooLargeMedia, "9216 of 9216"),
     ("lzf", COLOR, _array(data=FIRST, compression="lzf"), UnreadableMedia, "a filter that is not known here"),
     ("checksums", COLOR, _array(data=FIRST, fletcher32=True), UnreadableMedia, "a filter that is not known here"),
     ("four channels", COLOR, _array(data=np.zeros((2, 4, 8, 8), np.uint8)), UnreadableMedia, "4 channels"),
