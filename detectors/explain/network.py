@@ -169,9 +169,9 @@ class Explaining(Network):
 
     def _behind(self, given: Prompted, found: Replies) -> torch.Tensor:
         """The answer's log-odds behind each reply's reasons."""
-        tokenizer, prefix = self.processor.tokenizer, self.answers.prefix
+        tokenizer, asked = self.processor.tokenizer, ANSWER[0] + self.answers.between
         heads = [as_text(self.processor, text.split(ANSWER[0])[0]) for text in found.texts]
-        rows = [[*ids_of(tokenizer, head), *prefix] for head in heads]
+        rows = [ids_of(tokenizer, head + asked) for head in heads]  # as one: a token may lie over `</think><answer>`
         longest, device = max(map(len, rows)), given.inputs["input_ids"].device
         ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], device=device)
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=device)
