@@ -13,9 +13,10 @@ from captions.tiny import TEMPLATE
 from mmidd.detectors.backbones.mllms import mllm
 from mmidd.detectors.backbones.tiny_mllm import tiny_llava
 from mmidd.detectors.explain import network as of_network
-from mmidd.detectors.explain.answers import as_text, special
+from mmidd.detectors.explain.answers import as_text, ids_of, special
 from mmidd.detectors.explain.network import Explaining
 from mmidd.detectors.explain.options import ExplainOptions
+from mmidd.detectors.explain.prompts import written
 from mmidd.detectors.explain.replies import Replies
 
 from mmidd.errors import MmiddError, UsageError, WrongWeights
@@ -122,3 +123,17 @@ def test_a_start_that_was_trained_with_other_files_is_refused(tmp_path: Path, mo
     monkeypatch.setattr(RunFolder, "about", lambda self: {"sources": other})
     with pytest.raises(MmiddError, match=r"was trained with other files: .*specialist"):
         found.begin(iter(()), {"corpus": "x", "train": "y"})
+
+
+def test_what_is_scored_behind_reasons_is_spelled_in_the_tokens_that_were_taught(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = tiny.network().eval()
+    text = written("the eyes look natural", found.answers.between + "real")
+    taught = ids_of(found.processor.tokenizer, text)
+    replies = Replies((text,), (9,), (False,), torch.zeros(1, 1), torch.ones(1, 1))
+    given, seen = found.given(tiny.rows(1)), list[Any]()
+    monkeypatch.setattr(
+        of_network, "logits_of", lambda model, placed, held, keep: seen.append(held) or torch.zeros(1, keep, 600)
+    )
+    found._behind(given, replies)
+    behind = seen[0].inputs["input_ids"][0, given.length :].tolist()
+    assert behind == list(taught[: len(behind)]) and taught[len(behind)] in found.answers.real
