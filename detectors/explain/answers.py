@@ -32,7 +32,7 @@ class Answers:
 
     def odds(self, logits: torch.Tensor) -> torch.Tensor:
         """log p(fake) - log p(real) of the next token: (n, words) -> (n,)."""
-        real, fake = (logits[:, list(ids)].float().logsumexp(1) for ids in (self.real, self.fake))
+        fake, real = (logits[:, list(ids)].float().logsumexp(1) for ids in (self.fake, self.real))
         return fake - real
 
 
