@@ -193,7 +193,11 @@ class _Run:
             every.update(theirs)
         self.counts.clear()
         told_all = Told(
-            {_LOSS[self.options.beta > 0]: float(logs["loss"])}, float(logs["grad_norm"]), dict(every), self.task.settings.batch, told
+            {_LOSS[self.options.beta > 0]: float(logs["loss"])},
+            float(logs["grad_norm"]),
+            dict(every),
+            self.task.settings.batch,
+            told,
         )
         took = (time.perf_counter() - self.begun, self.waited)
         self.progress = stepped(self.task, self.made, self.progress, told_all, rate, took)

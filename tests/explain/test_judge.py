@@ -102,7 +102,7 @@ def test_a_model_that_gives_no_verdict_any_more_stops_the_run(monkeypatch: pytes
     def seldom(request: Request, number: int) -> Reply:
         return chat('{"supports": true}' if request.text.rpartition("reason ")[2][:2] in often else "Certainly!")
 
-    often = ('0"', "10")
+    often: tuple[str, ...] = ('0"', "10")
     with Stub(seldom) as stub:
         assert len(judged(stub.url, many)[1]) == 9, "a verdict now and then is a judge's"
         often = ('0"',)

@@ -85,7 +85,8 @@ def test_a_very_long_chain_takes_no_time_and_its_end_counts(piece: str) -> None:
     [
         ("It looks fake.", True), ("fake fake fake", True), ("I am sure that it isn't real, so it is a fake!", True),
         ("...", True),
-        ("The skin looks fake.", False), ("fake: a seam", False), ("Are the eyes odd?", False), ("fake?", True), ("Es ist fake", False),
+        ("The skin looks fake.", False), ("fake: a seam", False), ("Are the eyes odd?", False), ("fake?", True),
+        ("Es ist fake", False),
         ("I look at the eyes. It looks fake.", False),
     ],
 )  # fmt: skip
