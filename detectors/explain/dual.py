@@ -20,7 +20,7 @@ TINY = {
     "question": "Look at the face. Is it real or fake? Give your reasons first, then the answer, in this form:",
 }  # fmt: skip
 TINY_SETTINGS = {
-    "precision": "float32", "batch": 16, "steps": 60, "lr": 5e-3, "clip_norm": 1.0, "validate_every": 1000,
+    "precision": "float32", "batch": 16, "steps": 160, "lr": 5e-3, "clip_norm": 1.0, "validate_every": 1000,
 }  # fmt: skip
 """Validated at the end alone, as in one epoch: the best by its AUROC would be one from before a reply's form is learnt."""
 SMALL = {"backbone": "Qwen/Qwen2.5-VL-3B-Instruct", "lora_rank": 16, "lora_alpha": 32}
@@ -41,7 +41,7 @@ DETECTOR = Detector(
         "paper-rl": Preset({"stage": "reinforce"}, RL),
         "small-rl": Preset({**SMALL, "stage": "reinforce"}, RL),
         "tiny-rl": Preset(
-            {**TINY, "stage": "reinforce", "temperature": 0.6},
+            {**TINY, "stage": "reinforce", "temperature": 0.6, "least_format": 0.1},
             {**TINY_SETTINGS, "batch": 8, "steps": 40, "lr": 1.5e-3},  # with 3e-3 one seed in three runs away
         ),
     },

@@ -65,7 +65,8 @@ DETECTOR = Detector(
         "paper-rl": Preset({"stage": "reinforce"}, RL),
         "small-rl": Preset({**SMALL, "stage": "reinforce"}, RL),
         "tiny-rl": Preset(
-            {**_TINY, "stage": "reinforce"}, {**_SETTINGS, "batch": 8, "steps": 40, "lr": 1.5e-3, "order": "balanced"}
+            {**_TINY, "stage": "reinforce", "least_format": 0.1},
+            {**_SETTINGS, "batch": 8, "steps": 40, "lr": 1.5e-3, "order": "balanced"},
         ),
     },
     open_questions=(

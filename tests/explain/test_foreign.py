@@ -131,9 +131,12 @@ def test_what_is_scored_behind_reasons_is_spelled_in_the_tokens_that_were_taught
     taught = ids_of(found.processor.tokenizer, text)
     replies = Replies((text,), (9,), (False,), torch.zeros(1, 1), torch.ones(1, 1))
     given, seen = found.given(tiny.rows(1)), list[Any]()
-    monkeypatch.setattr(
-        of_network, "logits_of", lambda model, placed, held, keep: seen.append(held) or torch.zeros(1, keep, 600)
-    )
+
+    def watched(model: Any, placed: Any, held: Any, keep: Any) -> torch.Tensor:
+        seen.append(held)
+        return torch.zeros(1, 1, 600)
+
+    monkeypatch.setattr(of_network, "logits_of", watched)
     found._behind(given, replies)
     behind = seen[0].inputs["input_ids"][0, given.length :].tolist()
     assert behind == list(taught[: len(behind)]) and taught[len(behind)] in found.answers.real
