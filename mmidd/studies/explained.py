@@ -13,18 +13,17 @@ from mmidd.corpus.pictures import decoded
 from mmidd.corpus.read import Corpus
 from mmidd.errors import UsageError
 from mmidd.explanations import flags, polarity, regions
+from mmidd.explanations.covering import GREY, Bools, Pixels, covered, elsewhere
 from mmidd.explanations.reply import Said
 from mmidd.scoring.crops import scores_of
 from mmidd.scoring.model import Model
 from mmidd.studies.faithful import NONE, Replies
 from mmidd.watch import NOBODY, Watch
 
-Pixels = npt.NDArray[np.uint8]
-Bools = npt.NDArray[np.bool_]
-GREY, CONTROLS, TRIES = 127, 4, 24
-"""What parts are covered with; so many other places of as large an area a row, each the best of so many tries."""
-LEAST, MOST, OVERLAP = 0.002, 0.6, 0.1
-"""Shares of a crop that can be covered for a comparison; and of a named area that may lie in a control of it."""
+CONTROLS = 4
+"""Other places of as large an area a row, at most."""
+LEAST, MOST = 0.002, 0.6
+"""Shares of a crop that can be covered for a comparison."""
 _AT_ONCE = 16
 _COLUMNS = ("id", "label", "dataset", "media", "face", "group", "landmarks", "transform")
 
@@ -138,42 +137,26 @@ def _covered(
     model: Model, crops: Sequence[Pixels], areas: Sequence[Any], scores: Sequence[float], chance: np.random.Generator
 ) -> npt.NDArray[np.float64]:
     """(n, 2): how far covering the area moves the score, and, in the mean, covering as much elsewhere."""
-    found = np.full((len(crops), 2), np.nan)
+    found, count = np.full((len(crops), 2), np.nan), np.ones(len(crops))
     todo: list[tuple[int, int, Pixels]] = []
     for place, area in enumerate(areas):
         if area is None or not LEAST <= area.mean() <= MOST:
             continue
-        others = [elsewhere(area, chance) for _ in range(CONTROLS)]
-        if any(each is None for each in others):
+        others = elsewhere(area)
+        if not others:
             continue
-        todo += [(place, kind, _grey(crops[place], each)) for kind, each in [(0, area), *((1, other) for other in others)]]
+        taken = [others[each] for each in chance.permutation(len(others))[:CONTROLS]]
+        count[place] = len(taken)
+        todo += [(place, kind, covered(crops[place], each)) for kind, each in [(0, area), *((1, other) for other in taken)]]
     for places in _batches(len(todo)):
         part = todo[places]
         moved = scores_of(model, [pixels for _, _, pixels in part]).fake
         for (place, kind, _), score in zip(part, moved, strict=True):
             held = found[place, kind]
-            found[place, kind] = (0.0 if np.isnan(held) else held) + abs(score - scores[place]) / (CONTROLS if kind else 1)
+            found[place, kind] = (0.0 if np.isnan(held) else held) + abs(score - scores[place]) / (
+                count[place] if kind else 1
+            )
     return found
-
-
-def _grey(crop: Pixels, area: Bools) -> Pixels:
-    covered = crop.copy()
-    covered[area] = GREY
-    return covered
-
-
-def elsewhere(area: Bools, chance: np.random.Generator) -> Bools | None:
-    """The same area, moved around the crop (what leaves it on one side comes in on the other) to where hardly any of it was;
-    None where it takes too much for that."""
-    best, least = None, OVERLAP
-    for _ in range(TRIES):
-        moved = np.roll(area, chance.integers(0, area.shape, 2), (0, 1))
-        both = float((moved & area).sum() / area.sum())
-        if both <= least:
-            best, least = moved, both
-        if both == 0:
-            break
-    return best
 
 
 def _inside(

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmidd.errors import ScoreError
+from mmidd.explanations.covering import covered, elsewhere
 from mmidd.explanations.flags import Flag, flags, withheld
 from mmidd.explanations.regions import Box, boxes, filled, mentions
 from mmidd.explanations.reply import Said
@@ -18,12 +19,8 @@ from mmidd.scoring.crops import scores_of
 from mmidd.scoring.model import Model
 from mmidd.training.images import Sizing
 from mmidd.verdicts.faces import Crop
-from mmidd.verdicts.region import FAINT, GREY
+from mmidd.verdicts.region import FAINT
 
-STEPS = 4
-"""An equal area elsewhere: the covered one shifted by each multiple of a STEPS-th of the crop's sides, round the border."""
-_OVERLAP = 0.2
-"""Shifted areas that share more of the named one are none elsewhere."""
 CONSOLE, CSV_MOST, PAGE = 300, 2_000, 2_000
 """Characters of reasons that are shown there; JSON has all."""
 CAVEAT = (
@@ -161,14 +158,6 @@ def explained(model: Model, asking: Model, crop: Crop, frame: int) -> Explained:
 def cover(model: Model, image: npt.NDArray[np.uint8], named: Sequence[Box]) -> Cover:
     """Of a picture as the network sees it, (side, side, 3), and the boxes that are covered together."""
     mask = filled(named, len(image))
-    covers = [mask, *_elsewhere(mask)]
-    copies = [image, *(np.where(each[:, :, None], np.uint8(GREY), image) for each in covers)]
-    first, covered, *rest = scores_of(model, copies).fake.tolist()
-    return Cover(float(mask.mean()), first, covered, tuple(rest))
-
-
-def _elsewhere(mask: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
-    side = len(mask)
-    shifts = [(y * side // STEPS, x * side // STEPS) for y in range(STEPS) for x in range(STEPS)][1:]
-    moved = [np.roll(mask, shift, (0, 1)) for shift in shifts]
-    return [each for each in moved if (each & mask).sum() <= _OVERLAP * mask.sum()]
+    copies = [image, *(covered(image, each) for each in (mask, *elsewhere(mask)))]
+    first, without, *rest = scores_of(model, copies).fake.tolist()
+    return Cover(float(mask.mean()), first, without, tuple(rest))

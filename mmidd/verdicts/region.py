@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mmidd.explanations.covering import GREY
 from mmidd.scoring.crops import scores_of
 from mmidd.scoring.model import Model
 from mmidd.training.images import Sizing
 
-CELLS, GREY = 7, 127
+CELLS = 7
 FAINT = 0.05
 """A part whose covering changes the score by less stands out in nothing."""
 METHOD = f"occlusion {CELLS}x{CELLS}, grey"
