@@ -102,6 +102,8 @@ def lines() -> Iterator[str]:
     yield "| detector | held, whatever the batch | and for each row of a part | the same, checkpointed | work forward |"
     yield "| --- | --- | --- | --- | --- |"
     for row in REFERENCE_DETECTORS.rows:
+        if getattr(reference_detector(row.name).build, "explains", False):
+            continue  # a language model: python -m benchmarks.explain counts by token
         size = next(each.size for each in about(row.name).presets if each.name == "paper")
         assert size is not None
         found = cost(row.name)

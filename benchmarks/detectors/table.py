@@ -56,6 +56,8 @@ ROWS = (
     Row("clip-lora", "clip-lora", False, _TINY),
     Row("forensics-adapter", "forensics-adapter", False, _TINY),
     Row("tall", "tall", False, _TINY),
+    Row("explain", "explain", False, _TINY),
+    Row("rft-fas", "rft-fas", False, _TINY),
 )
 CPU = ("--device", "cpu")
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from mmidd.errors import UsageError
 from mmidd.runs.detector import Features, Network
 from mmidd.runs.parts import normalised
-from mmidd.runs.trained import open_trained
+from mmidd.runs.trained import open_trained, run_named
 
 from ..registry import REFERENCE_DETECTORS
 
@@ -23,7 +23,7 @@ class Specialist(nn.Module):  # type: ignore[misc]
     def __init__(self, run: str) -> None:
         """Raises what `open_trained` does, and UsageError for a detector that cannot be one."""
         super().__init__()
-        opened = open_trained(run, REFERENCE_DETECTORS, download=True)
+        opened = open_trained(run_named(run), REFERENCE_DETECTORS, download=True)
         self.network: Network = opened.network.requires_grad_(False)
         self.input, self.name = opened.input, opened.detector
         if self.network.explains or self.input.frames > 1:

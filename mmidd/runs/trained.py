@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,16 +108,33 @@ def _version(about: Mapping[str, Any]) -> str:
     return str(versions.get("mmidd", "of an unknown version") if isinstance(versions, dict) else "of an unknown version")
 
 
+_OPENING: ContextVar[Path | None] = ContextVar("_OPENING", default=None)
+
+
+def run_named(text: str) -> Path:
+    """The run that an option of another run names: from here, or, while that one is opened, from a folder that holds it: so
+    it is found from wherever the command is given, and where both were moved together."""
+    opening = _OPENING.get()
+    if opening is None or Path(text).is_dir():
+        return Path(text)
+    return next((parent / text for parent in opening.resolve().parents if (parent / text).is_dir()), Path(text))
+
+
 def _built(run: Path, detector: Detector, options: Any, download: bool) -> Network:
     """A network whose weights are about to be replaced; the chance of torch is not touched."""
-    with torch.random.fork_rng(devices=[]):
-        if download:
-            return detector.build(options)
-        try:
+    before = _OPENING.set(run)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            if download:
+                return detector.build(options)
             with _offline():
                 return detector.build(options)
-        except MissingWeights as error:
-            raise MissingWeights(f"{error} (nothing is downloaded for {run}, unless download=True says so)") from error
+    except MissingWeights as error:
+        if download:
+            raise
+        raise MissingWeights(f"{error} (nothing is downloaded for {run}, unless download=True says so)") from error
+    finally:
+        _OPENING.reset(before)
 
 
 @contextmanager

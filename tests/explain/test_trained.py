@@ -149,14 +149,20 @@ def test_a_run_without_form_collapses_and_stops_with_words(corpus: Path, start: 
 # The specialist.
 
 
-def test_the_specialist_counts_and_comes_back_with_the_rest(corpus: Path, tmp_path: Path) -> None:
+def test_the_specialist_counts_and_comes_back_with_the_rest(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another folder too, though it was named by a path from the first."""
+    monkeypatch.chdir(tmp_path)
     train(
         reference_detector("xception"), "xception", corpus, tmp_path / "eye", preset="tiny",
         settings=["steps=2", "batch=4", "validation_frames=1"], workers=0, device="cpu", tell=lambda line: None,
     )  # fmt: skip
-    sets = (f"specialist={tmp_path / 'eye'}", "side=56", "steps=3", "batch=4", "validation_frames=1", "lr=1e-2")
+    sets = ("specialist=eye", "side=56", "steps=3", "batch=4", "validation_frames=1", "lr=1e-2")
     _trained(corpus, tmp_path / "one", "tiny", *sets)
     _trained(corpus, tmp_path / "two", "tiny-rl", *sets, f"start={tmp_path / 'one'}", "beta=0.1", *SHORT)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
     first, again = (open_trained(tmp_path / "two", REFERENCE_DETECTORS).network for _ in range(2))
     with torch.inference_mode():
         odds, same = (each.features(tiny.rows())["odds"] for each in (first, again))
