@@ -58,7 +58,7 @@ def mllm(name: str, weights: Weights = "pretrained", held: Held = "float32") -> 
         if weights != "random":
             raise UsageError("backbone 'tiny' has no pretrained weights, it is for tests: add weights=random")
         model, processor = tiny_llava()
-        return Mllm(model.eval(), processor, RANDOM)
+        return Mllm(model.eval(), None if on_meta() else processor, RANDOM)
     if on_meta():
         return Mllm(_of_shape(name).to(_DTYPES[held]).eval(), None, RANDOM)
     folder = folder_of(name)

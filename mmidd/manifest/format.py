@@ -28,7 +28,6 @@ from mmidd.manifest.folders import Folder, folders, lasting
 from mmidd.manifest.methods import METHODS, Method, registry
 from mmidd.manifest.spec import Spec
 from mmidd.media import composed
-from mmidd.schema import ATTACKS, FORGERY_TYPES
 from mmidd.yamlfile import Document, explain, load, place, read_text, unknown
 
 __all__ = [
@@ -110,6 +109,8 @@ class Manifest(Spec):
         found = {"REAL"} if any(rule.label == "real" for rule in self.rules) else set()
         found |= {method.kind for method in self.methods}
         found |= {self.forgery_type} if self.forgery_type else set()
+        from mmidd.schema import ATTACKS, FORGERY_TYPES  # loads pyarrow, which `mmidd doctor` does without
+
         return tuple(name for name in (*FORGERY_TYPES, *ATTACKS) if name in found)
 
 

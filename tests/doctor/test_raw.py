@@ -29,7 +29,7 @@ def _lay(root: Path, files: Sequence[str]) -> None:
 
 def test_the_sample_is_found_whole(sample_data: Path) -> None:
     found = by_name(raw.root(sample_data))
-    assert found["root"].found == f"{sample_data} holds 7 of the 26 datasets that are known"
+    assert found["root"].found == f"{sample_data} holds 7 of the 36 datasets that are known"
     assert {name for name, each in found.items() if each.state != "ok"} == {"DeepFakeFace", "files"}
     assert found["DeepFakeFace"].state == "note" and "1 of the first" in found["DeepFakeFace"].found
 
