@@ -43,6 +43,7 @@ CHANGES = {
     "datasets.cap_per_method": "[{{name: FaceForensics++, cap_per_method: 1}}, CelebA]",
     "datasets.subset": "[{{name: FaceForensics++, subset: 0.3}}, CelebA]",
     "datasets.splits": "[FaceForensics++, {{name: CelebA, splits: {{train: test, none: none}}}}]",
+    "datasets.media": '[{{name: FaceForensics++, media: ["original_sequences/**"]}}, CelebA]',
     "datasets.methods": "[{{name: FaceForensics++, methods: []}}, CelebA]",
     "decoder": "decord",
     "frames.count": "3",

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from manifests import test_benchmarks, test_datasets, test_frames, test_modes, test_sources
+from manifests import test_attack_sets, test_attacks, test_benchmarks, test_datasets, test_frames, test_modes, test_sources
 from mmidd.engine.units import Resources
 from mmidd.flow.indexing import lying
 from mmidd.flow.placing import Dataset, Placed
@@ -45,7 +45,7 @@ OTHER_FORMS = ("dfdc_train_part_03/", "frames/001_002/")
 def samples() -> dict[str, dict[str, bytes]]:
     """Of every dataset a file of every rule, and its label files."""
     found: dict[str, dict[str, bytes]] = defaultdict(dict)
-    for module in (test_datasets, test_benchmarks, test_sources):
+    for module in (test_datasets, test_benchmarks, test_sources, test_attacks, test_attack_sets):
         for dataset, path, _ in module.CASES:
             found[dataset][path] = path.encode()
         for dataset, files in module.LABELS.items():

@@ -17,6 +17,7 @@ from mmidd import recipe, yamlfile
 from mmidd.manifest import Manifest, catalogue, describe, load_manifest, shipped
 from mmidd.manifest.tables import BadValue, TableSpec, read_table
 from mmidd.raw.listing import Stat
+from mmidd.schema import KINDS
 from mmidd.stages.index import _media_rows, _other_rows
 from mmidd.takedown import Exclusions
 
@@ -136,7 +137,7 @@ def run_manifest(data: bytes) -> bool:
     if refused:
         return False
     require(len(manifest.digest) == 64 and manifest.layout.dataset == manifest.name, "no digest")
-    require(set(manifest.types) <= {"REAL", "FS", "FR", "EFS", "FE"}, f"types {manifest.types}")
+    require(set(manifest.types) < set(KINDS), f"types {manifest.types}")
     require(_no_escape(catalogue.page({manifest.name: manifest})), "the page of the dataset holds control characters")
     paths = [*tree.split("\n")[:50], *PATHS]
     _account(manifest, paths, {path: b"" for path in paths})
