@@ -7,6 +7,8 @@ _WORDS = {
     "reward": "weighted sum of all",
     "formed": "replies in the form that was asked for",
     "empty": "replies without reasons",
+    "bare": "replies whose reasons are the answer said again",
+    "shared": "replies with the reasons of another picture's",
     "length": "tokens of a reply",
     "cut": "replies that ran into reply_tokens",
     "no_signal": "rows whose replies were all rewarded alike",
