@@ -30,8 +30,8 @@ def test_the_public_names_are_there_stay_the_same_and_load_nothing_before_they_a
         "print(len(heavy), again, sorted(mmidd.__all__))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    names = ["Corpus", "MmiddError", "Options", "Project", "Recipe", "build", "compare", "datasets", "detect"]
-    names += ["evaluate", "open", "publish", "rehydrate", "sample", "score", "train", "validate"]
+    names = ["Corpus", "MmiddError", "Options", "Project", "Recipe", "ablate", "build", "compare", "datasets", "detect"]
+    names += ["evaluate", "faithful", "open", "publish", "rehydrate", "sample", "score", "train", "validate"]
     assert done.stdout.strip() == f"0 True {names}"
     with pytest.raises(AttributeError, match="no attribute 'bild'"):
         _ = api.bild

@@ -53,7 +53,9 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-RECIPES = {"sample", "ff++", "lnclip", "lnclip-test", "mmi-dd", "mmi-dd-test"}
+RECIPES = {"sample", "ff++", "lnclip", "lnclip-test", "mmi-dd", "mmi-dd-test", "ocim"} | {
+    f"oulu-p{number}{part}" for number in (1, 2) for part in ("", "-test")
+}
 LINES: list[tuple[str, set[str]]] = [
     ("mmidd bu", {"build"}),
     ("mmidd doc", {"doctor"}),
