@@ -24,10 +24,8 @@ def written_loss(network: Explaining, given: Prompted, label: torch.Tensor) -> t
     texts = [_written(network, int(label[row])) for row in drawn.tolist()]
     end, tokenizer = network.processor.tokenizer.eos_token_id, network.processor.tokenizer
     rows = [[*ids_of(tokenizer, text), end] for text in texts]
-    longest = max(map(len, rows))
-    ids = torch.tensor([[*row, *[end] * (longest - len(row))] for row in rows], device=label.device)
-    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=label.device)
-    logits = logits_of(network.model, network.placed, given.taken(drawn).with_ids(ids, mask), longest + 1)[:, :-1].float()
+    behind, ids, mask = given.taken(drawn).with_rows(rows, end)
+    logits = logits_of(network.model, network.placed, behind, ids.shape[1] + 1)[:, :-1].float()
     each = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids, reduction="none") * mask
     return found.index_put((drawn,), each.sum(1) / mask.sum(1))
 

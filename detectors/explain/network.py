@@ -30,7 +30,7 @@ from .prompted import Prompted, logits_of, pictures, prompted
 from .reference import Reference
 from .replies import Replies, replied
 from .rewards.chosen import chosen
-from .sampling import rollouts
+from .sampling import rollouts, scoring
 from .soft import Placed, Projector
 from .specialist import Specialist
 
@@ -114,8 +114,7 @@ class Explaining(Network):
 
     def odds(self, given: Prompted) -> torch.Tensor:
         """log p(fake) - log p(real) of the answer without reasons, (rows,)."""
-        ids = torch.tensor([self.answers.prefix] * given.rows, device=given.inputs["input_ids"].device)
-        behind = given.with_ids(ids, torch.ones_like(ids))
+        behind, _, _ = given.with_rows([self.answers.prefix] * given.rows)
         return self.answers.odds(logits_of(self.model, self.placed, behind, 1)[:, -1])
 
     # What the loop and scoring ask for.
@@ -175,12 +174,10 @@ class Explaining(Network):
         """The answer's log-odds behind each reply's reasons."""
         heads = [as_text(self.processor, text.split(ANSWER[0])[0]) for text in found.texts]
         rows = [self.answers.behind(self.processor.tokenizer, head) for head in heads]
-        longest, device = max(map(len, rows)), given.inputs["input_ids"].device
-        ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], device=device)
-        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=device)
+        behind, ids, mask = given.with_rows(rows)
         places, place = torch.unique(given.length + mask.sum(1) - 1, return_inverse=True)
-        logits = logits_of(self.model, self.placed, given.with_ids(ids, mask), places)
-        return self.answers.odds(logits[torch.arange(len(rows), device=device), place])
+        logits = logits_of(self.model, self.placed, behind, places)
+        return self.answers.odds(logits[torch.arange(len(rows), device=ids.device), place])
 
     def alone(self, chains: Sequence[str]) -> list[float | None]:
         """The score that each chain gives without its picture; None of an empty one."""
@@ -225,18 +222,15 @@ class Explaining(Network):
     def _look(self) -> None:
         """Answer for one grey picture. Raises WrongWeights where the model does not take what its processor makes."""
         side, name = self.input.side, self.options.backbone
-        training = self.training
-        self.eval()
         try:
-            odds = self.odds(self.given({"image": torch.full((1, 3, side, side), 0.5, device=self.model.device)}))
+            with scoring(self):
+                odds = self.odds(self.given({"image": torch.full((1, 3, side, side), 0.5, device=self.model.device)}))
         except (ValueError, RuntimeError, LookupError, TypeError) as error:
             check_memory(error)
             raise WrongWeights(
                 f"backbone {name!r}: the model does not take what its processor and chat template make of a picture "
                 f"({sanitised(str(error), 200)}): give a folder whose files belong together"
             ) from error
-        finally:
-            self.train(training)
         if not bool(odds.isfinite().all()):
             raise WrongWeights(f"backbone {name!r}: it gives no finite number for a grey picture: its files are damaged")
 
@@ -259,15 +253,13 @@ class Explaining(Network):
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def _formed(self, batches: Iterator[Batch]) -> tuple[float, int]:
         """The share of sampled replies that have the form, and how many were looked at."""
-        training = self.training
-        self.eval()
         found: list[bool] = []
-        for batch in batches:
-            replies = replied(self, self.given(batch), sample=True)
-            found += [read(text, self.options.words).formed for text in replies.texts]
-            if len(found) >= self.options.probe:
-                break
-        self.train(training)
+        with scoring(self):
+            for batch in batches:
+                replies = replied(self, self.given(batch), sample=True)
+                found += [read(text, self.options.words).formed for text in replies.texts]
+                if len(found) >= self.options.probe:
+                    break
         return sum(found) / max(1, len(found)), len(found)
 
 

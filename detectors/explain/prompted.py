@@ -37,6 +37,14 @@ class Prompted:
         found = {name: _taken(each, self.rows, rows) for name, each in self.inputs.items()}
         return Prompted(found, None if self.soft is None else self.soft[rows], len(rows))
 
+    def with_rows(self, rows: Sequence[Sequence[int]], pad: int = 0) -> tuple[Prompted, torch.Tensor, torch.Tensor]:
+        """With ids of any length behind each; and these, filled up with `pad`, and the mask of what counts: as `with_ids`
+        takes them."""
+        longest, device = max(map(len, rows)), self.inputs["input_ids"].device
+        ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows], device=device)
+        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=device)
+        return self.with_ids(ids, mask), ids, mask
+
     def with_ids(self, ids: torch.Tensor, mask: torch.Tensor) -> Prompted:
         """With `ids` (rows, more) behind each, of which `mask` says what counts."""
         grown = dict(self.inputs)
